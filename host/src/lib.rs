@@ -1,1 +1,17 @@
-//! x
+//! Hitchy, a realtime backend in one binary.
+//!
+//! Handlers, WebAssembly components in a folder, answer HTTP requests, the same requests over a socket, and socket.io events.
+//! ARCHITECTURE.md is the map of what is here.
+
+pub mod cli;
+pub mod config;
+pub mod dispatch;
+pub mod emitter;
+pub mod message;
+pub mod path;
+pub mod payload;
+pub mod registry;
+pub mod runtime;
+pub mod server;
+pub mod sockets;
+pub mod watch;

@@ -1,1 +1,61 @@
-//! x
+//! What the black-box tests and benchmarks share: the real server over an empty folder, the guests that are dropped into it, and
+//! the clients that talk to it.
+
+pub mod components;
+pub mod expect;
+pub mod figures;
+pub mod guests;
+pub mod http;
+pub mod lines;
+pub mod load;
+pub mod node;
+pub mod raw;
+pub mod server;
+pub mod wait;
+pub mod wrk;
+
+pub use guests::{guest, scripted};
+pub use node::{Node, Socket, official_client};
+pub use server::Server;
+
+use std::path::PathBuf;
+
+/// The `tests/` folder of the sources.
+pub fn sources() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Where this build keeps its programs, for example `target/debug`: found from where this program itself lies.
+fn profile_dir() -> PathBuf {
+    let program = std::env::current_exe().expect("a running program has a path");
+    let dir = program.parent().expect("a program lies in a folder");
+    let dir = if dir.ends_with("deps") {
+        dir.parent().expect("deps/ lies in the profile's folder")
+    } else {
+        dir
+    };
+    dir.to_path_buf()
+}
+
+/// Where cargo puts everything, for example `target`.
+fn target_dir() -> PathBuf {
+    profile_dir()
+        .parent()
+        .expect("a profile's folder lies in the target folder")
+        .to_path_buf()
+}
+
+/// `cargo`, as it was called itself, without the settings that it gave to this program.
+fn cargo() -> std::process::Command {
+    let mut cargo =
+        std::process::Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    for name in [
+        "RUSTFLAGS",
+        "CARGO_ENCODED_RUSTFLAGS",
+        "CARGO_BUILD_TARGET",
+        "CARGO_TARGET_DIR",
+    ] {
+        cargo.env_remove(name);
+    }
+    cargo
+}

@@ -1,0 +1,245 @@
+//! What can go wrong in a handler: a [`Failure`] is for the client, every other error for the log.
+
+use std::any::Any;
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::host::wit;
+use crate::log;
+
+/// What a handler's function returns: `?` takes a [`Failure`] and any other error.
+pub type Result<T, E = Error> = core::result::Result<T, E>;
+
+/// An error that the client sees: a status, a sentence and, if there is more to say, data.
+///
+/// It becomes the body `{"error": message, "code": code, "id": …}` of a request, the ack `{"error": {"code", "message", "id"}}` of
+/// an event, or the message of `connect_error`. The host answers with it too, for instance when an emit is refused.
+///
+/// ```
+/// use hitchy_guest::{Failure, Result};
+///
+/// fn rename(taken: bool) -> Result<&'static str> {
+///     if taken {
+///         return Err(Failure::new(409, "this name is taken").with_data("name").into());
+///     }
+///     Ok("renamed")
+/// }
+/// # assert!(rename(true).is_err());
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    code: u16,
+    message: String,
+    data: Option<String>,
+}
+
+impl Failure {
+    /// A failure with an HTTP status between 400 and 599 and a sentence for the client.
+    pub fn new(code: u16, message: impl Into<String>) -> Self {
+        Failure {
+            code,
+            message: message.into(),
+            data: None,
+        }
+    }
+
+    /// Adds more for a program to read: it is sent as `data` beside the message.
+    ///
+    /// A value that cannot be written as JSON is left out, and the log says so.
+    #[must_use]
+    pub fn with_data(mut self, data: impl Serialize) -> Self {
+        match serde_json::to_string(&data) {
+            Ok(json) => self.data = Some(json),
+            Err(error) => log::error(format_args!(
+                "the data of a failure cannot be written as JSON: {error}"
+            )),
+        }
+        self
+    }
+
+    /// The HTTP status.
+    pub fn code(&self) -> u16 {
+        self.code
+    }
+
+    /// The sentence for the client.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// What [`with_data`](Failure::with_data) added, as JSON text.
+    pub fn data(&self) -> Option<&str> {
+        self.data.as_deref()
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.message, self.code)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+impl From<wit::Failure> for Failure {
+    fn from(
+        wit::Failure {
+            code,
+            message,
+            data,
+        }: wit::Failure,
+    ) -> Self {
+        Failure {
+            code,
+            message,
+            data,
+        }
+    }
+}
+
+impl From<Failure> for wit::Failure {
+    fn from(
+        Failure {
+            code,
+            message,
+            data,
+        }: Failure,
+    ) -> Self {
+        wit::Failure {
+            code,
+            message,
+            data,
+        }
+    }
+}
+
+impl From<Error> for Failure {
+    /// Writes an internal error to the log and keeps its text from the client.
+    fn from(error: Error) -> Self {
+        match error.0 {
+            Kind::Failure(failure) => failure,
+            Kind::Internal(text) => {
+                log::error(text);
+                Failure::new(500, "internal server error")
+            }
+        }
+    }
+}
+
+/// Any error of a handler.
+///
+/// `?` makes one of everything that implements [`std::error::Error`]. A [`Failure`] reaches the client as it is; every other error
+/// is a 500, its text goes to the log with the call's id, and the client reads `internal server error`.
+///
+/// ```
+/// use hitchy_guest::Result;
+///
+/// fn sum(a: String, b: String) -> Result<String> {
+///     let sum = a.parse::<i64>()? + b.parse::<i64>()?; // a 500, "invalid digit found in string" in the log
+///     Ok(sum.to_string())
+/// }
+/// # assert!(sum("1".into(), "x".into()).is_err());
+/// ```
+pub struct Error(Kind);
+
+enum Kind {
+    Failure(Failure),
+    Internal(String),
+}
+
+impl Error {
+    /// A 500 whose text is written to the log and not shown to the client: for what is not a [`std::error::Error`].
+    pub fn internal(text: impl fmt::Display) -> Self {
+        Error(Kind::Internal(text.to_string()))
+    }
+
+    /// The failure that the client will see, unless this is an internal error.
+    pub fn failure(&self) -> Option<&Failure> {
+        match &self.0 {
+            Kind::Failure(failure) => Some(failure),
+            Kind::Internal(_) => None,
+        }
+    }
+
+    /// 400, for what the client sent.
+    pub(crate) fn rejected(text: impl Into<String>) -> Self {
+        Error(Kind::Failure(Failure::new(400, text)))
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Kind::Failure(failure) => failure.fmt(f),
+            Kind::Internal(text) => f.write_str(text),
+        }
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// `Error` itself is no [`std::error::Error`], which is what makes room for this (as in anyhow).
+impl<E: std::error::Error + 'static> From<E> for Error {
+    fn from(error: E) -> Self {
+        let mut error = Some(error);
+        if let Some(failure) = (&mut error as &mut dyn Any).downcast_mut::<Option<Failure>>() {
+            return Error(Kind::Failure(
+                failure.take().expect("it was put there above"),
+            ));
+        }
+        let error = error.expect("only a failure is taken out above");
+        Error(Kind::Internal(with_causes(&error)))
+    }
+}
+
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<u32> {
+        Ok(text.parse::<u32>()?)
+    }
+
+    fn refuse() -> Result<u32> {
+        Err(Failure::new(409, "taken"))?
+    }
+
+    #[test]
+    fn a_failure_reaches_the_client_as_it_is() {
+        assert_eq!(
+            Failure::from(refuse().unwrap_err()),
+            Failure::new(409, "taken")
+        );
+    }
+
+    #[test]
+    fn the_text_of_another_error_does_not() {
+        let error = parse("x").unwrap_err();
+        assert_eq!(error.to_string(), "invalid digit found in string");
+        assert_eq!(
+            Failure::from(error),
+            Failure::new(500, "internal server error")
+        );
+    }
+
+    #[test]
+    fn data_is_json_text() {
+        let failure = Failure::new(400, "no").with_data([1, 2]);
+        assert_eq!(failure.data(), Some("[1,2]"));
+    }
+}

@@ -1,0 +1,160 @@
+//! The five interfaces that a handler exports, answered by its app: an index, an entry, a call.
+
+use std::marker::PhantomData;
+
+use crate::app::{Action, App, Hook, Stage};
+use crate::bindings::exports::hitchy::platform::{connections, events, http, policies, setup};
+use crate::bindings::hitchy::platform::registration::Registrar;
+use crate::connection::Connection;
+use crate::error::{Error, Failure, Result};
+use crate::event::Event;
+use crate::host::{requests, sockets, wit};
+use crate::log;
+use crate::request::Request;
+use crate::socket::Socket;
+
+/// Where a handler's app comes from: implemented by `export!`.
+pub trait Handler {
+    /// Makes the app of one call.
+    fn app() -> App;
+}
+
+/// A handler as the host sees it.
+#[derive(Debug)]
+pub struct Exports<H>(PhantomData<H>);
+
+impl<H: Handler> setup::Guest for Exports<H> {
+    fn describe(to: Registrar) {
+        let app = H::app();
+        for route in &app.routes {
+            to.route(route.method, route.path);
+        }
+        for policy in &app.policies {
+            match policy.stage {
+                Stage::Before(_) => to.before(policy.method, policy.prefix),
+                Stage::After(_) => to.after(policy.method, policy.prefix),
+            };
+        }
+        for listener in &app.listeners {
+            to.listener(listener.namespace, listener.event);
+        }
+        for hook in &app.hooks {
+            to.connection(hook.namespace);
+        }
+    }
+}
+
+impl<H: Handler> http::Guest for Exports<H> {
+    fn on_request(route: u32, request: requests::Request) -> Result<wit::Response, wit::Failure> {
+        let app = H::app();
+        let Some(route) = app.routes.get(route as usize) else {
+            return refused(unknown("route", route));
+        };
+        let response = (route.answer)(&Request::new(request, route.path, None));
+        response.map(Into::into).or_else(refused)
+    }
+}
+
+impl<H: Handler> policies::Guest for Exports<H> {
+    fn on_before(
+        policy: u32,
+        request: requests::Request,
+    ) -> Result<Option<wit::Response>, wit::Failure> {
+        let app = H::app();
+        let Some(Stage::Before(decide)) = app.policies.get(policy as usize).map(|p| &p.stage)
+        else {
+            return refused(unknown("policy", policy));
+        };
+        let verdict = decide(&Request::new(request, "", None));
+        verdict
+            .map(|answer| answer.map(Into::into))
+            .or_else(refused)
+    }
+
+    fn on_after(policy: u32, request: requests::Request, status: u16) {
+        let app = H::app();
+        let Some(Stage::After(run)) = app.policies.get(policy as usize).map(|p| &p.stage) else {
+            return logged(Err(unknown("policy", policy)));
+        };
+        logged(run(&Request::new(request, "", Some(status))));
+    }
+}
+
+impl<H: Handler> events::Guest for Exports<H> {
+    fn on_event(
+        listener: u32,
+        socket: sockets::Socket,
+        event: String,
+        args: wit::Payload,
+        ack_wanted: bool,
+    ) -> Result<Option<wit::Payload>, wit::Failure> {
+        let app = H::app();
+        let Some(listener) = app.listeners.get(listener as usize) else {
+            return refused(unknown("listener", listener));
+        };
+        let event = Event {
+            socket: Socket::new(socket),
+            name: event,
+            arguments: args.into(),
+            ack_wanted,
+        };
+        let ack = (listener.answer)(&event);
+        ack.map(|payload| payload.map(Into::into)).or_else(refused)
+    }
+}
+
+impl<H: Handler> connections::Guest for Exports<H> {
+    fn on_connect(hook: u32, socket: sockets::Socket) -> Result<(), wit::Failure> {
+        run_hook::<H>(hook, socket, None, |hook| hook.connect.as_ref()).or_else(refused)
+    }
+
+    fn on_connected(hook: u32, socket: sockets::Socket) {
+        logged(run_hook::<H>(hook, socket, None, |hook| {
+            hook.connected.as_ref()
+        }));
+    }
+
+    fn on_disconnect(hook: u32, socket: sockets::Socket, reason: String) {
+        logged(run_hook::<H>(hook, socket, Some(reason), |hook| {
+            hook.disconnect.as_ref()
+        }));
+    }
+}
+
+fn run_hook<H: Handler>(
+    hook: u32,
+    socket: sockets::Socket,
+    reason: Option<String>,
+    action: impl Fn(&Hook) -> Option<&Action>,
+) -> Result<()> {
+    let app = H::app();
+    let hook = app
+        .hooks
+        .get(hook as usize)
+        .ok_or_else(|| unknown("connection hook", hook))?;
+    match action(hook) {
+        Some(run) => run(&Connection {
+            socket: Socket::new(socket),
+            reason,
+        }),
+        None => Ok(()),
+    }
+}
+
+/// The host calls with the indexes that `describe` was given, unless an app is not the same each time.
+fn unknown(what: &str, index: u32) -> Error {
+    Error::internal(format_args!(
+        "{what} {index} was declared once and is not now: an app must always declare the same"
+    ))
+}
+
+fn refused<T>(error: Error) -> Result<T, wit::Failure> {
+    Err(Failure::from(error).into())
+}
+
+/// Where nobody waits for an answer, an error ends in the log.
+fn logged(outcome: Result<()>) {
+    if let Err(error) = outcome {
+        log::error(error);
+    }
+}

@@ -1,0 +1,210 @@
+//! What a function may take: from a request, from an event, from a connection.
+//!
+//! An extractor is a type that takes itself from what is at hand; what it cannot take it refuses, usually with a 400 that says what was
+//! wrong.
+
+mod body;
+mod connection;
+mod event;
+mod json;
+mod path;
+mod query;
+mod request;
+
+pub use self::body::Text;
+pub use self::connection::{Auth, Reason};
+pub use self::event::{AckWanted, Data, EventName};
+pub use self::json::Json;
+pub use self::path::Path;
+pub use self::query::{Form, Query};
+pub use self::request::Status;
+
+use crate::connection::Connection;
+use crate::error::{Error, Result};
+use crate::event::Event;
+use crate::request::Request;
+use crate::tuples::for_tuples;
+
+/// A type that routes and policies can take as an argument.
+///
+/// ```
+/// use hitchy_guest::{Failure, FromRequest, Request, Result};
+///
+/// struct User(String);
+///
+/// impl FromRequest for User {
+///     fn from_request(request: &Request) -> Result<Self> {
+///         let user = request.context().get("user")?;
+///         user.map(User).ok_or(Failure::new(401, "log in first").into())
+///     }
+/// }
+///
+/// fn whoami(User(name): User) -> String {
+///     name
+/// }
+/// # hitchy_guest::App::new().get("/whoami", whoami);
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "a route or policy cannot take `{Self}` from a request",
+    label = "not taken from a request",
+    note = "it can take `Json<T>`, `Query<T>`, `Path<T>`, `Form<T>`, `Headers`, `Bytes`, `Text`, `Context`, `Request`, `Socket`, an \
+            `Option` of these, and what implements `FromRequest`"
+)]
+pub trait FromRequest: Sized {
+    /// Takes it from the request.
+    ///
+    /// # Errors
+    /// Ends the call: the function is not run.
+    fn from_request(request: &Request) -> Result<Self>;
+
+    /// Takes it if it is there: what an argument `Option<Self>` does. Unless it says otherwise, whatever is refused with a
+    /// [`Failure`](crate::Failure) is not there.
+    ///
+    /// # Errors
+    /// Ends the call: the function is not run.
+    fn from_request_if_any(request: &Request) -> Result<Option<Self>> {
+        unless_refused(Self::from_request(request))
+    }
+}
+
+/// A type that listeners can take as an argument.
+///
+/// ```
+/// use hitchy_guest::{Event, FromEvent, Result};
+///
+/// struct Room(String);
+///
+/// impl FromEvent for Room {
+///     fn from_event(event: &Event) -> Result<Self> {
+///         Ok(Room(event.socket().get("room")?.unwrap_or("general".to_owned())))
+///     }
+/// }
+///
+/// fn leave(Room(room): Room) -> String {
+///     room
+/// }
+/// # hitchy_guest::App::new().on("leave", leave);
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "a listener cannot take `{Self}` from an event",
+    label = "not taken from an event",
+    note = "it can take `Data<T>`, `Socket`, `Context`, `Headers`, `Query<T>`, `Auth<T>`, `AckWanted`, `EventName`, `Payload`, an `Option` \
+            of these, and what implements `FromEvent`"
+)]
+pub trait FromEvent: Sized {
+    /// Takes it from the event.
+    ///
+    /// # Errors
+    /// Ends the call: the function is not run.
+    fn from_event(event: &Event) -> Result<Self>;
+
+    /// Takes it if it is there: what an argument `Option<Self>` does. Unless it says otherwise, whatever is refused with a
+    /// [`Failure`](crate::Failure) is not there.
+    ///
+    /// # Errors
+    /// Ends the call: the function is not run.
+    fn from_event_if_any(event: &Event) -> Result<Option<Self>> {
+        unless_refused(Self::from_event(event))
+    }
+}
+
+/// A type that connection hooks can take as an argument.
+///
+/// ```
+/// use hitchy_guest::{Connection, Failure, FromConnection, Result};
+///
+/// struct Token(String);
+///
+/// impl FromConnection for Token {
+///     fn from_connection(connection: &Connection) -> Result<Self> {
+///         let token = connection.socket().header("authorization");
+///         token.map(Token).ok_or(Failure::new(401, "no token").into())
+///     }
+/// }
+///
+/// fn check(Token(token): Token) -> Result<()> {
+///     Ok(())
+/// }
+/// # hitchy_guest::App::new().on_connect("/", check);
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "a connection hook cannot take `{Self}`",
+    label = "not taken from a connection",
+    note = "it can take `Socket`, `Context`, `Headers`, `Query<T>`, `Auth<T>`, in `on_disconnect` `Reason`, an `Option` of these, and \
+            what implements `FromConnection`"
+)]
+pub trait FromConnection: Sized {
+    /// Takes it from the connection.
+    ///
+    /// # Errors
+    /// Ends the call: the function is not run. In `on_connect` that refuses the client.
+    fn from_connection(connection: &Connection) -> Result<Self>;
+
+    /// Takes it if it is there: what an argument `Option<Self>` does. Unless it says otherwise, whatever is refused with a
+    /// [`Failure`](crate::Failure) is not there.
+    ///
+    /// # Errors
+    /// Ends the call: the function is not run. In `on_connect` that refuses the client.
+    fn from_connection_if_any(connection: &Connection) -> Result<Option<Self>> {
+        unless_refused(Self::from_connection(connection))
+    }
+}
+
+/// An internal error stays one: it is no reason to go on without.
+fn unless_refused<T>(taken: Result<T>) -> Result<Option<T>> {
+    match taken {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.failure().is_some() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// `Option<T>`, `Result<T, Error>` and tuples of whatever can be taken.
+macro_rules! compose {
+    ($trait:ident, $from:ident, $if_any:ident, $source:ty) => {
+        impl<T: $trait> $trait for Option<T> {
+            fn $from(source: &$source) -> Result<Self> {
+                T::$if_any(source)
+            }
+        }
+
+        impl<T: $trait> $trait for Result<T, Error> {
+            fn $from(source: &$source) -> Result<Self> {
+                Ok(T::$from(source))
+            }
+        }
+    };
+}
+
+compose!(FromRequest, from_request, from_request_if_any, Request);
+compose!(FromEvent, from_event, from_event_if_any, Event);
+compose!(
+    FromConnection,
+    from_connection,
+    from_connection_if_any,
+    Connection
+);
+
+macro_rules! tuple {
+    ($($item:ident)*) => {
+        impl<$($item: FromRequest),*> FromRequest for ($($item,)*) {
+            fn from_request(_request: &Request) -> Result<Self> {
+                Ok(($($item::from_request(_request)?,)*))
+            }
+        }
+
+        impl<$($item: FromEvent),*> FromEvent for ($($item,)*) {
+            fn from_event(_event: &Event) -> Result<Self> {
+                Ok(($($item::from_event(_event)?,)*))
+            }
+        }
+
+        impl<$($item: FromConnection),*> FromConnection for ($($item,)*) {
+            fn from_connection(_connection: &Connection) -> Result<Self> {
+                Ok(($($item::from_connection(_connection)?,)*))
+            }
+        }
+    };
+}
+
+for_tuples!(tuple);

@@ -1,0 +1,220 @@
+//! The parameters of a route's path.
+
+use std::cell::Cell;
+use std::fmt;
+
+use serde::de::value::{Error as ValueError, MapDeserializer, SeqDeserializer};
+use serde::de::{DeserializeOwned, Deserializer, Error as _, Visitor};
+
+use super::FromRequest;
+use crate::error::{Error, Result};
+use crate::request::Request;
+use crate::urlencoded::{Scalar, delegate_scalars};
+
+/// The parameters of the route's path, percent-decoded: a single value, a tuple in their order, or a struct or map by their names.
+///
+/// What does not fit the type is a 400.
+///
+/// ```
+/// use hitchy_guest::{App, Path};
+///
+/// #[derive(serde::Deserialize)]
+/// struct Version { file: String, number: u32 }
+///
+/// fn app() -> App {
+///     App::new()
+///         .get("/users/{id}", |Path(id): Path<u64>| format!("user {id}"))
+///         .get("/rooms/{room}/{message}", |Path((room, message)): Path<(String, u64)>| format!("{room}, {message}"))
+///         .get("/files/{number}/{*file}", |Path(version): Path<Version>| version.file)
+/// }
+/// # app();
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Path<T>(pub T);
+
+impl<T: DeserializeOwned> FromRequest for Path<T> {
+    fn from_request(request: &Request) -> Result<Self> {
+        let params = names(request.pattern())
+            .map(|name| (name, request.param(name).unwrap_or_default()))
+            .collect();
+        let mistaken = Cell::new(false);
+        let value = T::deserialize(Params {
+            params,
+            mistaken: &mistaken,
+        });
+        value.map(Path).map_err(|error| {
+            if mistaken.get() {
+                return Error::internal(format_args!("route {}: {error}", request.pattern()));
+            }
+            Error::rejected(format!("the path does not fit: {error}"))
+        })
+    }
+}
+
+/// The names of a pattern's parameters, in their order.
+fn names(pattern: &'static str) -> impl Iterator<Item = &'static str> {
+    let mut rest = pattern;
+    std::iter::from_fn(move || {
+        let (_, after) = rest.split_once('{')?;
+        let (name, after) = after.split_once('}')?;
+        rest = after;
+        Some(name.trim_start_matches('*'))
+    })
+}
+
+struct Params<'a> {
+    params: Vec<(&'static str, String)>,
+    /// Set when the function wants what the route does not have: the author's mistake, not the client's.
+    mistaken: &'a Cell<bool>,
+}
+
+impl Params<'_> {
+    /// The value, where one is expected.
+    fn only(&self) -> Result<Scalar<'_>, ValueError> {
+        self.expect(1)?;
+        let (_, value) = &self.params[0];
+        Ok(Scalar(value))
+    }
+
+    fn expect(&self, wanted: usize) -> Result<(), ValueError> {
+        let there = self.params.len();
+        if there == wanted {
+            return Ok(());
+        }
+        self.mistaken.set(true);
+        Err(ValueError::custom(format_args!(
+            "its path has {there} parameters, the function takes {wanted}"
+        )))
+    }
+}
+
+impl<'de> Deserializer<'de> for Params<'_> {
+    type Error = ValueError;
+
+    delegate_scalars!(only);
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ValueError> {
+        visitor.visit_some(self)
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, ValueError> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ValueError> {
+        let values = self.params.iter().map(|(_, value)| Scalar(value));
+        visitor.visit_seq(SeqDeserializer::new(values))
+    }
+
+    fn deserialize_tuple<V: Visitor<'de>>(
+        self,
+        len: usize,
+        visitor: V,
+    ) -> Result<V::Value, ValueError> {
+        self.expect(len)?;
+        self.deserialize_seq(visitor)
+    }
+
+    fn deserialize_tuple_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        len: usize,
+        visitor: V,
+    ) -> Result<V::Value, ValueError> {
+        self.deserialize_tuple(len, visitor)
+    }
+
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ValueError> {
+        let values = self
+            .params
+            .iter()
+            .map(|(name, value)| (*name, Scalar(value)));
+        visitor.visit_map(MapDeserializer::new(values))
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, ValueError> {
+        if fields.is_empty() {
+            self.mistaken.set(true);
+        }
+        self.deserialize_map(visitor)
+    }
+}
+
+impl fmt::Debug for Params<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.params.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read<T: DeserializeOwned>(params: &[(&'static str, &str)]) -> Result<T, (String, bool)> {
+        let params = params
+            .iter()
+            .map(|(name, value)| (*name, (*value).to_owned()))
+            .collect();
+        let mistaken = Cell::new(false);
+        T::deserialize(Params {
+            params,
+            mistaken: &mistaken,
+        })
+        .map_err(|error| (error.to_string(), mistaken.get()))
+    }
+
+    #[test]
+    fn names_stand_in_their_order() {
+        assert!(names("/a/{b}/c/{*d}").eq(["b", "d"]));
+        assert_eq!(names("/a").count(), 0);
+    }
+
+    #[test]
+    fn one_value() {
+        assert_eq!(read::<String>(&[("a", "x")]).unwrap(), "x");
+        assert_eq!(read::<u8>(&[("a", "7")]).unwrap(), 7);
+        assert_eq!(
+            read::<u8>(&[("a", "x")]).unwrap_err(),
+            ("expected u8, found `x`".to_owned(), false)
+        );
+    }
+
+    #[test]
+    fn several_values() {
+        assert_eq!(
+            read::<(u8, String)>(&[("a", "7"), ("b", "x")]).unwrap(),
+            (7, "x".to_owned())
+        );
+    }
+
+    #[test]
+    fn values_by_name() {
+        #[derive(Debug, PartialEq, serde::Deserialize)]
+        struct Named {
+            b: String,
+            a: u8,
+        }
+        assert_eq!(
+            read::<Named>(&[("a", "7"), ("b", "x")]).unwrap(),
+            Named {
+                a: 7,
+                b: "x".to_owned()
+            }
+        );
+    }
+
+    #[test]
+    fn another_number_of_parameters_is_the_authors_mistake() {
+        assert!(read::<(u8, u8)>(&[("a", "7")]).unwrap_err().1);
+        assert!(read::<String>(&[]).unwrap_err().1);
+    }
+}

@@ -1,0 +1,116 @@
+//! Queries and forms: `name=value&…`.
+
+use serde::de::DeserializeOwned;
+
+use super::body::{media_type, unexpected_type};
+use super::{FromConnection, FromEvent, FromRequest};
+use crate::connection::Connection;
+use crate::error::{Error, Result};
+use crate::event::Event;
+use crate::request::Request;
+use crate::urlencoded;
+
+/// The query, as a struct or map: of the request's URL, or for listeners and hooks of the handshake.
+///
+/// A name that is given several times is taken by a `Vec`. A broken `%` is a 400. `Option<Query<T>>` is `None` when there is no
+/// query.
+///
+/// ```
+/// use hitchy_guest::Query;
+///
+/// #[derive(serde::Deserialize)]
+/// struct Search { q: String, page: Option<u32>, #[serde(default)] tag: Vec<String> }
+///
+/// fn search(Query(search): Query<Search>) -> String {
+///     format!("page {} of {}", search.page.unwrap_or(1), search.q)
+/// }
+/// # hitchy_guest::App::new().get("/search", search);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Query<T>(pub T);
+
+impl<T: DeserializeOwned> Query<T> {
+    fn parse(query: &str) -> Result<Self> {
+        parse(query, "query").map(Query)
+    }
+
+    fn parse_if_any(query: &str) -> Result<Option<Self>> {
+        if query.is_empty() {
+            Ok(None)
+        } else {
+            Query::parse(query).map(Some)
+        }
+    }
+}
+
+impl<T: DeserializeOwned> FromRequest for Query<T> {
+    fn from_request(request: &Request) -> Result<Self> {
+        Query::parse(&request.query().unwrap_or_default())
+    }
+
+    fn from_request_if_any(request: &Request) -> Result<Option<Self>> {
+        Query::parse_if_any(&request.query().unwrap_or_default())
+    }
+}
+
+impl<T: DeserializeOwned> FromEvent for Query<T> {
+    fn from_event(event: &Event) -> Result<Self> {
+        Query::parse(&event.socket().query())
+    }
+
+    fn from_event_if_any(event: &Event) -> Result<Option<Self>> {
+        Query::parse_if_any(&event.socket().query())
+    }
+}
+
+impl<T: DeserializeOwned> FromConnection for Query<T> {
+    fn from_connection(connection: &Connection) -> Result<Self> {
+        Query::parse(&connection.socket().query())
+    }
+
+    fn from_connection_if_any(connection: &Connection) -> Result<Option<Self>> {
+        Query::parse_if_any(&connection.socket().query())
+    }
+}
+
+/// The body of a submitted form (`application/x-www-form-urlencoded`), as a struct or map; else a 400 that says what was wrong.
+///
+/// ```
+/// use hitchy_guest::{Form, redirect, Redirect};
+///
+/// #[derive(serde::Deserialize)]
+/// struct Login { user: String, password: String }
+///
+/// fn login(Form(login): Form<Login>) -> Redirect {
+///     redirect(format!("/home/{}", login.user))
+/// }
+/// # hitchy_guest::App::new().post("/login", login);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Form<T>(pub T);
+
+impl<T: DeserializeOwned> FromRequest for Form<T> {
+    fn from_request(request: &Request) -> Result<Self> {
+        const FORM: &str = "application/x-www-form-urlencoded";
+        let media_type = media_type(request);
+        if media_type.as_deref() != Some(FORM) {
+            return Err(unexpected_type(FORM, media_type.as_deref()));
+        }
+        let Ok(body) = String::from_utf8(request.body()) else {
+            return Err(Error::rejected("the form is not UTF-8 text"));
+        };
+        parse(&body, "form").map(Form)
+    }
+
+    fn from_request_if_any(request: &Request) -> Result<Option<Self>> {
+        if media_type(request).is_none() && request.body().is_empty() {
+            return Ok(None);
+        }
+        Form::from_request(request).map(Some)
+    }
+}
+
+fn parse<T: DeserializeOwned>(text: &str, what: &str) -> Result<T> {
+    urlencoded::from_str(text)
+        .map_err(|error| Error::rejected(format!("the {what} does not fit: {error}")))
+}

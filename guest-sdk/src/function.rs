@@ -1,0 +1,44 @@
+//! What may stand in a route or listener: a function, or a closure that captures nothing.
+
+/// A function of up to eight arguments, or a closure that captures nothing.
+///
+/// You need not implement it.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a function that can be declared here",
+    label = "not a function of up to eight owned arguments",
+    note = "write `fn name(argument: Extractor, …) -> Answer`; a closure needs the types of its arguments: `|socket: Socket| …`"
+)]
+pub trait Function<Arguments> {
+    /// What it returns.
+    type Output;
+
+    /// Calls it.
+    fn call(&self, arguments: Arguments) -> Self::Output;
+}
+
+/// Fails the build when a function carries something along. To be called inside `const { }`.
+pub(crate) const fn assert_captures_nothing<F>() {
+    assert!(
+        size_of::<F>() == 0,
+        "a route, policy, listener or hook must be a function or a closure that captures nothing: every call runs in a fresh \
+         instance, which cannot keep captured values. Keep them in the socket's context or in KV, or make them a `const`"
+    );
+}
+
+macro_rules! function {
+    ($($argument:ident)*) => {
+        impl<F, Output, $($argument,)*> Function<($($argument,)*)> for F
+        where
+            F: Fn($($argument),*) -> Output,
+        {
+            type Output = Output;
+
+            #[allow(non_snake_case)]
+            fn call(&self, ($($argument,)*): ($($argument,)*)) -> Output {
+                self($($argument),*)
+            }
+        }
+    };
+}
+
+crate::tuples::for_tuples!(function);

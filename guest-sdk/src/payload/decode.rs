@@ -1,0 +1,289 @@
+//! The JSON array of a payload into arguments.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::{
+    Deserialize, DeserializeOwned, DeserializeSeed, Deserializer, Error, IgnoredAny, SeqAccess,
+    Visitor,
+};
+use serde::forward_to_deserialize_any;
+
+use super::Bytes;
+use super::bytes;
+use crate::error::Failure;
+
+/// A tuple takes several arguments, `()` none, anything else the first. Arguments left over are ignored, and an `Option` may be
+/// missing at the end: as in JavaScript.
+pub(super) fn decode<T: DeserializeOwned>(json: &str, attachments: &[Bytes]) -> Result<T, Failure> {
+    let read = || read::<T>(json);
+    let value = if attachments.is_empty() {
+        read()
+    } else {
+        bytes::offering(attachments, read)
+    };
+    value.map_err(|error| Failure::new(400, format!("the arguments do not fit: {error}")))
+}
+
+fn read<T: DeserializeOwned>(json: &str) -> serde_json::Result<T> {
+    let mut array = serde_json::Deserializer::from_str(json);
+    match T::deserialize(Probe) {
+        Err(Shape::Several) => T::deserialize(Several(&mut array)),
+        Err(Shape::None) => T::deserialize(Missing::new(1)),
+        Err(Shape::One) | Ok(_) => array.deserialize_seq(First(PhantomData)),
+    }
+}
+
+/// A deserializer that looks at the outermost type only and gives its answer as an error.
+struct Probe;
+
+/// How many arguments a type stands for.
+#[derive(Debug)]
+enum Shape {
+    None,
+    One,
+    Several,
+}
+
+impl fmt::Display for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self:?}")
+    }
+}
+
+impl std::error::Error for Shape {}
+
+impl Error for Shape {
+    fn custom<T: fmt::Display>(_: T) -> Self {
+        Shape::One
+    }
+}
+
+impl<'de> Deserializer<'de> for Probe {
+    type Error = Shape;
+
+    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Shape> {
+        Err(Shape::One)
+    }
+
+    fn deserialize_unit<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Shape> {
+        Err(Shape::None)
+    }
+
+    fn deserialize_tuple<V: Visitor<'de>>(self, _: usize, _: V) -> Result<V::Value, Shape> {
+        Err(Shape::Several)
+    }
+
+    fn deserialize_tuple_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: usize,
+        _: V,
+    ) -> Result<V::Value, Shape> {
+        Err(Shape::Several)
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit_struct newtype_struct seq map
+        struct enum identifier ignored_any
+    }
+}
+
+/// Takes the first element of the array.
+struct First<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for First<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array of arguments")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut arguments: A) -> Result<T, A::Error> {
+        let Some(value) = arguments.next_element()? else {
+            return T::deserialize(Missing::new(1));
+        };
+        skip_rest(arguments)?;
+        Ok(value)
+    }
+}
+
+fn skip_rest<'de, A: SeqAccess<'de>>(mut arguments: A) -> Result<(), A::Error> {
+    while arguments.next_element::<IgnoredAny>()?.is_some() {}
+    Ok(())
+}
+
+/// Gives a tuple the elements of the array.
+struct Several<'a, R>(&'a mut serde_json::Deserializer<R>);
+
+impl<'de, R: serde_json::de::Read<'de>> Deserializer<'de> for Several<'_, R> {
+    type Error = serde_json::Error;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> serde_json::Result<V::Value> {
+        self.0.deserialize_seq(Padded(visitor))
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct newtype_struct seq
+        tuple tuple_struct map struct enum identifier ignored_any
+    }
+}
+
+/// A visitor that finds missing arguments at the end, and none left over.
+struct Padded<V>(V);
+
+impl<'de, V: Visitor<'de>> Visitor<'de> for Padded<V> {
+    type Value = V::Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.expecting(f)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut arguments: A) -> Result<V::Value, A::Error> {
+        let value = self.0.visit_seq(Padding {
+            arguments: &mut arguments,
+            taken: 0,
+        })?;
+        skip_rest(arguments)?;
+        Ok(value)
+    }
+}
+
+struct Padding<'a, A> {
+    arguments: &'a mut A,
+    taken: usize,
+}
+
+impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Padding<'_, A> {
+    type Error = A::Error;
+
+    fn next_element_seed<T: DeserializeSeed<'de>>(
+        &mut self,
+        seed: T,
+    ) -> Result<Option<T::Value>, A::Error> {
+        self.taken += 1;
+        let mut seed = Some(seed);
+        if let Some(value) = self.arguments.next_element_seed(Once(&mut seed))? {
+            return Ok(Some(value));
+        }
+        seed.map(|seed| seed.deserialize(Missing::new(self.taken)))
+            .transpose()
+    }
+}
+
+/// A seed that is still there when no element came.
+struct Once<'a, T>(&'a mut Option<T>);
+
+impl<'de, T: DeserializeSeed<'de>> DeserializeSeed<'de> for Once<'_, T> {
+    type Value = T::Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<T::Value, D::Error> {
+        let seed = self.0.take().expect("a sequence uses a seed once");
+        seed.deserialize(deserializer)
+    }
+}
+
+/// An argument that was not sent: `undefined`.
+struct Missing<E> {
+    /// Counted from 1.
+    number: usize,
+    error: PhantomData<E>,
+}
+
+impl<E> Missing<E> {
+    fn new(number: usize) -> Self {
+        Missing {
+            number,
+            error: PhantomData,
+        }
+    }
+}
+
+impl<'de, E: Error> Deserializer<'de> for Missing<E> {
+    type Error = E;
+
+    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, E> {
+        Err(E::custom(format_args!(
+            "argument {} is missing",
+            self.number
+        )))
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, E> {
+        visitor.visit_none()
+    }
+
+    fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, E> {
+        visitor.visit_unit()
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit_struct newtype_struct seq tuple
+        tuple_struct map struct enum identifier ignored_any
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn plain<T: DeserializeOwned>(json: &str) -> Result<T, Failure> {
+        decode(json, &[])
+    }
+
+    #[test]
+    fn one_argument() {
+        assert_eq!(plain::<String>(r#"["a",2]"#).unwrap(), "a");
+        assert_eq!(plain::<Vec<u8>>("[[1,2]]").unwrap(), [1, 2]);
+        assert_eq!(plain::<Value>(r#"[{"a":1}]"#).unwrap(), json!({ "a": 1 }));
+        assert_eq!(plain::<Option<u8>>("[]").unwrap(), None);
+        plain::<()>("[1]").unwrap();
+        plain::<()>("[]").unwrap();
+    }
+
+    #[test]
+    fn several_arguments() {
+        assert_eq!(
+            plain::<(u8, String)>(r#"[1,"a",true]"#).unwrap(),
+            (1, "a".to_owned())
+        );
+        assert_eq!(plain::<(u8, Option<u8>)>("[1]").unwrap(), (1, None));
+        assert_eq!(plain::<(u8, Option<u8>)>("[1,null]").unwrap(), (1, None));
+    }
+
+    #[test]
+    fn what_does_not_fit_is_named() {
+        let message = |json| plain::<(u8, u8)>(json).unwrap_err().message().to_owned();
+        assert!(message("[]").starts_with("the arguments do not fit: argument 1 is missing"));
+        assert!(message("[1]").starts_with("the arguments do not fit: argument 2 is missing"));
+        assert!(message(r#"[1,"a"]"#).contains("invalid type: string"));
+        assert!(
+            plain::<u8>("[]")
+                .unwrap_err()
+                .message()
+                .contains("argument 1 is missing")
+        );
+    }
+
+    #[test]
+    fn bytes_are_found_at_any_depth() {
+        #[derive(serde::Deserialize)]
+        struct File {
+            content: Bytes,
+        }
+        let attachments = [Bytes::from(b"zero"), Bytes::from(b"one")];
+        let json = r#"[{"content":{"_placeholder":true,"num":1}},{"_placeholder":true,"num":0}]"#;
+        let (file, last): (File, Bytes) = decode(json, &attachments).unwrap();
+        assert_eq!(&*file.content, b"one");
+        assert_eq!(&*last, b"zero");
+    }
+
+    #[test]
+    fn a_forged_placeholder_is_not_binary() {
+        let forged = r#"[{"_placeholder":true,"num":0}]"#;
+        assert!(plain::<Bytes>(forged).is_err());
+        assert!(plain::<Value>(forged).is_ok());
+    }
+}

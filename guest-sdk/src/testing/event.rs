@@ -1,0 +1,95 @@
+//! An event that is about to be sent.
+
+use super::client::Client;
+use super::double::sockets;
+use crate::app::{self, Listener};
+use crate::error::{Failure, Result};
+use crate::event;
+use crate::payload::Payload;
+use crate::socket::Socket;
+
+/// An event that a client is about to send: see [`App::event`](super::App::event).
+#[derive(Debug)]
+#[must_use = "nothing happens until it is sent"]
+pub struct Event {
+    app: fn() -> app::App,
+    name: String,
+    arguments: Payload,
+    sender: Option<Socket>,
+    ack_wanted: bool,
+}
+
+impl Event {
+    pub(super) fn new(app: fn() -> app::App, name: &str, arguments: Payload) -> Self {
+        Event {
+            app,
+            name: name.to_owned(),
+            arguments,
+            sender: None,
+            ack_wanted: true,
+        }
+    }
+
+    /// Who sends it, and so in which namespace. Without, a new client of `/` does.
+    pub fn from(mut self, client: &Socket) -> Self {
+        self.sender = Some(client.clone());
+        self
+    }
+
+    /// The client passes no callback.
+    pub fn without_ack(mut self) -> Self {
+        self.ack_wanted = false;
+        self
+    }
+
+    /// Sends it. What the client's callback gets: the first arguments that a listener returned, else the first failure, else none.
+    ///
+    /// # Errors
+    /// What the listener failed with; 404 when nobody listens.
+    pub fn send(self) -> Result<Payload, Failure> {
+        let sender = self
+            .sender
+            .clone()
+            .unwrap_or_else(|| Client::new(Some(self.app)).connect());
+        let listeners = self.listeners(&sender.namespace());
+        if listeners.is_empty() {
+            return Err(Failure::new(
+                404,
+                format!("nobody listens to {}", self.name),
+            ));
+        }
+        let acks: Vec<_> = listeners
+            .iter()
+            .map(|listener| (listener.answer)(&self.event(&sender)).map_err(Failure::from))
+            .collect();
+        let answered = acks.iter().find_map(|ack| ack.as_ref().ok()?.clone());
+        match (answered, acks.into_iter().find_map(Result::err)) {
+            (Some(arguments), _) => Ok(arguments),
+            (None, Some(failure)) => Err(failure),
+            (None, None) => Ok(Payload {
+                json: "[]".to_owned(),
+                attachments: Vec::new(),
+            }),
+        }
+    }
+
+    /// The named listeners, else those to `*`.
+    fn listeners(&self, namespace: &str) -> Vec<Listener> {
+        let of = |name: &str| {
+            let all = (self.app)().listeners.into_iter();
+            all.filter(|listener| listener.namespace == namespace && listener.event == name)
+                .collect::<Vec<_>>()
+        };
+        let named = of(&self.name);
+        if named.is_empty() { of("*") } else { named }
+    }
+
+    fn event(&self, sender: &Socket) -> event::Event {
+        event::Event {
+            socket: Socket::new(sockets::Socket::new(&sender.namespace(), &sender.id())),
+            name: self.name.clone(),
+            arguments: self.arguments.clone(),
+            ack_wanted: self.ack_wanted,
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! Which route answers: a static segment before a parameter before a rest, a method that is named before none.
+
+use crate::app::Route;
+use crate::urlencoded;
+
+/// Names and values of a route's parameters.
+pub(super) type Params = Vec<(String, String)>;
+
+pub(super) enum Found<'a> {
+    Route(&'a Route, Params),
+    /// The path is known, the method is not.
+    OtherMethods,
+    Nothing,
+}
+
+pub(super) fn find<'a>(routes: &'a [Route], method: &str, path: &str) -> Found<'a> {
+    let matching = |route: &'a Route| Some((route, matches(route.path, path)?));
+    let fitting: Vec<_> = routes.iter().filter_map(matching).collect();
+    let Some(best) = fitting.iter().map(|(_, (ranks, _))| ranks.clone()).min() else {
+        return Found::Nothing;
+    };
+    let answers = |wanted: &str| {
+        fitting
+            .iter()
+            .find(|(route, (ranks, _))| *ranks == best && route.method == wanted)
+    };
+    let get = || {
+        if method == "HEAD" {
+            answers("GET")
+        } else {
+            None
+        }
+    };
+    match answers(method).or_else(get).or_else(|| answers("")) {
+        Some((route, (_, params))) => Found::Route(route, params.clone()),
+        None => Found::OtherMethods,
+    }
+}
+
+/// How special each segment of the pattern is (0 static, 1 parameter, 2 rest), and the parameters.
+fn matches(pattern: &str, path: &str) -> Option<(Vec<u8>, Params)> {
+    let (mut ranks, mut params) = (Vec::new(), Params::new());
+    let mut rest = path.trim_end_matches('/');
+    for segment in pattern.trim_end_matches('/').split('/').skip(1) {
+        let left = rest.strip_prefix('/')?;
+        let (value, after) = left.find('/').map_or((left, ""), |end| left.split_at(end));
+        let name = segment
+            .strip_prefix('{')
+            .and_then(|segment| segment.strip_suffix('}'));
+        rest = after;
+        match name {
+            None if segment == value => ranks.push(0),
+            None => return None,
+            Some(name) => {
+                let is_rest = name.starts_with('*');
+                let value = if is_rest {
+                    std::mem::take(&mut rest);
+                    left
+                } else {
+                    value
+                };
+                let value = urlencoded::decode(value, b'+')
+                    .ok()
+                    .filter(|value| !value.is_empty())?;
+                ranks.push(1 + u8::from(is_rest));
+                params.push((name.trim_start_matches('*').to_owned(), value));
+            }
+        }
+    }
+    rest.is_empty().then_some((ranks, params))
+}
+
+/// Whether a policy's prefix covers a path, in whole segments.
+pub(super) fn covers(prefix: &str, path: &str) -> bool {
+    let rest = path.strip_prefix(prefix.trim_end_matches('/'));
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(method: &str, path: &str) -> String {
+        let route = |method, path| Route::new(method, path, || ());
+        let routes = [
+            route("GET", "/a/{x}"),
+            route("", "/a/b"),
+            route("POST", "/a/b"),
+            route("GET", "/f/{*rest}"),
+            route("GET", "/"),
+        ];
+        match find(&routes, method, path) {
+            Found::Route(route, params) => format!("{} {} {params:?}", route.method, route.path),
+            Found::OtherMethods => "405".to_owned(),
+            Found::Nothing => "404".to_owned(),
+        }
+    }
+
+    #[test]
+    fn the_most_special_route_answers() {
+        assert_eq!(found("GET", "/"), "GET / []");
+        assert_eq!(found("GET", "/a/b"), " /a/b []");
+        assert_eq!(found("POST", "/a/b/"), "POST /a/b []");
+        assert_eq!(found("HEAD", "/a/x%20y"), r#"GET /a/{x} [("x", "x y")]"#);
+        assert_eq!(
+            found("GET", "/f/a/b"),
+            r#"GET /f/{*rest} [("rest", "a/b")]"#
+        );
+        assert_eq!(found("POST", "/a/c"), "405");
+        assert_eq!(found("GET", "/a"), "404");
+        assert_eq!(found("GET", "/a/b/c"), "404");
+    }
+
+    #[test]
+    fn prefixes_match_whole_segments() {
+        assert!(covers("/api", "/api") && covers("/api", "/api/x") && covers("/", "/x"));
+        assert!(!covers("/api", "/apix"));
+    }
+}

@@ -1,0 +1,19 @@
+//! Where log records go: standard error, one line each.
+
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{Format, Log};
+
+/// Starts logging. What is not ours is logged from warnings on.
+pub(super) fn start(settings: &Log) {
+    let level = settings.level.as_str();
+    let filter = EnvFilter::new(format!("warn,hitchy={level},guest={level}"));
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    // A second call, in one process, keeps the first.
+    let _ = match settings.format {
+        Format::Json => lines.json().flatten_event(true).try_init(),
+        Format::Pretty => lines.with_target(false).try_init(),
+    };
+}

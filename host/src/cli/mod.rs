@@ -1,0 +1,137 @@
+//! The command line: one file for each command.
+
+mod compile;
+mod dev;
+mod log;
+mod serve;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{Flag, Sources};
+
+/// A realtime backend in one binary: handlers compiled to WebAssembly answer over HTTP and socket.io, and are replaced while they
+/// run.
+#[derive(Parser)]
+#[command(name = "hitchy", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the server on a folder of handlers
+    Serve(ServeArgs),
+    /// Build the Rust handlers below PATH and serve them
+    Dev(DevArgs),
+    #[command(name = crate::runtime::COMPILE_COMMAND, hide = true)]
+    CompileComponent,
+}
+
+#[derive(Args)]
+struct ServeArgs {
+    /// Print the settings as they would be used, with where each came from, and exit
+    #[arg(long)]
+    print_config: bool,
+    #[command(flatten)]
+    settings: SettingsArgs,
+}
+
+#[derive(Args)]
+struct DevArgs {
+    /// The folder to look for handlers in; also where hitchy.toml and the handlers folder are
+    #[arg(default_value = ".")]
+    path: PathBuf,
+    #[command(flatten)]
+    settings: SettingsArgs,
+}
+
+#[derive(Args)]
+struct SettingsArgs {
+    /// Read the settings from FILE instead of hitchy.toml
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Listen on ADDRESS, for example localhost:3000 or 0.0.0.0:80 [server.listen]
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<String>,
+    /// Serve the .wasm files of DIR [handlers.dir]
+    #[arg(long, value_name = "DIR")]
+    handlers: Option<String>,
+    /// Log at LEVEL: error, warn, info, debug or trace [log.level]
+    #[arg(long, value_name = "LEVEL")]
+    log: Option<String>,
+}
+
+impl SettingsArgs {
+    /// Where settings come from, from the least to the most important.
+    fn sources(self, folder: Option<PathBuf>) -> Sources {
+        let flags = [
+            ("server.listen", self.listen, "--listen"),
+            ("handlers.dir", self.handlers, "--handlers"),
+            ("log.level", self.log, "--log"),
+        ];
+        let given = flags.into_iter().filter_map(|(key, value, flag)| {
+            Some(Flag {
+                key,
+                value: value?,
+                flag,
+            })
+        });
+        Sources {
+            file: self.config,
+            folder,
+            env: std::env::vars_os().collect(),
+            flags: given.collect(),
+        }
+    }
+}
+
+/// Why a command failed, as its exit code tells.
+enum CommandError {
+    /// Wrong usage or settings: 2.
+    Usage(anyhow::Error),
+    /// Anything else: 1.
+    Failure(anyhow::Error),
+}
+
+impl From<anyhow::Error> for CommandError {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Failure(error)
+    }
+}
+
+impl From<crate::config::Error> for CommandError {
+    fn from(error: crate::config::Error) -> Self {
+        Self::Usage(error.into())
+    }
+}
+
+/// Parses the command line, runs the command, and says how it ended.
+pub fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Serve(args) => serve::main(args),
+        Command::Dev(args) => dev::main(args),
+        Command::CompileComponent => return compile::main(),
+    };
+    let (error, code) = match done {
+        Ok(()) => return ExitCode::SUCCESS,
+        Err(CommandError::Usage(error)) => (error, 2),
+        Err(CommandError::Failure(error)) => (error, 1),
+    };
+    say_error(&error);
+    ExitCode::from(code)
+}
+
+#[allow(clippy::print_stderr)]
+fn say_error(error: &anyhow::Error) {
+    eprintln!("error: {error:#}");
+}
+
+/// Prints a line for the person at the terminal. Whoever closed the other end does not want it.
+fn say(line: impl std::fmt::Display) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stdout(), "{line}");
+}

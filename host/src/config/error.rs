@@ -1,0 +1,147 @@
+//! What can be wrong with settings, one sentence each: where it stands, what it says, what would be accepted.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+use super::source::Source;
+
+/// Why settings were refused.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The settings file is not there or cannot be read.
+    #[error("cannot read the settings file {}: {cause}", .path.display())]
+    Read {
+        /// The file that was asked for.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        cause: io::Error,
+    },
+
+    /// The file is not TOML.
+    #[error("{}:{line}:{column}: {message}", .path.display())]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// Line, from 1.
+        line: usize,
+        /// Column in characters, from 1.
+        column: usize,
+        /// What the parser expected.
+        message: String,
+    },
+
+    /// A key that no setting has.
+    #[error("{from}: unknown key {key}; {}", hint(.nearest))]
+    UnknownKey {
+        /// Where it stands.
+        from: Source,
+        /// The key with its section.
+        key: String,
+        /// The most similar known key.
+        nearest: Option<String>,
+    },
+
+    /// A `HITCHY_` variable that no setting has.
+    #[error("unknown environment variable {name}; {}", hint(.nearest))]
+    UnknownVariable {
+        /// Its name.
+        name: String,
+        /// The most similar known variable.
+        nearest: Option<String>,
+    },
+
+    /// A variable for the settings of one handler: names of files cannot be told from names of variables.
+    #[error(
+        "{name}: settings of one handler are not read from the environment; write them in [handler.NAME] or in NAME.toml beside the handler"
+    )]
+    HandlerVariable {
+        /// Its name.
+        name: String,
+    },
+
+    /// A `HITCHY_` variable that is not UTF-8.
+    #[error("{name} is not valid UTF-8")]
+    NotText {
+        /// Its name, what is not UTF-8 replaced.
+        name: String,
+    },
+
+    /// A value where a section belongs.
+    #[error("{from}: {section} is a section, written [{section}], not a value")]
+    NotASection {
+        /// Where it stands.
+        from: Source,
+        /// The section.
+        section: String,
+    },
+
+    /// A section named after no possible handler.
+    #[error(
+        "{from}: {name:?} is not the name of a handler; write the path of its file below the handlers folder without .wasm, for example \"api/shop\""
+    )]
+    NotAHandler {
+        /// Where it stands.
+        from: Source,
+        /// What was written.
+        name: String,
+    },
+
+    /// A value of another kind than the key's.
+    #[error("{written} is not {expected}; write for example {example}")]
+    WrongValue {
+        /// What stands where.
+        written: Box<Written>,
+        /// What the key takes.
+        expected: String,
+        /// A value that would be accepted, as TOML.
+        example: String,
+    },
+
+    /// A value of the right kind that is too small or too large.
+    #[error("{written} is out of bounds; it may be from {min} to {max}")]
+    OutOfBounds {
+        /// What stands where.
+        written: Box<Written>,
+        /// The smallest accepted, as TOML.
+        min: String,
+        /// The largest accepted, as TOML.
+        max: String,
+    },
+
+    /// A value that is fine alone and impossible beside another one.
+    #[error("{written} is more than {other} = {limit}; lower the first or raise the second")]
+    Exceeds {
+        /// What stands where.
+        written: Box<Written>,
+        /// The key it must not exceed.
+        other: &'static str,
+        /// That key's value as TOML.
+        limit: String,
+    },
+}
+
+/// A key and its value, and where they stand.
+#[derive(Debug)]
+pub struct Written {
+    /// Where.
+    pub from: Source,
+    /// The key with its section, in a sidecar without.
+    pub key: String,
+    /// The value as TOML.
+    pub value: String,
+}
+
+impl fmt::Display for Written {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {} = {}", self.from, self.key, self.value)
+    }
+}
+
+fn hint(nearest: &Option<String>) -> String {
+    match nearest {
+        Some(nearest) => format!("did you mean {nearest}?"),
+        None => "`hitchy serve --print-config` shows all there are".to_owned(),
+    }
+}

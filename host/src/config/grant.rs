@@ -1,0 +1,80 @@
+//! What one handler is granted: the limits for all, what is written for it laid over them, and the check that the node has it.
+
+use std::collections::BTreeMap;
+
+use toml::{Table, Value};
+
+use super::Config;
+use super::error::{Error, Written};
+use super::keys::{self, KEYS};
+use super::sections::{HandlerLimits, Limits};
+use super::source::Source;
+
+/// The limits of a handler while they are put together.
+pub(super) struct Grant {
+    values: Table,
+    /// Where each value stands, and under which key.
+    places: BTreeMap<String, (Source, String)>,
+}
+
+impl Grant {
+    /// What every handler gets: `[limits]`, of the concurrency three quarters, so that one handler cannot starve the others.
+    pub(super) fn shared(config: &Config) -> Self {
+        let limits = Table::try_from(&config.limits).expect("settings came from TOML");
+        let mut grant = Self {
+            values: Table::new(),
+            places: BTreeMap::new(),
+        };
+        let own = limits
+            .into_iter()
+            .filter(|(short, _)| keys::per_handler().any(|key| key.short() == short))
+            .collect();
+        grant.lay(&own, |short| {
+            let key = format!("limits.{short}");
+            (config.source(&key), key)
+        });
+        let share = (config.limits.concurrency * 3 / 4).max(1);
+        grant.values.insert("concurrency".to_owned(), number(share));
+        grant
+    }
+
+    /// Lays `values` over what is there; `place` says where each stands, by its key.
+    pub(super) fn lay(&mut self, values: &Table, place: impl Fn(&str) -> (Source, String)) {
+        for (short, value) in values {
+            self.places.insert(short.clone(), place(short));
+            self.values.insert(short.clone(), value.clone());
+        }
+    }
+
+    /// The limits, when the node has as much as they grant.
+    pub(super) fn within(self, node: &Limits) -> Result<HandlerLimits, Error> {
+        let memory_budget = node.memory_budget.unwrap_or(u64::MAX);
+        self.at_most("memory", "limits.memory-budget", memory_budget)?;
+        self.at_most("concurrency", "limits.concurrency", node.concurrency as u64)?;
+        let limits = self.values.try_into();
+        Ok(limits.expect("each key for one handler is a field of the same name and kind"))
+    }
+
+    fn at_most(&self, short: &str, other: &'static str, limit: u64) -> Result<(), Error> {
+        let value = &self.values[short];
+        if value.as_integer().is_none_or(|value| value as u64 <= limit) {
+            return Ok(());
+        }
+        let (from, key) = self.places[short].clone();
+        let kind = KEYS
+            .iter()
+            .find(|key| key.name == other)
+            .map(|key| &key.kind);
+        let write = |value: &Value| kind.map_or_else(String::new, |kind| kind.write(value));
+        let value = write(value);
+        Err(Error::Exceeds {
+            written: Box::new(Written { from, key, value }),
+            other,
+            limit: write(&number(limit as usize)),
+        })
+    }
+}
+
+fn number(number: usize) -> Value {
+    Value::Integer(number as i64)
+}

@@ -1,0 +1,255 @@
+//! The one table of settings: name, kind with its bounds, default, what it means. Reading, unknown-key hints, the names of
+//! environment variables, `--print-config` and the reference are derived from it. A new setting is a row here and a field of
+//! the same name in [`Config`](super::Config).
+
+use std::time::Duration;
+
+use super::text;
+use super::value::Kind;
+
+/// One setting.
+#[derive(Debug)]
+pub struct Key {
+    /// Section and key: `server.body-limit`.
+    pub name: &'static str,
+    /// What it takes.
+    pub kind: Kind,
+    /// The default as people write it; `None` when it is worked out at start.
+    pub default: Option<&'static str>,
+    /// What it means, for the reference.
+    pub doc: &'static str,
+    /// Whether a change is applied while the server runs; else it waits for the next start.
+    pub live: bool,
+    /// Whether `[handler.NAME]` and sidecars may set it for one handler.
+    pub per_handler: bool,
+}
+
+impl Key {
+    const fn new(name: &'static str, kind: Kind, default: &'static str, doc: &'static str) -> Self {
+        Self {
+            name,
+            kind,
+            default: Some(default),
+            doc,
+            live: false,
+            per_handler: false,
+        }
+    }
+
+    const fn computed(name: &'static str, kind: Kind, doc: &'static str) -> Self {
+        Self {
+            default: None,
+            ..Self::new(name, kind, "", doc)
+        }
+    }
+
+    const fn live(self) -> Self {
+        Self { live: true, ..self }
+    }
+
+    const fn per_handler(self) -> Self {
+        Self {
+            live: true,
+            per_handler: true,
+            ..self
+        }
+    }
+
+    /// Taken up at the next start, though a handler's own value is applied at once.
+    const fn at_start(self) -> Self {
+        Self {
+            live: false,
+            ..self
+        }
+    }
+
+    /// `server` of `server.body-limit`.
+    pub fn section(&self) -> &'static str {
+        self.name.split_once('.').map_or("", |(section, _)| section)
+    }
+
+    /// `body-limit` of `server.body-limit`.
+    pub fn short(&self) -> &'static str {
+        self.name.split_once('.').map_or("", |(_, short)| short)
+    }
+
+    /// `HITCHY_SERVER__BODY_LIMIT` for `server.body-limit`.
+    pub fn variable(&self) -> String {
+        let name = self.name.replace('.', "__").replace('-', "_");
+        format!("HITCHY_{}", name.to_ascii_uppercase())
+    }
+}
+
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
+const TIB: u64 = 1 << 40;
+
+const MS: Duration = Duration::from_millis(1);
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3600);
+
+const fn size(min: u64, max: u64) -> Kind {
+    Kind::Size { min, max }
+}
+
+const fn time(min: Duration, max: Duration) -> Kind {
+    Kind::Time { min, max }
+}
+
+const fn count(min: u64, max: u64) -> Kind {
+    Kind::Count { min, max }
+}
+
+const LISTEN: Kind = Kind::Text {
+    what: "an address to listen on",
+    example: "localhost:3000",
+    read: text::listen,
+};
+const SOCKET_PATH: Kind = Kind::Text {
+    what: "a path that begins with \"/\" and does not end with it",
+    example: "/socket.io",
+    read: text::socket_path,
+};
+const NETWORKS: Kind = Kind::List {
+    what: "a list of IP addresses and blocks",
+    example: "10.0.0.0/8",
+    read: text::network,
+};
+const ORIGINS: Kind = Kind::List {
+    what: "a list of origins, scheme and host without a path, or \"*\"",
+    example: "https://app.example.com",
+    read: text::origin,
+};
+const HANDLER_NAMES: Kind = Kind::List {
+    what: "a list of handlers, each the path of its file below the handlers folder without .wasm",
+    example: "auth",
+    read: text::handler_name,
+};
+
+/// Every setting, in the order of the reference. One line a setting: a table is read by its columns.
+#[rustfmt::skip]
+pub const KEYS: &[Key] = &[
+    Key::new("server.listen", LISTEN, "localhost:3000", "Where the server listens. `localhost` means both loopbacks, 127.0.0.1 and ::1; port 0 lets the system choose."),
+    Key::new("server.body-limit", size(1, GIB), "1MiB", "Largest body of a request: HTTP, polling and websocket alike."),
+    Key::new("server.answer-limit", size(1, GIB), "4MiB", "Largest body of an answer of a handler."),
+    Key::computed("server.max-connections", count(1, 1_000_000), "Connections open at once; by default 20000, or 80 % of the descriptors the system grants when that is less."),
+    Key::new("server.trusted-proxies", NETWORKS, "", "Proxies whose `forwarded` and `x-forwarded-*` headers are believed."),
+    Key::new("server.cors", ORIGINS, "", "Origins whose pages may call over HTTP (CORS), or \"*\"; none by default."),
+    Key::new("server.origins", ORIGINS, "", "Origins besides the server's own whose pages may connect a socket, or \"*\"."),
+    Key::new("server.grace", time(Duration::ZERO, HOUR), "25s", "How long calls may go on after the server was told to stop."),
+    Key::new("server.header-timeout", time(MS, HOUR), "10s", "Time for a client to send the head of a request."),
+    Key::new("server.body-timeout", time(MS, HOUR), "30s", "Time for a client to send the whole body of a request."),
+    Key::new("server.body-idle", time(MS, HOUR), "10s", "Longest pause of a client within a body."),
+    Key::new("server.write-stall", time(MS, HOUR), "20s", "How long a client may take nothing of what it is sent before its connection is closed."),
+
+    Key::new("socket.path", SOCKET_PATH, "/socket.io", "Path of the socket.io endpoint."),
+    Key::new("socket.ping-interval", time(MS, HOUR), "25s", "Time between two pings to a client."),
+    Key::new("socket.ping-timeout", time(MS, HOUR), "20s", "Time for a client to answer a ping before it counts as gone."),
+    Key::new("socket.connect-timeout", time(MS, HOUR), "10s", "Time for a client to connect to a namespace after its transport was opened."),
+    Key::new("socket.transports", Kind::Words(&["polling", "websocket"]), "polling,websocket", "Ways a socket may be connected."),
+    Key::new("socket.send-buffer", count(1, 1_000_000), "1024", "Packets that may wait for one slow socket."),
+
+    Key::new("handlers.dir", Kind::Folder, "handlers", "The folder whose `.wasm` files are served."),
+    Key::new("handlers.watch", Kind::Switch, "true", "Whether changes in the folder are followed while the server runs."),
+    Key::new("handlers.settle", time(Duration::ZERO, MINUTE), "150ms", "How long a file written in place must rest before it is loaded; a rename onto a name needs none."),
+    Key::new("handlers.rescan", time(Duration::from_millis(10), HOUR), "5s", "Time between two looks at the whole folder, for changes the system did not report."),
+    Key::new("handlers.required", HANDLER_NAMES, "", "Handlers without which nothing is served: while one is absent or refused, every request is answered 503.").live(),
+
+    Key::new("limits.memory", size(64 * KIB, 4 * GIB), "128MiB", "Memory of a guest in one call.").per_handler(),
+    Key::new("limits.deadline", time(MS, MINUTE), "10s", "Time from the start of a call to its end.").per_handler(),
+    Key::new("limits.cpu", time(MS, MINUTE), "1s", "Time a call may compute; waiting does not count.").per_handler(),
+    Key::new("limits.concurrency", count(1, 100_000), "256", "Calls running at once, of all handlers. One handler gets at most three quarters of them unless it is set for that handler.").per_handler().at_start(),
+    Key::new("limits.queue", count(0, 100_000), "256", "Calls that may wait for one of the running to end; more are answered 503."),
+    Key::new("limits.queue-wait", time(Duration::ZERO, MINUTE), "250ms", "How long a call may wait before it is answered 503."),
+    Key::new("limits.emits-per-call", count(0, 100_000), "256", "Events a call may emit.").per_handler(),
+    Key::new("limits.emit-bytes-per-call", size(0, GIB), "4MiB", "Bytes a call may emit in all.").per_handler(),
+    Key::new("limits.dispatches-per-call", count(0, 10_000), "16", "Requests a call may send to other routes of this server.").per_handler(),
+    Key::computed("limits.memory-budget", size(MIB, 1024 * TIB), "Memory of all guests together; by default half of the machine's or, in a container, of the container's."),
+
+    Key::new("log.level", Kind::Word(&["error", "warn", "info", "debug", "trace"]), "info", "How much is logged."),
+    Key::new("log.format", Kind::Word(&["pretty", "json"]), "pretty", "Lines for people, or one JSON object a line."),
+];
+
+/// The sections of the table, in its order.
+pub(super) fn sections() -> Vec<&'static str> {
+    let mut sections: Vec<_> = KEYS.iter().map(Key::section).collect();
+    sections.dedup();
+    sections
+}
+
+/// The keys that may be set for one handler.
+pub(super) fn per_handler() -> impl Iterator<Item = &'static Key> {
+    KEYS.iter().filter(|key| key.per_handler)
+}
+
+/// Whether a change of the whole key `name` is applied while the server runs, as all of `[handler.NAME]` is.
+pub(super) fn is_live(name: &str) -> bool {
+    let key = KEYS.iter().find(|key| key.name == name);
+    key.map_or(name.starts_with("handler."), |key| key.live)
+}
+
+/// The known name most similar to what was written: a slip in the key, which may stand in the wrong section, or in the whole.
+pub(super) fn nearest(written: &str, known: impl Iterator<Item = String>) -> Option<String> {
+    let rank = |name: &String| {
+        let whole = strsim::osa_distance(written, name);
+        let short = strsim::osa_distance(last(written), last(name));
+        let near = whole <= 2 || short * 3 <= last(written).len();
+        near.then_some((short.min(whole), whole))
+    };
+    known
+        .filter_map(|name| Some((rank(&name)?, name)))
+        .min()
+        .map(|(_, name)| name)
+}
+
+/// `body-limit` of `server.body-limit`, `BODY_LIMIT` of `HITCHY_SERVER__BODY_LIMIT`.
+fn last(name: &str) -> &str {
+    let name = name.rsplit_once("__").map_or(name, |(_, last)| last);
+    name.rsplit_once('.').map_or(name, |(_, last)| last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn nearest_key(written: &str) -> Option<String> {
+        nearest(written, KEYS.iter().map(|key| key.name.to_owned()))
+    }
+
+    #[test]
+    fn every_name_is_there_once_with_its_section_together() {
+        let sections = sections();
+        assert_eq!(sections, ["server", "socket", "handlers", "limits", "log"]);
+        let mut names: Vec<_> = KEYS.iter().map(|key| key.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), KEYS.len());
+    }
+
+    #[test]
+    fn a_variable_is_the_key_in_capitals() {
+        let key = KEYS.iter().find(|key| key.name == "server.body-limit");
+        assert_eq!(key.unwrap().variable(), "HITCHY_SERVER__BODY_LIMIT");
+    }
+
+    #[test]
+    fn a_slip_finds_the_key_that_was_meant() {
+        for (written, meant) in [
+            ("server.lisen", "server.listen"),
+            ("server.body_limit", "server.body-limit"),
+            ("limits.body-limit", "server.body-limit"),
+            ("server.memory", "limits.memory"),
+            ("sever.listen", "server.listen"),
+            ("listen", "server.listen"),
+        ] {
+            assert_eq!(nearest_key(written).as_deref(), Some(meant), "{written}");
+        }
+    }
+
+    #[test]
+    fn what_resembles_nothing_gets_no_hint() {
+        assert_eq!(nearest_key("admin.console"), None);
+        assert_eq!(nearest_key("x"), None);
+    }
+}

@@ -1,0 +1,138 @@
+//! What settings are past the porch: plain values, a struct a section, a field a row of the table of keys.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::types::{Format, Level, Listen, Network, Origins, Transport};
+
+/// `[server]`: the HTTP side.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Server {
+    /// Where the server listens.
+    pub listen: Listen,
+    /// Largest body of a request, in bytes: HTTP, polling and websocket alike.
+    pub body_limit: usize,
+    /// Largest body of an answer of a handler, in bytes.
+    pub answer_limit: usize,
+    /// Connections open at once; `None`: 20,000, or 80 % of the descriptor limit when that is less.
+    pub max_connections: Option<usize>,
+    /// Proxies whose forwarding headers are believed.
+    pub trusted_proxies: Vec<Network>,
+    /// Origins whose pages may call over HTTP; `Own` means that CORS is off.
+    pub cors: Origins,
+    /// Origins whose pages may connect a socket besides the server's own.
+    pub origins: Origins,
+    /// How long calls may go on after the server was told to stop.
+    pub grace: Duration,
+    /// Time for a client to send the head of a request.
+    pub header_timeout: Duration,
+    /// Time for a client to send the whole body of a request.
+    pub body_timeout: Duration,
+    /// Longest pause of a client within a body.
+    pub body_idle: Duration,
+    /// How long a client may take nothing of what it is sent.
+    pub write_stall: Duration,
+}
+
+impl Server {
+    /// Whether the forwarding headers of a connection from `peer` are believed.
+    pub fn trusts(&self, peer: IpAddr) -> bool {
+        self.trusted_proxies
+            .iter()
+            .any(|proxies| proxies.contains(peer))
+    }
+}
+
+/// `[socket]`: engine.io and socket.io.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Socket {
+    /// Path of the endpoint: begins with `/`, does not end with it.
+    pub path: String,
+    /// Time between two pings.
+    pub ping_interval: Duration,
+    /// Time for a client to answer a ping.
+    pub ping_timeout: Duration,
+    /// Time for a client to connect to a namespace.
+    pub connect_timeout: Duration,
+    /// Ways a socket may be connected, at least one.
+    pub transports: Vec<Transport>,
+    /// Packets that may wait for one slow socket.
+    pub send_buffer: usize,
+}
+
+/// `[handlers]`: the folder.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Handlers {
+    /// The folder whose `.wasm` files are served, absolute.
+    pub dir: PathBuf,
+    /// Whether changes are followed while the server runs.
+    pub watch: bool,
+    /// How long a file written in place must rest before it is loaded.
+    pub settle: Duration,
+    /// Time between two looks at the whole folder.
+    pub rescan: Duration,
+    /// Names of handlers without which nothing is served.
+    pub required: Vec<String>,
+}
+
+/// `[limits]`: what calls may use.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Limits {
+    /// Memory of a guest in one call, in bytes.
+    pub memory: usize,
+    /// Time from the start of a call to its end.
+    pub deadline: Duration,
+    /// Time a call may compute.
+    pub cpu: Duration,
+    /// Calls running at once, of all handlers.
+    pub concurrency: usize,
+    /// Calls that may wait for one of the running to end.
+    pub queue: usize,
+    /// How long a call may wait.
+    pub queue_wait: Duration,
+    /// Events a call may emit.
+    pub emits_per_call: usize,
+    /// Bytes a call may emit in all.
+    pub emit_bytes_per_call: usize,
+    /// Requests a call may send to other routes of this server.
+    pub dispatches_per_call: usize,
+    /// Memory of all guests together, in bytes; `None`: half of the machine's or of the container's.
+    pub memory_budget: Option<u64>,
+}
+
+/// What the calls of one handler may use: `[limits]`, over it the sidecar, over it `[handler.NAME]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct HandlerLimits {
+    /// Memory of a guest in one call, in bytes.
+    pub memory: usize,
+    /// Time from the start of a call to its end.
+    pub deadline: Duration,
+    /// Time a call may compute.
+    pub cpu: Duration,
+    /// Calls of this handler running at once; three quarters of the node's (at least one) when nothing is set for it.
+    pub concurrency: usize,
+    /// Events a call may emit.
+    pub emits_per_call: usize,
+    /// Bytes a call may emit in all.
+    pub emit_bytes_per_call: usize,
+    /// Requests a call may send to other routes of this server.
+    pub dispatches_per_call: usize,
+}
+
+/// `[log]`
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Log {
+    /// How much is logged.
+    pub level: Level,
+    /// How a line is written.
+    pub format: Format,
+}

@@ -1,0 +1,95 @@
+//! Settings that are text of some form: each is read from what people write and written in its one form, or refused with
+//! `None`.
+
+use super::types::{Listen, Network};
+
+/// Reads an address to listen on.
+pub(super) fn listen(text: &str) -> Option<String> {
+    text.parse::<Listen>().ok().map(String::from)
+}
+
+/// Reads an IP address or block.
+pub(super) fn network(text: &str) -> Option<String> {
+    text.parse::<Network>().ok().map(String::from)
+}
+
+/// Reads the path of the socket.io endpoint: segments of letters, digits and `-._~` (RFC 3986, unreserved).
+pub(super) fn socket_path(text: &str) -> Option<String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-._~".contains(c);
+    let mut segments = text.strip_prefix('/')?.split('/');
+    let good = segments.all(|segment| !segment.is_empty() && segment.chars().all(plain));
+    good.then(|| text.to_owned())
+}
+
+/// Reads a web origin or `*`, and writes it as browsers send it: lower case, without the default port.
+pub(super) fn origin(text: &str) -> Option<String> {
+    if text == "*" {
+        return Some(text.to_owned());
+    }
+    let origin = text.to_ascii_lowercase();
+    let (scheme, host) = origin.split_once("://")?;
+    let in_scheme = |c: char| c.is_ascii_alphanumeric() || "+-.".contains(c);
+    let in_host = |c: char| c.is_ascii_alphanumeric() || "-._:[]".contains(c);
+    if scheme.is_empty()
+        || host.is_empty()
+        || !scheme.chars().all(in_scheme)
+        || !host.chars().all(in_host)
+    {
+        return None;
+    }
+    let default_port = match scheme {
+        "http" => ":80",
+        "https" => ":443",
+        _ => "",
+    };
+    let host = host.strip_suffix(default_port).unwrap_or(host);
+    Some(format!("{scheme}://{host}"))
+}
+
+/// Reads the name of a handler: the path of its file below the handlers folder, `/` between folders, without `.wasm`.
+pub(super) fn handler_name(text: &str) -> Option<String> {
+    let good = |segment: &str| !matches!(segment, "" | "." | "..");
+    let name = text.split('/').all(good) && !text.contains('\\') && !text.ends_with(".wasm");
+    name.then(|| text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn origins_are_written_as_browsers_send_them() {
+        let read = |text| origin(text).unwrap();
+        assert_eq!(
+            read("HTTPS://App.Example.com:443"),
+            "https://app.example.com"
+        );
+        assert_eq!(read("http://localhost:8080"), "http://localhost:8080");
+        assert_eq!(read("capacitor://localhost"), "capacitor://localhost");
+        for text in [
+            "example.com",
+            "https://example.com/",
+            "https://*.example.com",
+            "https://a@b",
+            "null",
+        ] {
+            assert_eq!(origin(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_socket_path_has_segments_and_no_end_slash() {
+        assert!(socket_path("/rt/socket.io").is_some());
+        for text in ["", "/", "socket.io", "/socket.io/", "//x", "/{x}", "/a b"] {
+            assert_eq!(socket_path(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_handler_name_is_a_path_below_the_folder() {
+        assert!(handler_name("api/shop").is_some());
+        for text in ["", "/api", "api/", "../up", "a/./b", "a\\b", "chat.wasm"] {
+            assert_eq!(handler_name(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,297 @@
+//! The values a setting can have that are more than a number or a string. Each reads itself from the way people write it and
+//! writes itself back the same way.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// An address to listen on: `localhost:3000` (both loopbacks), `0.0.0.0:80`, `[::1]:0`. Port 0 lets the system choose one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Listen {
+    /// `localhost:PORT`: 127.0.0.1 and ::1, so that every way a browser or a tool resolves `localhost` arrives.
+    Loopbacks {
+        /// TCP port; 0 means one port chosen by the system, the same for both loopbacks.
+        port: u16,
+    },
+    /// Exactly this address.
+    Address(SocketAddr),
+}
+
+impl Listen {
+    /// The addresses to bind, in order. With `Loopbacks { port: 0 }` whoever binds takes the port of the first for the second.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        match *self {
+            Self::Loopbacks { port } => vec![
+                SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port),
+                SocketAddr::new(Ipv6Addr::LOCALHOST.into(), port),
+            ],
+            Self::Address(address) => vec![address],
+        }
+    }
+}
+
+impl FromStr for Listen {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if let Some(("localhost", port)) = text.to_ascii_lowercase().rsplit_once(':') {
+            let port = port.parse().map_err(|_| "not a port")?;
+            return Ok(Self::Loopbacks { port });
+        }
+        let address = text.parse().map_err(|_| "not an address with a port")?;
+        Ok(Self::Address(address))
+    }
+}
+
+impl fmt::Display for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Loopbacks { port } => write!(f, "localhost:{port}"),
+            Self::Address(address) => address.fmt(f),
+        }
+    }
+}
+
+impl TryFrom<String> for Listen {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<Listen> for String {
+    fn from(listen: Listen) -> Self {
+        listen.to_string()
+    }
+}
+
+/// An IP address or a block of them: `10.0.0.1`, `10.0.0.0/8`, `fd00::/8`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Network {
+    address: IpAddr,
+    prefix: u8,
+}
+
+impl Network {
+    /// Whether `address` lies in this block. An IPv4 address mapped into IPv6 (`::ffff:10.0.0.1`) counts as the IPv4 address.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        address.is_ipv4() == self.address.is_ipv4()
+            && leading_bits(address, self.prefix) == leading_bits(self.address, self.prefix)
+    }
+}
+
+/// The first `prefix` bits of an address, the rest cut off.
+fn leading_bits(address: IpAddr, prefix: u8) -> u128 {
+    let (bits, width) = match address {
+        IpAddr::V4(v4) => (u128::from(v4.to_bits()), 32),
+        IpAddr::V6(v6) => (v6.to_bits(), 128),
+    };
+    bits.checked_shr(width - u32::from(prefix)).unwrap_or(0)
+}
+
+impl FromStr for Network {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (address, prefix) = match text.split_once('/') {
+            Some((address, prefix)) => (address, Some(prefix)),
+            None => (text, None),
+        };
+        let address: IpAddr = address.parse().map_err(|_| "not an IP address")?;
+        let width = if address.is_ipv4() { 32 } else { 128 };
+        let prefix = match prefix {
+            Some(prefix) => prefix.parse().map_err(|_| "not a prefix length")?,
+            None => width,
+        };
+        if prefix > width {
+            return Err("the prefix is longer than the address");
+        }
+        Ok(Self { address, prefix })
+    }
+}
+
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let whole = if self.address.is_ipv4() { 32 } else { 128 };
+        if self.prefix == whole {
+            return self.address.fmt(f);
+        }
+        write!(f, "{}/{}", self.address, self.prefix)
+    }
+}
+
+impl TryFrom<String> for Network {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<Network> for String {
+    fn from(network: Network) -> Self {
+        network.to_string()
+    }
+}
+
+/// Which web origins (RFC 6454: scheme, host and port) may do something besides the server's own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Vec<String>", into = "Vec<String>")]
+pub enum Origins {
+    /// None besides the server's own; written as an empty list.
+    Own,
+    /// Every origin; written `"*"`.
+    Any,
+    /// These, as browsers send them: lower case, without a default port, `https://app.example.com`.
+    Listed(Vec<String>),
+}
+
+impl Origins {
+    /// Whether `origin`, as an `Origin` header carries it, is allowed here. The server's own is for the caller to know.
+    pub fn allow(&self, origin: &str) -> bool {
+        match self {
+            Self::Own => false,
+            Self::Any => true,
+            Self::Listed(listed) => listed.iter().any(|one| one.eq_ignore_ascii_case(origin)),
+        }
+    }
+}
+
+impl From<Vec<String>> for Origins {
+    fn from(listed: Vec<String>) -> Self {
+        match listed {
+            empty if empty.is_empty() => Self::Own,
+            any if any.iter().any(|one| one == "*") => Self::Any,
+            listed => Self::Listed(listed),
+        }
+    }
+}
+
+impl From<Origins> for Vec<String> {
+    fn from(origins: Origins) -> Self {
+        match origins {
+            Origins::Own => Vec::new(),
+            Origins::Any => vec!["*".into()],
+            Origins::Listed(listed) => listed,
+        }
+    }
+}
+
+/// A way a socket.io client may be connected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Transport {
+    /// HTTP long polling.
+    Polling,
+    /// A websocket.
+    Websocket,
+}
+
+/// How much is logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// What went wrong and needs somebody.
+    Error,
+    /// And what somebody should look at.
+    Warn,
+    /// And what happened: start, loads, reloads, the end.
+    Info,
+    /// And every call.
+    Debug,
+    /// And everything else.
+    Trace,
+}
+
+impl Level {
+    /// The level's name, as settings and log filters write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+            Self::Trace => "trace",
+        }
+    }
+}
+
+/// How a log line is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// For people.
+    Pretty,
+    /// One JSON object a line, for machines.
+    Json,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn localhost_means_both_loopbacks() {
+        let listen: Listen = "LOCALHOST:0".parse().unwrap();
+        let addresses: Vec<String> = listen.addresses().iter().map(ToString::to_string).collect();
+        assert_eq!(addresses, ["127.0.0.1:0", "[::1]:0"]);
+        assert_eq!(listen.to_string(), "localhost:0");
+    }
+
+    #[test]
+    fn an_address_needs_a_port_and_no_name_but_localhost() {
+        for text in [
+            "3000",
+            ":3000",
+            "localhost",
+            "localhost:70000",
+            "example.com:80",
+            "::1:80",
+        ] {
+            assert!(text.parse::<Listen>().is_err(), "{text}");
+        }
+        assert_eq!(
+            "[::1]:80".parse::<Listen>().unwrap().to_string(),
+            "[::1]:80"
+        );
+    }
+
+    #[test]
+    fn a_block_contains_its_addresses_and_their_mapped_forms() {
+        let block: Network = "10.1.2.3/8".parse().unwrap();
+        for inside in ["10.0.0.1", "10.255.255.255", "::ffff:10.0.0.1"] {
+            assert!(block.contains(inside.parse().unwrap()), "{inside}");
+        }
+        for outside in ["11.0.0.1", "::a00:1", "fd00::1"] {
+            assert!(!block.contains(outside.parse().unwrap()), "{outside}");
+        }
+    }
+
+    #[test]
+    fn a_prefix_may_be_nothing_or_the_whole_address() {
+        let all: Network = "::/0".parse().unwrap();
+        assert!(all.contains("fd00::1".parse().unwrap()));
+        assert!(!all.contains("10.0.0.1".parse().unwrap()));
+        let one: Network = "127.0.0.1".parse().unwrap();
+        assert!(one.contains("127.0.0.1".parse().unwrap()));
+        assert!(!one.contains("127.0.0.2".parse().unwrap()));
+        assert_eq!(one.to_string(), "127.0.0.1");
+        assert!("10.0.0.0/33".parse::<Network>().is_err());
+    }
+
+    #[test]
+    fn listed_origins_allow_themselves_only() {
+        let listed = Origins::from(vec!["https://app.example.com".to_owned()]);
+        assert!(listed.allow("https://APP.example.com"));
+        assert!(!listed.allow("https://app.example.com.evil.test"));
+        assert!(!listed.allow("http://app.example.com"));
+        assert!(Origins::from(vec!["*".to_owned()]).allow("null"));
+        assert!(!Origins::from(vec![]).allow("https://app.example.com"));
+    }
+}

@@ -1,0 +1,356 @@
+//! One value: from what was written to what is meant, with its bounds, and back to how people write it. What is meant is kept
+//! as TOML of one shape a kind, which serde then hands to the fields of [`Config`](super::Config).
+
+use std::time::Duration;
+
+use toml::Value;
+
+/// Reads a piece of text and writes it in its one form; `None` when it is none of its kind.
+type Read = fn(&str) -> Option<String>;
+
+/// What a setting takes.
+#[derive(Debug)]
+pub enum Kind {
+    /// true or false.
+    Switch,
+    /// A whole number.
+    Count {
+        /// Smallest accepted.
+        min: u64,
+        /// Largest accepted.
+        max: u64,
+    },
+    /// Bytes: `"64MiB"`, or a whole number of them.
+    Size {
+        /// Smallest accepted, in bytes.
+        min: u64,
+        /// Largest accepted, in bytes.
+        max: u64,
+    },
+    /// A length of time: `"150ms"`.
+    Time {
+        /// Shortest accepted.
+        min: Duration,
+        /// Longest accepted.
+        max: Duration,
+    },
+    /// One of these words.
+    Word(&'static [&'static str]),
+    /// Some of these words, at least one.
+    Words(&'static [&'static str]),
+    /// A folder of the file system.
+    Folder,
+    /// Text of some form.
+    Text {
+        /// Its name in a sentence, with the article.
+        what: &'static str,
+        /// One that is accepted.
+        example: &'static str,
+        /// How it is read.
+        read: Read,
+    },
+    /// A list of texts of some form.
+    List {
+        /// Its name in a sentence, with the article.
+        what: &'static str,
+        /// An item that is accepted.
+        example: &'static str,
+        /// How an item is read.
+        read: Read,
+    },
+}
+
+/// Why a value was refused; whoever knows its place and key makes the sentence.
+#[derive(Debug, PartialEq)]
+pub(super) enum Refusal {
+    /// Not of the kind.
+    Kind,
+    /// Of the kind, smaller than the smallest accepted or larger than the largest.
+    Bounds,
+}
+
+impl Kind {
+    /// What is meant by `written`. Everything may be written as a string, as environment variables and flags do.
+    pub(super) fn read(&self, written: &Value) -> Result<Value, Refusal> {
+        match self {
+            Self::Switch => switch(written),
+            Self::Count { min, max } => return bounded(count(written), *min, *max).map(integer),
+            Self::Size { min, max } => return bounded(size(written), *min, *max).map(integer),
+            Self::Time { min, max } => return bounded(time(written), *min, *max).map(span),
+            Self::Word(words) => text(written, |text| word(text, words)),
+            Self::Words(words) => list(written, |text| word(text, words)).filter(has_items),
+            Self::Folder => text(written, |text| (!text.is_empty()).then(|| text.to_owned())),
+            Self::Text { read, .. } => text(written, read),
+            Self::List { read, .. } => list(written, read),
+        }
+        .ok_or(Refusal::Kind)
+    }
+
+    /// A value of this kind as TOML, in the form people would write.
+    pub(super) fn write(&self, meant: &Value) -> String {
+        match self {
+            Self::Size { .. } => write_size(meant),
+            Self::Time { .. } => write_time(meant),
+            _ => meant.to_string(),
+        }
+    }
+
+    /// The kind in a sentence, with the article.
+    pub fn expected(&self) -> String {
+        match self {
+            Self::Switch => "true or false".to_owned(),
+            Self::Count { .. } => "a whole number".to_owned(),
+            Self::Size { .. } => "a size".to_owned(),
+            Self::Time { .. } => "a length of time".to_owned(),
+            Self::Word(words) => format!("one of {}", alternatives(words)),
+            Self::Words(words) => format!("a list of one or more of {}", alternatives(words)),
+            Self::Folder => "the path of a folder".to_owned(),
+            Self::Text { what, .. } | Self::List { what, .. } => (*what).to_owned(),
+        }
+    }
+
+    /// A value that is accepted, as TOML.
+    pub fn example(&self) -> String {
+        match self {
+            Self::Switch => "true".to_owned(),
+            Self::Count { max, .. } => max.min(&256).to_string(),
+            Self::Size { .. } => quoted("64MiB"),
+            Self::Time { .. } => quoted("150ms"),
+            Self::Word(words) => quoted(words[0]),
+            Self::Words(words) => format!("[{}]", alternatives(words)),
+            Self::Folder => quoted("handlers"),
+            Self::Text { example, .. } => quoted(example),
+            Self::List { example, .. } => format!("[{}]", quoted(example)),
+        }
+    }
+
+    /// The smallest and the largest value accepted, as TOML, where the kind has such.
+    pub fn bounds(&self) -> Option<(String, String)> {
+        let (min, max) = match *self {
+            Self::Count { min, max } | Self::Size { min, max } => (integer(min), integer(max)),
+            Self::Time { min, max } => (span(min), span(max)),
+            _ => return None,
+        };
+        Some((self.write(&min), self.write(&max)))
+    }
+}
+
+fn bounded<T: PartialOrd>(value: Option<T>, min: T, max: T) -> Result<T, Refusal> {
+    let value = value.ok_or(Refusal::Kind)?;
+    match min <= value && value <= max {
+        true => Ok(value),
+        false => Err(Refusal::Bounds),
+    }
+}
+
+/// A number within bounds, as TOML: the table of settings asks for none beyond an `i64`.
+fn integer(number: u64) -> Value {
+    Value::Integer(i64::try_from(number).unwrap_or(i64::MAX))
+}
+
+/// A duration the way serde writes one, which TOML itself has no word for.
+fn span(time: Duration) -> Value {
+    let fields = [
+        ("secs".to_owned(), integer(time.as_secs())),
+        ("nanos".to_owned(), integer(time.subsec_nanos().into())),
+    ];
+    Value::Table(fields.into_iter().collect())
+}
+
+fn switch(written: &Value) -> Option<Value> {
+    match written {
+        Value::Boolean(switch) => Some(Value::Boolean(*switch)),
+        Value::String(text) => text.parse().ok().map(Value::Boolean),
+        _ => None,
+    }
+}
+
+fn count(written: &Value) -> Option<u64> {
+    match written {
+        Value::Integer(number) => u64::try_from(*number).ok(),
+        Value::String(text) => text.parse().ok(),
+        _ => None,
+    }
+}
+
+/// Units of sizes: binary as memory is measured, decimal as disks are.
+const UNITS: [(&str, u64); 9] = [
+    ("TiB", 1 << 40),
+    ("GiB", 1 << 30),
+    ("MiB", 1 << 20),
+    ("KiB", 1 << 10),
+    ("TB", 1_000_000_000_000),
+    ("GB", 1_000_000_000),
+    ("MB", 1_000_000),
+    ("KB", 1_000),
+    ("B", 1),
+];
+
+fn size(written: &Value) -> Option<u64> {
+    let Value::String(text) = written else {
+        return count(written);
+    };
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.');
+    let (number, unit) = text.split_at(end.unwrap_or(text.len()));
+    let factor = match unit.trim() {
+        "" => 1,
+        unit => {
+            UNITS
+                .iter()
+                .find(|(name, _)| name.eq_ignore_ascii_case(unit))?
+                .1
+        }
+    };
+    match number.parse::<u64>() {
+        Ok(whole) => whole.checked_mul(factor),
+        Err(_) => Some((number.parse::<f64>().ok()? * factor as f64) as u64),
+    }
+}
+
+/// In the largest binary unit that holds it without a rest, else in bytes.
+fn write_size(bytes: &Value) -> String {
+    let bytes = count(bytes).unwrap_or_default();
+    let unit = UNITS[..4]
+        .iter()
+        .find(|(_, factor)| bytes > 0 && bytes.is_multiple_of(*factor));
+    match unit {
+        Some((unit, factor)) => quoted(&format!("{}{unit}", bytes / factor)),
+        None => bytes.to_string(),
+    }
+}
+
+fn time(written: &Value) -> Option<Duration> {
+    humantime::parse_duration(written.as_str()?).ok()
+}
+
+fn write_time(span: &Value) -> String {
+    let field = |name| span.get(name).and_then(count).unwrap_or_default();
+    let nanos = u32::try_from(field("nanos")).unwrap_or_default();
+    let time = Duration::new(field("secs"), nanos);
+    quoted(&humantime::format_duration(time).to_string())
+}
+
+fn text(written: &Value, read: impl Fn(&str) -> Option<String>) -> Option<Value> {
+    read(written.as_str()?).map(Value::String)
+}
+
+/// A list, or a string with the items between commas.
+fn list(written: &Value, read: impl Fn(&str) -> Option<String>) -> Option<Value> {
+    let items: Vec<&str> = match written {
+        Value::Array(items) => items.iter().map(Value::as_str).collect::<Option<_>>()?,
+        Value::String(text) if text.trim().is_empty() => Vec::new(),
+        Value::String(text) => text.split(',').map(str::trim).collect(),
+        _ => return None,
+    };
+    let read = |item| read(item).map(Value::String);
+    items
+        .into_iter()
+        .map(read)
+        .collect::<Option<_>>()
+        .map(Value::Array)
+}
+
+fn has_items(list: &Value) -> bool {
+    list.as_array().is_some_and(|items| !items.is_empty())
+}
+
+fn word(text: &str, words: &[&str]) -> Option<String> {
+    let word = words.iter().find(|word| word.eq_ignore_ascii_case(text))?;
+    Some((*word).to_owned())
+}
+
+fn quoted(text: &str) -> String {
+    Value::from(text).to_string()
+}
+
+fn alternatives(words: &[&str]) -> String {
+    let words: Vec<_> = words.iter().map(|word| quoted(word)).collect();
+    words.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SIZE: Kind = Kind::Size {
+        min: 1,
+        max: 1 << 40,
+    };
+    const TIME: Kind = Kind::Time {
+        min: Duration::ZERO,
+        max: Duration::from_secs(60),
+    };
+
+    fn again(kind: &Kind, written: &str) -> String {
+        let meant = kind.read(&Value::from(written)).expect(written);
+        kind.write(&meant)
+    }
+
+    #[test]
+    fn sizes_are_read_in_every_usual_unit() {
+        for (written, bytes) in [
+            ("64", 64),
+            ("64B", 64),
+            ("64 KiB", 65_536),
+            ("64mib", 67_108_864),
+            ("1.5GiB", 1_610_612_736),
+            ("2MB", 2_000_000),
+        ] {
+            assert_eq!(
+                SIZE.read(&Value::from(written)),
+                Ok(integer(bytes)),
+                "{written}"
+            );
+        }
+        assert_eq!(SIZE.read(&Value::Integer(7)), Ok(integer(7)));
+    }
+
+    #[test]
+    fn what_is_no_size_is_refused() {
+        for written in [
+            "",
+            "MiB",
+            "64 elephants",
+            "-1",
+            "1.2.3MiB",
+            ".",
+            "99999999999999999999",
+        ] {
+            let refusal = SIZE.read(&Value::from(written)).unwrap_err();
+            assert!(
+                refusal == Refusal::Kind || written.starts_with('9'),
+                "{written}"
+            );
+        }
+        assert_eq!(SIZE.read(&Value::Integer(-1)), Err(Refusal::Kind));
+        assert_eq!(SIZE.read(&Value::Integer(0)), Err(Refusal::Bounds));
+        assert_eq!(SIZE.read(&Value::from("2TiB")), Err(Refusal::Bounds));
+    }
+
+    #[test]
+    fn sizes_are_written_in_the_largest_unit_without_a_rest() {
+        assert_eq!(again(&SIZE, "1024KiB"), "\"1MiB\"");
+        assert_eq!(again(&SIZE, "1500"), "1500");
+    }
+
+    #[test]
+    fn times_need_a_unit_and_may_have_a_fraction() {
+        assert_eq!(again(&TIME, "1.5s"), "\"1s 500ms\"");
+        assert_eq!(again(&TIME, "1s 500ms"), "\"1s 500ms\"");
+        assert_eq!(again(&TIME, "0s"), "\"0s\"");
+        assert_eq!(TIME.read(&Value::from("10")), Err(Refusal::Kind));
+        assert_eq!(TIME.read(&Value::Integer(10)), Err(Refusal::Kind));
+        assert_eq!(TIME.read(&Value::from("2m")), Err(Refusal::Bounds));
+    }
+
+    #[test]
+    fn a_list_may_be_a_string_with_commas() {
+        let kind = Kind::Words(&["polling", "websocket"]);
+        assert_eq!(
+            again(&kind, "polling, WebSocket"),
+            "[\"polling\", \"websocket\"]"
+        );
+        assert_eq!(kind.read(&Value::from("")), Err(Refusal::Kind));
+        assert_eq!(kind.read(&Value::from("polling,")), Err(Refusal::Kind));
+    }
+}

@@ -1,0 +1,434 @@
+//! Who answers: takes what a door brings, finds policies, route, listeners or hooks in the table, takes a permit, calls, and makes
+//! an answer of whatever happens. Every request and every wanted ack ends here in exactly one answer.
+
+mod answer;
+mod gate;
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use futures_util::future::BoxFuture;
+use http::{HeaderValue, Method, header};
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
+
+pub use self::answer::{Refusal, ack_of_failure, error_response};
+pub use self::gate::GateSettings;
+
+use self::answer::{allow_header, of_call_error, options_response};
+use self::gate::Gate;
+use crate::message::{CallId, Door, Event, Exchange, Request, Response};
+use crate::payload::{Failure, Payload};
+use crate::registry::{Entry, Matched, Registry, Table};
+use crate::runtime::{CallContext, CallError, Dispatcher, Handler, Outcome, Stage};
+use crate::sockets::Connection;
+
+/// The way from the doors to the handlers.
+pub struct Dispatch {
+    registry: Arc<Registry>,
+    gate: Gate,
+    ids: Ids,
+    /// What was accepted and has not been answered yet.
+    work: TaskTracker,
+    draining: AtomicBool,
+}
+
+/// Something accepted: shutting down waits until it is dropped.
+pub type Accepted = TaskTrackerToken;
+
+impl Dispatch {
+    /// Answers with what `registry` serves, within `settings`.
+    pub fn new(registry: Arc<Registry>, settings: GateSettings) -> Arc<Self> {
+        Arc::new(Self {
+            registry,
+            gate: Gate::new(settings),
+            ids: Ids::new(),
+            work: TaskTracker::new(),
+            draining: AtomicBool::new(false),
+        })
+    }
+
+    /// A name for a call.
+    pub fn next_id(&self) -> CallId {
+        self.ids.next()
+    }
+
+    /// Takes on work, or says why not.
+    pub fn accept(&self) -> Result<Accepted, Refusal> {
+        if self.draining.load(Ordering::Acquire) {
+            return Err(Refusal::Draining);
+        }
+        let table = self.registry.table();
+        if !table.ready {
+            return Err(Refusal::Starting);
+        }
+        if !table.missing.is_empty() {
+            return Err(Refusal::Unguarded);
+        }
+        Ok(self.work.token())
+    }
+
+    /// Accepts nothing new from now on, and returns when all that was accepted has been answered.
+    pub async fn drain(&self) {
+        self.draining.store(true, Ordering::Release);
+        self.work.close();
+        self.work.wait().await;
+    }
+
+    /// Whether nothing new is accepted any more.
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
+    }
+
+    /// Answers a request.
+    pub async fn request(self: &Arc<Self>, request: Request) -> Response {
+        let accepted = match self.accept() {
+            Ok(accepted) => accepted,
+            Err(refusal) => {
+                return finish(error_response(&request.id, &refusal.failure()), &request.id);
+            }
+        };
+        let (id, context) = (
+            Arc::clone(&request.id),
+            CallContext::new(Arc::clone(&request.id)),
+        );
+        let Ok(permit) = self.gate.enter().await else {
+            let failure = of_call_error(&CallError::Overloaded);
+            return finish(error_response(&id, &failure), &id);
+        };
+        let exchange = Arc::new(Exchange::new(request));
+        let response = self.answer(&exchange, &context).await;
+        drop(permit);
+        self.look_back(exchange, response.status.as_u16(), accepted);
+        response
+    }
+
+    /// Policies, then the route.
+    async fn answer(&self, exchange: &Arc<Exchange>, context: &CallContext) -> Response {
+        let table = self.registry.table();
+        let mut response = match self.before(&table, exchange, context).await {
+            Some(response) => response,
+            None => self.route(&table, exchange, context).await,
+        };
+        response.headers.extend(exchange.added_headers());
+        finish(response, &exchange.request.id)
+    }
+
+    /// The answer of the first policy that gives one, or that fails.
+    async fn before(
+        &self,
+        table: &Table,
+        exchange: &Arc<Exchange>,
+        context: &CallContext,
+    ) -> Option<Response> {
+        let request = &exchange.request;
+        for Entry { handler, index } in
+            table.policies(Stage::Before, &request.method, &request.target.path)
+        {
+            let outcome = self
+                .call(handler, context, |context| {
+                    handler.on_before(context, *index, Arc::clone(exchange))
+                })
+                .await;
+            match self.settle(handler, &request.id, &request_name(request), outcome) {
+                Ok(None) => {}
+                Ok(Some(response)) => return Some(response),
+                Err(failure) => return Some(error_response(&request.id, &failure)),
+            }
+        }
+        None
+    }
+
+    async fn route(
+        &self,
+        table: &Table,
+        exchange: &Arc<Exchange>,
+        context: &CallContext,
+    ) -> Response {
+        let request = &exchange.request;
+        match table.matched(&request.method, &request.target.path) {
+            Matched::Route(Entry { handler, index }, params) => {
+                let call =
+                    |context| handler.on_request(context, index, Arc::clone(exchange), params);
+                let outcome = self.call(&handler, context, call).await;
+                let answer = self.settle(&handler, &request.id, &request_name(request), outcome);
+                answer.unwrap_or_else(|failure| error_response(&request.id, &failure))
+            }
+            Matched::OtherMethods(methods) if request.method == Method::OPTIONS => {
+                options_response(&methods)
+            }
+            Matched::OtherMethods(methods) => {
+                let failure = Failure::new(405, format!("{} is not possible here", request.method));
+                let mut response = error_response(&request.id, &failure);
+                response
+                    .headers
+                    .insert(header::ALLOW, allow_header(&methods));
+                response
+            }
+            Matched::Nothing => {
+                let failure = Failure::new(404, format!("nothing answers {}", request.target.path));
+                error_response(&request.id, &failure)
+            }
+        }
+    }
+
+    /// Runs the policies that look at answers, when this one has been handed over.
+    fn look_back(self: &Arc<Self>, exchange: Arc<Exchange>, status: u16, accepted: Accepted) {
+        let (table, dispatch) = (self.registry.table(), Arc::clone(self));
+        let request = &exchange.request;
+        let entries: Vec<Entry> = table
+            .policies(Stage::After, &request.method, &request.target.path)
+            .cloned()
+            .collect();
+        if entries.is_empty() {
+            return;
+        }
+        tokio::spawn(async move {
+            let _accepted = accepted;
+            let _permit = dispatch.gate.enter_patiently().await;
+            let request = &exchange.request;
+            for Entry { handler, index } in entries {
+                let context = CallContext::new(Arc::clone(&request.id));
+                let told = handler
+                    .on_after(context, index, Arc::clone(&exchange), status)
+                    .await;
+                if let Err(error) = told {
+                    log_call_error(
+                        &handler,
+                        &request.id,
+                        &format!("after {}", request_name(request)),
+                        &error,
+                    );
+                }
+            }
+        });
+    }
+
+    /// Handles an event: every file that listens, one after the other. The answer is the ack.
+    pub async fn event(
+        &self,
+        connection: &Arc<Connection>,
+        event: &Event,
+    ) -> Result<Payload, Failure> {
+        let table = self.registry.table();
+        let listeners = table.listeners(&connection.namespace, &event.name);
+        if listeners.is_empty() {
+            return Err(Failure::new(
+                404,
+                format!(
+                    "no handler listens to {:?} in {}",
+                    event.name, connection.namespace
+                ),
+            ));
+        }
+        let Ok(_permit) = self.gate.enter().await else {
+            return Err(of_call_error(&CallError::Overloaded));
+        };
+        let (mut ack, mut first_failure) = (None, None);
+        for Entry { handler, index } in &listeners {
+            let context = CallContext::new(Arc::clone(&event.id));
+            let call = |context| handler.on_event(context, *index, Arc::clone(connection), event);
+            let outcome = self.call(handler, &context, call).await;
+            match self.settle(
+                handler,
+                &event.id,
+                &format_args!("event {:?}", event.name),
+                outcome,
+            ) {
+                Ok(payload) => ack = ack.or(payload),
+                Err(failure) => first_failure = first_failure.or(Some(failure)),
+            }
+        }
+        match (ack, first_failure) {
+            (Some(payload), _) => Ok(payload),
+            (None, Some(failure)) => Err(failure),
+            (None, None) => Ok(Payload::empty()),
+        }
+    }
+
+    /// Asks the connection hooks of a namespace, in order; the first refusal counts.
+    pub async fn connect(&self, connection: &Arc<Connection>) -> Result<(), Failure> {
+        let _accepted = self.accept().map_err(|refusal| refusal.failure())?;
+        let table = self.registry.table();
+        if !table.declares(&connection.namespace) {
+            return Err(Failure::new(404, "Invalid namespace"));
+        }
+        let hooks = table.hooks(&connection.namespace);
+        if hooks.is_empty() {
+            return Ok(());
+        }
+        let Ok(_permit) = self.gate.enter().await else {
+            return Err(of_call_error(&CallError::Overloaded));
+        };
+        for Entry { handler, index } in hooks {
+            let id = self.next_id();
+            let call = |context| handler.on_connect(context, *index, Arc::clone(connection));
+            let outcome = self
+                .call(handler, &CallContext::new(Arc::clone(&id)), call)
+                .await;
+            self.settle(
+                handler,
+                &id,
+                &format_args!("connect to {}", connection.namespace),
+                outcome,
+            )?;
+        }
+        Ok(())
+    }
+
+    /// Tells the connection hooks of a namespace that a client has connected.
+    pub async fn connected(&self, connection: &Arc<Connection>) {
+        self.tell(connection, News::Connected).await;
+    }
+
+    /// Tells the connection hooks of a namespace that a client has gone.
+    pub async fn disconnected(&self, connection: &Arc<Connection>, reason: &'static str) {
+        self.tell(connection, News::Gone(reason)).await;
+    }
+
+    async fn tell(&self, connection: &Arc<Connection>, news: News) {
+        let table = self.registry.table();
+        let hooks = table.hooks(&connection.namespace);
+        if hooks.is_empty() {
+            return;
+        }
+        let _permit = self.gate.enter_patiently().await;
+        for Entry { handler, index } in hooks {
+            let id = self.next_id();
+            let (context, connection) = (CallContext::new(Arc::clone(&id)), Arc::clone(connection));
+            let told = match news {
+                News::Connected => handler.on_connected(context, *index, connection).await,
+                News::Gone(reason) => {
+                    handler
+                        .on_disconnect(context, *index, connection, reason)
+                        .await
+                }
+            };
+            if let Err(error) = told {
+                log_call_error(handler, &id, &news, &error);
+            }
+        }
+    }
+
+    /// Calls a handler within its own bound on calls. A call from inside goes on the permit of its caller.
+    async fn call<T, F: Future<Output = Outcome<T>>>(
+        &self,
+        handler: &Handler,
+        context: &CallContext,
+        call: impl FnOnce(CallContext) -> F,
+    ) -> Outcome<T> {
+        let _permit = match context.depth {
+            0 => Some(self.gate.enter_handler(&handler.permits).await?),
+            _ => None,
+        };
+        call(context.clone()).await
+    }
+
+    /// What the client gets of an outcome. What went wrong is logged here, once.
+    fn settle<T>(
+        &self,
+        handler: &Handler,
+        id: &CallId,
+        what: &dyn fmt::Display,
+        outcome: Outcome<T>,
+    ) -> Result<T, Failure> {
+        match outcome {
+            Ok(answer) => answer,
+            Err(error) => {
+                log_call_error(handler, id, what, &error);
+                Err(of_call_error(&error))
+            }
+        }
+    }
+}
+
+/// What connection hooks are told.
+#[derive(Clone, Copy)]
+enum News {
+    Connected,
+    Gone(&'static str),
+}
+
+impl fmt::Display for News {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connected => formatter.write_str("on-connected"),
+            Self::Gone(reason) => write!(formatter, "on-disconnect ({reason})"),
+        }
+    }
+}
+
+impl Dispatcher for Arc<Dispatch> {
+    fn dispatch(
+        &self,
+        request: Request,
+        depth: u32,
+        remaining: Duration,
+    ) -> BoxFuture<'_, Response> {
+        let context = CallContext {
+            id: Arc::clone(&request.id),
+            until: Some(Instant::now() + remaining),
+            depth,
+        };
+        let exchange = Arc::new(Exchange::new(request));
+        Box::pin(async move {
+            let response = self.answer(&exchange, &context).await;
+            without_head_body(response, &exchange.request.method)
+        })
+    }
+}
+
+/// For doors that do not know HEAD by themselves.
+pub fn without_head_body(mut response: Response, method: &Method) -> Response {
+    if method == Method::HEAD {
+        response.body.clear();
+    }
+    response
+}
+
+/// `GET /path`, for the log; a request from inside says so.
+fn request_name(request: &Request) -> impl fmt::Display {
+    let inside = if request.door == Door::Dispatch {
+        " (dispatched)"
+    } else {
+        ""
+    };
+    format!("{} {}{inside}", request.method, request.target.path)
+}
+
+fn log_call_error(handler: &Handler, id: &CallId, what: &dyn fmt::Display, error: &CallError) {
+    let what = what.to_string();
+    tracing::error!(handler = %handler.name, call = %id, "{}: {error}", what.escape_debug());
+}
+
+/// What every answer has.
+fn finish(mut response: Response, id: &CallId) -> Response {
+    if let Ok(value) = HeaderValue::from_str(id) {
+        response.headers.insert("x-request-id", value);
+    }
+    response
+}
+
+/// Makes names for calls: unique while the process lives, and unlikely to be those of another process.
+struct Ids {
+    process: u32,
+    next: AtomicU64,
+}
+
+impl Ids {
+    fn new() -> Self {
+        use std::hash::{BuildHasher, RandomState};
+        let random = RandomState::new().hash_one(std::process::id());
+        Self {
+            process: (random >> 32) as u32,
+            next: AtomicU64::new(1),
+        }
+    }
+
+    fn next(&self) -> CallId {
+        let next = self.next.fetch_add(1, Ordering::Relaxed);
+        format!("{:08x}{next:08x}", self.process).into()
+    }
+}

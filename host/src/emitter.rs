@@ -1,0 +1,396 @@
+//! The way out: events to one client, to rooms, to a namespace.
+//!
+//! The only room but the server's that knows the socket.io library, and the one that hides which of its adapters is in use: a
+//! [`SocketIo`] of any adapter becomes an [`Emitter`], a socket of any adapter a [`Link`].
+
+mod ack;
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
+use socketioxide::adapter::Adapter;
+use socketioxide::operators::BroadcastOperators;
+use socketioxide::socket::{Sid, Socket};
+use socketioxide::{AckError, SendError, SocketError, SocketIo};
+
+use self::ack::AckValue;
+use crate::payload::{Failure, Payload};
+use crate::sockets::{Connection, Link, gone};
+
+/// The namespace of `request`, in which nothing else is sent.
+pub const REQUESTS: &str = "/hitchy";
+
+/// Names that socket.io keeps for itself.
+const RESERVED: [&str; 6] = [
+    "connect",
+    "connect_error",
+    "disconnect",
+    "disconnecting",
+    "newListener",
+    "removeListener",
+];
+
+/// Whom something reaches.
+#[derive(Clone, Debug)]
+pub struct Audience {
+    /// `/` or a declared namespace.
+    pub namespace: String,
+    /// Sockets in any of these; none means all.
+    pub rooms: Vec<String>,
+    /// But not those in any of these.
+    pub excluding: Vec<String>,
+    /// Only sockets connected here.
+    pub this_node_only: bool,
+    /// May be left out for a client that is not keeping up.
+    pub droppable: bool,
+}
+
+impl Audience {
+    /// Everyone in a namespace.
+    pub fn everyone(namespace: &str) -> Self {
+        Self {
+            namespace: namespace.to_owned(),
+            rooms: Vec::new(),
+            excluding: Vec::new(),
+            this_node_only: false,
+            droppable: false,
+        }
+    }
+}
+
+/// The acks of many sockets, by their ids.
+pub type Acks = Vec<(String, Result<Payload, Failure>)>;
+
+/// Sends to clients. Cheap to clone.
+#[derive(Clone)]
+pub struct Emitter {
+    outlet: Arc<dyn Outlet>,
+}
+
+impl Emitter {
+    /// Sends through a socket.io server.
+    pub fn new<A: Adapter>(io: SocketIo<A>) -> Self {
+        Self {
+            outlet: Arc::new(io),
+        }
+    }
+
+    /// Sends an event to an audience.
+    pub async fn emit(
+        &self,
+        audience: Audience,
+        event: &str,
+        payload: &Payload,
+    ) -> Result<(), Failure> {
+        check_event(event)?;
+        self.outlet.emit(audience, event, payload).await
+    }
+
+    /// Sends an event to an audience and collects the acks that come within `timeout`.
+    pub async fn emit_with_ack(
+        &self,
+        audience: Audience,
+        event: &str,
+        payload: &Payload,
+        timeout: Duration,
+    ) -> Result<Acks, Failure> {
+        check_event(event)?;
+        self.outlet
+            .emit_with_ack(audience, event, payload, timeout)
+            .await
+    }
+
+    /// Makes an audience enter rooms.
+    pub async fn join(&self, audience: Audience, rooms: Vec<String>) -> Result<(), Failure> {
+        self.outlet.join(audience, rooms).await
+    }
+
+    /// Makes an audience leave rooms.
+    pub async fn leave(&self, audience: Audience, rooms: Vec<String>) -> Result<(), Failure> {
+        self.outlet.leave(audience, rooms).await
+    }
+
+    /// Disconnects an audience from its namespace; with `close` from every namespace.
+    pub async fn disconnect(&self, audience: Audience, close: bool) -> Result<(), Failure> {
+        self.outlet.disconnect(audience, close).await
+    }
+
+    /// The connection of this id, if it is connected here.
+    pub fn find(&self, namespace: &str, id: &str) -> Option<Arc<Connection>> {
+        self.outlet.find(namespace, id)
+    }
+
+    /// The ids of an audience.
+    pub async fn ids(&self, audience: Audience) -> Result<Vec<String>, Failure> {
+        self.outlet.ids(audience).await
+    }
+}
+
+/// Refuses names that socket.io keeps for itself.
+fn check_event(event: &str) -> Result<(), Failure> {
+    if RESERVED.contains(&event) {
+        return Err(Failure::new(
+            400,
+            format!("the event name {event:?} is reserved by socket.io"),
+        ));
+    }
+    Ok(())
+}
+
+/// What [`Emitter`] does, for one type of adapter.
+trait Outlet: Send + Sync {
+    fn emit<'a>(
+        &'a self,
+        audience: Audience,
+        event: &'a str,
+        payload: &'a Payload,
+    ) -> BoxFuture<'a, Result<(), Failure>>;
+    fn emit_with_ack<'a>(
+        &'a self,
+        audience: Audience,
+        event: &'a str,
+        payload: &'a Payload,
+        timeout: Duration,
+    ) -> BoxFuture<'a, Result<Acks, Failure>>;
+    fn join(&self, audience: Audience, rooms: Vec<String>) -> BoxFuture<'_, Result<(), Failure>>;
+    fn leave(&self, audience: Audience, rooms: Vec<String>) -> BoxFuture<'_, Result<(), Failure>>;
+    fn disconnect(&self, audience: Audience, close: bool) -> BoxFuture<'_, Result<(), Failure>>;
+    fn find(&self, namespace: &str, id: &str) -> Option<Arc<Connection>>;
+    fn ids(&self, audience: Audience) -> BoxFuture<'_, Result<Vec<String>, Failure>>;
+}
+
+impl<A: Adapter> Outlet for SocketIo<A> {
+    fn emit<'a>(
+        &'a self,
+        audience: Audience,
+        event: &'a str,
+        payload: &'a Payload,
+    ) -> BoxFuture<'a, Result<(), Failure>> {
+        Box::pin(async move {
+            let arguments = payload.arguments()?;
+            let sent = select(self, audience)?.emit(event, &arguments).await;
+            // A socket that cannot take it is the library's to end; the others have theirs.
+            sent.or_else(|error| match error {
+                socketioxide::BroadcastError::Socket(_) => Ok(()),
+                other => Err(Failure::new(
+                    503,
+                    format!("the event was not sent everywhere: {other}"),
+                )),
+            })
+        })
+    }
+
+    fn emit_with_ack<'a>(
+        &'a self,
+        audience: Audience,
+        event: &'a str,
+        payload: &'a Payload,
+        timeout: Duration,
+    ) -> BoxFuture<'a, Result<Acks, Failure>> {
+        Box::pin(async move {
+            let arguments = payload.arguments()?;
+            let operators = select(self, audience)?.timeout(timeout);
+            let sent = operators.emit_with_ack::<_, AckValue>(event, &arguments);
+            let acks = sent.await.map_err(|error| {
+                Failure::new(503, format!("the event was not sent everywhere: {error}"))
+            })?;
+            let acks = acks.map(|(id, ack)| {
+                (
+                    id.to_string(),
+                    ack.map(|value| value.0).map_err(ack_failure),
+                )
+            });
+            Ok(acks.collect().await)
+        })
+    }
+
+    fn join(&self, audience: Audience, rooms: Vec<String>) -> BoxFuture<'_, Result<(), Failure>> {
+        Box::pin(async move {
+            let joined = select(self, audience)?.join(rooms).await;
+            joined.map_err(|error| unreachable_nodes(&error))
+        })
+    }
+
+    fn leave(&self, audience: Audience, rooms: Vec<String>) -> BoxFuture<'_, Result<(), Failure>> {
+        Box::pin(async move {
+            let left = select(self, audience)?.leave(rooms).await;
+            left.map_err(|error| unreachable_nodes(&error))
+        })
+    }
+
+    fn disconnect(&self, audience: Audience, close: bool) -> BoxFuture<'_, Result<(), Failure>> {
+        Box::pin(async move {
+            let operators = select(self, audience)?;
+            if close {
+                for socket in operators.clone().sockets() {
+                    disconnect_everywhere(self, socket.id);
+                }
+            }
+            let disconnected = operators.disconnect().await;
+            disconnected.or_else(|error| match error {
+                socketioxide::BroadcastError::Socket(_) => Ok(()),
+                other => Err(unreachable_nodes(&other)),
+            })
+        })
+    }
+
+    fn find(&self, namespace: &str, id: &str) -> Option<Arc<Connection>> {
+        let socket = self.of(namespace)?.get_socket(id.parse().ok()?)?;
+        socket.extensions.get::<Arc<Connection>>()
+    }
+
+    fn ids(&self, audience: Audience) -> BoxFuture<'_, Result<Vec<String>, Failure>> {
+        Box::pin(async move {
+            let sockets = select(self, audience)?.fetch_sockets().await;
+            let sockets = sockets.map_err(|error| unreachable_nodes(&error))?;
+            Ok(sockets
+                .into_iter()
+                .map(|socket| socket.into_data().id.to_string())
+                .collect())
+        })
+    }
+}
+
+/// The sockets of an audience, as the library selects them.
+fn select<A: Adapter>(
+    io: &SocketIo<A>,
+    audience: Audience,
+) -> Result<BroadcastOperators<A>, Failure> {
+    if audience.namespace == REQUESTS || audience.namespace.starts_with("/hitchy/") {
+        return Err(Failure::new(
+            403,
+            "nothing can be sent to the namespace /hitchy; it answers requests only",
+        ));
+    }
+    let Some(mut operators) = io.of(&audience.namespace) else {
+        let message = format!("no handler declares the namespace {:?}", audience.namespace);
+        return Err(Failure::new(404, message));
+    };
+    if !audience.rooms.is_empty() {
+        operators = operators.within(audience.rooms);
+    }
+    if !audience.excluding.is_empty() {
+        operators = operators.except(audience.excluding);
+    }
+    if audience.this_node_only {
+        operators = operators.local();
+    }
+    if audience.droppable {
+        operators = operators.volatile();
+    }
+    Ok(operators)
+}
+
+fn unreachable_nodes(error: &impl std::fmt::Display) -> Failure {
+    Failure::new(503, format!("other nodes were not reached: {error}"))
+}
+
+/// A client's id is the same in every namespace.
+fn disconnect_everywhere<A: Adapter>(io: &SocketIo<A>, id: Sid) {
+    for namespace in io.nsps() {
+        if let Some(socket) = namespace.get_socket(id) {
+            // It fails only for a socket that is gone or about to be.
+            let _ = socket.disconnect();
+        }
+    }
+}
+
+/// A socket of the library. Weak: the library's socket holds what belongs to our connection, not the other way round.
+pub struct SocketLink<A: Adapter> {
+    io: SocketIo<A>,
+    socket: Weak<Socket<A>>,
+}
+
+impl<A: Adapter> SocketLink<A> {
+    /// The link to a socket of `io`.
+    pub fn new(io: SocketIo<A>, socket: &Arc<Socket<A>>) -> Self {
+        Self {
+            io,
+            socket: Arc::downgrade(socket),
+        }
+    }
+}
+
+impl<A: Adapter> Link for SocketLink<A> {
+    fn emit(&self, event: &str, payload: &Payload) -> Result<(), Failure> {
+        check_event(event)?;
+        let arguments = payload.arguments()?;
+        let socket = self.socket.upgrade().ok_or_else(gone)?;
+        socket.emit(event, &arguments).map_err(send_failure)
+    }
+
+    fn emit_with_ack<'a>(
+        &'a self,
+        event: &'a str,
+        payload: &'a Payload,
+        timeout: Duration,
+    ) -> BoxFuture<'a, Result<Payload, Failure>> {
+        Box::pin(async move {
+            check_event(event)?;
+            let waiting = {
+                let arguments = payload.arguments()?;
+                let socket = self.socket.upgrade().ok_or_else(gone)?;
+                let sent = socket
+                    .timeout(timeout)
+                    .emit_with_ack::<_, AckValue>(event, &arguments);
+                sent.map_err(send_failure)?
+            };
+            waiting.await.map(|value| value.0).map_err(ack_failure)
+        })
+    }
+
+    fn rooms(&self) -> Vec<String> {
+        let Some(socket) = self.socket.upgrade() else {
+            return Vec::new();
+        };
+        let rooms = socket.rooms();
+        rooms.into_iter().map(|room| room.into_owned()).collect()
+    }
+
+    fn join(&self, rooms: Vec<String>) {
+        if let Some(socket) = self.socket.upgrade() {
+            socket.join(rooms);
+        }
+    }
+
+    fn leave(&self, rooms: Vec<String>) {
+        if let Some(socket) = self.socket.upgrade() {
+            socket.leave(rooms);
+        }
+    }
+
+    fn disconnect(&self, close: bool) {
+        let Some(socket) = self.socket.upgrade() else {
+            return;
+        };
+        if close {
+            disconnect_everywhere(&self.io, socket.id);
+        } else {
+            // It fails only for a socket that is gone or about to be.
+            let _ = socket.disconnect();
+        }
+    }
+}
+
+fn send_failure(error: SendError) -> Failure {
+    match error {
+        SendError::Socket(SocketError::Closed) => gone(),
+        SendError::Socket(SocketError::InternalChannelFull) => {
+            Failure::new(503, "the client is not keeping up with what is sent to it")
+        }
+        SendError::Serialize(error) => Failure::new(400, error.to_string()),
+    }
+}
+
+fn ack_failure(error: AckError) -> Failure {
+    match error {
+        AckError::Timeout => Failure::new(504, "the client did not answer in time"),
+        AckError::Socket(_) => gone(),
+        AckError::Decode(error) => Failure::new(
+            400,
+            format!("the client's answer is no JSON array: {error}"),
+        ),
+    }
+}

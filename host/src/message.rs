@@ -1,0 +1,153 @@
+//! The values that walk from a door to a guest and back: requests, responses and events.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+
+use crate::path::Target;
+use crate::payload::{Failure, Payload};
+use crate::sockets::{Connection, Context, lock};
+
+/// How many headers an answer may have.
+pub const MAX_RESPONSE_HEADERS: usize = 64;
+/// How many bytes of names and values they may have together.
+pub const MAX_RESPONSE_HEADER_BYTES: usize = 32 * 1024;
+
+/// Names a call in answers, headers and the log.
+pub type CallId = Arc<str>;
+
+/// The way a request came in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Door {
+    /// HTTP.
+    Http,
+    /// `request` over a socket.
+    Socket,
+    /// A handler's `dispatch`.
+    Dispatch,
+}
+
+impl Door {
+    /// Its name, as guests and logs see it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Socket => "socket",
+            Self::Dispatch => "dispatch",
+        }
+    }
+}
+
+/// A request, whichever door it came through.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// `x-request-id`.
+    pub id: CallId,
+    /// The way it came.
+    pub door: Door,
+    /// Upper case.
+    pub method: Method,
+    /// Path and query.
+    pub target: Target,
+    /// Without hop-by-hop and framing headers.
+    pub headers: HeaderMap,
+    /// The whole body.
+    pub body: Bytes,
+    /// The peer's address.
+    pub remote: SocketAddr,
+    /// The connection it came through, for a `request` over a socket.
+    pub socket: Option<Arc<Connection>>,
+    /// What hooks and policies said of it.
+    pub context: Context,
+}
+
+/// The answer to a request.
+#[derive(Clone, Debug)]
+pub struct Response {
+    /// 200 to 599.
+    pub status: StatusCode,
+    /// Without hop-by-hop and framing headers.
+    pub headers: HeaderMap,
+    /// The whole body.
+    pub body: Bytes,
+}
+
+/// An event from a client.
+#[derive(Debug)]
+pub struct Event {
+    /// Names the call.
+    pub id: CallId,
+    /// The event's name.
+    pub name: String,
+    /// Its arguments.
+    pub payload: Payload,
+    /// Whether the client passed a callback.
+    pub ack_wanted: bool,
+}
+
+/// Headers that concern one hop of HTTP, or its framing, and are the host's own business in both directions (RFC 9110, 7.6.1).
+pub fn is_hop_by_hop(name: &HeaderName) -> bool {
+    use http::header::{CONNECTION, CONTENT_LENGTH, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
+    [
+        CONNECTION,
+        CONTENT_LENGTH,
+        TE,
+        TRAILER,
+        TRANSFER_ENCODING,
+        UPGRADE,
+    ]
+    .contains(name)
+        || name.as_str() == "keep-alive"
+        || name.as_str().starts_with("proxy-")
+}
+
+/// A request while it is being answered: what policies add to it, beside what it is.
+#[derive(Debug)]
+pub struct Exchange {
+    /// As it came.
+    pub request: Request,
+    context: Mutex<Context>,
+    added_headers: Mutex<HeaderMap>,
+}
+
+impl Exchange {
+    /// Begins to answer a request.
+    pub fn new(request: Request) -> Self {
+        let context = Mutex::new(request.context.clone());
+        Self {
+            request,
+            context,
+            added_headers: Mutex::default(),
+        }
+    }
+
+    /// A value of the request's context.
+    pub fn get(&self, key: &str) -> Option<String> {
+        lock(&self.context).get(key).map(str::to_owned)
+    }
+
+    /// Sets a value of the request's context.
+    pub fn set(&self, key: String, value: String) -> Result<(), Failure> {
+        lock(&self.context).set(key, value)
+    }
+
+    /// Adds a header to whatever is answered.
+    pub fn add_header(&self, name: HeaderName, value: HeaderValue) -> Result<(), Failure> {
+        let mut headers = lock(&self.added_headers);
+        if headers.len() >= MAX_RESPONSE_HEADERS {
+            return Err(Failure::new(
+                413,
+                format!("at most {MAX_RESPONSE_HEADERS} headers can be added to an answer"),
+            ));
+        }
+        headers.append(name, value);
+        Ok(())
+    }
+
+    /// The headers that policies added.
+    pub fn added_headers(&self) -> HeaderMap {
+        lock(&self.added_headers).clone()
+    }
+}

@@ -1,0 +1,394 @@
+//! The arguments of socket.io packets: JSON text with binary attachments beside it.
+//!
+//! The text walks from the packet to the guest and back as text. It is looked at once, here: whether it is one JSON array, not
+//! nested too deep, with placeholders that have an attachment. What is broken there would disconnect every client that
+//! receives it.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use bytes::Bytes;
+use serde::de::{MapAccess, Visitor};
+use serde::ser::{SerializeMap, SerializeSeq, SerializeTuple};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::value::RawValue;
+
+/// How deep JSON may be nested, the depth at which JSON readers commonly stop (serde_json's is the same).
+pub const MAX_DEPTH: usize = 128;
+/// How many binary arguments one packet may carry: JavaScript clients drop the connection above it.
+pub const MAX_ATTACHMENTS: usize = 10;
+
+/// The arguments of an event or an ack.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Payload {
+    /// A JSON array with one element for each argument. Binary arguments stand in it as `{"_placeholder":true,"num":N}`.
+    pub json: String,
+    /// What the placeholders stand for, by their `num`.
+    pub attachments: Vec<Bytes>,
+}
+
+impl Payload {
+    /// No arguments.
+    pub fn empty() -> Self {
+        Self {
+            json: "[]".to_owned(),
+            attachments: Vec::new(),
+        }
+    }
+
+    /// One argument: the JSON text of `value`.
+    pub fn one(value: &impl Serialize) -> Self {
+        let json = serde_json::to_string(&(value,)).unwrap_or_else(|_| "[null]".to_owned());
+        Self {
+            json,
+            attachments: Vec::new(),
+        }
+    }
+
+    /// Bytes of text and attachments together.
+    pub fn size(&self) -> usize {
+        self.json.len() + self.attachments.iter().map(Bytes::len).sum::<usize>()
+    }
+
+    /// Takes the payload apart so that it can be sent, or says what would break its receivers.
+    pub fn arguments(&self) -> Result<Arguments<'_>, PayloadError> {
+        if self.attachments.len() > MAX_ATTACHMENTS {
+            return Err(PayloadError::Attachments(self.attachments.len()));
+        }
+        let elements: Vec<&RawValue> =
+            serde_json::from_str(&self.json).map_err(PayloadError::not_an_array)?;
+        check_depth(&self.json)?;
+        let nodes = elements
+            .into_iter()
+            .map(|raw| Node::read(raw, self.attachments.len()))
+            .collect::<Result<_, _>>()?;
+        Ok(Arguments {
+            nodes,
+            attachments: &self.attachments,
+        })
+    }
+
+    /// Whether the payload could be sent: see [`Payload::arguments`].
+    pub fn check(&self) -> Result<(), PayloadError> {
+        self.arguments().map(drop)
+    }
+}
+
+/// What makes a payload unusable.
+#[derive(Debug, thiserror::Error)]
+pub enum PayloadError {
+    /// Not JSON, or not an array.
+    #[error("the payload is not a JSON array: {0}")]
+    NotAnArray(String),
+    /// Nested deeper than [`MAX_DEPTH`].
+    #[error("the JSON is nested deeper than {MAX_DEPTH}")]
+    TooDeep,
+    /// More attachments than [`MAX_ATTACHMENTS`].
+    #[error("{0} binary arguments in one packet; at most {MAX_ATTACHMENTS} are possible")]
+    Attachments(usize),
+    /// A placeholder that stands for nothing.
+    #[error("a binary placeholder has num {num}, but there are {attachments} attachments")]
+    Placeholder {
+        /// What the placeholder says.
+        num: String,
+        /// How many attachments there are.
+        attachments: usize,
+    },
+}
+
+impl PayloadError {
+    fn not_an_array(error: serde_json::Error) -> Self {
+        Self::NotAnArray(error.to_string())
+    }
+}
+
+/// Fails when JSON text is nested deeper than [`MAX_DEPTH`]. The text must be well formed.
+pub fn check_depth(json: &str) -> Result<(), PayloadError> {
+    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
+    for byte in json.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b'[' | b'{' if !in_string => depth += 1,
+            b']' | b'}' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > MAX_DEPTH {
+            return Err(PayloadError::TooDeep);
+        }
+    }
+    Ok(())
+}
+
+/// A payload ready to be sent. It serialises as a tuple, which socketioxide sends as several arguments; JSON text goes out as
+/// it came, and placeholders become bytes, which it sends as attachments.
+#[derive(Debug)]
+pub struct Arguments<'a> {
+    nodes: Vec<Node<'a>>,
+    attachments: &'a [Bytes],
+}
+
+impl Serialize for Arguments<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut tuple = serializer.serialize_tuple(self.nodes.len())?;
+        for node in &self.nodes {
+            tuple.serialize_element(&Filled {
+                node,
+                attachments: self.attachments,
+            })?;
+        }
+        tuple.end()
+    }
+}
+
+/// A piece of JSON, read no further than to its placeholders.
+#[derive(Debug)]
+enum Node<'a> {
+    Raw(&'a RawValue),
+    Attachment(usize),
+    Array(Vec<Node<'a>>),
+    Object(Vec<(Cow<'a, str>, Node<'a>)>),
+}
+
+impl<'a> Node<'a> {
+    fn read(raw: &'a RawValue, attachments: usize) -> Result<Self, PayloadError> {
+        let text = raw.get();
+        // In a packet without attachments a placeholder is an ordinary object.
+        if attachments == 0 || !text.contains("_placeholder") {
+            return Ok(Self::Raw(raw));
+        }
+        match text.as_bytes().first() {
+            Some(b'[') => {
+                let elements: Vec<&RawValue> =
+                    serde_json::from_str(text).map_err(PayloadError::not_an_array)?;
+                elements
+                    .into_iter()
+                    .map(|raw| Self::read(raw, attachments))
+                    .collect::<Result<_, _>>()
+                    .map(Self::Array)
+            }
+            Some(b'{') => Self::read_object(text, attachments),
+            _ => Ok(Self::Raw(raw)),
+        }
+    }
+
+    fn has_attachment(&self) -> bool {
+        match self {
+            Self::Raw(_) => false,
+            Self::Attachment(_) => true,
+            Self::Array(nodes) => nodes.iter().any(Self::has_attachment),
+            Self::Object(fields) => fields.iter().any(|(_, node)| node.has_attachment()),
+        }
+    }
+
+    fn read_object(text: &'a str, attachments: usize) -> Result<Self, PayloadError> {
+        let Fields(fields) = serde_json::from_str(text).map_err(PayloadError::not_an_array)?;
+        let field = |name: &str| {
+            fields
+                .iter()
+                .find(|(key, _)| key == name)
+                .map(|(_, value)| value.get())
+        };
+        if field("_placeholder") == Some("true") {
+            let num = field("num").unwrap_or("missing");
+            return match num.parse::<usize>() {
+                Ok(index) if index < attachments => Ok(Self::Attachment(index)),
+                _ => Err(PayloadError::Placeholder {
+                    num: num.to_owned(),
+                    attachments,
+                }),
+            };
+        }
+        let nodes = fields
+            .into_iter()
+            .map(|(key, raw)| Ok((key, Self::read(raw, attachments)?)));
+        nodes.collect::<Result<_, _>>().map(Self::Object)
+    }
+}
+
+/// The attachment that a JSON value stands for, in a packet with so many attachments; none if the value is something else. An
+/// attachment inside of it is an error: the sentence says so.
+pub fn attachment(raw: &RawValue, attachments: usize) -> Result<Option<usize>, String> {
+    match Node::read(raw, attachments) {
+        Ok(Node::Attachment(index)) => Ok(Some(index)),
+        Ok(node) if node.has_attachment() => {
+            Err("binary data inside of JSON cannot be sent; send bytes, or JSON".to_owned())
+        }
+        Ok(_) => Ok(None),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// A node together with what its placeholders stand for.
+struct Filled<'a> {
+    node: &'a Node<'a>,
+    attachments: &'a [Bytes],
+}
+
+impl Serialize for Filled<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let filled = |node| Filled {
+            node,
+            attachments: self.attachments,
+        };
+        match self.node {
+            Node::Raw(raw) => raw.serialize(serializer),
+            Node::Attachment(index) => serializer.serialize_bytes(&self.attachments[*index]),
+            Node::Array(nodes) => {
+                let mut array = serializer.serialize_seq(Some(nodes.len()))?;
+                for node in nodes {
+                    array.serialize_element(&filled(node))?;
+                }
+                array.end()
+            }
+            Node::Object(fields) => {
+                let mut object = serializer.serialize_map(Some(fields.len()))?;
+                for (key, node) in fields {
+                    object.serialize_entry(key, &filled(node))?;
+                }
+                object.end()
+            }
+        }
+    }
+}
+
+/// The fields of a JSON object, in their order, values unread.
+struct Fields<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct FieldsVisitor;
+        impl<'de> Visitor<'de> for FieldsVisitor {
+            type Value = Fields<'de>;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("an object")
+            }
+
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
+                let mut fields = Vec::new();
+                while let Some((key, value)) = map.next_entry::<String, &'de RawValue>()? {
+                    fields.push((Cow::Owned(key), value));
+                }
+                Ok(Fields(fields))
+            }
+        }
+        deserializer.deserialize_map(FieldsVisitor)
+    }
+}
+
+/// An error as a client reads it: of a hook, a listener, a request, or an emit that a guest tried.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// An HTTP status, 400 to 599.
+    pub code: u16,
+    /// A sentence.
+    pub message: String,
+    /// More for a program to read, JSON text.
+    pub data: Option<String>,
+}
+
+impl Failure {
+    /// A failure without data.
+    pub fn new(code: u16, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+            data: None,
+        }
+    }
+
+    /// The data, ready to be spliced into an answer.
+    pub fn raw_data(&self) -> Option<&RawValue> {
+        self.data
+            .as_deref()
+            .and_then(|data| serde_json::from_str(data).ok())
+    }
+}
+
+impl From<PayloadError> for Failure {
+    fn from(error: PayloadError) -> Self {
+        Self::new(400, error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn payload(json: &str, attachments: usize) -> Payload {
+        Payload {
+            json: json.to_owned(),
+            attachments: vec![Bytes::from_static(b"x"); attachments],
+        }
+    }
+
+    #[test]
+    fn an_array_of_anything_is_a_payload() {
+        for json in ["[]", "[1]", r#"["a",{"b":[null,1e3]}]"#, r#" [ "\"]" ] "#] {
+            payload(json, 0).check().expect(json);
+        }
+    }
+
+    #[test]
+    fn what_is_no_array_is_refused() {
+        for json in ["", "{}", "1", "[1", "[1]x", "[NaN]", "[1,]"] {
+            assert!(
+                matches!(payload(json, 0).check(), Err(PayloadError::NotAnArray(_))),
+                "{json}"
+            );
+        }
+    }
+
+    #[test]
+    fn nesting_ends_at_128() {
+        let nested = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
+        payload(&nested(128), 0).check().expect("128 is allowed");
+        assert!(matches!(
+            payload(&nested(129), 0).check(),
+            Err(PayloadError::TooDeep)
+        ));
+        assert!(payload(&nested(100_000), 0).check().is_err());
+        payload(&format!("[\"{}\"]", "[".repeat(1000)), 0)
+            .check()
+            .expect("brackets in a string do not count");
+    }
+
+    #[test]
+    fn b23_placeholders_need_their_attachment() {
+        let json = r#"[{"_placeholder":true,"num":0}]"#;
+        payload(json, 0).check().expect("an ordinary object");
+        payload(json, 1).check().expect("filled");
+        for bad in [
+            r#"[{"_placeholder":true,"num":1}]"#,
+            r#"[[{"a":{"_placeholder":true,"num":-1}}]]"#,
+            r#"[{"_placeholder":true}]"#,
+        ] {
+            assert!(
+                matches!(
+                    payload(bad, 1).check(),
+                    Err(PayloadError::Placeholder { .. })
+                ),
+                "{bad}"
+            );
+        }
+    }
+
+    #[test]
+    fn text_is_sent_as_it_came() {
+        let payload = payload(r#"[12345678901234567890, {"b":1,"a": 2}]"#, 0);
+        let sent = serde_json::to_string(&payload.arguments().unwrap()).unwrap();
+        assert_eq!(sent, r#"[12345678901234567890,{"b":1,"a": 2}]"#);
+    }
+
+    #[test]
+    fn placeholders_become_bytes_where_they_stand() {
+        let payload = payload(r#"["a",{"k":[{"num":0,"_placeholder":true}]}]"#, 1);
+        let sent = serde_json::to_string(&payload.arguments().unwrap()).unwrap();
+        assert_eq!(
+            sent, r#"["a",{"k":[[120]]}]"#,
+            "serde_json writes bytes as numbers; socketioxide takes them out"
+        );
+    }
+}

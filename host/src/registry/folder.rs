@@ -1,0 +1,293 @@
+//! The handlers folder as it is on disk: which files could be handlers, and their content.
+//!
+//! Searched recursively; names that begin with a dot are left alone, and so is everything that does not end in `.wasm`. A
+//! symbolic link to a file must lead to somewhere inside the folder. Nothing here blocks on what is no regular file.
+
+use std::fs::{self, File, Metadata, OpenOptions};
+use std::io::Read;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use rustix::fs::OFlags;
+
+use crate::runtime::{LoadError, MAX_FILE};
+
+/// Bytes of a sidecar.
+const MAX_SIDECAR: u64 = 64 << 10;
+/// How deep folders may be nested.
+const MAX_NESTING: usize = 16;
+
+/// What tells two states of a file apart without reading it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stamp {
+    device: u64,
+    inode: u64,
+    size: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl Stamp {
+    fn of(metadata: &Metadata) -> Self {
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            size: metadata.size(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+
+    /// How long nothing has been written. A clock that was set back counts as a long time.
+    pub(super) fn quiet_for(&self) -> Duration {
+        let (seconds, nanos) = self.modified;
+        let modified = Duration::new(
+            u64::try_from(seconds).unwrap_or(0),
+            u32::try_from(nanos).unwrap_or(0),
+        );
+        let quiet = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH + modified);
+        quiet.unwrap_or(Duration::MAX)
+    }
+}
+
+/// A file that could be a handler.
+#[derive(Clone, Debug)]
+pub(super) struct Found {
+    /// Below the folder, with `/`.
+    pub(super) name: String,
+    pub(super) path: PathBuf,
+    pub(super) stamp: Stamp,
+    /// `NAME.toml` beside it.
+    pub(super) sidecar: Option<Stamp>,
+}
+
+impl Found {
+    pub(super) fn sidecar_path(&self) -> PathBuf {
+        self.path.with_extension("toml")
+    }
+}
+
+/// A file that cannot be one, whatever is in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Unfit {
+    pub(super) name: String,
+    pub(super) cause: String,
+}
+
+/// What is in the folder, sorted by name.
+#[derive(Debug, Default)]
+pub(super) struct Listing {
+    pub(super) found: Vec<Found>,
+    pub(super) unfit: Vec<Unfit>,
+}
+
+/// Looks through the folder. Fails only when the folder itself cannot be read.
+pub(super) fn list(root: &Path) -> std::io::Result<Listing> {
+    let real_root = root.canonicalize()?;
+    let mut listing = Listing::default();
+    list_into(root, &real_root, "", 0, &mut listing)?;
+    listing.found.sort_by(|a, b| a.name.cmp(&b.name));
+    listing.unfit.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(listing)
+}
+
+fn list_into(
+    folder: &Path,
+    root: &Path,
+    prefix: &str,
+    depth: usize,
+    listing: &mut Listing,
+) -> std::io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let file_name = entry.file_name();
+        let Some(base) = file_name.to_str() else {
+            if file_name.as_encoded_bytes().ends_with(b".wasm") {
+                let name = format!("{prefix}{}", file_name.to_string_lossy());
+                listing.unfit.push(Unfit {
+                    name,
+                    cause: "its name is not UTF-8; rename it".to_owned(),
+                });
+            }
+            continue;
+        };
+        if base.starts_with('.') {
+            continue;
+        }
+        let (path, name) = (entry.path(), format!("{prefix}{base}"));
+        let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+        if is_folder && !base.ends_with(".wasm") {
+            if depth < MAX_NESTING {
+                // A folder that vanishes or may not be read hides what is in it, not the rest.
+                let _ = list_into(&path, root, &format!("{name}/"), depth + 1, listing);
+            }
+        } else if base.ends_with(".wasm") {
+            match inspect(&path, root) {
+                Ok(Some(stamp)) => {
+                    let sidecar = fs::metadata(path.with_extension("toml")).ok();
+                    let sidecar = sidecar
+                        .filter(Metadata::is_file)
+                        .map(|metadata| Stamp::of(&metadata));
+                    listing.found.push(Found {
+                        name,
+                        path,
+                        stamp,
+                        sidecar,
+                    });
+                }
+                Ok(None) => {}
+                Err(cause) => listing.unfit.push(Unfit { name, cause }),
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The stamp of a file that could be a handler; none if it has just gone.
+fn inspect(path: &Path, root: &Path) -> Result<Option<Stamp>, String> {
+    let Ok(link) = fs::symlink_metadata(path) else {
+        return Ok(None);
+    };
+    if link.is_symlink() {
+        match path.canonicalize() {
+            Ok(real) if real.starts_with(root) => {}
+            Ok(_) => {
+                return Err(
+                    "it is a link to outside the handlers folder; copy the file here instead"
+                        .to_owned(),
+                );
+            }
+            Err(error) => {
+                return Err(format!(
+                    "it is a link that leads nowhere ({error}); remove it, or copy the file here"
+                ));
+            }
+        }
+    }
+    match fs::metadata(path) {
+        Ok(metadata) if metadata.is_file() => Ok(Some(Stamp::of(&metadata))),
+        Ok(metadata) if metadata.is_dir() => {
+            Err("it is a folder; give it a name that does not end in .wasm".to_owned())
+        }
+        Ok(_) => Err("it is not a regular file (a pipe, socket or device); remove it".to_owned()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(format!("it cannot be looked at: {error}")),
+    }
+}
+
+/// The content of a handler's file.
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, ReadError> {
+    read_at_most(path, MAX_FILE)
+}
+
+/// The text of a sidecar.
+pub(super) fn read_sidecar(path: &Path) -> Result<String, ReadError> {
+    let bytes = read_at_most(path, MAX_SIDECAR)?;
+    String::from_utf8(bytes)
+        .map_err(|_| ReadError::Unreadable(format!("{} is not UTF-8", path.display())))
+}
+
+/// Why a file was not read.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ReadError {
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    #[error("{0}")]
+    Unreadable(String),
+}
+
+fn read_at_most(path: &Path, max: u64) -> Result<Vec<u8>, ReadError> {
+    let unreadable = |error: std::io::Error| {
+        ReadError::Unreadable(format!("it cannot be read: {error}; check its permissions"))
+    };
+    // A pipe without a writer would block an ordinary open.
+    let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or(0);
+    let file: File = OpenOptions::new()
+        .read(true)
+        .custom_flags(flags)
+        .open(path)
+        .map_err(unreadable)?;
+    let metadata = file.metadata().map_err(unreadable)?;
+    if !metadata.is_file() {
+        return Err(ReadError::Unreadable(
+            "it is not a regular file; remove it".to_owned(),
+        ));
+    }
+    if metadata.size() > max {
+        return Err(LoadError::TooLarge {
+            size: metadata.size(),
+            max,
+        }
+        .into());
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(metadata.size()).unwrap_or(0));
+    file.take(max).read_to_end(&mut bytes).map_err(unreadable)?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn l17_hidden_and_other_files_are_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in [
+            ".x.wasm", "x.wasm~", "x.part", "x.toml", "b.wasm", "a b.wasm",
+        ] {
+            fs::write(folder.path().join(name), "x").unwrap();
+        }
+        fs::create_dir_all(folder.path().join("api")).unwrap();
+        fs::write(folder.path().join("api/shop.wasm"), "x").unwrap();
+        let listing = list(folder.path()).unwrap();
+        let names: Vec<_> = listing
+            .found
+            .iter()
+            .map(|found| found.name.as_str())
+            .collect();
+        assert_eq!(names, ["a b.wasm", "api/shop.wasm", "b.wasm"]);
+    }
+
+    #[test]
+    fn l09_what_is_no_file_inside_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let link = |target: &str, name: &str| {
+            std::os::unix::fs::symlink(target, folder.path().join(name)).unwrap()
+        };
+        link("/etc/hostname", "out.wasm");
+        link("/dev/zero", "zero.wasm");
+        link("loop.wasm", "loop.wasm");
+        link("nowhere", "dangling.wasm");
+        fs::create_dir(folder.path().join("dir.wasm")).unwrap();
+        let _socket =
+            std::os::unix::net::UnixListener::bind(folder.path().join("socket.wasm")).unwrap();
+        let listing = list(folder.path()).unwrap();
+        let names: Vec<_> = listing
+            .unfit
+            .iter()
+            .map(|unfit| unfit.name.as_str())
+            .collect();
+        assert_eq!(
+            names,
+            [
+                "dangling.wasm",
+                "dir.wasm",
+                "loop.wasm",
+                "out.wasm",
+                "socket.wasm",
+                "zero.wasm"
+            ]
+        );
+        assert!(listing.found.is_empty());
+    }
+
+    #[test]
+    fn l07_a_link_inside_is_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("..data")).unwrap();
+        fs::write(folder.path().join("..data/a.wasm"), "x").unwrap();
+        std::os::unix::fs::symlink("..data/a.wasm", folder.path().join("a.wasm")).unwrap();
+        assert_eq!(list(folder.path()).unwrap().found.len(), 1);
+    }
+}

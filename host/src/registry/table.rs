@@ -1,0 +1,316 @@
+//! Who answers what now: one table, made whole from the handlers that are served, never changed.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+use http::Method;
+
+use crate::emitter::REQUESTS;
+use crate::path;
+use crate::runtime::{Handler, Policy, Stage};
+
+/// Something that a handler declared: the handler and the index with which it is called.
+#[derive(Clone)]
+pub struct Entry {
+    /// Who.
+    pub handler: Arc<Handler>,
+    /// What.
+    pub index: u32,
+}
+
+/// One table.
+#[derive(Default)]
+pub struct Table {
+    /// What is served, by name.
+    pub handlers: Vec<Arc<Handler>>,
+    /// Required handlers that are not served: nothing is answered while there is one.
+    pub missing: Vec<String>,
+    /// Whether the folder has been read.
+    pub ready: bool,
+    router: matchit::Router<Endpoint>,
+    policies: Vec<(Entry, Policy)>,
+    namespaces: HashMap<String, Namespace>,
+}
+
+/// The routes of one pattern.
+#[derive(Default)]
+struct Endpoint {
+    by_method: Vec<(Method, Entry)>,
+    any: Option<Entry>,
+}
+
+/// Who listens in one namespace.
+#[derive(Default)]
+struct Namespace {
+    listeners: Vec<FileListeners>,
+    hooks: Vec<Entry>,
+}
+
+/// The listeners of one file in one namespace.
+struct FileListeners {
+    handler: Arc<Handler>,
+    named: HashMap<String, u32>,
+    all: Option<u32>,
+}
+
+/// What the router says of a request.
+pub enum Matched {
+    /// A route, and the parameters of its pattern, decoded.
+    Route(Entry, Arc<[(String, String)]>),
+    /// The path is known, the method is not: those that are.
+    OtherMethods(Vec<Method>),
+    /// Nothing.
+    Nothing,
+}
+
+/// Two handlers want the same route.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+#[error("route {route} is already served by {incumbent}; rename one of them")]
+pub struct Conflict {
+    /// `GET /path`.
+    pub route: String,
+    /// The file that keeps it.
+    pub incumbent: String,
+}
+
+impl Table {
+    /// The table of some handlers, among which there is no conflict.
+    pub(super) fn new(mut handlers: Vec<Arc<Handler>>, required: &[String]) -> Self {
+        handlers.sort_by(|a, b| a.name.cmp(&b.name));
+        let served: HashSet<&str> = handlers.iter().map(|handler| bare(&handler.name)).collect();
+        let missing = required
+            .iter()
+            .filter(|name| !served.contains(name.as_str()))
+            .cloned()
+            .collect();
+        let mut table = Self {
+            missing,
+            ready: true,
+            ..Self::default()
+        };
+        table.route(&handlers);
+        table.listen(&handlers);
+        table.guard(&handlers);
+        table.handlers = handlers;
+        table
+    }
+
+    fn route(&mut self, handlers: &[Arc<Handler>]) {
+        let mut endpoints: HashMap<&str, Endpoint> = HashMap::new();
+        for (handler, index, route) in each(handlers, |handler| &handler.declarations.routes) {
+            let endpoint = endpoints.entry(&route.pattern).or_default();
+            let entry = Entry {
+                handler: Arc::clone(handler),
+                index,
+            };
+            match &route.method {
+                Some(method) => endpoint.by_method.push((method.clone(), entry)),
+                None => endpoint.any = Some(entry),
+            }
+        }
+        for (pattern, endpoint) in endpoints {
+            if let Err(error) = self.router.insert(pattern, endpoint) {
+                // Patterns have one spelling each, so the router has no reason to refuse one.
+                tracing::error!("the pattern {pattern} cannot be routed: {error}");
+            }
+        }
+    }
+
+    fn listen(&mut self, handlers: &[Arc<Handler>]) {
+        for builtin in ["/", REQUESTS] {
+            self.namespaces.entry(builtin.to_owned()).or_default();
+        }
+        for (handler, index, listener) in each(handlers, |handler| &handler.declarations.listeners)
+        {
+            let namespace = self
+                .namespaces
+                .entry(listener.namespace.clone())
+                .or_default();
+            let file = namespace.of_file(handler);
+            if listener.event == "*" {
+                file.all = Some(index);
+            } else {
+                file.named.insert(listener.event.clone(), index);
+            }
+        }
+        for (handler, index, name) in each(handlers, |handler| &handler.declarations.connections) {
+            let namespace = self.namespaces.entry(name.clone()).or_default();
+            namespace.hooks.push(Entry {
+                handler: Arc::clone(handler),
+                index,
+            });
+        }
+    }
+
+    fn guard(&mut self, handlers: &[Arc<Handler>]) {
+        let policies = each(handlers, |handler| &handler.declarations.policies);
+        self.policies = policies
+            .map(|(handler, index, policy)| {
+                (
+                    Entry {
+                        handler: Arc::clone(handler),
+                        index,
+                    },
+                    policy.clone(),
+                )
+            })
+            .collect();
+    }
+
+    /// Who answers a request.
+    pub fn matched(&self, method: &Method, path: &str) -> Matched {
+        let Ok(found) = self.router.at(path) else {
+            return Matched::Nothing;
+        };
+        let Some(entry) = found.value.of(method) else {
+            return Matched::OtherMethods(found.value.allowed());
+        };
+        let names = &entry.handler.declarations.routes[entry.index as usize].params;
+        let values = found.params.iter().map(|(_, value)| path::decode(value));
+        let params = names.iter().cloned().zip(values).collect();
+        Matched::Route(entry.clone(), params)
+    }
+
+    /// The policies of a stage that concern a request, in order.
+    pub fn policies<'a>(
+        &'a self,
+        stage: Stage,
+        method: &'a Method,
+        path: &'a str,
+    ) -> impl Iterator<Item = &'a Entry> {
+        let concerned = self
+            .policies
+            .iter()
+            .filter(move |(_, policy)| policy.stage == stage && policy.matches(method, path));
+        concerned.map(|(entry, _)| entry)
+    }
+
+    /// Whether clients may connect to a namespace.
+    pub fn declares(&self, namespace: &str) -> bool {
+        self.namespaces.contains_key(namespace)
+    }
+
+    /// The namespaces that clients may connect to.
+    pub fn namespaces(&self) -> BTreeSet<&str> {
+        self.namespaces.keys().map(String::as_str).collect()
+    }
+
+    /// Who listens to an event, in the order of the files.
+    pub fn listeners(&self, namespace: &str, event: &str) -> Vec<Entry> {
+        let Some(namespace) = self.namespaces.get(namespace) else {
+            return Vec::new();
+        };
+        let of_file = |file: &FileListeners| {
+            let index = file.named.get(event).copied().or(file.all)?;
+            Some(Entry {
+                handler: Arc::clone(&file.handler),
+                index,
+            })
+        };
+        namespace.listeners.iter().filter_map(of_file).collect()
+    }
+
+    /// The connection hooks of a namespace, in the order of the files.
+    pub fn hooks(&self, namespace: &str) -> &[Entry] {
+        self.namespaces
+            .get(namespace)
+            .map_or(&[], |namespace| &namespace.hooks)
+    }
+}
+
+impl Endpoint {
+    /// An explicit method goes before any; HEAD falls back to GET.
+    fn of(&self, method: &Method) -> Option<&Entry> {
+        let named = |wanted: &Method| {
+            self.by_method
+                .iter()
+                .find(|(own, _)| own == wanted)
+                .map(|(_, entry)| entry)
+        };
+        let fallback = || {
+            if method == Method::HEAD {
+                named(&Method::GET)
+            } else {
+                None
+            }
+        };
+        named(method).or_else(fallback).or(self.any.as_ref())
+    }
+
+    /// For `allow`.
+    fn allowed(&self) -> Vec<Method> {
+        let mut methods: Vec<Method> = self
+            .by_method
+            .iter()
+            .map(|(method, _)| method.clone())
+            .collect();
+        if methods.contains(&Method::GET) && !methods.contains(&Method::HEAD) {
+            methods.push(Method::HEAD);
+        }
+        if !methods.contains(&Method::OPTIONS) {
+            methods.push(Method::OPTIONS);
+        }
+        methods.sort_by(|a, b| a.as_str().cmp(b.as_str()));
+        methods
+    }
+}
+
+impl Namespace {
+    /// Handlers come one after the other, so a file's listeners are the last.
+    fn of_file(&mut self, handler: &Arc<Handler>) -> &mut FileListeners {
+        if self
+            .listeners
+            .last()
+            .is_none_or(|last| !Arc::ptr_eq(&last.handler, handler))
+        {
+            self.listeners.push(FileListeners {
+                handler: Arc::clone(handler),
+                named: HashMap::new(),
+                all: None,
+            });
+        }
+        self.listeners
+            .last_mut()
+            .expect("one was pushed if there was none")
+    }
+}
+
+/// Each declaration of one kind, with its handler and its index.
+fn each<'a, T: 'a>(
+    handlers: &'a [Arc<Handler>],
+    of: impl Fn(&'a Handler) -> &'a Vec<T> + 'a,
+) -> impl Iterator<Item = (&'a Arc<Handler>, u32, &'a T)> {
+    let indexed = move |handler: &'a Arc<Handler>| {
+        of(handler)
+            .iter()
+            .zip(0..)
+            .map(move |(item, index)| (handler, index, item))
+    };
+    handlers.iter().flat_map(indexed)
+}
+
+/// The name under which settings know a file: without `.wasm`.
+pub(super) fn bare(name: &str) -> &str {
+    name.strip_suffix(".wasm").unwrap_or(name)
+}
+
+/// The first route of `newcomer` that one of `others` serves.
+pub(super) fn conflict<'a>(
+    newcomer: &Handler,
+    others: impl IntoIterator<Item = &'a Arc<Handler>>,
+) -> Option<Conflict> {
+    for other in others {
+        for route in &newcomer.declarations.routes {
+            let same = |known: &&crate::runtime::Route| {
+                known.method == route.method && known.pattern == route.pattern
+            };
+            if other.declarations.routes.iter().any(|known| same(&known)) {
+                return Some(Conflict {
+                    route: route.name(),
+                    incumbent: other.name.to_string(),
+                });
+            }
+        }
+    }
+    None
+}

@@ -1,0 +1,27 @@
+//! What `bindgen!` makes of the contract, nothing else.
+
+#![allow(missing_docs, unreachable_pub)]
+
+wasmtime::component::bindgen!({
+    path: "../wit",
+    world: "handler",
+    imports: {
+        // What may wait is async; accessors are not, since each async call costs a switch of stacks when it waits.
+        "hitchy:platform/sockets.[method]socket.emit-with-ack": async | trappable,
+        "hitchy:platform/sockets.emit": async | trappable,
+        "hitchy:platform/sockets.emit-to": async | trappable,
+        "hitchy:platform/sockets.emit-to-with-ack": async | trappable,
+        "hitchy:platform/sockets.join": async | trappable,
+        "hitchy:platform/sockets.leave": async | trappable,
+        "hitchy:platform/sockets.disconnect": async | trappable,
+        "hitchy:platform/sockets.list-ids": async | trappable,
+        "hitchy:platform/requests.dispatch": async | trappable,
+        default: trappable,
+    },
+    exports: { default: async },
+    with: {
+        "hitchy:platform/sockets.socket": crate::runtime::state::SocketHandle,
+        "hitchy:platform/requests.request": crate::runtime::state::RequestHandle,
+        "hitchy:platform/registration.registrar": crate::runtime::state::RegistrarHandle,
+    },
+});

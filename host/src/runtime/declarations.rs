@@ -1,0 +1,457 @@
+//! What a handler declares, checked: routes, policies, listeners and connection hooks.
+
+use std::fmt;
+
+use http::Method;
+
+use super::error::LoadError;
+pub(super) use super::imports::registration::Description;
+pub use super::imports::registration::Stage;
+use crate::emitter::REQUESTS;
+use crate::path;
+
+/// Declarations of one kind that a handler may have.
+const MAX_COUNT: usize = 256;
+/// Bytes of text of one declaration.
+const MAX_TEXT: usize = 1024;
+/// Names that socket.io keeps for itself and no client can send.
+const RESERVED: [&str; 6] = [
+    "connect",
+    "connect_error",
+    "disconnect",
+    "disconnecting",
+    "newListener",
+    "removeListener",
+];
+
+/// What a handler declares. A position in a list is the index with which the guest is called.
+#[derive(Clone, Debug, Default)]
+pub struct Declarations {
+    /// What it answers.
+    pub routes: Vec<Route>,
+    /// What it looks at before and after.
+    pub policies: Vec<Policy>,
+    /// What it listens to.
+    pub listeners: Vec<Listener>,
+    /// The namespaces whose connections it is asked about.
+    pub connections: Vec<String>,
+}
+
+/// A method and a pattern.
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// None stands for every method that no other route of the pattern names.
+    pub method: Option<Method>,
+    /// As it was written.
+    pub path: String,
+    /// In normal form with parameters named by their position, so that equal patterns are equal text.
+    pub pattern: String,
+    /// The names of the parameters, in order.
+    pub params: Vec<String>,
+}
+
+/// A stage, a method and a prefix.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// Before or after.
+    pub stage: Stage,
+    /// None stands for all.
+    pub method: Option<Method>,
+    /// In normal form; `/` matches everything.
+    pub prefix: String,
+}
+
+impl Policy {
+    /// Whether it concerns a request. Prefixes match in whole segments.
+    pub fn matches(&self, method: &Method, path: &str) -> bool {
+        let rest = path.strip_prefix(self.prefix.trim_end_matches('/'));
+        self.method.as_ref().is_none_or(|own| own == method)
+            && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+}
+
+/// A namespace and an event, or `*`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// `/` or `/…`.
+    pub namespace: String,
+    /// `*` stands for all that this file does not name.
+    pub event: String,
+}
+
+impl Declarations {
+    /// Checks what `describe` said.
+    pub(super) fn check(description: Description) -> Result<Self, LoadError> {
+        let Description {
+            routes,
+            policies,
+            listeners,
+            connections,
+        } = description;
+        for (kind, count) in [
+            ("routes", routes.len()),
+            ("policies", policies.len()),
+            ("listeners", listeners.len()),
+            ("connection hooks", connections.len()),
+        ] {
+            if count > MAX_COUNT {
+                return refuse(format!(
+                    "it declares more than {MAX_COUNT} {kind}; split it into several handlers"
+                ));
+            }
+        }
+        let declarations = Self {
+            routes: routes.into_iter().map(route).collect::<Result<_, _>>()?,
+            policies: policies.into_iter().map(policy).collect::<Result<_, _>>()?,
+            listeners: listeners
+                .into_iter()
+                .map(listener)
+                .collect::<Result<_, _>>()?,
+            connections: connections
+                .into_iter()
+                .map(connection)
+                .collect::<Result<_, _>>()?,
+        };
+        declarations.check_twice()?;
+        Ok(declarations)
+    }
+
+    fn check_twice(&self) -> Result<(), LoadError> {
+        for (index, route) in self.routes.iter().enumerate() {
+            let same =
+                |other: &&Route| other.method == route.method && other.pattern == route.pattern;
+            if let Some(other) = self.routes[..index].iter().find(same) {
+                return refuse(format!(
+                    "it declares the route {} twice ({} and {}); remove one",
+                    route.name(),
+                    other.path,
+                    route.path
+                ));
+            }
+        }
+        for (index, listener) in self.listeners.iter().enumerate() {
+            if self.listeners[..index].contains(listener) {
+                let Listener { namespace, event } = listener;
+                return refuse(format!(
+                    "it listens twice to the event {event:?} of {namespace}; remove one"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Each declaration in a few words: `GET /a`, `before * /api`, `event say`, `connections of /`.
+    pub fn lines(&self) -> Vec<String> {
+        let routes = self.routes.iter().map(Route::name);
+        let policies = self.policies.iter().map(ToString::to_string);
+        let listeners = self.listeners.iter().map(ToString::to_string);
+        let hooks = self
+            .connections
+            .iter()
+            .map(|namespace| format!("connections of {namespace}"));
+        routes
+            .chain(policies)
+            .chain(listeners)
+            .chain(hooks)
+            .collect()
+    }
+
+    /// The namespaces that must exist for it.
+    pub fn namespaces(&self) -> impl Iterator<Item = &str> {
+        let listeners = self
+            .listeners
+            .iter()
+            .map(|listener| listener.namespace.as_str());
+        listeners.chain(self.connections.iter().map(String::as_str))
+    }
+}
+
+impl fmt::Display for Declarations {
+    /// [`Declarations::lines`] in one line.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines = self.lines();
+        if lines.is_empty() {
+            return formatter.write_str("it declares nothing");
+        }
+        formatter.write_str(&lines.join(", "))
+    }
+}
+
+impl fmt::Display for Policy {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let stage = match self.stage {
+            Stage::Before => "before",
+            Stage::After => "after",
+        };
+        let method = self.method.as_ref().map_or("*", Method::as_str);
+        write!(formatter, "{stage} {method} {}", self.prefix)
+    }
+}
+
+impl fmt::Display for Listener {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.namespace.as_str() {
+            "/" => write!(formatter, "event {}", self.event),
+            namespace => write!(formatter, "event {} of {namespace}", self.event),
+        }
+    }
+}
+
+impl Route {
+    /// `GET /path`, or `* /path`.
+    pub fn name(&self) -> String {
+        format!(
+            "{} {}",
+            self.method.as_ref().map_or("*", Method::as_str),
+            self.path
+        )
+    }
+}
+
+fn refuse<T>(sentence: String) -> Result<T, LoadError> {
+    Err(LoadError::Declaration(sentence))
+}
+
+fn check_text(kind: &str, text: &str) -> Result<(), LoadError> {
+    if text.len() > MAX_TEXT || text.chars().any(char::is_control) {
+        let start: String = text.chars().take(40).collect();
+        return refuse(format!(
+            "the {kind} {start:?} is longer than {MAX_TEXT} bytes or contains a control character"
+        ));
+    }
+    Ok(())
+}
+
+fn method(name: &str) -> Result<Option<Method>, LoadError> {
+    if name.is_empty() {
+        return Ok(None);
+    }
+    match Method::from_bytes(name.as_bytes()) {
+        Ok(method) if name.len() <= 32 && !name.bytes().any(|byte| byte.is_ascii_lowercase()) => {
+            Ok(Some(method))
+        }
+        _ => refuse(format!(
+            "{:?} is no method; write it in upper case, or \"\" for all",
+            name.chars().take(40).collect::<String>()
+        )),
+    }
+}
+
+fn route((name, path): (String, String)) -> Result<Route, LoadError> {
+    check_text("path", &path)?;
+    let method = method(&name)?;
+    let (pattern, params) = pattern(&path)
+        .map_err(|cause| LoadError::Declaration(format!("the route {path:?} {cause}")))?;
+    Ok(Route {
+        method,
+        path,
+        pattern,
+        params,
+    })
+}
+
+/// The pattern of a route in normal form, and the names of its parameters.
+fn pattern(path: &str) -> Result<(String, Vec<String>), String> {
+    if !path.starts_with('/') {
+        return Err("does not begin with /".to_owned());
+    }
+    let mut params: Vec<String> = Vec::new();
+    let mut segments: Vec<String> = Vec::new();
+    let all: Vec<&str> = path[1..].split('/').collect();
+    for (index, segment) in all.iter().enumerate() {
+        let last = index + 1 == all.len();
+        let name = segment
+            .strip_prefix('{')
+            .and_then(|rest| rest.strip_suffix('}'));
+        match name {
+            Some(name) => {
+                let rest = name.strip_prefix('*');
+                if rest.is_some() && !last {
+                    return Err(format!(
+                        "goes on after {segment}, which takes the rest of the path"
+                    ));
+                }
+                let name = rest.unwrap_or(name);
+                if name.is_empty()
+                    || !name
+                        .bytes()
+                        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+                {
+                    return Err(format!(
+                        "has the parameter {segment:?}; name it with letters, digits and _"
+                    ));
+                }
+                if params.iter().any(|other| other == name) {
+                    return Err(format!("has two parameters named {name}"));
+                }
+                segments.push(format!(
+                    "{{{}p{}}}",
+                    if rest.is_some() { "*" } else { "" },
+                    params.len()
+                ));
+                params.push(name.to_owned());
+            }
+            None if segment.contains(['{', '}']) => {
+                return Err(format!(
+                    "has the segment {segment:?}; a parameter takes a whole segment, as in /{{name}}"
+                ));
+            }
+            // A trailing slash is tolerated, as it is in requests.
+            None if segment.is_empty() && last => {}
+            None if matches!(*segment, "" | "." | "..") => {
+                return Err(format!("has the segment {segment:?}"));
+            }
+            None => {
+                let normal = path::normal(&format!("/{segment}"))
+                    .map_err(|error| format!("is no path: {error}"))?;
+                segments.push(normal[1..].to_owned());
+            }
+        }
+    }
+    Ok((format!("/{}", segments.join("/")), params))
+}
+
+fn policy((stage, name, prefix): (Stage, String, String)) -> Result<Policy, LoadError> {
+    check_text("prefix", &prefix)?;
+    let method = method(&name)?;
+    let normal = path::normal(&prefix);
+    let prefix = normal.map_err(|error| {
+        LoadError::Declaration(format!(
+            "the prefix {prefix:?} of a policy is no path: {error}"
+        ))
+    })?;
+    Ok(Policy {
+        stage,
+        method,
+        prefix,
+    })
+}
+
+fn check_namespace(namespace: &str) -> Result<(), LoadError> {
+    check_text("namespace", namespace)?;
+    let valid = namespace.starts_with('/') && !namespace.contains([',', '?', '#', ' ', '{', '}']);
+    if !valid || (namespace.len() > 1 && namespace.ends_with('/')) {
+        return refuse(format!(
+            "the namespace {namespace:?} is not valid; write it as \"/\" or \"/name\""
+        ));
+    }
+    if namespace.starts_with(&format!("{REQUESTS}/")) {
+        return refuse(format!(
+            "the namespace {namespace:?} is reserved; choose a name that is not below {REQUESTS}"
+        ));
+    }
+    Ok(())
+}
+
+fn listener((namespace, event): (String, String)) -> Result<Listener, LoadError> {
+    check_namespace(&namespace)?;
+    check_text("event", &event)?;
+    if namespace == REQUESTS {
+        return refuse(format!(
+            "it listens to {event:?} in {REQUESTS}, which is reserved for requests; use another namespace"
+        ));
+    }
+    if RESERVED.contains(&event.as_str()) {
+        return refuse(format!(
+            "it listens to {event:?}, which socket.io keeps for itself; declare a connection hook instead"
+        ));
+    }
+    Ok(Listener { namespace, event })
+}
+
+fn connection(namespace: String) -> Result<String, LoadError> {
+    check_namespace(&namespace)?;
+    Ok(namespace)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn route_of(path: &str) -> Result<(String, Vec<String>), String> {
+        pattern(path)
+    }
+
+    #[test]
+    fn patterns_have_a_normal_form() {
+        assert_eq!(
+            route_of("/api/{name}/x").unwrap(),
+            ("/api/{p0}/x".to_owned(), vec!["name".to_owned()])
+        );
+        assert_eq!(
+            route_of("/files/{dir}/{*rest}").unwrap().0,
+            "/files/{p0}/{*p1}"
+        );
+        assert_eq!(route_of("/ü/").unwrap().0, "/%C3%BC");
+        assert_eq!(route_of("/").unwrap().0, "/");
+    }
+
+    #[test]
+    fn l14_impossible_patterns_are_refused() {
+        for path in [
+            "",
+            "api",
+            "/a/../b",
+            "/a//b",
+            "/{*rest}/x",
+            "/{}",
+            "/x{y}",
+            "/{a}/{a}",
+            "/{a-b}",
+            "/%zz",
+        ] {
+            assert!(route_of(path).is_err(), "{path}");
+        }
+    }
+
+    #[test]
+    fn policies_match_whole_segments() {
+        let policy =
+            |prefix: &str| policy((Stage::Before, String::new(), prefix.to_owned())).unwrap();
+        assert!(policy("/api").matches(&Method::GET, "/api"));
+        assert!(policy("/api").matches(&Method::GET, "/api/x"));
+        assert!(!policy("/api").matches(&Method::GET, "/apix"));
+        assert!(policy("/").matches(&Method::GET, "/"));
+        assert!(policy("/").matches(&Method::GET, "/x"));
+    }
+
+    #[test]
+    fn a4_listeners_in_hitchy_are_refused_and_hooks_are_not() {
+        for namespace in ["/hitchy", "/hitchy/x"] {
+            assert!(listener((namespace.to_owned(), "event".to_owned())).is_err());
+        }
+        connection("/hitchy".to_owned()).expect("hooks give requests their context");
+        assert!(connection("/hitchy/x".to_owned()).is_err());
+    }
+
+    #[test]
+    fn l14_too_many_declarations_are_refused() {
+        let routes = (0..257)
+            .map(|index| (String::new(), format!("/{index}")))
+            .collect();
+        let error = Declarations::check(Description {
+            routes,
+            ..Description::default()
+        })
+        .unwrap_err();
+        assert!(
+            error.to_string().contains("more than 256 routes"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn the_same_route_twice_in_one_file_is_refused() {
+        let routes = vec![
+            ("GET".to_owned(), "/a/{x}".to_owned()),
+            ("GET".to_owned(), "/a/{y}".to_owned()),
+        ];
+        assert!(
+            Declarations::check(Description {
+                routes,
+                ..Description::default()
+            })
+            .is_err()
+        );
+    }
+}

@@ -1,0 +1,176 @@
+//! What can go wrong with a handler: while it is loaded, and while it is called. The one place where wasmtime's errors are taken
+//! apart.
+
+use std::time::Duration;
+
+use wasmtime::{Trap, WasmBacktrace};
+
+use super::limits::Refused;
+use super::state::State;
+
+/// Why a file cannot be served. Each sentence says the cause and what to do; whoever reports it names the file.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// An empty file.
+    #[error("the file is empty; copy the .wasm again")]
+    Empty,
+    /// A file that ends too early.
+    #[error(
+        "the file is incomplete: it ends in the middle of a section; copy it again, or to another name first and rename it"
+    )]
+    Incomplete,
+    /// Larger than a handler may be.
+    #[error(
+        "the file has {size} bytes, and a handler may have {max}; build it smaller (without debug information, for a start)"
+    )]
+    TooLarge {
+        /// Its size.
+        size: u64,
+        /// The bound.
+        max: u64,
+    },
+    /// Native code.
+    #[error(
+        "this is native code (ELF or a precompiled .cwasm), which is never loaded; put the .wasm here instead"
+    )]
+    Native,
+    /// WebAssembly as text.
+    #[error(
+        "this is WebAssembly text; turn it into a component first, for example with `wasm-tools parse`"
+    )]
+    Text,
+    /// Something else.
+    #[error("this is no WebAssembly; a handler is a component built for wasm32-wasip2")]
+    NotWasm,
+    /// A core module.
+    #[error(
+        "this is a core WebAssembly module, and a handler is a component; build it for the target wasm32-wasip2"
+    )]
+    CoreModule,
+    /// A command.
+    #[error(
+        "this is a command (it exports wasi:cli/run), and a handler is a library; export hitchy:platform/setup, for Rust with crate-type cdylib"
+    )]
+    Command,
+    /// A component for a stock HTTP server.
+    #[error("this is a wasi:http component, which is not served yet; export hitchy:platform/setup")]
+    WasiHttp,
+    /// A component without the one export that makes it a handler.
+    #[error(
+        "the component does not export hitchy:platform/setup, so it is no handler; it exports {0}"
+    )]
+    NoSetup(String),
+    /// Built for another track of the contract.
+    #[error(
+        "it is built for the contract {0}, and this server speaks hitchy:platform 0.1; build it against 0.1"
+    )]
+    OtherContract(String),
+    /// Imports that nobody provides.
+    #[error(
+        "it imports {0}, which this server does not provide; build it without, or update the server"
+    )]
+    UnknownImports(String),
+    /// wasmtime says no.
+    #[error("it is not valid: {0}; build it again")]
+    Invalid(String),
+    /// Needs more than the pool has.
+    #[error("it needs more than an instance may have: {0}")]
+    TooDemanding(String),
+    /// The compiler did not come to an end, or was ended.
+    #[error("compiling it failed: {0}")]
+    Compile(String),
+    /// `describe` failed.
+    #[error("its describe failed: {0}")]
+    Describe(CallError),
+    /// `describe` declared something impossible.
+    #[error("{0}")]
+    Declaration(String),
+}
+
+/// Why a call gave no usable answer. The sentences are for the log; clients read those of dispatch.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    /// The guest trapped.
+    #[error("trap: {cause}{frames}")]
+    Trap {
+        /// wasmtime's word for it.
+        cause: String,
+        /// Demangled, innermost first.
+        frames: String,
+    },
+    /// The guest asked for more memory than it may have.
+    #[error("out of memory: the call may use {limit} bytes (limits.memory){frames}")]
+    OutOfMemory {
+        /// The bound.
+        limit: usize,
+        /// Demangled, innermost first.
+        frames: String,
+    },
+    /// All guests together asked for more memory than they may have.
+    #[error("no memory left: all calls together use what limits.memory-budget allows")]
+    NoMemory,
+    /// It took too long.
+    #[error("no answer within {0:?} (limits.deadline)")]
+    Deadline(Duration),
+    /// It computed too long.
+    #[error("stopped after {0:?} on the processor (limits.cpu)")]
+    Cpu(Duration),
+    /// It answered something that cannot be passed on.
+    #[error("unusable answer: {0}")]
+    BadAnswer(String),
+    /// No room in the pool.
+    #[error("no free instance: {0}")]
+    NoInstance(String),
+    /// Too many calls.
+    #[error("too many calls are running and waiting")]
+    Overloaded,
+    /// A bug of ours.
+    #[error("the server itself failed during the call: {0}")]
+    Host(String),
+}
+
+impl CallError {
+    /// Says what an error of wasmtime's means.
+    pub(super) fn from_wasmtime(error: &wasmtime::Error, state: &State) -> Self {
+        let frames = frames(error);
+        match (state.memory.refused, error.downcast_ref::<Trap>()) {
+            _ if error.is::<wasmtime::PoolConcurrencyLimitError>() => {
+                Self::NoInstance(error.to_string())
+            }
+            (_, Some(Trap::Interrupt)) => Self::Cpu(state.call.limits.cpu),
+            (Some(Refused::Budget), _) => Self::NoMemory,
+            (Some(Refused::Call), _) => Self::OutOfMemory {
+                limit: state.call.limits.memory,
+                frames,
+            },
+            (None, Some(trap)) => Self::Trap {
+                cause: trap.to_string(),
+                frames,
+            },
+            // Whatever else stops a guest is something it handed over that could not be taken: too long a list, a string that
+            // is not UTF-8, a pointer out of range, a handle that is none.
+            (None, None) => Self::BadAnswer(format!("{}{frames}", error.root_cause())),
+        }
+    }
+}
+
+/// The guest's call stack, for the log.
+fn frames(error: &wasmtime::Error) -> String {
+    let Some(backtrace) = error.downcast_ref::<WasmBacktrace>() else {
+        return String::new();
+    };
+    let text = backtrace.to_string();
+    let frames = text
+        .lines()
+        .map(str::trim)
+        .filter(|line| line.starts_with(|c: char| c.is_ascii_digit()));
+    let names = frames
+        .filter_map(|line| line.split_once('!').map(|(_, name)| name))
+        .take(16);
+    let names: Vec<&str> = names.collect();
+    if names.is_empty() {
+        String::new()
+    } else {
+        format!("; in {}", names.join(" < "))
+    }
+}

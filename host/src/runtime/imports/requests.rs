@@ -1,0 +1,196 @@
+//! `hitchy:platform/requests`: the request at hand, and requests from inside.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Method};
+use wasmtime::component::Resource;
+
+use super::{Answer, answer};
+use crate::message::{Door, Exchange, Request, is_hop_by_hop};
+use crate::path::Target;
+use crate::payload::Failure;
+use crate::runtime::bindings::hitchy::platform::requests::{Host, HostRequest};
+use crate::runtime::bindings::hitchy::platform::types::Response;
+use crate::runtime::convert;
+use crate::runtime::state::{RequestHandle, SocketHandle, State};
+use crate::sockets::Context;
+
+/// How deep dispatches may be nested.
+const MAX_DEPTH: u32 = 4;
+
+type Handle = Resource<RequestHandle>;
+
+impl State {
+    fn exchange(&self, handle: &Handle) -> wasmtime::Result<&Exchange> {
+        Ok(&self.table.get(handle)?.exchange)
+    }
+
+    fn request(&self, handle: &Handle) -> wasmtime::Result<&Request> {
+        Ok(&self.exchange(handle)?.request)
+    }
+
+    /// Counts a dispatch against what the call may do.
+    fn take_dispatch(&mut self) -> Result<(), Failure> {
+        self.serving()?;
+        if self.call.depth >= MAX_DEPTH {
+            return Err(Failure::new(
+                508,
+                format!("a request from inside may be {MAX_DEPTH} deep"),
+            ));
+        }
+        if self.dispatches >= self.call.limits.dispatches {
+            let message = format!(
+                "a call may dispatch {} times (limits.dispatches-per-call)",
+                self.dispatches
+            );
+            return Err(Failure::new(429, message));
+        }
+        self.dispatches += 1;
+        Ok(())
+    }
+}
+
+impl Host for State {
+    async fn dispatch(
+        &mut self,
+        method: String,
+        url: String,
+        headers: Vec<(String, String)>,
+        body: Vec<u8>,
+    ) -> Answer<Response> {
+        let request = self
+            .take_dispatch()
+            .and_then(|()| inside(&self.call.id, &method, &url, headers, body));
+        let Ok(request) = request else {
+            return answer(request.map(|_| unreachable!("only an error gets here")));
+        };
+        let Some(dispatcher) = self.services.dispatcher.get() else {
+            return answer(Err(Failure::new(503, "the server is starting")));
+        };
+        let response = dispatcher
+            .dispatch(request, self.call.depth + 1, self.call.remaining())
+            .await;
+        Ok(Ok(convert::response_to_guest(response)))
+    }
+}
+
+/// A request that a guest makes.
+fn inside(
+    id: &Arc<str>,
+    method: &str,
+    url: &str,
+    headers: Vec<(String, String)>,
+    body: Vec<u8>,
+) -> Result<Request, Failure> {
+    let method = Method::from_bytes(method.to_ascii_uppercase().as_bytes());
+    let method =
+        method.map_err(|_| Failure::new(400, "the method is not a token (RFC 9110, 5.6.2)"))?;
+    let target = Target::parse(url).map_err(|error| Failure::new(400, error.to_string()))?;
+    let mut headers = convert::headers(headers).map_err(|cause| Failure::new(400, cause))?;
+    let framing: Vec<_> = headers
+        .keys()
+        .filter(|name| is_hop_by_hop(name))
+        .cloned()
+        .collect();
+    for name in framing {
+        headers.remove(name);
+    }
+    Ok(Request {
+        id: Arc::clone(id),
+        door: Door::Dispatch,
+        method,
+        target,
+        headers,
+        body: Bytes::from(body),
+        remote: std::net::SocketAddr::from(([0, 0, 0, 0], 0)),
+        socket: None,
+        context: Context::default(),
+    })
+}
+
+impl HostRequest for State {
+    fn id(&mut self, this: Handle) -> wasmtime::Result<String> {
+        Ok(self.request(&this)?.id.to_string())
+    }
+
+    fn method(&mut self, this: Handle) -> wasmtime::Result<String> {
+        Ok(self.request(&this)?.method.to_string())
+    }
+
+    fn url(&mut self, this: Handle) -> wasmtime::Result<String> {
+        Ok(self.request(&this)?.target.to_string())
+    }
+
+    fn header(&mut self, this: Handle, name: String) -> wasmtime::Result<Vec<String>> {
+        Ok(convert::header_values(&self.request(&this)?.headers, &name))
+    }
+
+    fn headers(&mut self, this: Handle) -> wasmtime::Result<Vec<(String, String)>> {
+        Ok(convert::header_list(&self.request(&this)?.headers))
+    }
+
+    fn body(&mut self, this: Handle) -> wasmtime::Result<Vec<u8>> {
+        Ok(self.request(&this)?.body.to_vec())
+    }
+
+    fn param(&mut self, this: Handle, name: String) -> wasmtime::Result<Option<String>> {
+        let params = &self.table.get(&this)?.params;
+        Ok(params
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map(|(_, value)| value.clone()))
+    }
+
+    fn door(&mut self, this: Handle) -> wasmtime::Result<String> {
+        Ok(self.request(&this)?.door.name().to_owned())
+    }
+
+    fn remote(&mut self, this: Handle) -> wasmtime::Result<String> {
+        Ok(self.request(&this)?.remote.to_string())
+    }
+
+    fn socket(&mut self, this: Handle) -> wasmtime::Result<Option<Resource<SocketHandle>>> {
+        let socket = self.request(&this)?.socket.clone();
+        Ok(socket
+            .map(|socket| self.table.push(SocketHandle(socket)))
+            .transpose()?)
+    }
+
+    fn get(&mut self, this: Handle, key: String) -> wasmtime::Result<Option<String>> {
+        Ok(self.exchange(&this)?.get(&key))
+    }
+
+    fn set(&mut self, this: Handle, key: String, value: String) -> Answer<()> {
+        answer(self.exchange(&this)?.set(key, value))
+    }
+
+    fn set_response_header(&mut self, this: Handle, name: String, value: String) -> Answer<()> {
+        let exchange = self.exchange(&this)?;
+        answer(
+            response_header(&name, &value)
+                .and_then(|(name, value)| exchange.add_header(name, value)),
+        )
+    }
+
+    fn deadline_ms(&mut self, _: Handle) -> wasmtime::Result<u32> {
+        Ok(u32::try_from(self.call.remaining().as_millis()).unwrap_or(u32::MAX))
+    }
+
+    fn drop(&mut self, this: Handle) -> wasmtime::Result<()> {
+        self.table.delete(this)?;
+        Ok(())
+    }
+}
+
+/// A header that a policy may add.
+fn response_header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), Failure> {
+    let (name, value) = convert::header(name, value).map_err(|cause| Failure::new(400, cause))?;
+    if is_hop_by_hop(&name) {
+        return Err(Failure::new(
+            400,
+            format!("the header {name} is the server's own"),
+        ));
+    }
+    Ok((name, value))
+}

@@ -1,0 +1,299 @@
+//! `hitchy:platform/sockets`: the socket.io server, as guests see it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use wasmtime::component::Resource;
+
+use super::{Answer, answer};
+use crate::emitter::{self, Emitter};
+use crate::payload::Failure;
+use crate::runtime::bindings::hitchy::platform::sockets::{Audience, Host, HostSocket};
+use crate::runtime::bindings::hitchy::platform::types::{self, Payload};
+use crate::runtime::convert;
+use crate::runtime::state::{Phase, SocketHandle, State};
+use crate::sockets::Connection;
+
+/// How many rooms one call of join or leave may name.
+const MAX_ROOMS: usize = 256;
+/// How long the name of a room or an event may be.
+const MAX_NAME: usize = 1024;
+
+type Handle = Resource<SocketHandle>;
+
+impl State {
+    fn connection(&self, handle: &Handle) -> wasmtime::Result<Arc<Connection>> {
+        Ok(Arc::clone(&self.table.get(handle)?.0))
+    }
+
+    fn emitter(&self) -> Emitter {
+        self.services.emitter.clone()
+    }
+
+    /// Fails for a client that has not been answered yet.
+    fn reachable(&self) -> Result<(), Failure> {
+        if self.call.phase == Phase::Connecting {
+            return Err(Failure::new(
+                409,
+                "the client is not connected yet; greet it in on-connected",
+            ));
+        }
+        Ok(())
+    }
+
+    fn take_rooms(&self, rooms: &[String]) -> Result<(), Failure> {
+        self.serving()?;
+        if rooms.len() > MAX_ROOMS || rooms.iter().any(|room| room.len() > MAX_NAME) {
+            return Err(Failure::new(
+                413,
+                format!("at most {MAX_ROOMS} rooms of {MAX_NAME} bytes each can be named at once"),
+            ));
+        }
+        Ok(())
+    }
+
+    /// What an emit needs: its payload, if it may be sent.
+    fn take_event(
+        &mut self,
+        event: &str,
+        args: Payload,
+    ) -> Result<crate::payload::Payload, Failure> {
+        if event.len() > MAX_NAME {
+            return Err(Failure::new(
+                413,
+                format!("the name of an event may have {MAX_NAME} bytes"),
+            ));
+        }
+        self.take_emit(args)
+    }
+
+    /// How long to wait for acks: as asked, but not beyond the call's deadline.
+    fn ack_timeout(&self, timeout_ms: u32) -> Duration {
+        Duration::from_millis(timeout_ms.into()).min(self.call.remaining())
+    }
+
+    async fn emit_to_audience(
+        &mut self,
+        audience: emitter::Audience,
+        event: String,
+        args: Payload,
+    ) -> Result<(), Failure> {
+        let payload = self.take_event(&event, args)?;
+        self.emitter().emit(audience, &event, &payload).await
+    }
+
+    async fn ask_audience(
+        &mut self,
+        audience: emitter::Audience,
+        event: String,
+        args: Payload,
+        timeout_ms: u32,
+    ) -> Result<emitter::Acks, Failure> {
+        let payload = self.take_event(&event, args)?;
+        let timeout = self.ack_timeout(timeout_ms);
+        self.emitter()
+            .emit_with_ack(audience, &event, &payload, timeout)
+            .await
+    }
+
+    async fn ask_socket(
+        &mut self,
+        connection: &Connection,
+        event: String,
+        args: Payload,
+        timeout_ms: u32,
+    ) -> Result<crate::payload::Payload, Failure> {
+        self.reachable()?;
+        let payload = self.take_event(&event, args)?;
+        let timeout = self.ack_timeout(timeout_ms);
+        connection.emit_with_ack(&event, &payload, timeout).await
+    }
+}
+
+impl Host for State {
+    async fn emit(&mut self, event: String, args: Payload) -> Answer<()> {
+        answer(
+            self.emit_to_audience(emitter::Audience::everyone("/"), event, args)
+                .await,
+        )
+    }
+
+    async fn emit_to(&mut self, audience: Audience, event: String, args: Payload) -> Answer<()> {
+        answer(self.emit_to_audience(audience.into(), event, args).await)
+    }
+
+    async fn emit_to_with_ack(
+        &mut self,
+        audience: Audience,
+        event: String,
+        args: Payload,
+        timeout_ms: u32,
+    ) -> Answer<Vec<(String, Result<Payload, types::Failure>)>> {
+        let acks = self
+            .ask_audience(audience.into(), event, args, timeout_ms)
+            .await;
+        answer(acks.map(|acks| {
+            acks.into_iter()
+                .map(|(id, ack)| (id, convert::ack_to_guest(ack)))
+                .collect()
+        }))
+    }
+
+    async fn join(&mut self, audience: Audience, rooms: Vec<String>) -> Answer<()> {
+        let allowed = self.take_rooms(&rooms);
+        let emitter = self.emitter();
+        answer(match allowed {
+            Ok(()) => emitter.join(audience.into(), rooms).await,
+            Err(failure) => Err(failure),
+        })
+    }
+
+    async fn leave(&mut self, audience: Audience, rooms: Vec<String>) -> Answer<()> {
+        let allowed = self.take_rooms(&rooms);
+        let emitter = self.emitter();
+        answer(match allowed {
+            Ok(()) => emitter.leave(audience.into(), rooms).await,
+            Err(failure) => Err(failure),
+        })
+    }
+
+    async fn disconnect(&mut self, audience: Audience, close: bool) -> Answer<()> {
+        let allowed = self.serving();
+        let emitter = self.emitter();
+        answer(match allowed {
+            Ok(()) => emitter.disconnect(audience.into(), close).await,
+            Err(failure) => Err(failure),
+        })
+    }
+
+    fn find(&mut self, namespace: String, id: String) -> wasmtime::Result<Option<Handle>> {
+        let found = self
+            .serving()
+            .ok()
+            .and_then(|()| self.services.emitter.find(&namespace, &id));
+        Ok(found
+            .map(|connection| self.table.push(SocketHandle(connection)))
+            .transpose()?)
+    }
+
+    async fn list_ids(&mut self, audience: Audience) -> Answer<Vec<String>> {
+        let allowed = self.serving();
+        let emitter = self.emitter();
+        answer(match allowed {
+            Ok(()) => emitter.ids(audience.into()).await,
+            Err(failure) => Err(failure),
+        })
+    }
+}
+
+impl HostSocket for State {
+    fn id(&mut self, this: Handle) -> wasmtime::Result<String> {
+        Ok(self.connection(&this)?.id.clone())
+    }
+
+    fn namespace(&mut self, this: Handle) -> wasmtime::Result<String> {
+        Ok(self.connection(&this)?.namespace.to_string())
+    }
+
+    fn remote(&mut self, this: Handle) -> wasmtime::Result<String> {
+        Ok(self.connection(&this)?.handshake.remote.to_string())
+    }
+
+    fn query(&mut self, this: Handle) -> wasmtime::Result<String> {
+        Ok(self.connection(&this)?.handshake.query.clone())
+    }
+
+    fn header(&mut self, this: Handle, name: String) -> wasmtime::Result<Vec<String>> {
+        Ok(convert::header_values(
+            &self.connection(&this)?.handshake.headers,
+            &name,
+        ))
+    }
+
+    fn headers(&mut self, this: Handle) -> wasmtime::Result<Vec<(String, String)>> {
+        Ok(convert::header_list(
+            &self.connection(&this)?.handshake.headers,
+        ))
+    }
+
+    fn auth(&mut self, this: Handle) -> wasmtime::Result<Option<String>> {
+        Ok(self.connection(&this)?.handshake.auth.clone())
+    }
+
+    fn get(&mut self, this: Handle, key: String) -> wasmtime::Result<Option<String>> {
+        Ok(self.connection(&this)?.get(&key))
+    }
+
+    fn set(&mut self, this: Handle, key: String, value: String) -> Answer<()> {
+        answer(self.connection(&this)?.set(key, value))
+    }
+
+    fn rooms(&mut self, this: Handle) -> wasmtime::Result<Vec<String>> {
+        Ok(self.connection(&this)?.rooms())
+    }
+
+    fn join(&mut self, this: Handle, rooms: Vec<String>) -> Answer<()> {
+        let connection = self.connection(&this)?;
+        answer(
+            self.take_rooms(&rooms)
+                .and_then(|()| connection.join(rooms)),
+        )
+    }
+
+    fn leave(&mut self, this: Handle, rooms: Vec<String>) -> Answer<()> {
+        let connection = self.connection(&this)?;
+        answer(
+            self.take_rooms(&rooms)
+                .and_then(|()| connection.leave(rooms)),
+        )
+    }
+
+    fn emit(&mut self, this: Handle, event: String, args: Payload) -> Answer<()> {
+        let connection = self.connection(&this)?;
+        let payload = self
+            .reachable()
+            .and_then(|()| self.take_event(&event, args));
+        answer(payload.and_then(|payload| connection.emit(&event, &payload)))
+    }
+
+    async fn emit_with_ack(
+        &mut self,
+        this: Handle,
+        event: String,
+        args: Payload,
+        timeout_ms: u32,
+    ) -> Answer<Payload> {
+        let connection = self.connection(&this)?;
+        let ack = self.ask_socket(&connection, event, args, timeout_ms).await;
+        answer(ack.map(convert::payload_to_guest))
+    }
+
+    fn disconnect(&mut self, this: Handle, close: bool) -> wasmtime::Result<()> {
+        self.connection(&this)?.disconnect(close);
+        Ok(())
+    }
+
+    fn drop(&mut self, this: Handle) -> wasmtime::Result<()> {
+        self.table.delete(this)?;
+        Ok(())
+    }
+}
+
+impl From<Audience> for emitter::Audience {
+    fn from(audience: Audience) -> Self {
+        let Audience {
+            namespace,
+            rooms,
+            excluding,
+            this_node_only,
+            droppable,
+        } = audience;
+        Self {
+            namespace,
+            rooms,
+            excluding,
+            this_node_only,
+            droppable,
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! The runtime: loads handlers and calls them. The only room that knows wasmtime.
+
+mod bindings;
+mod compile;
+mod convert;
+mod declarations;
+mod engine;
+mod error;
+mod handler;
+mod imports;
+mod limits;
+mod output;
+mod services;
+mod state;
+
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+
+use bytes::Bytes;
+use tokio::sync::Semaphore;
+use wasmtime::Engine;
+use wasmtime::component::{HasSelf, Linker};
+
+pub use self::compile::{
+    COMMAND as COMPILE_COMMAND, Compiler, ContentHash, MAX_FILE, compile_in_child, this_program,
+};
+pub use self::declarations::{Declarations, Listener, Policy, Route, Stage};
+pub use self::error::{CallError, LoadError};
+pub use self::handler::{CallContext, Handler, Outcome};
+pub use self::limits::{Limits, MemoryBudget};
+pub use self::services::Dispatcher;
+
+use self::compile::Compilation;
+use self::engine::{PoolSize, Ticker};
+use self::handler::{Code, Shared};
+use self::services::Services;
+use self::state::State;
+use crate::emitter::Emitter;
+
+/// Bytes of one linear memory of 32 bits. The pool only reserves addresses; what a call may use is its limit.
+const MAX_MEMORY: usize = 4 << 30;
+
+/// What a runtime is built from.
+#[derive(Debug)]
+pub struct RuntimeSettings {
+    /// Calls at the same time.
+    pub calls: usize,
+    /// Bytes of memory that all calls together may use.
+    pub memory_budget: usize,
+    /// Where components are compiled.
+    pub compiler: Compiler,
+}
+
+/// One engine, one linker, one clock: everything that handlers share.
+pub struct Runtime {
+    engine: Engine,
+    linker: Linker<State>,
+    compilation: Compilation,
+    shared: Arc<Shared>,
+}
+
+/// A file that is to become a handler.
+pub struct Candidate {
+    /// Its path below the folder.
+    pub name: Arc<str>,
+    /// Its content.
+    pub wasm: Bytes,
+    /// The hash of the content.
+    pub hash: ContentHash,
+    /// Which version of the file this is.
+    pub generation: u64,
+    /// What a call may use.
+    pub limits: Limits,
+    /// Permits for calls of this file.
+    pub permits: Arc<Semaphore>,
+}
+
+impl Runtime {
+    /// Builds a runtime whose guests emit through `emitter`. Must be called within a tokio runtime.
+    pub fn new(settings: RuntimeSettings, emitter: Emitter) -> wasmtime::Result<Self> {
+        let engine = engine::pooled(PoolSize {
+            calls: settings.calls,
+            memory: MAX_MEMORY,
+        })?;
+        let mut linker = Linker::new(&engine);
+        wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+        bindings::Handler::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| state)?;
+        let budget = MemoryBudget::new(settings.memory_budget);
+        let services = Arc::new(Services {
+            emitter,
+            budget,
+            dispatcher: OnceLock::new(),
+        });
+        let ticker = Ticker::start(engine.clone())?;
+        let compilation = Compilation::new(settings.compiler);
+        Ok(Self {
+            engine,
+            linker,
+            compilation,
+            shared: Arc::new(Shared { services, ticker }),
+        })
+    }
+
+    /// Gives guests their way back into the pipeline. The first call counts.
+    pub fn set_dispatcher(&self, dispatcher: Arc<dyn Dispatcher>) {
+        let _ = self.shared.services.dispatcher.set(dispatcher);
+    }
+
+    /// Loads a file: recognises, compiles and links it, and asks it to describe itself.
+    ///
+    /// With the code of an earlier handler of the same content (`known`) nothing is compiled.
+    pub async fn load(
+        &self,
+        candidate: Candidate,
+        known: Option<&Handler>,
+    ) -> Result<Handler, LoadError> {
+        let code = match known.filter(|known| known.hash() == candidate.hash) {
+            Some(known) => known.code().clone(),
+            None => self.compile(candidate.wasm, candidate.hash).await?,
+        };
+        let Candidate {
+            name,
+            generation,
+            limits,
+            permits,
+            ..
+        } = candidate;
+        Handler::load(
+            name,
+            code,
+            generation,
+            limits,
+            permits,
+            Arc::clone(&self.shared),
+        )
+        .await
+    }
+
+    async fn compile(&self, wasm: Bytes, hash: ContentHash) -> Result<Code, LoadError> {
+        compile::recognise(&wasm)?;
+        let (began, size) = (Instant::now(), wasm.len());
+        let component = self.compilation.compile(&self.engine, wasm).await?;
+        let compile_time = began.elapsed();
+        let unknown = compile::unknown_imports(&self.engine, &component, is_provided);
+        if !unknown.is_empty() {
+            return Err(LoadError::UnknownImports(unknown.join(", ")));
+        }
+        let pre = self.linker.instantiate_pre(&component);
+        let pre = pre.map_err(|error| {
+            LoadError::UnknownImports(format!(
+                "something differently than this server provides it ({error:#})"
+            ))
+        })?;
+        Ok(Code {
+            hash,
+            component,
+            pre,
+            size,
+            compile_time,
+        })
+    }
+}
+
+/// Whether this server provides an interface, by its name.
+fn is_provided(name: &str) -> bool {
+    let wasi = ["io", "cli", "clocks", "filesystem", "random", "sockets"];
+    let ours = ["types", "sockets", "requests", "registration", "log"];
+    let is = |package: &str, interface: &str, version: &str| match package {
+        "hitchy:platform" => ours.contains(&interface) && version.starts_with("0.1."),
+        _ => {
+            package
+                .strip_prefix("wasi:")
+                .is_some_and(|package| wasi.contains(&package))
+                && version.starts_with("0.2.")
+        }
+    };
+    let Some((interface, version)) = name.split_once('@') else {
+        return false;
+    };
+    interface
+        .split_once('/')
+        .is_some_and(|(package, interface)| is(package, interface, version))
+}

@@ -1,0 +1,29 @@
+//! What guests reach beyond their own call: the way out, and back into the pipeline.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+
+use super::limits::MemoryBudget;
+use crate::emitter::Emitter;
+use crate::message::{Request, Response};
+
+/// Runs a request through the pipeline on behalf of a guest. The one place where a call climbs.
+pub trait Dispatcher: Send + Sync {
+    /// Answers `request`, which is `depth` dispatches deep and has `remaining` time.
+    fn dispatch(
+        &self,
+        request: Request,
+        depth: u32,
+        remaining: Duration,
+    ) -> BoxFuture<'_, Response>;
+}
+
+/// Shared by all calls.
+pub(super) struct Services {
+    pub(super) emitter: Emitter,
+    pub(super) budget: Arc<MemoryBudget>,
+    /// Given once, when the floors above exist.
+    pub(super) dispatcher: OnceLock<Arc<dyn Dispatcher>>,
+}

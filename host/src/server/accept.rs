@@ -1,0 +1,241 @@
+//! The accept loop: limits, timeouts, nodelay, and an end to clients that stop reading.
+
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use axum::Router;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, Sleep};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::ServiceExt;
+
+use super::peer::Peer;
+use crate::config::Config;
+
+/// Headers of one request.
+const MAX_HEADERS: usize = 100;
+/// Bytes of the head of one request.
+const MAX_HEAD: usize = 48 << 10;
+/// Pause after the system had no descriptor left.
+const OUT_OF_DESCRIPTORS: Duration = Duration::from_millis(20);
+/// What a client above the cap reads.
+const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 1\r\ncontent-length: 0\r\n\r\n";
+
+/// One listening socket.
+pub(super) struct Acceptor {
+    stop: CancellationToken,
+    connections: TaskTracker,
+}
+
+#[derive(Clone)]
+struct Settings {
+    header_timeout: Duration,
+    write_stall: Duration,
+    places: Arc<Semaphore>,
+    stop: CancellationToken,
+    connections: TaskTracker,
+}
+
+impl Acceptor {
+    /// Accepts connections and hands their requests to `router`.
+    pub(super) fn start(listener: TcpListener, router: Router, config: &Config) -> Self {
+        let places = config
+            .server
+            .max_connections
+            .unwrap_or_else(default_connections);
+        let settings = Settings {
+            header_timeout: config.server.header_timeout,
+            write_stall: config.server.write_stall,
+            places: Arc::new(Semaphore::new(places)),
+            stop: CancellationToken::new(),
+            connections: TaskTracker::new(),
+        };
+        let acceptor = Self {
+            stop: settings.stop.clone(),
+            connections: settings.connections.clone(),
+        };
+        tokio::spawn(accept(listener, router, settings));
+        acceptor
+    }
+
+    /// Accepts no more, and returns when the connections have ended that were open.
+    pub(super) async fn close(self) {
+        self.stop.cancel();
+        self.connections.close();
+        self.connections.wait().await;
+    }
+}
+
+/// 20,000, or 80 % of the descriptors.
+fn default_connections() -> usize {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let descriptors = limit
+        .and_then(|limit| usize::try_from(limit).ok())
+        .unwrap_or(usize::MAX);
+    (descriptors / 5).saturating_mul(4).min(20_000)
+}
+
+async fn accept(listener: TcpListener, router: Router, settings: Settings) {
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = settings.stop.cancelled() => return,
+        };
+        match accepted {
+            Ok((stream, address)) => serve(stream, Peer(address), &router, &settings),
+            Err(error) if is_of_the_connection(&error) => {}
+            Err(error) => {
+                tracing::warn!(
+                    "no connection can be accepted: {error}; raise the limit on descriptors (ulimit -n)"
+                );
+                tokio::time::sleep(OUT_OF_DESCRIPTORS).await;
+            }
+        }
+    }
+}
+
+fn is_of_the_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionRefused | ConnectionReset
+    )
+}
+
+fn serve(stream: TcpStream, peer: Peer, router: &Router, settings: &Settings) {
+    let Ok(place) = Arc::clone(&settings.places).try_acquire_owned() else {
+        turn_away(stream);
+        return;
+    };
+    // Without it each answer may wait for an acknowledgement. A socket that refuses options still works.
+    let _ = stream.set_nodelay(true);
+    let _ = SockRef::from(&stream).set_tcp_user_timeout(Some(settings.write_stall));
+    let wire = Wire::new(stream, settings.write_stall);
+    let router = router.clone();
+    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+        request.extensions_mut().insert(peer);
+        router.clone().oneshot(request)
+    });
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new())
+        .header_read_timeout(settings.header_timeout)
+        .max_headers(MAX_HEADERS)
+        .max_buf_size(MAX_HEAD);
+    let connection = http
+        .serve_connection(TokioIo::new(wire), service)
+        .with_upgrades();
+    let stop = settings.stop.clone();
+    settings.connections.spawn(async move {
+        let _place = place;
+        let mut connection = pin!(connection);
+        let ended = tokio::select! {
+            ended = connection.as_mut() => ended,
+            () = stop.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = ended {
+            tracing::debug!("connection of {}: {error}", peer.0);
+        }
+    });
+}
+
+/// Answers cheaply that there are too many connections.
+fn turn_away(mut stream: TcpStream) {
+    tokio::spawn(async move {
+        let _ = tokio::time::timeout(Duration::from_secs(1), stream.write_all(FULL)).await;
+    });
+}
+
+/// A connection that ends with an error when the other side has taken nothing for too long. Without it a client that stops
+/// reading would hold its socket, its rooms and what is queued for it for ever.
+struct Wire {
+    stream: TcpStream,
+    patience: Duration,
+    /// Runs while a write waits.
+    stalled: Option<Pin<Box<Sleep>>>,
+}
+
+impl Wire {
+    fn new(stream: TcpStream, patience: Duration) -> Self {
+        Self {
+            stream,
+            patience,
+            stalled: None,
+        }
+    }
+
+    fn watch<T>(
+        &mut self,
+        context: &mut Context<'_>,
+        written: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.stalled = None;
+            return written;
+        }
+        let patience = self.patience;
+        let timer = self
+            .stalled
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(Instant::now() + patience)));
+        ready!(timer.as_mut().poll(context));
+        Poll::Ready(Err(io::Error::new(
+            io::ErrorKind::TimedOut,
+            "the client does not read what it is sent",
+        )))
+    }
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.watch(context, written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        self.watch(context, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}

@@ -1,0 +1,220 @@
+//! Door: HTTP in, HTTP out.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request as AxumRequest, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Version, header};
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::peer::{Peer, identify};
+use crate::config::{Config, Server};
+use crate::dispatch::{Dispatch, error_response};
+use crate::message::{Door, Request, Response, is_hop_by_hop};
+use crate::path::Target;
+use crate::payload::Failure;
+use crate::sockets::Context;
+
+/// Bytes of the request target.
+const MAX_TARGET: usize = 8 << 10;
+/// Bytes of all headers of a request.
+const MAX_HEADERS: usize = 32 << 10;
+
+struct HttpDoor {
+    dispatch: Arc<Dispatch>,
+    server: Server,
+}
+
+/// Answers every request that is not the socket.io server's.
+pub(super) fn router(dispatch: Arc<Dispatch>, config: &Config) -> Router {
+    let door = HttpDoor {
+        dispatch,
+        server: config.server.clone(),
+    };
+    Router::new().fallback(answer).with_state(Arc::new(door))
+}
+
+async fn answer(
+    State(door): State<Arc<HttpDoor>>,
+    request: AxumRequest,
+) -> axum::http::Response<Body> {
+    let id = door.dispatch.next_id();
+    // Refused before its body has been read: the connection cannot be used for another request.
+    let refused = |failure: &Failure| {
+        let mut response = error_response(&id, failure);
+        if let Ok(id) = HeaderValue::from_str(&id) {
+            response.headers.insert("x-request-id", id);
+        }
+        closing(to_axum(response))
+    };
+    let (target, parts, body) = match door.head(request) {
+        Ok(head) => head,
+        Err(failure) => return refused(&failure),
+    };
+    if let Err(refusal) = door.dispatch.accept() {
+        return refused(&refusal.failure());
+    }
+    let body = match door.read(body, &parts.headers).await {
+        Ok(body) => body,
+        Err(failure) => return refused(&failure),
+    };
+    let (remote, headers) = identify(&door.server, parts.extensions.get::<Peer>(), &parts.headers);
+    let headers = without_hop_by_hop(headers);
+    let request = Request {
+        id,
+        door: Door::Http,
+        method: parts.method,
+        target,
+        headers,
+        body,
+        remote,
+        socket: None,
+        context: Context::default(),
+    };
+    let response = to_axum(door.dispatch.request(request).await);
+    if door.dispatch.is_draining() {
+        closing(response)
+    } else {
+        response
+    }
+}
+
+impl HttpDoor {
+    /// Checks what comes before the body.
+    fn head(
+        &self,
+        request: AxumRequest,
+    ) -> Result<(Target, axum::http::request::Parts, Body), Failure> {
+        let (parts, body) = request.into_parts();
+        let target = parts
+            .uri
+            .path_and_query()
+            .map_or("", |target| target.as_str());
+        if target.len() > MAX_TARGET {
+            return Err(Failure::new(
+                414,
+                format!("the url is longer than {MAX_TARGET} bytes"),
+            ));
+        }
+        let size: usize = parts
+            .headers
+            .iter()
+            .map(|(name, value)| name.as_str().len() + value.len())
+            .sum();
+        if size > MAX_HEADERS {
+            return Err(Failure::new(
+                431,
+                format!("the headers are larger than {MAX_HEADERS} bytes"),
+            ));
+        }
+        // RFC 9112, 3.2: exactly one, from HTTP/1.1 on.
+        let hosts = parts.headers.get_all(header::HOST).iter().count();
+        if hosts > 1 || (hosts == 0 && parts.version == Version::HTTP_11) {
+            return Err(Failure::new(400, "a request has exactly one host header"));
+        }
+        let target = Target::parse(target).map_err(|error| Failure::new(400, error.to_string()))?;
+        Ok((target, parts, body))
+    }
+
+    /// The whole body, within its limits of size and time.
+    async fn read(&self, body: Body, headers: &HeaderMap) -> Result<Bytes, Failure> {
+        let limit = self.server.body_limit;
+        let too_large = || Failure::new(413, format!("the body is larger than {limit} bytes"));
+        let length = headers
+            .get(header::CONTENT_LENGTH)
+            .and_then(|length| length.to_str().ok());
+        let length = length.and_then(|length| length.parse::<u64>().ok());
+        if length.is_some_and(|length| length > limit as u64) {
+            return Err(too_large());
+        }
+        let until = Instant::now() + self.server.body_timeout;
+        let mut body = body;
+        let Some(first) = self.frame(&mut body, until).await? else {
+            return Ok(Bytes::new());
+        };
+        let mut whole = BytesMut::new();
+        let mut next = Some(first);
+        while let Some(data) = next {
+            if whole.len() + data.len() > limit {
+                return Err(too_large());
+            }
+            let complete = length == Some(data.len() as u64);
+            if complete && whole.is_empty() {
+                return Ok(data);
+            }
+            whole.extend_from_slice(&data);
+            next = self.frame(&mut body, until).await?;
+        }
+        Ok(whole.freeze())
+    }
+
+    /// The next piece of a body. Trailers are passed over.
+    async fn frame(&self, body: &mut Body, until: Instant) -> Result<Option<Bytes>, Failure> {
+        let late = |idle: Duration| {
+            Failure::new(
+                408,
+                format!("the body did not come in time (nothing for {idle:?}, or too slowly)"),
+            )
+        };
+        let idle = self.server.body_idle;
+        loop {
+            let frame = timeout_at(until, timeout(idle, body.frame())).await;
+            let frame = frame.map_err(|_| late(idle))?.map_err(|_| late(idle))?;
+            match frame {
+                None => return Ok(None),
+                Some(Err(error)) => {
+                    return Err(Failure::new(
+                        400,
+                        format!("the body could not be read: {error}"),
+                    ));
+                }
+                Some(Ok(frame)) => {
+                    if let Ok(data) = frame.into_data() {
+                        return Ok(Some(data));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Without what concerns one hop, headers named by `connection` among it (RFC 9110, 7.6.1), and without `proxy`, which would
+/// become a variable's name in CGI-like guests.
+fn without_hop_by_hop(mut headers: HeaderMap) -> HeaderMap {
+    let named = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
+    let named: Vec<HeaderName> = named
+        .flat_map(|value| value.split(','))
+        .filter_map(|name| name.trim().parse().ok())
+        .collect();
+    let known: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| is_hop_by_hop(name) || name.as_str() == "proxy")
+        .cloned()
+        .collect();
+    for name in known.into_iter().chain(named) {
+        headers.remove(name);
+    }
+    headers
+}
+
+/// A response as hyper sends it. It sets the length by itself.
+pub(super) fn to_axum(response: Response) -> axum::http::Response<Body> {
+    let mut answer = axum::http::Response::new(Body::from(response.body));
+    *answer.status_mut() = response.status;
+    *answer.headers_mut() = response.headers;
+    answer
+}
+
+fn closing(mut response: axum::http::Response<Body>) -> axum::http::Response<Body> {
+    response
+        .headers_mut()
+        .insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
+}

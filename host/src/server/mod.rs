@@ -1,0 +1,209 @@
+//! The house, built once: the way out, the runtime, the registry, dispatch, the doors. Listens, and shuts down in good order.
+
+mod accept;
+mod event;
+mod front;
+mod hitchy;
+mod http;
+mod peer;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use socketioxide::SocketIo;
+use socketioxide::adapter::LocalAdapter;
+use socketioxide::{ParserConfig, SocketIoBuilder, TransportType};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use self::accept::Acceptor;
+use self::event::Namespaces;
+use self::front::Front;
+use crate::config::{Config, Sources, Transport};
+use crate::dispatch::{Dispatch, GateSettings};
+use crate::emitter::Emitter;
+use crate::payload::MAX_ATTACHMENTS;
+use crate::registry::{Registry, Table};
+use crate::runtime::{Dispatcher, Runtime, RuntimeSettings, this_program};
+
+/// How long sockets and connections may take to close once there is nothing left to answer.
+const CLOSING: Duration = Duration::from_secs(2);
+
+/// Why a server did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// wasmtime could not be set up.
+    #[error("the runtime of the handlers cannot be set up: {0}")]
+    Runtime(String),
+    /// A listening socket has no address.
+    #[error("a listening socket is of no use: {0}")]
+    Listener(#[from] std::io::Error),
+}
+
+/// A server that listens and answers.
+pub struct Server {
+    addresses: Vec<SocketAddr>,
+    registry: Arc<Registry>,
+    dispatch: Arc<Dispatch>,
+    io: SocketIo<LocalAdapter>,
+    namespaces: Arc<Namespaces<LocalAdapter>>,
+    acceptors: Vec<Acceptor>,
+    following: JoinHandle<()>,
+    grace: Duration,
+}
+
+impl Server {
+    /// Builds the house and opens its doors on `listeners`. They answer 503 until the handlers folder has been read.
+    pub fn start(
+        config: Config,
+        sources: Sources,
+        listeners: Vec<TcpListener>,
+    ) -> Result<Self, StartError> {
+        let (layer, io) = socket_io(&config).build_layer();
+        let runtime = Runtime::new(runtime_settings(&config), Emitter::new(io.clone()));
+        let runtime = Arc::new(runtime.map_err(|error| StartError::Runtime(format!("{error:#}")))?);
+        let registry = Registry::new();
+        let dispatch = Dispatch::new(Arc::clone(&registry), gate_settings(&config));
+        runtime.set_dispatcher(Arc::new(Arc::clone(&dispatch)) as Arc<dyn Dispatcher>);
+
+        let namespaces = Namespaces::new(io.clone(), Arc::clone(&dispatch), &config);
+        let front = Front::new(Arc::clone(&registry), Arc::clone(&dispatch), &config);
+        let router = http::router(Arc::clone(&dispatch), &config).layer(layer);
+        let router = front.before(router);
+
+        let addresses = listeners
+            .iter()
+            .map(TcpListener::local_addr)
+            .collect::<Result<_, _>>()?;
+        let accept = |listener| Acceptor::start(listener, router.clone(), &config);
+        let acceptors = listeners.into_iter().map(accept).collect();
+        let grace = config.server.grace;
+        let following = follow(&registry, runtime, config, sources, &namespaces);
+        Ok(Self {
+            addresses,
+            registry,
+            dispatch,
+            io,
+            namespaces,
+            acceptors,
+            following,
+            grace,
+        })
+    }
+
+    /// Where it listens.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Returns when the handlers folder has been read for the first time: the table that is served.
+    pub async fn ready(&self) -> Arc<Table> {
+        self.registry.ready().await;
+        self.registry.table()
+    }
+
+    /// Shuts down: accepts nothing new, answers what was accepted within the grace period, says goodbye to sockets, closes.
+    pub async fn shut_down(self) {
+        if tokio::time::timeout(self.grace, self.dispatch.drain())
+            .await
+            .is_err()
+        {
+            tracing::warn!(
+                "not everything was answered within {:?} (server.grace)",
+                self.grace
+            );
+        }
+        // The library waits for each socket to close, and one that does not read would not.
+        if tokio::time::timeout(CLOSING, self.io.close())
+            .await
+            .is_err()
+        {
+            tracing::warn!("some sockets did not close within {CLOSING:?}");
+        }
+        if tokio::time::timeout(CLOSING, self.namespaces.finished())
+            .await
+            .is_err()
+        {
+            tracing::warn!("some disconnect hooks did not end within {CLOSING:?}");
+        }
+        let closing = self.acceptors.into_iter().map(Acceptor::close);
+        let closed = tokio::time::timeout(CLOSING, futures_util::future::join_all(closing)).await;
+        if closed.is_err() {
+            tracing::warn!("some connections did not close within {CLOSING:?}");
+        }
+        self.following.abort();
+    }
+}
+
+/// Follows the handlers folder.
+fn follow(
+    registry: &Arc<Registry>,
+    runtime: Arc<Runtime>,
+    config: Config,
+    sources: Sources,
+    namespaces: &Arc<Namespaces<LocalAdapter>>,
+) -> JoinHandle<()> {
+    let (registry, namespaces) = (Arc::clone(registry), Arc::clone(namespaces));
+    tokio::spawn(async move {
+        let open = Box::new(move |namespace: &str| namespaces.open(namespace));
+        registry.follow(runtime, config, sources, open).await;
+    })
+}
+
+fn gate_settings(config: &Config) -> GateSettings {
+    let limits = &config.limits;
+    GateSettings {
+        concurrency: limits.concurrency,
+        queue: limits.queue,
+        wait: limits.queue_wait,
+    }
+}
+
+fn runtime_settings(config: &Config) -> RuntimeSettings {
+    let half_of_memory = || usize::try_from(machine_memory() / 2).unwrap_or(usize::MAX);
+    let budget = config
+        .limits
+        .memory_budget
+        .map(|budget| usize::try_from(budget).unwrap_or(usize::MAX));
+    RuntimeSettings {
+        calls: config.limits.concurrency,
+        memory_budget: budget.unwrap_or_else(half_of_memory),
+        compiler: this_program(),
+    }
+}
+
+/// Bytes of memory this process may use: of its control group, else of the machine.
+fn machine_memory() -> u64 {
+    let group = std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok();
+    let group = group.and_then(|text| text.trim().parse().ok());
+    let info = rustix::system::sysinfo();
+    let machine = info.totalram.saturating_mul(info.mem_unit.into());
+    group.map_or(machine, |group: u64| group.min(machine))
+}
+
+/// The socket.io server, with all its limits from our settings.
+fn socket_io(config: &Config) -> SocketIoBuilder<LocalAdapter> {
+    let (server, socket) = (&config.server, &config.socket);
+    // Four times the limit is still answered, with a 413; above that the connection is closed.
+    let most = server.body_limit.saturating_mul(4);
+    let parser = ParserConfig::common()
+        .max_incoming_binaries(MAX_ATTACHMENTS)
+        .max_incoming_binary_buf_size(most)
+        .packet_completion_timeout(Duration::from_secs(10));
+    let builder = SocketIo::builder()
+        .req_path(socket.path.clone())
+        .max_payload(server.body_limit as u64)
+        .ws_max_message_size(most)
+        .ws_max_frame_size(most)
+        .max_buffer_size(socket.send_buffer)
+        .ping_interval(socket.ping_interval)
+        .ping_timeout(socket.ping_timeout)
+        .connect_timeout(socket.connect_timeout)
+        .with_parser(parser);
+    match socket.transports.as_slice() {
+        [Transport::Polling] => builder.transports([TransportType::Polling]),
+        [Transport::Websocket] => builder.transports([TransportType::Websocket]),
+        _ => builder,
+    }
+}

@@ -1,0 +1,101 @@
+//! Who is at the other end: the peer's address, or what a trusted proxy says of it.
+
+use std::net::{IpAddr, SocketAddr};
+
+use axum::http::{HeaderMap, HeaderName};
+
+use crate::config::Server;
+
+/// The address of the other end of a TCP connection, put into each request by the accept loop.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Peer(pub(super) SocketAddr);
+
+/// Headers by which proxies say whom they speak for. From anyone else they are lies or mistakes.
+fn is_forwarding(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    name == "forwarded" || name == "x-real-ip" || name.starts_with("x-forwarded-")
+}
+
+/// The client's address, and its headers without what only a trusted proxy may say.
+pub(super) fn identify(
+    server: &Server,
+    peer: Option<&Peer>,
+    headers: &HeaderMap,
+) -> (SocketAddr, HeaderMap) {
+    let unknown = SocketAddr::from(([0, 0, 0, 0], 0));
+    let direct = peer.map_or(unknown, |peer| peer.0);
+    if server.trusts(direct.ip()) {
+        return (
+            forwarded_for(server, headers).unwrap_or(direct),
+            headers.clone(),
+        );
+    }
+    let mut headers = headers.clone();
+    let lies: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| is_forwarding(name))
+        .cloned()
+        .collect();
+    for name in lies {
+        headers.remove(name);
+    }
+    (direct, headers)
+}
+
+/// The last address in `x-forwarded-for` that is not a trusted proxy's: what comes before it the client may have made up.
+fn forwarded_for(server: &Server, headers: &HeaderMap) -> Option<SocketAddr> {
+    let values = headers
+        .get_all("x-forwarded-for")
+        .iter()
+        .filter_map(|value| value.to_str().ok());
+    let hops: Vec<&str> = values
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+        .collect();
+    let addresses = hops
+        .iter()
+        .rev()
+        .map_while(|hop| hop.parse::<IpAddr>().ok());
+    let client = addresses
+        .into_iter()
+        .find(|address| !server.trusts(*address))?;
+    Some(SocketAddr::new(client, 0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    fn headers(forwarded_for: &str) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert("x-forwarded-for", forwarded_for.parse().unwrap());
+        headers.insert("accept", "*/*".parse().unwrap());
+        headers
+    }
+
+    #[test]
+    fn b12_strangers_do_not_say_whom_they_speak_for() {
+        let peer = Peer("192.0.2.1:5000".parse().unwrap());
+        let (remote, headers) = identify(
+            &Config::default().server,
+            Some(&peer),
+            &headers("198.51.100.7"),
+        );
+        assert_eq!(remote, peer.0);
+        assert_eq!(headers.len(), 1);
+    }
+
+    #[test]
+    fn b12_a_trusted_proxy_does() {
+        let mut server = Config::default().server;
+        server.trusted_proxies = vec!["192.0.2.0/24".parse().unwrap()];
+        let peer = Peer("192.0.2.1:5000".parse().unwrap());
+        let (remote, _) = identify(
+            &server,
+            Some(&peer),
+            &headers("10.0.0.1, 198.51.100.7, 192.0.2.9"),
+        );
+        assert_eq!(remote.to_string(), "198.51.100.7:0");
+    }
+}

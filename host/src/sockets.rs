@@ -1,0 +1,257 @@
+//! Who is connected: a client's connection to one namespace, with its handshake and its context.
+//!
+//! A connection outlives calls and reloads. What it can be asked to do goes through [`Link`], so that nothing here knows the
+//! socket.io library.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use http::HeaderMap;
+
+use crate::payload::{Failure, Payload};
+
+/// How many keys a context holds.
+const CONTEXT_KEYS: usize = 32;
+/// How many bytes of keys and values a context holds.
+const CONTEXT_BYTES: usize = 16 * 1024;
+
+/// What a client said of itself when it connected.
+#[derive(Clone, Debug)]
+pub struct Handshake {
+    /// The peer's address.
+    pub remote: SocketAddr,
+    /// The query, raw.
+    pub query: String,
+    /// The headers of the request that opened the connection.
+    pub headers: HeaderMap,
+    /// What came with CONNECT, as JSON text.
+    pub auth: Option<String>,
+}
+
+/// The way to one client, implemented where the socket.io library is known.
+pub trait Link: Send + Sync {
+    /// Sends an event.
+    fn emit(&self, event: &str, payload: &Payload) -> Result<(), Failure>;
+    /// Sends an event and waits for its ack.
+    fn emit_with_ack<'a>(
+        &'a self,
+        event: &'a str,
+        payload: &'a Payload,
+        timeout: Duration,
+    ) -> BoxFuture<'a, Result<Payload, Failure>>;
+    /// The rooms the connection is in.
+    fn rooms(&self) -> Vec<String>;
+    /// Enters rooms.
+    fn join(&self, rooms: Vec<String>);
+    /// Leaves rooms.
+    fn leave(&self, rooms: Vec<String>);
+    /// Disconnects from the namespace; with `close` from every namespace.
+    fn disconnect(&self, close: bool);
+}
+
+/// A client's connection to one namespace.
+pub struct Connection {
+    /// The same in every namespace of a client.
+    pub id: String,
+    /// `/` or `/…`.
+    pub namespace: Arc<str>,
+    /// How it was opened.
+    pub handshake: Handshake,
+    context: Mutex<Context>,
+    /// The rooms it was in when it went; none while it is there. Also the lock under which rooms change, so that a connection
+    /// that is gone joins nothing.
+    left: Mutex<Option<Vec<String>>>,
+    link: Box<dyn Link>,
+}
+
+impl Connection {
+    /// A connection that has just been opened.
+    pub fn new(id: String, namespace: Arc<str>, handshake: Handshake, link: Box<dyn Link>) -> Self {
+        Self {
+            id,
+            namespace,
+            handshake,
+            context: Mutex::default(),
+            left: Mutex::new(None),
+            link,
+        }
+    }
+
+    /// A value of the context.
+    pub fn get(&self, key: &str) -> Option<String> {
+        lock(&self.context).get(key).map(str::to_owned)
+    }
+
+    /// Sets a value of the context.
+    pub fn set(&self, key: String, value: String) -> Result<(), Failure> {
+        lock(&self.context).set(key, value)
+    }
+
+    /// A copy of the context as it is now.
+    pub fn context(&self) -> Context {
+        lock(&self.context).clone()
+    }
+
+    /// The rooms it is in, or was in when it went.
+    pub fn rooms(&self) -> Vec<String> {
+        let left = lock(&self.left);
+        left.clone().unwrap_or_else(|| self.link.rooms())
+    }
+
+    /// Enters rooms.
+    pub fn join(&self, rooms: Vec<String>) -> Result<(), Failure> {
+        self.change_rooms(|link| link.join(rooms))
+    }
+
+    /// Leaves rooms.
+    pub fn leave(&self, rooms: Vec<String>) -> Result<(), Failure> {
+        self.change_rooms(|link| link.leave(rooms))
+    }
+
+    fn change_rooms(&self, change: impl FnOnce(&dyn Link)) -> Result<(), Failure> {
+        let left = lock(&self.left);
+        if left.is_some() {
+            return Err(gone());
+        }
+        change(self.link.as_ref());
+        Ok(())
+    }
+
+    /// Remembers the rooms, when the client is gone and before the library forgets them.
+    pub fn leave_for_good(&self) {
+        let mut left = lock(&self.left);
+        if left.is_none() {
+            *left = Some(self.link.rooms());
+        }
+    }
+
+    /// Sends an event to this client.
+    pub fn emit(&self, event: &str, payload: &Payload) -> Result<(), Failure> {
+        self.link.emit(event, payload)
+    }
+
+    /// Sends an event to this client and waits for its ack.
+    pub async fn emit_with_ack(
+        &self,
+        event: &str,
+        payload: &Payload,
+        timeout: Duration,
+    ) -> Result<Payload, Failure> {
+        self.link.emit_with_ack(event, payload, timeout).await
+    }
+
+    /// Disconnects from the namespace; with `close` from every namespace.
+    pub fn disconnect(&self, close: bool) {
+        self.link.disconnect(close);
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Connection")
+            .field("id", &self.id)
+            .field("namespace", &self.namespace)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a call on a connection that is gone answers.
+pub fn gone() -> Failure {
+    Failure::new(410, "the client is no longer connected")
+}
+
+/// Values that hooks, listeners and policies remember: of a connection, or of a request. A clone shares them until it changes.
+#[derive(Clone, Debug, Default)]
+pub struct Context {
+    entries: Arc<Vec<(String, String)>>,
+}
+
+impl Context {
+    /// A value.
+    pub fn get(&self, key: &str) -> Option<&str> {
+        self.entries
+            .iter()
+            .find(|(name, _)| name == key)
+            .map(|(_, value)| value.as_str())
+    }
+
+    /// Sets a value; 413 when the context would become too large.
+    pub fn set(&mut self, key: String, value: String) -> Result<(), Failure> {
+        let others = self.entries.iter().filter(|(name, _)| *name != key);
+        let (count, size) = others.fold((0, 0), |(count, size), (name, value)| {
+            (count + 1, size + name.len() + value.len())
+        });
+        if count >= CONTEXT_KEYS {
+            return Err(Failure::new(
+                413,
+                format!("the context holds {CONTEXT_KEYS} keys at most"),
+            ));
+        }
+        if size + key.len() + value.len() > CONTEXT_BYTES {
+            return Err(Failure::new(
+                413,
+                format!("the context holds {CONTEXT_BYTES} bytes at most"),
+            ));
+        }
+        let entries = Arc::make_mut(&mut self.entries);
+        entries.retain(|(name, _)| *name != key);
+        entries.push((key, value));
+        Ok(())
+    }
+}
+
+/// A panic elsewhere leaves these values whole: none of the critical sections can stop half way.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_context_holds_32_keys() {
+        let mut context = Context::default();
+        for index in 0..32 {
+            context
+                .set(format!("key{index}"), "value".to_owned())
+                .expect("32 keys fit");
+        }
+        context
+            .set("key3".to_owned(), "other".to_owned())
+            .expect("a key it has can be set again");
+        assert_eq!(context.get("key3"), Some("other"));
+        assert_eq!(
+            context
+                .set("one more".to_owned(), String::new())
+                .unwrap_err()
+                .code,
+            413
+        );
+    }
+
+    #[test]
+    fn a_context_holds_16_kib() {
+        let mut context = Context::default();
+        context
+            .set("key".to_owned(), "x".repeat(16 * 1024 - 3))
+            .expect("16 KiB fit");
+        assert_eq!(
+            context.set("k".to_owned(), String::new()).unwrap_err().code,
+            413
+        );
+    }
+
+    #[test]
+    fn a_copy_does_not_change_the_original() {
+        let mut original = Context::default();
+        original.set("user".to_owned(), "ann".to_owned()).unwrap();
+        let mut copy = original.clone();
+        copy.set("user".to_owned(), "bob".to_owned()).unwrap();
+        assert_eq!(original.get("user"), Some("ann"));
+    }
+}

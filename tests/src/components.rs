@@ -1,0 +1,131 @@
+//! Files that are no handlers, or bad ones, written as text: what no honest toolchain builds.
+
+/// A component from its text.
+///
+/// # Panics
+/// When the text is no WebAssembly.
+pub fn component(text: &str) -> Vec<u8> {
+    wat::parse_str(text).unwrap_or_else(|error| panic!("{error}\n{text}"))
+}
+
+/// A handler that declares nothing and runs this body (text of WebAssembly instructions) when it is described.
+pub fn describing(body: &str) -> Vec<u8> {
+    handler(
+        "",
+        &format!("(module (func (export \"describe\") (param i32) {body}))"),
+    )
+}
+
+/// The same, with this body in its start function: it runs when the handler is instantiated.
+pub fn starting(body: &str) -> Vec<u8> {
+    handler(
+        "",
+        &format!(
+            "(module (func $start {body}) (start $start) (func (export \"describe\") (param i32)))"
+        ),
+    )
+}
+
+/// A handler that declares the route `GET /routed` and exports nothing that could answer it.
+pub fn route_without_http() -> Vec<u8> {
+    component(
+        r#"(component
+            (import "hitchy:platform/registration@0.1.0" (instance $registration
+                (export "registrar" (type $registrar (sub resource)))
+                (export "[method]registrar.route"
+                    (func (param "self" (borrow $registrar)) (param "method" string) (param "path" string) (result u32)))))
+            (alias export $registration "registrar" (type $registrar))
+            (alias export $registration "[method]registrar.route" (func $route))
+            (core module $memory (memory (export "memory") 1) (data (i32.const 0) "GET/routed"))
+            (core instance $memory (instantiate $memory))
+            (alias core export $memory "memory" (core memory $shared))
+            (core func $route (canon lower (func $route) (memory $shared)))
+            (core module $guest
+                (import "host" "route" (func $route (param i32 i32 i32 i32 i32) (result i32)))
+                (func (export "describe") (param i32)
+                    (drop (call $route (local.get 0) (i32.const 0) (i32.const 3) (i32.const 3) (i32.const 7)))))
+            (core instance $guest (instantiate $guest
+                (with "host" (instance (export "route" (func $route))))))
+            (func $describe (param "to" (own $registrar)) (canon lift (core func $guest "describe")))
+            (instance $setup (export "describe" (func $describe)))
+            (export "hitchy:platform/setup@0.1.0" (instance $setup)))"#,
+    )
+}
+
+/// A handler that imports an interface which no host offers.
+pub fn importing(interface: &str) -> Vec<u8> {
+    handler(
+        &format!(r#"(import "{interface}" (instance (export "do" (func))))"#),
+        r#"(module (func (export "describe") (param i32)))"#,
+    )
+}
+
+/// A component with an export of its own, and no `setup`.
+pub fn without_setup() -> Vec<u8> {
+    component(
+        r#"(component
+            (core module $guest (func (export "run")))
+            (core instance $guest (instantiate $guest))
+            (func $run (canon lift (core func $guest "run")))
+            (export "run" (func $run)))"#,
+    )
+}
+
+/// A component that is a command: it has `wasi:cli/run` and nothing else.
+pub fn command() -> Vec<u8> {
+    component(
+        r#"(component
+            (core module $guest (func (export "run") (result i32) i32.const 0))
+            (core instance $guest (instantiate $guest))
+            (func $run (result (result)) (canon lift (core func $guest "run")))
+            (instance $command (export "run" (func $run)))
+            (export "wasi:cli/run@0.2.0" (instance $command)))"#,
+    )
+}
+
+/// A core module that is a command of preview 1.
+pub fn core_command() -> Vec<u8> {
+    component(r#"(module (func (export "_start")) (memory (export "memory") 1))"#)
+}
+
+/// The headers of some files that are no WebAssembly: a picture, and a program (as compiled code of wasmtime is one).
+pub const JPEG: &[u8] = b"\xff\xd8\xff\xe0\x00\x10JFIF\x00\x01\x01\x00\x00\x01\x00\x01\x00\x00";
+/// See [`JPEG`].
+pub const ELF: &[u8] =
+    b"\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x01\x00\x3e\x00\x01\x00\x00\x00";
+
+fn handler(imports: &str, guest: &str) -> Vec<u8> {
+    let guest = guest.replacen("(module", "(core module $guest", 1);
+    component(&format!(
+        r#"(component
+            (import "hitchy:platform/registration@0.1.0" (instance $registration
+                (export "registrar" (type (sub resource)))))
+            (alias export $registration "registrar" (type $registrar))
+            {imports}
+            {guest}
+            (core instance $guest (instantiate $guest))
+            (func $describe (param "to" (own $registrar)) (canon lift (core func $guest "describe")))
+            (instance $setup (export "describe" (func $describe)))
+            (export "hitchy:platform/setup@0.1.0" (instance $setup)))"#
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn all_components_are_well_formed() {
+        use super::*;
+        for bytes in [
+            describing("unreachable"),
+            starting("(loop (br 0))"),
+            route_without_http(),
+            importing("nobody:home/thing@1.0.0"),
+            without_setup(),
+            command(),
+            core_command(),
+        ] {
+            assert!(bytes.starts_with(b"\0asm"));
+            wasmparser::validate(&bytes).expect("well formed");
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! What a client may expect of every answer of the host's own.
+
+use serde_json::Value;
+
+use crate::http::Answer;
+
+/// Asserts that the answer is an error of this status in the shape that all errors have: `{"error": …, "code": …}` as JSON.
+///
+/// # Panics
+/// When it is not.
+#[track_caller]
+pub fn error(answer: &Answer, status: u16) -> Value {
+    assert_eq!(answer.status, status, "{answer:?}");
+    let kind = answer.header("content-type").unwrap_or_default();
+    assert!(
+        kind.starts_with("application/json"),
+        "an error is JSON: {answer:?}"
+    );
+    let body = answer.json();
+    assert_eq!(body["code"], status, "the code is the status: {body}");
+    let message = body["error"].as_str().unwrap_or_default();
+    assert!(!message.is_empty(), "an error has a message: {body}");
+    assert_no_internals(message);
+    body
+}
+
+/// The same for a call that failed: its id stands in the body and in `x-request-id`. Gives back the id.
+///
+/// # Panics
+/// When it is not so.
+#[track_caller]
+pub fn failure(answer: &Answer, status: u16) -> String {
+    let body = error(answer, status);
+    let id = body["id"].as_str().unwrap_or_default().to_string();
+    assert!(!id.is_empty(), "a failure has an id: {body}");
+    assert_eq!(
+        answer.header("x-request-id"),
+        Some(id.as_str()),
+        "the header has the id of the body: {answer:?}"
+    );
+    id
+}
+
+/// Asserts that the only argument of an ack is an error of this code: `{"error": {"code", "message", "id"}}`.
+///
+/// # Panics
+/// When it is not.
+#[track_caller]
+pub fn failed_ack(ack: &Value, code: u16) -> Value {
+    let error = &ack[0]["error"];
+    assert_eq!(ack.as_array().map(Vec::len), Some(1), "one argument: {ack}");
+    assert_eq!(error["code"], code, "{ack}");
+    let message = error["message"].as_str().unwrap_or_default();
+    assert!(!message.is_empty(), "{ack}");
+    assert_no_internals(message);
+    error.clone()
+}
+
+/// Clients never see paths, traps or backtraces.
+#[track_caller]
+fn assert_no_internals(message: &str) {
+    for internal in [
+        "wasm",
+        "unreachable",
+        "backtrace",
+        "trap",
+        "/src/",
+        "panicked",
+        "handlers/",
+    ] {
+        assert!(
+            !message.to_lowercase().contains(internal),
+            "{internal:?} is no business of a client: {message}"
+        );
+    }
+}

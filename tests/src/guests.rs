@@ -1,0 +1,135 @@
+//! The guests that the tests drop into folders: built once per process, from `fixtures/`.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::OnceLock;
+
+use crate::{cargo, sources, target_dir};
+
+const TARGET: &str = "wasm32-wasip2";
+
+/// What the guest `scripted` looks for its script behind.
+const MARK: &[u8] = b"@@HITCHY-SCRIPT@@";
+const SCRIPT_SPACE: usize = 4096;
+
+/// The component of the guest `name` of `fixtures/`.
+///
+/// # Panics
+/// When it cannot be built: the compiler's words stand above.
+pub fn guest(name: &str) -> Vec<u8> {
+    let path = built().join(format!("{name}.wasm"));
+    std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The guest `scripted` with these lines as its script: a handler that declares what they say. See `fixtures/scripted`.
+///
+/// # Panics
+/// When the script is too long.
+pub fn scripted(script: &str) -> Vec<u8> {
+    let mut component = guest("scripted");
+    let mark = component
+        .windows(MARK.len())
+        .position(|window| window == MARK)
+        .expect("scripted carries its mark");
+    let start = mark + MARK.len();
+    let space = &mut component[start..mark + SCRIPT_SPACE];
+    assert!(
+        script.len() <= space.len(),
+        "the script is longer than {} bytes",
+        space.len()
+    );
+    space[..script.len()].copy_from_slice(script.as_bytes());
+    component
+}
+
+/// The same component with other bytes: a custom section with this text is added.
+pub fn stamped(component: &[u8], text: &str) -> Vec<u8> {
+    let name = b"stamp";
+    let length = u8::try_from(1 + name.len() + text.len())
+        .ok()
+        .filter(|length| *length < 128)
+        .expect("a short stamp");
+    let mut stamped = component.to_vec();
+    stamped.extend([0, length, name.len() as u8]);
+    stamped.extend(name);
+    stamped.extend(text.as_bytes());
+    stamped
+}
+
+/// The component of the example `name` of `examples/`.
+///
+/// # Panics
+/// When it cannot be built: the compiler's words stand above.
+pub fn example(name: &str) -> Vec<u8> {
+    let path = build(sources().join(".."), &["--package", name]).join(format!("{name}.wasm"));
+    std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// Builds all guests of `fixtures/`, and says where they are.
+fn built() -> &'static PathBuf {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| build(sources().join("fixtures"), &[]))
+}
+
+/// Builds guests of a workspace, and says where they are.
+fn build(workspace: PathBuf, which: &[&str]) -> PathBuf {
+    add_target();
+    let target_dir = target_dir().join("guests");
+    let built = cargo()
+        .args([
+            "build",
+            "--release",
+            "--quiet",
+            "--locked",
+            "--target",
+            TARGET,
+        ])
+        .args(which)
+        .current_dir(&workspace)
+        .env("CARGO_TARGET_DIR", &target_dir)
+        // The stack comes first in a guest's memory, and a small one makes calls cheap.
+        .env(
+            "CARGO_TARGET_WASM32_WASIP2_RUSTFLAGS",
+            "-Clink-arg=-zstack-size=65536",
+        )
+        .status()
+        .expect("cargo starts");
+    assert!(
+        built.success(),
+        "the guests of {} do not build",
+        workspace.display()
+    );
+    target_dir.join(TARGET).join("release")
+}
+
+/// Adds the target through rustup when it is missing; without rustup the compiler says what is missing.
+fn add_target() {
+    let Ok(installed) = Command::new("rustup")
+        .args(["target", "list", "--installed"])
+        .current_dir(sources())
+        .output()
+    else {
+        return;
+    };
+    if String::from_utf8_lossy(&installed.stdout)
+        .lines()
+        .any(|line| line == TARGET)
+    {
+        return;
+    }
+    #[expect(
+        clippy::print_stderr,
+        reason = "it is slow and changes the machine: whoever waits should know"
+    )]
+    {
+        eprintln!("rustup target add {TARGET} (the guests of the tests need it)");
+    }
+    let added = Command::new("rustup")
+        .args(["target", "add", TARGET])
+        .current_dir(sources())
+        .status();
+    assert!(
+        added.is_ok_and(|status| status.success()),
+        "rustup target add {TARGET} failed"
+    );
+}

@@ -1,0 +1,402 @@
+//! The official `socket.io-client`, in a Node process that is driven line by line. See `client/driver.mjs`.
+//!
+//! Arguments are JSON; bytes stand in it as `{"$binary": base64}`, see [`binary`].
+
+use std::io::Write;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+use base64::Engine;
+use serde_json::{Value, json};
+
+use crate::lines::Lines;
+use crate::server::Server;
+use crate::sources;
+use crate::wait::SOON;
+
+/// A Node process that holds any number of sockets. It ends when this is dropped.
+pub struct Node(Arc<Process>);
+
+struct Process {
+    child: Mutex<Child>,
+    stdin: Mutex<ChildStdin>,
+    lines: Lines,
+    counter: AtomicU64,
+}
+
+/// One connection of the official client to one namespace.
+pub struct Socket {
+    process: Arc<Process>,
+    name: String,
+    id: String,
+    /// The places of the messages that [`Socket::wait_event`] gave out already.
+    seen: Mutex<Vec<usize>>,
+}
+
+/// Why the server did not let a client in: its `connect_error`.
+#[derive(Debug)]
+pub struct Refused {
+    /// Its message.
+    pub message: String,
+}
+
+/// One thing that happened to a socket, and its place among all that happened.
+#[derive(Debug, Clone)]
+pub struct Happened {
+    /// Grows with time, over all sockets of a process and answers alike.
+    pub place: usize,
+    /// `connect`, `connect_error`, `disconnect`, `event` or `greeting-ack`, with what belongs to it.
+    pub what: Value,
+}
+
+/// Bytes as an argument.
+pub fn binary(bytes: &[u8]) -> Value {
+    json!({ "$binary": base64::engine::general_purpose::STANDARD.encode(bytes) })
+}
+
+/// Starts Node, if there is one; says so when there is none.
+///
+/// # Panics
+/// When Node or npm is missing and `CI=true`.
+pub async fn official_client() -> Option<Node> {
+    if let Err(missing) = installed() {
+        assert!(std::env::var("CI").as_deref() != Ok("true"), "{missing}");
+        #[expect(clippy::print_stderr, reason = "a skipped test must say so")]
+        {
+            eprintln!("skipped: {missing}");
+        }
+        return None;
+    }
+    Some(Node::start())
+}
+
+/// Installs the client once, from its lock file.
+fn installed() -> Result<(), String> {
+    static INSTALLED: OnceLock<Result<(), String>> = OnceLock::new();
+    let install = || {
+        let works = |program: &str| {
+            Command::new(program)
+                .arg("--version")
+                .output()
+                .is_ok_and(|out| out.status.success())
+        };
+        if !works("node") {
+            return Err(
+                "node is not installed: the official socket.io client cannot run".to_string(),
+            );
+        }
+        let client = sources().join("client");
+        if client
+            .join("node_modules/socket.io-client/package.json")
+            .exists()
+        {
+            return Ok(());
+        }
+        match Command::new("npm")
+            .args(["ci", "--no-audit", "--no-fund"])
+            .current_dir(client)
+            .output()
+        {
+            Err(_) => {
+                Err("npm is not installed: the official socket.io client cannot be had".into())
+            }
+            Ok(out) if !out.status.success() => Err(format!(
+                "npm ci in tests/client failed: {}",
+                String::from_utf8_lossy(&out.stderr)
+            )),
+            Ok(_) => Ok(()),
+        }
+    };
+    INSTALLED.get_or_init(install).clone()
+}
+
+impl Node {
+    fn start() -> Self {
+        let mut child = Command::new("node")
+            .arg(sources().join("client/driver.mjs"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("node starts");
+        let lines = Lines::default();
+        lines.follow(child.stdout.take().expect("stdout is piped"));
+        let stdin = Mutex::new(child.stdin.take().expect("stdin is piped"));
+        Self(Arc::new(Process {
+            child: Mutex::new(child),
+            stdin,
+            lines,
+            counter: AtomicU64::new(0),
+        }))
+    }
+
+    /// Connects over websocket.
+    ///
+    /// # Panics
+    /// When the server refuses.
+    pub async fn connect(&self, server: &Server, namespace: &str) -> Socket {
+        self.connect_with(server, namespace, json!({}))
+            .await
+            .expect("the server lets the client in")
+    }
+
+    /// Connects with these options of the client, for example `{"auth": …, "transports": ["polling"], "query": …}`.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub async fn connect_with(
+        &self,
+        server: &Server,
+        namespace: &str,
+        options: Value,
+    ) -> Result<Socket, Refused> {
+        self.connect_and_greet(server, namespace, options, &[])
+            .await
+    }
+
+    /// The same, and the client emits these events (name, arguments) with a callback each in its `connect` handler, the
+    /// earliest moment there is.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub async fn connect_and_greet(
+        &self,
+        server: &Server,
+        namespace: &str,
+        mut options: Value,
+        greeting: &[Value],
+    ) -> Result<Socket, Refused> {
+        let process = Arc::clone(&self.0);
+        let name = format!("s{}", process.counter.fetch_add(1, Ordering::Relaxed));
+        if options.get("transports").is_none() {
+            options["transports"] = json!(["websocket"]);
+        }
+        let url = if namespace == "/" {
+            server.url()
+        } else {
+            format!("{}{namespace}", server.url())
+        };
+        let connect = json!({ "do": "connect", "socket": name, "url": url, "options": options, "greeting": greeting });
+        let answer = process.command(connect, SOON * 2).await.1;
+        match answer["refused"].as_str() {
+            Some(message) => Err(Refused {
+                message: message.into(),
+            }),
+            None => {
+                let id = answer["id"]
+                    .as_str()
+                    .expect("a connected socket has an id")
+                    .into();
+                Ok(Socket {
+                    process,
+                    name,
+                    id,
+                    seen: Mutex::default(),
+                })
+            }
+        }
+    }
+}
+
+impl Process {
+    /// Sends a command and waits for its answer; also says at which place that came.
+    async fn command(&self, mut command: Value, deadline: Duration) -> (usize, Value) {
+        let n = self.counter.fetch_add(1, Ordering::Relaxed);
+        command["n"] = json!(n);
+        let from = self.lines.len();
+        self.send(&command);
+        let what = format!("an answer to {command}");
+        let answer = self.lines.wait(&what, from, deadline, |place, line| {
+            let message: Value = serde_json::from_str(line).expect("the driver speaks JSON");
+            (message["re"] == json!(n)).then_some((place, message))
+        });
+        let (place, answer) = answer.await;
+        assert!(
+            answer.get("error").is_none(),
+            "the driver failed: {}",
+            answer["error"]
+        );
+        (place, answer["ok"].clone())
+    }
+
+    fn send(&self, command: &Value) {
+        let mut stdin = self.stdin.lock().expect("nobody panics while writing");
+        writeln!(stdin, "{command}")
+            .and_then(|()| stdin.flush())
+            .expect("the driver reads");
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let child = self
+            .child
+            .get_mut()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+}
+
+impl Socket {
+    /// The id that the server gave.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// `websocket` or `polling`, now.
+    pub async fn transport(&self) -> String {
+        self.command("transport", json!({}))
+            .await
+            .as_str()
+            .unwrap_or_default()
+            .into()
+    }
+
+    /// Emits. `args` is the list of arguments.
+    pub async fn emit(&self, event: &str, args: Value) {
+        self.command("emit", json!({ "event": event, "args": args }))
+            .await;
+    }
+
+    /// Emits with a callback and gives back the list of its arguments.
+    ///
+    /// # Panics
+    /// When no ack comes soon.
+    pub async fn ask(&self, event: &str, args: Value) -> Value {
+        self.ask_at(event, args).await.1
+    }
+
+    /// The same, with the place of the ack among all that happened.
+    ///
+    /// # Panics
+    /// When no ack comes soon.
+    pub async fn ask_at(&self, event: &str, args: Value) -> (usize, Value) {
+        let ask = json!({ "do": "ask", "socket": self.name, "event": event, "args": args });
+        self.process.command(ask, SOON * 2).await
+    }
+
+    /// Emits all these (`[event, argument, …]`) at once, each with a callback: the list of `{index, ack}` in the order in which
+    /// the acks came.
+    ///
+    /// # Panics
+    /// When not all acks come soon.
+    pub async fn ask_all(&self, calls: &[Value]) -> Vec<Value> {
+        let ask = json!({ "do": "askAll", "socket": self.name, "calls": calls });
+        self.process
+            .command(ask, SOON * 3)
+            .await
+            .1
+            .as_array()
+            .cloned()
+            .unwrap_or_default()
+    }
+
+    /// Answers every `event` that wants an ack with these arguments.
+    pub async fn answer(&self, event: &str, args: Value) {
+        self.command("answer", json!({ "event": event, "args": args }))
+            .await;
+    }
+
+    /// `socket.disconnect()`.
+    pub async fn disconnect(&self) {
+        self.command("disconnect", json!({})).await;
+    }
+
+    /// Closes the connection below the socket, as a network that fails does.
+    pub async fn close_transport(&self) {
+        self.command("closeTransport", json!({})).await;
+    }
+
+    /// Waits for the next event of this name that was not waited for before: its arguments.
+    ///
+    /// # Panics
+    /// When none comes soon.
+    pub async fn wait_event(&self, event: &str) -> Value {
+        self.wait_event_at(event).await.what["args"].clone()
+    }
+
+    /// The same with all that belongs to it.
+    ///
+    /// # Panics
+    /// When none comes soon.
+    pub async fn wait_event_at(&self, event: &str) -> Happened {
+        self.wait(&format!("event {event}"), |what| {
+            what["what"] == "event" && what["event"] == event
+        })
+        .await
+    }
+
+    /// Waits for the end of the connection: its reason.
+    ///
+    /// # Panics
+    /// When it does not end soon.
+    pub async fn wait_disconnect(&self) -> String {
+        let end = self
+            .wait("the end of the connection", |what| {
+                what["what"] == "disconnect"
+            })
+            .await;
+        end.what["reason"].as_str().unwrap_or_default().into()
+    }
+
+    /// Waits for the ack of an event that was emitted when the client connected.
+    ///
+    /// # Panics
+    /// When it does not come soon.
+    pub async fn wait_greeting_ack(&self) -> Value {
+        self.wait("the ack of a greeting", |what| {
+            what["what"] == "greeting-ack"
+        })
+        .await
+        .what["args"]
+            .clone()
+    }
+
+    /// All events of this name so far: their arguments, oldest first.
+    pub fn events(&self, event: &str) -> Vec<Value> {
+        let all = self.happened();
+        let named = all
+            .iter()
+            .filter(|it| it.what["what"] == "event" && it.what["event"] == event);
+        named.map(|it| it.what["args"].clone()).collect()
+    }
+
+    /// All that happened to this socket so far.
+    pub fn happened(&self) -> Vec<Happened> {
+        let messages = self.process.lines.all();
+        let parsed = messages.iter().enumerate().map(|(place, line)| Happened {
+            place,
+            what: serde_json::from_str(line).expect("the driver speaks JSON"),
+        });
+        parsed
+            .filter(|it| it.what["of"] == self.name.as_str())
+            .collect()
+    }
+
+    async fn command(&self, what: &str, mut command: Value) -> Value {
+        command["do"] = json!(what);
+        command["socket"] = json!(self.name);
+        self.process.command(command, SOON).await.1
+    }
+
+    async fn wait(&self, what: &str, fits: impl Fn(&Value) -> bool) -> Happened {
+        let found = crate::wait::eventually(what, SOON * 2, async || {
+            let seen = self
+                .seen
+                .lock()
+                .expect("nobody panics while looking")
+                .clone();
+            self.happened()
+                .into_iter()
+                .find(|it| fits(&it.what) && !seen.contains(&it.place))
+        });
+        let found = found.await;
+        self.seen
+            .lock()
+            .expect("nobody panics while looking")
+            .push(found.place);
+        found
+    }
+}

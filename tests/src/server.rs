@@ -1,0 +1,473 @@
+//! The real server: `hitchy serve` on a port of its own over a folder of its own.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::http::{self, Answer};
+use crate::lines::Lines;
+use crate::wait::{SOON, eventually, until};
+use crate::{cargo, profile_dir, sources, target_dir};
+
+/// A server that is about to start. See [`Server::prepare`].
+pub struct Plan {
+    dir: TempDir,
+    flags: Vec<String>,
+    env: Vec<(String, String)>,
+}
+
+/// A running server. It is killed when this is dropped.
+pub struct Server {
+    child: Child,
+    addr: SocketAddr,
+    dir: TempDir,
+    out: Lines,
+    log: Lines,
+}
+
+/// How a server ended that was not meant to go on.
+pub struct Ended {
+    /// The exit code; none when a signal ended it.
+    pub code: Option<i32>,
+    /// Standard output.
+    pub out: String,
+    /// Standard error.
+    pub log: String,
+}
+
+impl Plan {
+    /// Puts a file into the handlers folder. `path` may have folders.
+    pub fn handler(self, path: &str, bytes: impl AsRef<[u8]>) -> Self {
+        self.file(&format!("handlers/{path}"), bytes)
+    }
+
+    /// Puts a file beside the handlers folder.
+    pub fn file(self, path: &str, bytes: impl AsRef<[u8]>) -> Self {
+        let path = self.dir.path().join(path);
+        fs::create_dir_all(path.parent().expect("a file lies in a folder"))
+            .expect("the folder can be made");
+        fs::write(path, bytes).expect("the file can be written");
+        self
+    }
+
+    /// Writes the settings file and starts the server with it.
+    pub fn settings(self, toml: &str) -> Self {
+        let path = self.dir.path().join("hitchy.toml");
+        self.file("hitchy.toml", toml)
+            .flag("--config")
+            .flag(path.to_str().expect("temporary paths are UTF-8"))
+    }
+
+    /// One more argument for the command line.
+    pub fn flag(mut self, flag: &str) -> Self {
+        self.flags.push(flag.into());
+        self
+    }
+
+    /// A variable for the server's environment.
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.env.push((name.into(), value.into()));
+        self
+    }
+
+    /// Starts the server and waits until it has read its folder.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    pub async fn start(self) -> Server {
+        let server = self.start_at_once().await;
+        server.says_ready().await;
+        server
+    }
+
+    /// Starts the server and waits only until it listens.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub async fn start_at_once(self) -> Server {
+        let mut child = self.command().spawn().expect("the server starts");
+        let (out, log) = (Lines::default(), Lines::default());
+        out.follow(child.stdout.take().expect("stdout is piped"));
+        log.follow(child.stderr.take().expect("stderr is piped"));
+        let addr = eventually("the server listens", SOON * 3, async || {
+            if let Ok(Some(status)) = child.try_wait() {
+                panic!(
+                    "the server ended at start: {status}\n{}\n{}",
+                    out.all().join("\n"),
+                    log.all().join("\n")
+                );
+            }
+            out.find(0, |_, line| {
+                line.strip_prefix("listening on http://")?
+                    .trim()
+                    .parse()
+                    .ok()
+            })
+        });
+        let addr = addr.await;
+        Server {
+            child,
+            addr,
+            dir: self.dir,
+            out,
+            log,
+        }
+    }
+
+    /// Starts a server that is expected to end by itself.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub async fn fail(self) -> Ended {
+        let mut child = self.command().spawn().expect("the server starts");
+        let (out, log) = (Lines::default(), Lines::default());
+        out.follow(child.stdout.take().expect("stdout is piped"));
+        log.follow(child.stderr.take().expect("stderr is piped"));
+        let deadline = std::time::Instant::now() + SOON;
+        let status = loop {
+            if let Some(status) = child.try_wait().expect("a child can be waited for") {
+                break status;
+            }
+            if std::time::Instant::now() > deadline {
+                let _ = child.kill();
+                let _ = child.wait();
+                panic!(
+                    "it should have ended, but goes on:\n{}\n{}",
+                    out.all().join("\n"),
+                    log.all().join("\n")
+                );
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        };
+        // The streams end with the program; the threads that follow them may still be at it.
+        let quiet = async || {
+            let before = (out.len(), log.len());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            before == (out.len(), log.len())
+        };
+        until("the last lines are read", SOON, quiet).await;
+        Ended {
+            code: status.code(),
+            out: out.all().join("\n"),
+            log: log.all().join("\n"),
+        }
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(binary());
+        command
+            .arg("serve")
+            .current_dir(self.dir.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("HITCHY_") {
+                command.env_remove(name);
+            }
+        }
+        command.env_remove("RUST_LOG").env("NO_COLOR", "1");
+        if !self.flags.iter().any(|flag| flag == "--listen") {
+            command.args(["--listen", "127.0.0.1:0"]);
+        }
+        if !self.flags.iter().any(|flag| flag == "--handlers") {
+            command
+                .arg("--handlers")
+                .arg(self.dir.path().join("handlers"));
+        }
+        command
+            .args(&self.flags)
+            .envs(self.env.iter().map(|(name, value)| (name, value)));
+        command
+    }
+}
+
+impl Server {
+    /// A server over an empty folder, to be filled before it starts.
+    pub fn prepare() -> Plan {
+        let dir = TempDir::with_prefix("hitchy-").expect("a temporary folder can be made");
+        fs::create_dir(dir.path().join("handlers")).expect("the handlers folder can be made");
+        Plan {
+            dir,
+            flags: Vec::new(),
+            env: Vec::new(),
+        }
+    }
+
+    /// A server whose folder holds one handler.
+    pub async fn with(name: &str, bytes: impl AsRef<[u8]>) -> Server {
+        Self::prepare().handler(name, bytes).start().await
+    }
+
+    /// Where it listens.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// `http://127.0.0.1:PORT`.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.addr)
+    }
+
+    /// The process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The folder that holds the handlers folder and the settings.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// The handlers folder, or a path in it.
+    pub fn handlers(&self, path: &str) -> PathBuf {
+        self.dir.path().join("handlers").join(path)
+    }
+
+    /// The log so far.
+    pub fn log(&self) -> &Lines {
+        &self.log
+    }
+
+    /// What was printed on standard output so far.
+    pub fn out(&self) -> &Lines {
+        &self.out
+    }
+
+    /// Waits for a line of the log that has all these words in it, and gives it back.
+    ///
+    /// # Panics
+    /// When there is none soon.
+    pub async fn wait_for_log(&self, words: &[&str]) -> String {
+        self.wait_for_log_from(0, words).await
+    }
+
+    /// The same, looking only at lines from place `from` on: see [`Lines::len`].
+    ///
+    /// # Panics
+    /// When there is none soon.
+    pub async fn wait_for_log_from(&self, from: usize, words: &[&str]) -> String {
+        let has_all = |_, line: &str| {
+            words
+                .iter()
+                .all(|word| line.contains(word))
+                .then(|| line.to_string())
+        };
+        self.log
+            .wait(&format!("a log line with {words:?}"), from, SOON, has_all)
+            .await
+    }
+
+    /// Drops a file into the handlers folder as a careful person does: written under another name, then renamed.
+    ///
+    /// # Panics
+    /// When it cannot be written.
+    pub fn drop_in(&self, path: &str, bytes: impl AsRef<[u8]>) {
+        let target = self.handlers(path);
+        let folder = target.parent().expect("a file lies in a folder");
+        fs::create_dir_all(folder).expect("the folder can be made");
+        let mut temporary = tempfile::NamedTempFile::with_prefix_in(".drop-", self.dir.path())
+            .expect("a temporary file");
+        std::io::Write::write_all(&mut temporary, bytes.as_ref()).expect("the file can be written");
+        temporary.persist(target).expect("the file can be renamed");
+    }
+
+    /// Copies a file into the handlers folder in place, in pieces, calling `between` after each but the last.
+    ///
+    /// # Panics
+    /// When it cannot be written.
+    pub async fn copy_slowly(
+        &self,
+        path: &str,
+        bytes: &[u8],
+        pieces: usize,
+        mut between: impl AsyncFnMut(),
+    ) {
+        use std::io::Write;
+        let mut file = fs::File::create(self.handlers(path)).expect("the file can be made");
+        let length = bytes.len().div_ceil(pieces);
+        let mut rest = bytes.chunks(length).peekable();
+        while let Some(piece) = rest.next() {
+            file.write_all(piece)
+                .and_then(|()| file.flush())
+                .expect("the file can be written");
+            if rest.peek().is_some() {
+                between().await;
+            }
+        }
+    }
+
+    /// Removes a file from the handlers folder.
+    ///
+    /// # Panics
+    /// When it cannot be removed.
+    pub fn remove(&self, path: &str) {
+        fs::remove_file(self.handlers(path)).expect("the file can be removed");
+    }
+
+    /// Renames a file of the handlers folder.
+    ///
+    /// # Panics
+    /// When it cannot be renamed.
+    pub fn rename(&self, from: &str, to: &str) {
+        fs::rename(self.handlers(from), self.handlers(to)).expect("the file can be renamed");
+    }
+
+    /// Answers `GET target` on a connection of its own.
+    pub async fn get(&self, target: &str) -> Answer {
+        self.request("GET", target, &[], b"").await
+    }
+
+    /// Answers `POST target` with this JSON as its body.
+    pub async fn post(&self, target: &str, body: &Value) -> Answer {
+        let headers = [("content-type", "application/json")];
+        self.request("POST", target, &headers, body.to_string().as_bytes())
+            .await
+    }
+
+    /// Answers any request on a connection of its own.
+    pub async fn request(
+        &self,
+        method: &str,
+        target: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Answer {
+        http::ask(self.addr, method, target, headers, body).await
+    }
+
+    /// Runs a script of the guest `probe` through HTTP and lists its results.
+    ///
+    /// # Panics
+    /// When the answer is not the probe's.
+    pub async fn script(&self, steps: &Value) -> Value {
+        let answer = self.post("/script", steps).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.json()
+    }
+
+    /// Waits until `GET target` answers with this status.
+    ///
+    /// # Panics
+    /// When it does not soon.
+    pub async fn wait_for_status(&self, target: &str, status: u16) -> Answer {
+        let what = format!("GET {target} answers {status}");
+        let look = async || Some(self.get(target).await).filter(|answer| answer.status == status);
+        eventually(&what, SOON * 2, look).await
+    }
+
+    /// Waits until `GET target` answers 200 with a body that has this in it.
+    ///
+    /// # Panics
+    /// When it does not soon.
+    pub async fn wait_for_body(&self, target: &str, part: &str) -> Answer {
+        let what = format!("GET {target} answers {part}");
+        let look = async || {
+            Some(self.get(target).await)
+                .filter(|answer| answer.status == 200 && answer.text().contains(part))
+        };
+        eventually(&what, SOON * 2, look).await
+    }
+
+    /// Asks the server to end, as an operator does.
+    ///
+    /// # Panics
+    /// When there is no such process.
+    pub fn terminate(&self) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM)
+            .expect("the server can be signalled");
+    }
+
+    /// Waits until the server has ended.
+    ///
+    /// # Panics
+    /// When it has not by the deadline.
+    pub async fn wait_for_end(&mut self, deadline: Duration) -> ExitStatus {
+        let child = &mut self.child;
+        eventually("the server ends", deadline, async || {
+            child.try_wait().expect("a child can be waited for")
+        })
+        .await
+    }
+
+    /// Asserts that the process is the same and that nothing in it panicked, whatever its guests did.
+    ///
+    /// # Panics
+    /// When it is not so.
+    pub fn assert_unharmed(&mut self) {
+        let ended = self.child.try_wait().expect("a child can be waited for");
+        assert!(ended.is_none(), "the server ended: {ended:?}");
+        let panicked = self.log.find(0, |_, line| {
+            let host = line.contains("panicked at")
+                && (line.contains("host/src") || line.contains("/registry/src"));
+            host.then(|| line.to_string())
+        });
+        assert!(panicked.is_none(), "the host panicked: {panicked:?}");
+    }
+
+    async fn says_ready(&self) {
+        let ready = |_, line: &str| {
+            line.split(|c: char| !c.is_ascii_alphanumeric())
+                .any(|word| word == "ready")
+                .then_some(())
+        };
+        eventually("the server says ready", SOON * 6, async || {
+            self.log.find(0, ready).or_else(|| self.out.find(0, ready))
+        })
+        .await;
+    }
+}
+
+impl Drop for Server {
+    #[expect(
+        clippy::print_stderr,
+        reason = "cargo test shows it with the failure of the test"
+    )]
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("the server's log:\n{}", self.log.all().join("\n"));
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The program `hitchy`, built and current, from the same profile as this one. `HITCHY_BINARY` names another.
+pub fn binary() -> &'static Path {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| {
+        if let Some(binary) = std::env::var_os("HITCHY_BINARY") {
+            return binary.into();
+        }
+        let dir = profile_dir();
+        let profile = match dir.file_name().and_then(|name| name.to_str()) {
+            None | Some("debug") => "dev",
+            Some(name) => name,
+        };
+        // The whole workspace is named so that dependencies have the same features as in `cargo test --workspace`.
+        let built = cargo()
+            .args([
+                "build",
+                "--quiet",
+                "--workspace",
+                "--bin",
+                "hitchy",
+                "--profile",
+                profile,
+                "--target-dir",
+            ])
+            .arg(target_dir())
+            .current_dir(sources())
+            .status()
+            .expect("cargo starts");
+        assert!(built.success(), "the server does not build");
+        dir.join("hitchy")
+    })
+}

@@ -1,0 +1,334 @@
+//! Keeps the floors of the house: nothing in `host/src` imports from a higher floor, rooms import each other in one direction
+//! only, each foreign tool has its rooms, and nothing is a mutable `static`. ARCHITECTURE.md tells why.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use hitchy_tests::sources;
+
+/// The rooms (modules of the crate's root) by floor, lowest first.
+const FLOORS: &[&[&str]] = &[
+    &[
+        "message", "path", "payload", "kv", "emitter", "sockets", "watch", "metrics",
+    ],
+    &["runtime"],
+    &["registry", "config"],
+    &["dispatch"],
+    &["server"],
+    &["cli"],
+    &["main", "lib"],
+];
+
+/// Foreign tools and the rooms that may use them.
+const TOOLS: &[(&str, &[&str])] = &[
+    ("wasmtime", &["runtime"]),
+    ("wasmtime_wasi", &["runtime"]),
+    ("wasmparser", &["runtime"]),
+    ("wit_component", &["runtime"]),
+    ("axum", &["server"]),
+    ("hyper", &["server"]),
+    ("hyper_util", &["server"]),
+    ("tower", &["server"]),
+    ("tower_http", &["server"]),
+    ("socket2", &["server"]),
+    ("socketioxide", &["server", "emitter"]),
+    ("notify", &["watch"]),
+    ("clap", &["cli"]),
+    ("anyhow", &["cli", "main"]),
+];
+
+/// Types that make a `static` mutable.
+const MUTABLE: &[&str] = &[
+    "mut ", "Mutex", "RwLock", "RefCell", "Cell<", "OnceLock", "OnceCell", "LazyLock", "Atomic",
+];
+
+/// A file of the host: its room, and its code without comments and texts.
+struct File {
+    path: PathBuf,
+    room: String,
+    /// How many modules lie between it and the crate's root, itself included.
+    depth: usize,
+    code: String,
+}
+
+impl File {
+    fn read(root: &Path, path: &Path) -> Self {
+        let inside = path
+            .strip_prefix(root)
+            .expect("a file of the host")
+            .with_extension("");
+        let mut modules: Vec<_> = inside
+            .iter()
+            .map(|part| part.to_string_lossy().into_owned())
+            .collect();
+        if modules.len() > 1 && modules.last().is_some_and(|last| last == "mod") {
+            modules.pop();
+        }
+        let code = without_comments_and_texts(&fs::read_to_string(path).expect("a readable file"));
+        Self {
+            path: path.to_path_buf(),
+            room: modules[0].clone(),
+            depth: modules.len(),
+            code,
+        }
+    }
+
+    /// The whole paths that the file names: those of its `use` lines, and those written out in the code.
+    fn paths(&self) -> BTreeSet<String> {
+        let mut paths = BTreeSet::new();
+        for (at, _) in self.code.match_indices("use ") {
+            if !self.code[..at].ends_with(is_word) {
+                let line = self.code[at + 4..].split(';').next().unwrap_or_default();
+                expand(line, "", &mut paths);
+            }
+        }
+        for (at, _) in self.code.match_indices("::") {
+            let head: String = self.code[..at]
+                .chars()
+                .rev()
+                .take_while(|c| is_word(*c))
+                .collect();
+            let head: String = head.chars().rev().collect();
+            let before = self.code[..at - head.len()].trim_end();
+            let next: String = self.code[at + 2..]
+                .chars()
+                .take_while(|c| is_word(*c))
+                .collect();
+            if !before.ends_with("::") && !next.is_empty() {
+                paths.insert(format!("{head}::{next}"));
+            }
+        }
+        paths
+    }
+
+    /// The rooms of this crate that the file uses, apart from its own.
+    fn rooms(&self) -> BTreeSet<String> {
+        let inside = |path: &String| {
+            let mut parts = path.split("::");
+            let root = parts.next()?;
+            let room = parts.next()?.to_string();
+            (matches!(root, "crate" | "hitchy") && floor(&room).is_some()).then_some(room)
+        };
+        self.paths()
+            .iter()
+            .filter_map(inside)
+            .filter(|room| *room != self.room)
+            .collect()
+    }
+}
+
+#[test]
+fn every_room_has_a_floor() {
+    for file in host() {
+        assert!(
+            floor(&file.room).is_some(),
+            "{}: give the room {} a floor in FLOORS",
+            file.path.display(),
+            file.room
+        );
+    }
+}
+
+#[test]
+fn nothing_imports_from_a_higher_floor() {
+    for file in host() {
+        for room in file.rooms() {
+            let path = file.path.display();
+            assert!(
+                floor(&room) <= floor(&file.room),
+                "{path}: {} uses {room}, which lies above it",
+                file.room
+            );
+        }
+        let to_root = "super::".repeat(file.depth.max(2));
+        assert!(
+            !file.code.contains(&to_root),
+            "{}: write crate:: instead of {to_root}",
+            file.path.display()
+        );
+    }
+}
+
+#[test]
+fn rooms_import_each_other_in_one_direction_only() {
+    let mut uses: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for file in host()
+        .into_iter()
+        .filter(|file| !matches!(file.room.as_str(), "main" | "lib"))
+    {
+        uses.entry(file.room.clone())
+            .or_default()
+            .extend(file.rooms());
+    }
+    for room in uses.keys() {
+        let mut reached = BTreeSet::new();
+        let mut next: Vec<&String> = uses[room].iter().collect();
+        while let Some(other) = next.pop() {
+            assert_ne!(other, room, "{room} uses itself through others: {uses:?}");
+            if reached.insert(other) {
+                next.extend(uses.get(other).into_iter().flatten());
+            }
+        }
+    }
+}
+
+#[test]
+fn each_foreign_tool_has_its_rooms() {
+    for file in host() {
+        for (tool, rooms) in TOOLS {
+            let used = file
+                .paths()
+                .iter()
+                .any(|path| path.split("::").next() == Some(tool));
+            let allowed = rooms.contains(&file.room.as_str());
+            assert!(
+                !used || allowed,
+                "{}: {tool} belongs into {rooms:?}, not into {}",
+                file.path.display(),
+                file.room
+            );
+        }
+    }
+}
+
+#[test]
+fn nothing_is_a_mutable_static() {
+    for file in host() {
+        for line in file.code.lines().map(str::trim_start) {
+            let line = line.strip_prefix("pub ").unwrap_or(line);
+            let line = line.strip_prefix("pub(crate) ").unwrap_or(line);
+            if let Some(what) = line.strip_prefix("static ") {
+                let mutable = MUTABLE.iter().find(|mutable| what.contains(**mutable));
+                assert_eq!(mutable, None, "{}: static {what}", file.path.display());
+            }
+        }
+    }
+}
+
+fn floor(room: &str) -> Option<usize> {
+    FLOORS.iter().position(|rooms| rooms.contains(&room))
+}
+
+fn host() -> Vec<File> {
+    let root = sources().join("../host/src");
+    let mut folders = vec![root.clone()];
+    let mut files = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).expect("a readable folder") {
+            let path = entry.expect("a readable entry").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                files.push(File::read(&root, &path));
+            }
+        }
+    }
+    assert!(!files.is_empty(), "the host has files");
+    files
+}
+
+/// `a::{b, c::{d, e}}` becomes `a::b`, `a::c::d`, `a::c::e`.
+fn expand(tree: &str, prefix: &str, paths: &mut BTreeSet<String>) {
+    let tree = tree.trim();
+    let Some(open) = tree.find('{') else {
+        let name = tree.split(" as ").next().unwrap_or_default().trim();
+        if !name.is_empty() {
+            paths.insert(format!("{prefix}{name}"));
+        }
+        return;
+    };
+    let prefix = format!("{prefix}{}", tree[..open].trim());
+    let inner = &tree[open + 1..tree.rfind('}').unwrap_or(tree.len())];
+    let (mut depth, mut start) = (0, 0);
+    for (at, c) in inner.char_indices() {
+        match c {
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            ',' if depth == 0 => {
+                expand(&inner[start..at], &prefix, paths);
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    expand(&inner[start..], &prefix, paths);
+}
+
+fn is_word(c: char) -> bool {
+    c.is_alphanumeric() || c == '_'
+}
+
+/// The code alone; each comment and each text becomes nothing.
+fn without_comments_and_texts(source: &str) -> String {
+    let mut code = String::with_capacity(source.len());
+    let mut rest = source;
+    while let Some(c) = rest.chars().next() {
+        let skipped = match c {
+            '/' if rest.starts_with("//") => rest.find('\n').unwrap_or(rest.len()),
+            '/' if rest.starts_with("/*") => rest.find("*/").map_or(rest.len(), |end| end + 2),
+            '"' => text_length(rest),
+            'r' if !code.ends_with(is_word) => raw_text_length(rest),
+            '\'' if rest.starts_with("'\"'") => 3,
+            '\'' if rest.starts_with("'\\") => rest[2..].find('\'').map_or(2, |end| end + 3),
+            _ => 0,
+        };
+        if skipped == 0 {
+            code.push(c);
+        }
+        rest = &rest[if skipped == 0 { c.len_utf8() } else { skipped }..];
+    }
+    code
+}
+
+/// The length of the text in quotes that `rest` begins with.
+fn text_length(rest: &str) -> usize {
+    let mut escaped = false;
+    for (at, c) in rest.char_indices().skip(1) {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' => escaped = true,
+            '"' => return at + 1,
+            _ => {}
+        }
+    }
+    rest.len()
+}
+
+/// The length of the raw text that `rest` begins with; 0 when it does not.
+fn raw_text_length(rest: &str) -> usize {
+    let hashes = rest[1..].chars().take_while(|c| *c == '#').count();
+    if !rest[1 + hashes..].starts_with('"') {
+        return 0;
+    }
+    let end = format!("\"{}", "#".repeat(hashes));
+    let start = 2 + hashes;
+    rest[start..]
+        .find(&end)
+        .map_or(rest.len(), |at| start + at + end.len())
+}
+
+#[test]
+fn the_reader_of_use_lines_reads_them() {
+    let code = r##"
+        use crate::{server::{http, hitchy as h}, message};
+        // use crate::cli;
+        fn f() { pause (}); let s = "use crate::cli;"; let r = r#"crate::cli"#; crate::dispatch::run('"', '\''); wasmtime::Engine::default(); }
+    "##;
+    let code = without_comments_and_texts(code);
+    let file = File {
+        path: PathBuf::new(),
+        room: "message".into(),
+        depth: 1,
+        code,
+    };
+    assert_eq!(
+        file.rooms(),
+        BTreeSet::from(["dispatch".into(), "server".into()])
+    );
+    assert!(
+        file.paths().contains("wasmtime::Engine"),
+        "{:?}",
+        file.paths()
+    );
+}
