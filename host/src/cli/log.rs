@@ -1,5 +1,7 @@
 //! Where log records go: standard error, one line each.
 
+use std::io::IsTerminal;
+
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{Format, Log};
@@ -10,7 +12,8 @@ pub(super) fn start(settings: &Log) {
     let filter = EnvFilter::new(format!("warn,hitchy={level},guest={level}"));
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr);
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
     // A second call, in one process, keeps the first.
     let _ = match settings.format {
         Format::Json => lines.json().flatten_event(true).try_init(),
