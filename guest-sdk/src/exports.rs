@@ -9,7 +9,6 @@ use crate::connection::Connection;
 use crate::error::{Error, Failure, Result};
 use crate::event::Event;
 use crate::host::{requests, sockets, wit};
-use crate::log;
 use crate::request::Request;
 use crate::socket::Socket;
 
@@ -71,12 +70,12 @@ impl<H: Handler> policies::Guest for Exports<H> {
             .or_else(refused)
     }
 
-    fn on_after(policy: u32, request: requests::Request, status: u16) {
+    fn on_after(policy: u32, request: requests::Request, status: u16) -> Result<(), wit::Failure> {
         let app = H::app();
         let Some(Stage::After(run)) = app.policies.get(policy as usize).map(|p| &p.stage) else {
-            return logged(Err(unknown("policy", policy)));
+            return refused(unknown("policy", policy));
         };
-        logged(run(&Request::new(request, "", Some(status))));
+        run(&Request::new(request, "", Some(status))).or_else(refused)
     }
 }
 
@@ -108,16 +107,16 @@ impl<H: Handler> connections::Guest for Exports<H> {
         run_hook::<H>(hook, socket, None, |hook| hook.connect.as_ref()).or_else(refused)
     }
 
-    fn on_connected(hook: u32, socket: sockets::Socket) {
-        logged(run_hook::<H>(hook, socket, None, |hook| {
-            hook.connected.as_ref()
-        }));
+    fn on_connected(hook: u32, socket: sockets::Socket) -> Result<(), wit::Failure> {
+        run_hook::<H>(hook, socket, None, |hook| hook.connected.as_ref()).or_else(refused)
     }
 
-    fn on_disconnect(hook: u32, socket: sockets::Socket, reason: String) {
-        logged(run_hook::<H>(hook, socket, Some(reason), |hook| {
-            hook.disconnect.as_ref()
-        }));
+    fn on_disconnect(
+        hook: u32,
+        socket: sockets::Socket,
+        reason: String,
+    ) -> Result<(), wit::Failure> {
+        run_hook::<H>(hook, socket, Some(reason), |hook| hook.disconnect.as_ref()).or_else(refused)
     }
 }
 
@@ -150,11 +149,4 @@ fn unknown(what: &str, index: u32) -> Error {
 
 fn refused<T>(error: Error) -> Result<T, wit::Failure> {
     Err(Failure::from(error).into())
-}
-
-/// Where nobody waits for an answer, an error ends in the log.
-fn logged(outcome: Result<()>) {
-    if let Err(error) = outcome {
-        log::error(error);
-    }
 }

@@ -223,9 +223,11 @@ impl<A: Adapter> Outlet for SocketIo<A> {
     fn disconnect(&self, audience: Audience, close: bool) -> BoxFuture<'_, Result<(), Failure>> {
         Box::pin(async move {
             let operators = select(self, audience)?;
-            if close {
-                for socket in operators.clone().sockets() {
+            for socket in operators.clone().sockets() {
+                if close {
                     disconnect_everywhere(self, socket.id);
+                } else {
+                    dismiss(&socket);
                 }
             }
             let disconnected = operators.disconnect().await;
@@ -238,17 +240,24 @@ impl<A: Adapter> Outlet for SocketIo<A> {
 
     fn find(&self, namespace: &str, id: &str) -> Option<Arc<Connection>> {
         let socket = self.of(namespace)?.get_socket(id.parse().ok()?)?;
-        socket.extensions.get::<Arc<Connection>>()
+        socket
+            .connected()
+            .then(|| socket.extensions.get::<Arc<Connection>>())?
     }
 
     fn ids(&self, audience: Audience) -> BoxFuture<'_, Result<Vec<String>, Failure>> {
         Box::pin(async move {
-            let sockets = select(self, audience)?.fetch_sockets().await;
+            let operators = select(self, audience)?;
+            let sockets = operators.clone().fetch_sockets().await;
             let sockets = sockets.map_err(|error| unreachable_nodes(&error))?;
-            Ok(sockets
-                .into_iter()
-                .map(|socket| socket.into_data().id.to_string())
-                .collect())
+            let ids = sockets.into_iter().map(|socket| socket.into_data().id);
+            // The library forgets a socket a moment after it has gone.
+            let is_here = |id: &Sid| {
+                operators
+                    .get_socket(*id)
+                    .is_none_or(|socket| socket.connected())
+            };
+            Ok(ids.filter(is_here).map(|id| id.to_string()).collect())
         })
     }
 }
@@ -287,10 +296,18 @@ fn unreachable_nodes(error: &impl std::fmt::Display) -> Failure {
     Failure::new(503, format!("other nodes were not reached: {error}"))
 }
 
+/// Notes that a socket is ended by the server.
+fn dismiss<A: Adapter>(socket: &Socket<A>) {
+    if let Some(connection) = socket.extensions.get::<Arc<Connection>>() {
+        connection.dismiss();
+    }
+}
+
 /// A client's id is the same in every namespace.
 fn disconnect_everywhere<A: Adapter>(io: &SocketIo<A>, id: Sid) {
     for namespace in io.nsps() {
         if let Some(socket) = namespace.get_socket(id) {
+            dismiss(&socket);
             // It fails only for a socket that is gone or about to be.
             let _ = socket.disconnect();
         }

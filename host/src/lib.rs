@@ -14,4 +14,5 @@ pub mod registry;
 pub mod runtime;
 pub mod server;
 pub mod sockets;
+pub mod text;
 pub mod watch;

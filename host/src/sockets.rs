@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -64,6 +65,8 @@ pub struct Connection {
     /// The rooms it was in when it went; none while it is there. Also the lock under which rooms change, so that a connection
     /// that is gone joins nothing.
     left: Mutex<Option<Vec<String>>>,
+    /// Whether the server ended it: the client may be faster in closing than the library in saying so.
+    dismissed: AtomicBool,
     link: Box<dyn Link>,
 }
 
@@ -76,6 +79,7 @@ impl Connection {
             handshake,
             context: Mutex::default(),
             left: Mutex::new(None),
+            dismissed: AtomicBool::new(false),
             link,
         }
     }
@@ -145,7 +149,20 @@ impl Connection {
 
     /// Disconnects from the namespace; with `close` from every namespace.
     pub fn disconnect(&self, close: bool) {
+        self.dismiss();
         self.link.disconnect(close);
+    }
+}
+
+impl Connection {
+    /// Notes that the server is about to end it.
+    pub fn dismiss(&self) {
+        self.dismissed.store(true, Ordering::Release);
+    }
+
+    /// Whether the server ended it.
+    pub fn is_dismissed(&self) -> bool {
+        self.dismissed.load(Ordering::Acquire)
     }
 }
 

@@ -14,34 +14,68 @@ use hitchy::emitter::Emitter;
 use hitchy::message::{CallId, Door, Event, Exchange, Request};
 use hitchy::path::Target;
 use hitchy::payload::{Failure, Payload};
-use hitchy::runtime::{CallContext, Candidate, Compiler, ContentHash, Handler, Limits, Runtime, RuntimeSettings};
+use hitchy::runtime::{
+    CallContext, Candidate, Compiler, ContentHash, Handler, Limits, Runtime, RuntimeSettings,
+};
 use hitchy::sockets::{Connection, Handshake, Link, gone};
 use hitchy_tests::guests::{example, guest};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use tokio::sync::Semaphore;
 
-const REMOTE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 4711);
+const REMOTE: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 4711);
 
 fn calls(criterion: &mut Criterion) {
-    let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a tokio runtime");
+    let tokio = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a tokio runtime");
     let (hello, version) = tokio.block_on(async {
         let runtime = runtime();
         let hello = load(&runtime, "hello.wasm", example("hello")).await;
-        (hello, load(&runtime, "version.wasm", guest("version_one")).await)
+        (
+            hello,
+            load(&runtime, "version.wasm", guest("version_one")).await,
+        )
     });
     criterion.bench_function("request: hello", |bencher| {
         bencher.to_async(&tokio).iter(|| async {
             let params = Arc::new([("name".to_owned(), "you".to_owned())]);
-            let response = hello.on_request(CallContext::new(id()), 0, Arc::new(Exchange::new(request())), params).await;
-            assert_eq!(black_box(response).expect("no trap").expect("no failure").status, 200);
+            let response = hello
+                .on_request(
+                    CallContext::new(id()),
+                    0,
+                    Arc::new(Exchange::new(request())),
+                    params,
+                )
+                .await;
+            assert_eq!(
+                black_box(response)
+                    .expect("no trap")
+                    .expect("no failure")
+                    .status,
+                200
+            );
         });
     });
     let connection = Arc::new(connection());
     criterion.bench_function("event: version", |bencher| {
         bencher.to_async(&tokio).iter(|| async {
-            let event = Event { id: id(), name: "version".into(), payload: Payload::empty(), ack_wanted: true };
-            let ack = version.on_event(CallContext::new(id()), 0, Arc::clone(&connection), &event).await;
-            assert!(black_box(ack).expect("no trap").expect("no failure").is_some());
+            let event = Event {
+                id: id(),
+                name: "version".into(),
+                payload: Payload::empty(),
+                ack_wanted: true,
+            };
+            let ack = version
+                .on_event(CallContext::new(id()), 0, Arc::clone(&connection), &event)
+                .await;
+            assert!(
+                black_box(ack)
+                    .expect("no trap")
+                    .expect("no failure")
+                    .is_some()
+            );
         });
     });
 }
@@ -49,7 +83,11 @@ fn calls(criterion: &mut Criterion) {
 fn runtime() -> Runtime {
     let (_service, io) = socketioxide::SocketIo::new_svc();
     io.ns("/", async || {});
-    let settings = RuntimeSettings { calls: 16, memory_budget: 1 << 30, compiler: Compiler::Here };
+    let settings = RuntimeSettings {
+        calls: 16,
+        memory_budget: 1 << 30,
+        compiler: Compiler::Here,
+    };
     Runtime::new(settings, Emitter::new(io)).expect("the runtime starts")
 }
 
@@ -62,7 +100,10 @@ async fn load(runtime: &Runtime, name: &str, wasm: Vec<u8>) -> Handler {
         limits: limits(),
         permits: Arc::new(Semaphore::new(16)),
     };
-    runtime.load(candidate, None).await.unwrap_or_else(|error| panic!("{name}: {error}"))
+    runtime
+        .load(candidate, None)
+        .await
+        .unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
 fn limits() -> Limits {
@@ -87,13 +128,19 @@ fn id() -> CallId {
 fn request() -> Request {
     let headers = (0..12).map(|number| {
         let name = HeaderName::try_from(format!("x-header-{number}")).expect("a name");
-        (name, HeaderValue::from_static("a value of some length, as browsers send them"))
+        (
+            name,
+            HeaderValue::from_static("a value of some length, as browsers send them"),
+        )
     });
     Request {
         id: id(),
         door: Door::Http,
         method: Method::GET,
-        target: Target { path: "/api/hello/you".into(), query: None },
+        target: Target {
+            path: "/api/hello/you".into(),
+            query: None,
+        },
         headers: headers.collect::<HeaderMap>(),
         body: Bytes::new(),
         remote: REMOTE,
@@ -103,7 +150,12 @@ fn request() -> Request {
 }
 
 fn connection() -> Connection {
-    let handshake = Handshake { remote: REMOTE, query: String::new(), headers: HeaderMap::new(), auth: None };
+    let handshake = Handshake {
+        remote: REMOTE,
+        query: String::new(),
+        headers: HeaderMap::new(),
+        auth: None,
+    };
     Connection::new("id".into(), "/".into(), handshake, Box::new(Nobody))
 }
 
@@ -115,7 +167,12 @@ impl Link for Nobody {
         Ok(())
     }
 
-    fn emit_with_ack<'a>(&'a self, _: &'a str, _: &'a Payload, _: Duration) -> BoxFuture<'a, Result<Payload, Failure>> {
+    fn emit_with_ack<'a>(
+        &'a self,
+        _: &'a str,
+        _: &'a Payload,
+        _: Duration,
+    ) -> BoxFuture<'a, Result<Payload, Failure>> {
         Box::pin(async { Err(gone()) })
     }
 

@@ -61,20 +61,24 @@ pub fn stamped(component: &[u8], text: &str) -> Vec<u8> {
 /// # Panics
 /// When it cannot be built: the compiler's words stand above.
 pub fn example(name: &str) -> Vec<u8> {
-    let path = build(sources().join(".."), &["--package", name]).join(format!("{name}.wasm"));
+    let built = build(sources().join(".."), &["--package", name]);
+    let path = built
+        .unwrap_or_else(|error| panic!("{error}"))
+        .join(format!("{name}.wasm"));
     std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
 /// Builds all guests of `fixtures/`, and says where they are.
 fn built() -> &'static PathBuf {
-    static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT.get_or_init(|| build(sources().join("fixtures"), &[]))
+    static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    let built = BUILT.get_or_init(|| build(sources().join("fixtures"), &[]));
+    built.as_ref().unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// Builds guests of a workspace, and says where they are.
-fn build(workspace: PathBuf, which: &[&str]) -> PathBuf {
+fn build(workspace: PathBuf, which: &[&str]) -> Result<PathBuf, String> {
     add_target();
-    let target_dir = target_dir().join("guests");
+    let target_dir = target_dir().join("fixtures");
     let built = cargo()
         .args([
             "build",
@@ -94,12 +98,13 @@ fn build(workspace: PathBuf, which: &[&str]) -> PathBuf {
         )
         .status()
         .expect("cargo starts");
-    assert!(
-        built.success(),
-        "the guests of {} do not build",
-        workspace.display()
-    );
-    target_dir.join(TARGET).join("release")
+    if !built.success() {
+        return Err(format!(
+            "the guests of {} do not build",
+            workspace.display()
+        ));
+    }
+    Ok(target_dir.join(TARGET).join("release"))
 }
 
 /// Adds the target through rustup when it is missing; without rustup the compiler says what is missing.

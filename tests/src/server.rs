@@ -441,10 +441,10 @@ impl Drop for Server {
 
 /// The program `hitchy`, built and current, from the same profile as this one. `HITCHY_BINARY` names another.
 pub fn binary() -> &'static Path {
-    static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    BINARY.get_or_init(|| {
+    static BINARY: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    let built = BINARY.get_or_init(|| {
         if let Some(binary) = std::env::var_os("HITCHY_BINARY") {
-            return binary.into();
+            return Ok(binary.into());
         }
         let dir = profile_dir();
         let profile = match dir.file_name().and_then(|name| name.to_str()) {
@@ -467,7 +467,10 @@ pub fn binary() -> &'static Path {
             .current_dir(sources())
             .status()
             .expect("cargo starts");
-        assert!(built.success(), "the server does not build");
-        dir.join("hitchy")
-    })
+        if !built.success() {
+            return Err("the server does not build".into());
+        }
+        Ok(dir.join("hitchy"))
+    });
+    built.as_ref().unwrap_or_else(|error| panic!("{error}"))
 }

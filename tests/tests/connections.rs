@@ -383,3 +383,29 @@ async fn a4_listeners_in_hitchy_are_refused_at_load_and_hooks_are_allowed() {
     let ack = socket.ask("request", json!([{ "url": "/good" }])).await;
     assert_eq!(ack[0]["body"]["user"], "known");
 }
+
+#[tokio::test]
+async fn a_failure_that_nobody_waits_for_goes_to_the_log_and_harms_nothing() {
+    let Some(node) = official_client().await else {
+        return;
+    };
+    let script = "name grumpy\nconnection /\nafter * /\nroute GET /grumpy\nlistener / call\ncomplain so it goes";
+    let server = Server::with("grumpy.wasm", scripted(script)).await;
+    let told = async |from: usize| {
+        server
+            .wait_for_log_from(from, &["so it goes", "grumpy"])
+            .await
+    };
+    assert_eq!(server.get("/grumpy").await.status, 200);
+    told(0).await;
+    let from = server.log().len();
+    let socket = node.connect(&server, "/").await;
+    told(from).await;
+    assert_eq!(
+        socket.ask("call", json!([])).await,
+        json!(["grumpy", 0, "call"])
+    );
+    let from = server.log().len();
+    socket.disconnect().await;
+    told(from).await;
+}

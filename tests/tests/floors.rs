@@ -10,7 +10,7 @@ use hitchy_tests::sources;
 /// The rooms (modules of the crate's root) by floor, lowest first.
 const FLOORS: &[&[&str]] = &[
     &[
-        "message", "path", "payload", "kv", "emitter", "sockets", "watch", "metrics",
+        "message", "path", "payload", "text", "kv", "emitter", "sockets", "watch", "metrics",
     ],
     &["runtime"],
     &["registry", "config"],

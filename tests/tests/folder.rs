@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use hitchy_tests::components::{self, ELF, JPEG};
 use hitchy_tests::guests::stamped;
+use hitchy_tests::http::{Connection, request};
 use hitchy_tests::load::{self, Plan};
 use hitchy_tests::wait::{SOON, until};
 use hitchy_tests::{Server, expect, guest, scripted};
@@ -73,7 +74,7 @@ fn no_handlers() -> Vec<(&'static str, Vec<u8>, &'static [&'static str])> {
         (
             "route-only",
             components::route_without_http(),
-            &["/routed", "http"],
+            &["a route", "hitchy:platform/http"],
         ),
     ]
 }
@@ -361,17 +362,24 @@ async fn l06_a_renamed_file_keeps_its_routes_without_a_conflict() {
 #[tokio::test]
 async fn l06_l19_calls_under_way_finish_on_the_old_code() {
     let server = Server::with("v.wasm", guest("version_one")).await;
-    let replace = async {
-        server.drop_in("v.wasm", guest("version_two"));
-        server.wait_for_body("/version", "two").await;
+    let mut busy = Connection::open(server.addr()).await;
+    // A call that was sent after another and is answered shows that the other is under way.
+    let send_slow = async |busy: &mut Connection| {
+        busy.send(request("GET", "/version/after/1500", &[], b""))
+            .await
+            .expect("sent");
+        assert_eq!(server.get("/version/after/50").await.status, 200);
     };
-    let (old, ()) = tokio::join!(server.get("/version/after/1500"), replace);
+    send_slow(&mut busy).await;
+    server.drop_in("v.wasm", guest("version_two"));
+    server.wait_for_body("/version", "two").await;
+    let old = busy.read("GET").await.expect("an answer");
     assert_eq!((old.status, old.text().as_str()), (200, "one"));
-    let remove = async {
-        server.remove("v.wasm");
-        server.wait_for_status("/version", 404).await;
-    };
-    let (old, ()) = tokio::join!(server.get("/version/after/1500"), remove);
+
+    send_slow(&mut busy).await;
+    server.remove("v.wasm");
+    server.wait_for_status("/version", 404).await;
+    let old = busy.read("GET").await.expect("an answer");
     assert_eq!(
         (old.status, old.text().as_str()),
         (200, "two"),

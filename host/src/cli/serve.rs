@@ -13,6 +13,7 @@ use super::{CommandError, ServeArgs, log, say};
 use crate::config::{Config, Listen, Sources};
 use crate::registry::Table;
 use crate::server::Server;
+use crate::text::visible;
 
 /// Runs `hitchy serve`.
 pub(super) fn main(args: ServeArgs) -> Result<(), CommandError> {
@@ -73,7 +74,7 @@ fn introduce(table: &Table, dir: &Path) {
     for handler in &table.handlers {
         say(format_args!(
             "  {}, generation {}",
-            handler.name.escape_debug(),
+            visible(&handler.name),
             handler.generation
         ));
         for line in handler.declarations.lines() {

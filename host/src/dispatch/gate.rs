@@ -101,6 +101,9 @@ mod tests {
             "the queue was full"
         );
         drop(first);
-        assert!(gate.enter().await.is_ok(), "there is room again, and nobody waits");
+        assert!(
+            gate.enter().await.is_ok(),
+            "there is room again, and nobody waits"
+        );
     }
 }

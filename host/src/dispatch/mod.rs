@@ -24,6 +24,7 @@ use crate::payload::{Failure, Payload};
 use crate::registry::{Entry, Matched, Registry, Table};
 use crate::runtime::{CallContext, CallError, Dispatcher, Handler, Outcome, Stage};
 use crate::sockets::Connection;
+use crate::text::visible;
 
 /// The way from the doors to the handlers.
 pub struct Dispatch {
@@ -92,7 +93,7 @@ impl Dispatch {
         };
         let (id, context) = (
             Arc::clone(&request.id),
-            CallContext::new(Arc::clone(&request.id)),
+            CallContext::new(Arc::clone(&request.id), request.remote),
         );
         let Ok(permit) = self.gate.enter().await else {
             let failure = of_call_error(&CallError::Overloaded);
@@ -190,18 +191,16 @@ impl Dispatch {
             let _permit = dispatch.gate.enter_patiently().await;
             let request = &exchange.request;
             for Entry { handler, index } in entries {
-                let context = CallContext::new(Arc::clone(&request.id));
+                let context = CallContext::new(Arc::clone(&request.id), request.remote);
                 let told = handler
                     .on_after(context, index, Arc::clone(&exchange), status)
                     .await;
-                if let Err(error) = told {
-                    log_call_error(
-                        &handler,
-                        &request.id,
-                        &format!("after {}", request_name(request)),
-                        &error,
-                    );
-                }
+                log_news(
+                    &handler,
+                    &request.id,
+                    &format!("after {}", request_name(request)),
+                    told,
+                );
             }
         });
     }
@@ -228,7 +227,7 @@ impl Dispatch {
         };
         let (mut ack, mut first_failure) = (None, None);
         for Entry { handler, index } in &listeners {
-            let context = CallContext::new(Arc::clone(&event.id));
+            let context = CallContext::new(Arc::clone(&event.id), connection.handshake.remote);
             let call = |context| handler.on_event(context, *index, Arc::clone(connection), event);
             let outcome = self.call(handler, &context, call).await;
             match self.settle(
@@ -266,7 +265,11 @@ impl Dispatch {
             let id = self.next_id();
             let call = |context| handler.on_connect(context, *index, Arc::clone(connection));
             let outcome = self
-                .call(handler, &CallContext::new(Arc::clone(&id)), call)
+                .call(
+                    handler,
+                    &CallContext::new(Arc::clone(&id), connection.handshake.remote),
+                    call,
+                )
                 .await;
             self.settle(
                 handler,
@@ -297,7 +300,10 @@ impl Dispatch {
         let _permit = self.gate.enter_patiently().await;
         for Entry { handler, index } in hooks {
             let id = self.next_id();
-            let (context, connection) = (CallContext::new(Arc::clone(&id)), Arc::clone(connection));
+            let (context, connection) = (
+                CallContext::new(Arc::clone(&id), connection.handshake.remote),
+                Arc::clone(connection),
+            );
             let told = match news {
                 News::Connected => handler.on_connected(context, *index, connection).await,
                 News::Gone(reason) => {
@@ -306,9 +312,7 @@ impl Dispatch {
                         .await
                 }
             };
-            if let Err(error) = told {
-                log_call_error(handler, &id, &news, &error);
-            }
+            log_news(handler, &id, &news, told);
         }
     }
 
@@ -371,6 +375,7 @@ impl Dispatcher for Arc<Dispatch> {
             id: Arc::clone(&request.id),
             until: Some(Instant::now() + remaining),
             depth,
+            remote: request.remote,
         };
         let exchange = Arc::new(Exchange::new(request));
         Box::pin(async move {
@@ -400,7 +405,22 @@ fn request_name(request: &Request) -> impl fmt::Display {
 
 fn log_call_error(handler: &Handler, id: &CallId, what: &dyn fmt::Display, error: &CallError) {
     let what = what.to_string();
-    tracing::error!(handler = %handler.name, call = %id, "{}: {error}", what.escape_debug());
+    tracing::error!(handler = %handler.name, call = %id, "{}: {}", visible(&what), visible(&error.to_string()));
+}
+
+/// Nobody waits for what a hook or a policy says afterwards: it is logged.
+fn log_news(handler: &Handler, id: &CallId, what: &dyn fmt::Display, outcome: Outcome<()>) {
+    match outcome {
+        Ok(Ok(())) => {}
+        Ok(Err(failure)) => {
+            let what = what.to_string();
+            tracing::warn!(
+                handler = %handler.name, call = %id,
+                "{}: failed with {}: {}", visible(&what), failure.code, visible(&failure.message)
+            );
+        }
+        Err(error) => log_call_error(handler, id, what, &error),
+    }
 }
 
 /// What every answer has.

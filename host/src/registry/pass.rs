@@ -12,6 +12,7 @@ use super::folder::{self, Found, Listing, Stamp, Unfit};
 use super::table::{Conflict, Table, bare, conflict};
 use crate::config::{Config, Sources};
 use crate::runtime::{Candidate, ContentHash, Handler, Limits, Runtime};
+use crate::text::visible;
 use crate::watch::{Change, Watch};
 
 /// Time between the beginnings of two passes: a storm of changes is compiled ten times a second at most.
@@ -231,7 +232,7 @@ impl Reloads {
             let there = listing.found.iter().any(|found| found.name == *name);
             if !there {
                 removed |= file.serving.is_some();
-                tracing::info!("{}: removed", name.escape_debug());
+                tracing::info!("{}: removed", visible(&name));
             }
             there
         });
@@ -417,7 +418,8 @@ impl Reloads {
                 }
                 Verdict::Refused(cause) => {
                     file.waiting = None;
-                    file.refuse(&name, cause);
+                    report_refusal(&name, &cause, file.serving.as_deref());
+                    file.refusal = Some(cause);
                 }
             }
         }
@@ -501,7 +503,7 @@ fn report_load(handler: &Handler, before: Option<&Handler>) {
     };
     tracing::info!(
         "{}: {what}, generation {}, {} ({} KiB, compiled in {} ms): {}",
-        handler.name.escape_debug(),
+        visible(&handler.name),
         handler.generation,
         handler.hash(),
         handler.size().div_ceil(1024),
@@ -512,7 +514,7 @@ fn report_load(handler: &Handler, before: Option<&Handler>) {
 
 /// The line of a refusal: file, cause, fix, what is served instead.
 fn report_refusal(name: &str, cause: &str, serving: Option<&Handler>) {
-    let name = name.escape_debug();
+    let name = visible(&name);
     match serving {
         Some(handler) => tracing::error!(
             "{name}: refused: {cause}; still serving generation {}",

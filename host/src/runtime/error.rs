@@ -80,7 +80,7 @@ pub enum LoadError {
     #[error("compiling it failed: {0}")]
     Compile(String),
     /// `describe` failed.
-    #[error("its describe failed: {0}")]
+    #[error("its describe failed: {0}; it may do nothing but declare, within one second")]
     Describe(CallError),
     /// `describe` declared something impossible.
     #[error("{0}")]
@@ -143,6 +143,10 @@ impl CallError {
                 limit: state.call.limits.memory,
                 frames,
             },
+            (None, None) if error.is::<wasmtime_wasi::I32Exit>() => Self::Trap {
+                cause: "the guest exited".to_owned(),
+                frames,
+            },
             (None, Some(trap)) => Self::Trap {
                 cause: trap.to_string(),
                 frames,
@@ -167,10 +171,22 @@ fn frames(error: &wasmtime::Error) -> String {
     let names = frames
         .filter_map(|line| line.split_once('!').map(|(_, name)| name))
         .take(16);
-    let names: Vec<&str> = names.collect();
+    let names: Vec<&str> = names.map(without_hash).collect();
     if names.is_empty() {
         String::new()
     } else {
         format!("; in {}", names.join(" < "))
+    }
+}
+
+/// `a::b` of `a::b::h0123456789abcdef`.
+fn without_hash(name: &str) -> &str {
+    match name.rsplit_once("::h") {
+        Some((path, hash))
+            if hash.len() == 16 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()) =>
+        {
+            path
+        }
+        _ => name,
     }
 }

@@ -3,6 +3,7 @@
 //! Each call gets a fresh instance in a store of its own: nothing that one call leaves behind can be seen by another, and a store
 //! that saw a trap, a timeout or a dropped call is never used again.
 
+use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -87,15 +88,18 @@ pub struct CallContext {
     pub until: Option<Instant>,
     /// How many dispatches it is deep.
     pub depth: u32,
+    /// The client that caused it.
+    pub remote: SocketAddr,
 }
 
 impl CallContext {
     /// A call from a door.
-    pub fn new(id: CallId) -> Self {
+    pub fn new(id: CallId, remote: SocketAddr) -> Self {
         Self {
             id,
             until: None,
             depth: 0,
+            remote,
         }
     }
 }
@@ -151,13 +155,14 @@ impl Handler {
     }
 
     async fn describe(&self) -> Result<Description, CallError> {
+        let nobody = SocketAddr::from(([0, 0, 0, 0], 0));
         let limits = Limits {
             deadline: DESCRIBE,
             cpu: DESCRIBE,
             ..Limits::clone(&self.limits)
         };
         let call = self.call(
-            CallContext::new("describe".into()),
+            CallContext::new("describe".into(), nobody),
             Phase::Describe,
             Arc::new(limits),
         );
@@ -222,18 +227,20 @@ impl Handler {
         policy: u32,
         exchange: Arc<Exchange>,
         status: u16,
-    ) -> Result<(), CallError> {
-        self.serve(context, async |store, instance| {
-            let guest = offered(&self.exports.policies)?.load(&mut *store, instance)?;
-            let request = store.data_mut().table.push(RequestHandle {
-                exchange,
-                params: Arc::new([]),
-            })?;
-            guest
-                .call_on_after(&mut *store, policy, request, status)
-                .await
-        })
-        .await
+    ) -> Outcome<()> {
+        let told = self
+            .serve(context, async |store, instance| {
+                let guest = offered(&self.exports.policies)?.load(&mut *store, instance)?;
+                let request = store.data_mut().table.push(RequestHandle {
+                    exchange,
+                    params: Arc::new([]),
+                })?;
+                guest
+                    .call_on_after(&mut *store, policy, request, status)
+                    .await
+            })
+            .await?;
+        self.outcome(told, |(), _| Ok(()))
     }
 
     /// Handles an event.
@@ -290,13 +297,15 @@ impl Handler {
         context: CallContext,
         hook: u32,
         connection: Arc<Connection>,
-    ) -> Result<(), CallError> {
-        self.serve(context, async |store, instance| {
-            let guest = offered(&self.exports.connections)?.load(&mut *store, instance)?;
-            let socket = store.data_mut().table.push(SocketHandle(connection))?;
-            guest.call_on_connected(&mut *store, hook, socket).await
-        })
-        .await
+    ) -> Outcome<()> {
+        let told = self
+            .serve(context, async |store, instance| {
+                let guest = offered(&self.exports.connections)?.load(&mut *store, instance)?;
+                let socket = store.data_mut().table.push(SocketHandle(connection))?;
+                guest.call_on_connected(&mut *store, hook, socket).await
+            })
+            .await?;
+        self.outcome(told, |(), _| Ok(()))
     }
 
     /// Is told of a client that has gone.
@@ -306,15 +315,17 @@ impl Handler {
         hook: u32,
         connection: Arc<Connection>,
         reason: &'static str,
-    ) -> Result<(), CallError> {
-        self.serve(context, async |store, instance| {
-            let guest = offered(&self.exports.connections)?.load(&mut *store, instance)?;
-            let socket = store.data_mut().table.push(SocketHandle(connection))?;
-            guest
-                .call_on_disconnect(&mut *store, hook, socket, reason)
-                .await
-        })
-        .await
+    ) -> Outcome<()> {
+        let told = self
+            .serve(context, async |store, instance| {
+                let guest = offered(&self.exports.connections)?.load(&mut *store, instance)?;
+                let socket = store.data_mut().table.push(SocketHandle(connection))?;
+                guest
+                    .call_on_disconnect(&mut *store, hook, socket, reason)
+                    .await
+            })
+            .await?;
+        self.outcome(told, |(), _| Ok(()))
     }
 
     /// Passes the guest's answer through customs.
@@ -349,6 +360,7 @@ impl Handler {
             phase,
             until,
             depth: context.depth,
+            remote: context.remote,
             limits,
         }
     }
@@ -381,8 +393,8 @@ impl Handler {
     fn store(&self, call: Call) -> Store<State> {
         let output = Output::new(Arc::clone(&self.name), Arc::clone(&call.id));
         let wasi = WasiCtx::builder()
-            .stdout(output.clone())
-            .stderr(output.clone())
+            .stdout(output.stream(false))
+            .stderr(output.stream(true))
             .max_random_size(64 << 10)
             .build();
         let mut table = ResourceTable::new();
@@ -503,22 +515,5 @@ impl Exports {
             ))),
             None => Ok(()),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn assert_send<T: Send>(_: &T) {}
-
-    #[allow(dead_code)]
-    fn calls_can_be_spawned(
-        handler: &'static Handler,
-        connection: Arc<Connection>,
-        exchange: Arc<Exchange>,
-    ) {
-        assert_send(&handler.on_request(CallContext::new("".into()), 0, exchange, Arc::new([])));
-        assert_send(&handler.on_connect(CallContext::new("".into()), 0, connection));
     }
 }

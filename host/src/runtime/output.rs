@@ -1,4 +1,5 @@
-//! What guests print: one log record a line, with the handler's name and the call's id, 16 KiB a call.
+//! What guests print: one log record a line, with the handler's name and the call's id, 16 KiB a call. Standard error, where
+//! panics go, is logged as a warning.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
@@ -6,18 +7,20 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use tokio::io::AsyncWrite;
+use tracing::Level;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
 use crate::message::CallId;
 use crate::sockets::lock;
+use crate::text::visible;
 
 /// Bytes of output of one call that are kept.
 const KEPT: usize = 16 * 1024;
 /// A line longer than this is logged in pieces.
 const LINE: usize = 4 * 1024;
 
-/// Standard output or standard error of one call.
+/// All that one call prints and logs.
 #[derive(Clone)]
 pub(super) struct Output {
     shared: Arc<Shared>,
@@ -30,15 +33,24 @@ struct Shared {
 }
 
 struct Text {
-    line: Vec<u8>,
+    /// What has been printed of a line: standard output's and standard error's.
+    lines: [Vec<u8>; 2],
+    /// Bytes that are still kept.
     left: usize,
+}
+
+/// Standard output or standard error of a call.
+#[derive(Clone)]
+pub(super) struct Stream {
+    output: Output,
+    is_error: bool,
 }
 
 impl Output {
     /// The output of a call.
     pub(super) fn new(handler: Arc<str>, call: CallId) -> Self {
         let text = Mutex::new(Text {
-            line: Vec::new(),
+            lines: Default::default(),
             left: KEPT,
         });
         Self {
@@ -50,30 +62,39 @@ impl Output {
         }
     }
 
-    fn write_bytes(&self, bytes: &[u8]) {
+    /// Its standard output, or its standard error.
+    pub(super) fn stream(&self, is_error: bool) -> Stream {
+        Stream {
+            output: self.clone(),
+            is_error,
+        }
+    }
+
+    fn print(&self, bytes: &[u8], is_error: bool) {
         let mut text = lock(&self.shared.text);
         if text.left == 0 {
             return;
         }
         let kept = &bytes[..bytes.len().min(text.left)];
         text.left -= kept.len();
+        let is_cut = text.left == 0;
+        let line = &mut text.lines[usize::from(is_error)];
         for &byte in kept {
-            if byte == b'\n' || text.line.len() >= LINE {
-                self.log(&mut text.line);
+            if byte == b'\n' || line.len() >= LINE {
+                self.log_line(line, is_error);
             }
             if byte != b'\n' {
-                text.line.push(byte);
+                line.push(byte);
             }
         }
-        if text.left == 0 {
-            text.line
-                .extend_from_slice(b" (the rest of this call's output is left out)");
-            self.log(&mut text.line);
+        if is_cut {
+            line.extend_from_slice(b" (the rest of this call's output is left out)");
+            self.log_line(line, is_error);
         }
     }
 
     /// Logs a message of the guest's own level.
-    pub(super) fn record(&self, level: tracing::Level, message: &str) {
+    pub(super) fn record(&self, level: Level, message: &str) {
         let mut text = lock(&self.shared.text);
         let kept = &message[..message.floor_char_boundary(text.left)];
         if text.left == 0 {
@@ -86,48 +107,38 @@ impl Output {
     /// Logs what has no line end yet: the call is over.
     pub(super) fn finish(&self) {
         let mut text = lock(&self.shared.text);
-        if !text.line.is_empty() {
-            self.log(&mut text.line);
-        }
+        let [out, error] = &mut text.lines;
+        self.log_line(out, false);
+        self.log_line(error, true);
     }
 
-    fn log(&self, line: &mut Vec<u8>) {
-        self.log_text(tracing::Level::INFO, &String::from_utf8_lossy(line));
+    fn log_line(&self, line: &mut Vec<u8>, is_error: bool) {
+        if !line.trim_ascii().is_empty() {
+            let level = if is_error { Level::WARN } else { Level::INFO };
+            self.log_text(level, &String::from_utf8_lossy(line));
+        }
         line.clear();
     }
 
-    fn log_text(&self, level: tracing::Level, text: &str) {
-        let (handler, call, text) = (&self.shared.handler, &self.shared.call, escape(text));
+    fn log_text(&self, level: Level, text: &str) {
+        let (handler, call, text) = (&self.shared.handler, &self.shared.call, visible(text));
         match level {
-            tracing::Level::ERROR => tracing::error!(target: "guest", %handler, %call, "{text}"),
-            tracing::Level::WARN => tracing::warn!(target: "guest", %handler, %call, "{text}"),
-            tracing::Level::INFO => tracing::info!(target: "guest", %handler, %call, "{text}"),
-            tracing::Level::DEBUG => tracing::debug!(target: "guest", %handler, %call, "{text}"),
-            tracing::Level::TRACE => tracing::trace!(target: "guest", %handler, %call, "{text}"),
+            Level::ERROR => tracing::error!(target: "guest", %handler, %call, "{text}"),
+            Level::WARN => tracing::warn!(target: "guest", %handler, %call, "{text}"),
+            Level::INFO => tracing::info!(target: "guest", %handler, %call, "{text}"),
+            Level::DEBUG => tracing::debug!(target: "guest", %handler, %call, "{text}"),
+            Level::TRACE => tracing::trace!(target: "guest", %handler, %call, "{text}"),
         }
     }
 }
 
-/// Makes control characters visible, so that a guest cannot forge records or colour the operator's terminal.
-fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_control() && c != '\t' {
-            escaped.extend(c.escape_default());
-        } else {
-            escaped.push(c);
-        }
-    }
-    escaped
-}
-
-impl IsTerminal for Output {
+impl IsTerminal for Stream {
     fn is_terminal(&self) -> bool {
         false
     }
 }
 
-impl StdoutStream for Output {
+impl StdoutStream for Stream {
     fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
         Box::new(self.clone())
     }
@@ -137,9 +148,9 @@ impl StdoutStream for Output {
     }
 }
 
-impl OutputStream for Output {
+impl OutputStream for Stream {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
-        self.write_bytes(&bytes);
+        self.output.print(&bytes, self.is_error);
         Ok(())
     }
 
@@ -153,17 +164,17 @@ impl OutputStream for Output {
 }
 
 #[wasmtime_wasi::async_trait]
-impl Pollable for Output {
+impl Pollable for Stream {
     async fn ready(&mut self) {}
 }
 
-impl AsyncWrite for Output {
+impl AsyncWrite for Stream {
     fn poll_write(
         self: Pin<&mut Self>,
         _: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<std::io::Result<usize>> {
-        self.write_bytes(bytes);
+        self.output.print(bytes, self.is_error);
         Poll::Ready(Ok(bytes.len()))
     }
 
@@ -181,15 +192,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn g21_output_is_escaped() {
-        assert_eq!(escape("a\u{1b}[31mb\rc"), "a\\u{1b}[31mb\\rc");
-    }
-
-    #[test]
     fn g21_16_kib_of_a_call_are_kept() {
         let output = Output::new("x.wasm".into(), "1".into());
-        output.write_bytes(&[b'x'; 1_000_000]);
+        output.print(&[b'x'; 1_000_000], false);
         assert_eq!(lock(&output.shared.text).left, 0);
-        assert!(lock(&output.shared.text).line.is_empty());
+        assert!(lock(&output.shared.text).lines[0].is_empty());
     }
 }

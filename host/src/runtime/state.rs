@@ -2,6 +2,7 @@
 //!
 //! The handles are `pub` because the generated bindings name them in public places; the room itself is closed.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -55,6 +56,8 @@ pub(crate) struct Call {
     pub until: Instant,
     /// How many dispatches it is deep.
     pub depth: u32,
+    /// The client that caused it.
+    pub remote: SocketAddr,
     /// What it may use.
     pub limits: Arc<Limits>,
 }

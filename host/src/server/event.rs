@@ -20,6 +20,7 @@ use socketioxide::handler::{
 use socketioxide::socket::{DisconnectReason, Socket};
 use socketioxide_core::adapter::{DefinedAdapter, Spawnable};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::hitchy::Requests;
@@ -34,6 +35,9 @@ use crate::sockets::{Connection, Handshake, lock};
 /// Events of one connection that wait.
 const WAITING: usize = 256;
 
+/// The reason of a connection that the server ended.
+const DISMISSED: &str = "server namespace disconnect";
+
 /// The namespaces that clients can connect to. Each is registered with the library once: a second time would orphan its sockets.
 pub(super) struct Namespaces<A: Adapter> {
     opened: Mutex<HashSet<String>>,
@@ -45,6 +49,8 @@ struct Shared<A: Adapter> {
     dispatch: Arc<Dispatch>,
     server: Server,
     workers: TaskTracker,
+    /// Says to the workers that the server is shutting down.
+    closing: CancellationToken,
 }
 
 impl<A: Adapter + DefinedAdapter> Namespaces<A> {
@@ -55,6 +61,7 @@ impl<A: Adapter + DefinedAdapter> Namespaces<A> {
             dispatch,
             server,
             workers: TaskTracker::new(),
+            closing: CancellationToken::new(),
         });
         Arc::new(Self {
             opened: Mutex::default(),
@@ -81,8 +88,10 @@ impl<A: Adapter + DefinedAdapter> Namespaces<A> {
             .spawn();
     }
 
-    /// Returns when the disconnect hooks of all connections have run. Call it when the connections are being closed.
-    pub(super) async fn finished(&self) {
+    /// Runs the disconnect hooks of all connections, and returns when they have ended. The clients are still connected then: once
+    /// the library closes them it no longer knows their namespaces, and would tell nobody.
+    pub(super) async fn close(&self) {
+        self.shared.closing.cancel();
         self.shared.workers.close();
         self.shared.workers.wait().await;
     }
@@ -134,6 +143,7 @@ impl<A: Adapter> Shared<A> {
             connection: Arc::clone(&connection),
             dispatch: Arc::clone(&self.dispatch),
             queue,
+            closing: self.closing.clone(),
         };
         socket.extensions.insert(connection);
         socket.extensions.insert(Arc::new(Mutex::new(Some(worker))));
@@ -317,9 +327,10 @@ impl<A: Adapter> Ack<A> {
     /// Answers with any value: a struct is one argument, [`Payload::arguments`] are several.
     pub(super) fn send(mut self, value: &impl Serialize) {
         if let Some(sender) = self.sender.take()
-            && let Err(error) = sender.send(value) {
-                tracing::warn!(call = %self.id, "an ack was lost: {error}");
-            }
+            && let Err(error) = sender.send(value)
+        {
+            tracing::warn!(call = %self.id, "an ack was lost: {error}");
+        }
     }
 
     fn answer(self, payload: &Payload) {
@@ -352,25 +363,35 @@ struct Worker<A: Adapter> {
     connection: Arc<Connection>,
     dispatch: Arc<Dispatch>,
     queue: UnboundedReceiver<Item<A>>,
+    closing: CancellationToken,
 }
 
 impl<A: Adapter> Worker<A> {
     async fn run(mut self) {
         self.dispatch.connected(&self.connection).await;
-        while let Some(item) = self.queue.recv().await {
-            match item {
+        let reason = loop {
+            match self.next().await {
+                Item::Gone(_) if self.connection.is_dismissed() => break DISMISSED,
+                Item::Gone(reason) => break reason,
                 Item::Event(event, ack, _accepted) => {
                     match self.dispatch.event(&self.connection, &event).await {
                         Ok(payload) => ack.answer(&payload),
                         Err(failure) => ack.fail(&failure),
                     }
                 }
-                Item::Gone(reason) => {
-                    self.dispatch.disconnected(&self.connection, reason).await;
-                    return;
-                }
             }
-        }
+        };
+        self.dispatch.disconnected(&self.connection, reason).await;
+    }
+
+    /// What happens next. What has happened goes before the end of the server.
+    async fn next(&mut self) -> Item<A> {
+        let item = tokio::select! {
+            biased;
+            item = self.queue.recv() => item,
+            () = self.closing.cancelled() => None,
+        };
+        item.unwrap_or(Item::Gone("server shutting down"))
     }
 }
 
@@ -418,7 +439,7 @@ impl<A: Adapter> FromDisconnectParts<A> for Reason {
             DisconnectReason::PacketParsingError => "parse error",
             DisconnectReason::HeartbeatTimeout => "ping timeout",
             DisconnectReason::ClientNSDisconnect => "client namespace disconnect",
-            DisconnectReason::ServerNSDisconnect => "server namespace disconnect",
+            DisconnectReason::ServerNSDisconnect => DISMISSED,
             DisconnectReason::ClosingServer => "server shutting down",
         }))
     }

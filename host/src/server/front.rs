@@ -77,9 +77,10 @@ impl Front {
 
 async fn enter(State(front): State<Arc<Front>>, request: Request, next: Next) -> Response {
     if front.is_for_sockets(request.uri().path())
-        && let Some(failure) = front.refusal(&request) {
-            return to_axum(error_response(&front.dispatch.next_id(), &failure)).into_response();
-        }
+        && let Some(failure) = front.refusal(&request)
+    {
+        return to_axum(error_response(&front.dispatch.next_id(), &failure)).into_response();
+    }
     next.run(request).await
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request as AxumRequest, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Version, header};
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
@@ -23,6 +24,9 @@ use crate::sockets::Context;
 const MAX_TARGET: usize = 8 << 10;
 /// Bytes of all headers of a request.
 const MAX_HEADERS: usize = 32 << 10;
+
+/// How long a refused client may go on sending.
+const LINGER: Duration = Duration::from_secs(2);
 
 struct HttpDoor {
     dispatch: Arc<Dispatch>,
@@ -51,16 +55,23 @@ async fn answer(
         }
         closing(to_axum(response))
     };
-    let (target, parts, body) = match door.head(request) {
-        Ok(head) => head,
-        Err(failure) => return refused(&failure),
+    let (parts, mut body) = request.into_parts();
+    let read = match door.head(&parts) {
+        Ok(target) => match door.dispatch.accept() {
+            Ok(_accepted) => door
+                .read(&mut body, &parts.headers)
+                .await
+                .map(|body| (target, body)),
+            Err(refusal) => Err(refusal.failure()),
+        },
+        Err(failure) => Err(failure),
     };
-    if let Err(refusal) = door.dispatch.accept() {
-        return refused(&refusal.failure());
-    }
-    let body = match door.read(body, &parts.headers).await {
-        Ok(body) => body,
-        Err(failure) => return refused(&failure),
+    let (target, body) = match read {
+        Ok(read) => read,
+        Err(failure) => {
+            door.discard(body, &parts.headers).await;
+            return refused(&failure);
+        }
     };
     let (remote, headers) = identify(&door.server, parts.extensions.get::<Peer>(), &parts.headers);
     let headers = without_hop_by_hop(headers);
@@ -85,11 +96,7 @@ async fn answer(
 
 impl HttpDoor {
     /// Checks what comes before the body.
-    fn head(
-        &self,
-        request: AxumRequest,
-    ) -> Result<(Target, axum::http::request::Parts, Body), Failure> {
-        let (parts, body) = request.into_parts();
+    fn head(&self, parts: &Parts) -> Result<Target, Failure> {
         let target = parts
             .uri
             .path_and_query()
@@ -117,11 +124,11 @@ impl HttpDoor {
             return Err(Failure::new(400, "a request has exactly one host header"));
         }
         let target = Target::parse(target).map_err(|error| Failure::new(400, error.to_string()))?;
-        Ok((target, parts, body))
+        Ok(target)
     }
 
     /// The whole body, within its limits of size and time.
-    async fn read(&self, body: Body, headers: &HeaderMap) -> Result<Bytes, Failure> {
+    async fn read(&self, body: &mut Body, headers: &HeaderMap) -> Result<Bytes, Failure> {
         let limit = self.server.body_limit;
         let too_large = || Failure::new(413, format!("the body is larger than {limit} bytes"));
         let length = headers
@@ -132,8 +139,7 @@ impl HttpDoor {
             return Err(too_large());
         }
         let until = Instant::now() + self.server.body_timeout;
-        let mut body = body;
-        let Some(first) = self.frame(&mut body, until).await? else {
+        let Some(first) = self.frame(body, until).await? else {
             return Ok(Bytes::new());
         };
         let mut whole = BytesMut::new();
@@ -147,9 +153,25 @@ impl HttpDoor {
                 return Ok(data);
             }
             whole.extend_from_slice(&data);
-            next = self.frame(&mut body, until).await?;
+            next = self.frame(body, until).await?;
         }
         Ok(whole.freeze())
+    }
+
+    /// Reads what a refused client goes on sending, within bounds: many look for the answer only when they have sent everything,
+    /// and would see a broken connection instead. One that waits to be told (`expect`) sends nothing.
+    async fn discard(&self, mut body: Body, headers: &HeaderMap) {
+        if headers.contains_key(header::EXPECT) {
+            return;
+        }
+        let mut left = self.server.body_limit.saturating_mul(4);
+        let until = Instant::now() + LINGER;
+        while let Ok(Some(data)) = self.frame(&mut body, until).await {
+            if data.len() >= left {
+                return;
+            }
+            left -= data.len();
+        }
     }
 
     /// The next piece of a body. Trailers are passed over.

@@ -114,18 +114,18 @@ impl Server {
                 self.grace
             );
         }
+        if tokio::time::timeout(CLOSING, self.namespaces.close())
+            .await
+            .is_err()
+        {
+            tracing::warn!("some disconnect hooks did not end within {CLOSING:?}");
+        }
         // The library waits for each socket to close, and one that does not read would not.
         if tokio::time::timeout(CLOSING, self.io.close())
             .await
             .is_err()
         {
             tracing::warn!("some sockets did not close within {CLOSING:?}");
-        }
-        if tokio::time::timeout(CLOSING, self.namespaces.finished())
-            .await
-            .is_err()
-        {
-            tracing::warn!("some disconnect hooks did not end within {CLOSING:?}");
         }
         let closing = self.acceptors.into_iter().map(Acceptor::close);
         let closed = tokio::time::timeout(CLOSING, futures_util::future::join_all(closing)).await;

@@ -202,11 +202,13 @@ fn changes_tell_what_is_applied_from_what_needs_a_restart() {
         [
             "handler.\"a/b\".memory",
             "handler.gone.cpu",
-            "handlers.required",
-            "limits.queue"
+            "handlers.required"
         ]
     );
-    assert_eq!(changes.restart, ["server.listen", "server.max-connections"]);
+    assert_eq!(
+        changes.restart,
+        ["limits.queue", "server.listen", "server.max-connections"]
+    );
     assert!(old != new && new.changes(&new.clone()).is_empty());
 }
 

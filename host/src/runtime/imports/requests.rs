@@ -13,7 +13,7 @@ use crate::payload::Failure;
 use crate::runtime::bindings::hitchy::platform::requests::{Host, HostRequest};
 use crate::runtime::bindings::hitchy::platform::types::Response;
 use crate::runtime::convert;
-use crate::runtime::state::{RequestHandle, SocketHandle, State};
+use crate::runtime::state::{Call, RequestHandle, SocketHandle, State};
 use crate::sockets::Context;
 
 /// How deep dispatches may be nested.
@@ -61,7 +61,7 @@ impl Host for State {
     ) -> Answer<Response> {
         let request = self
             .take_dispatch()
-            .and_then(|()| inside(&self.call.id, &method, &url, headers, body));
+            .and_then(|()| inside(&self.call, &method, &url, headers, body));
         let Ok(request) = request else {
             return answer(request.map(|_| unreachable!("only an error gets here")));
         };
@@ -77,7 +77,7 @@ impl Host for State {
 
 /// A request that a guest makes.
 fn inside(
-    id: &Arc<str>,
+    call: &Call,
     method: &str,
     url: &str,
     headers: Vec<(String, String)>,
@@ -97,13 +97,13 @@ fn inside(
         headers.remove(name);
     }
     Ok(Request {
-        id: Arc::clone(id),
+        id: Arc::clone(&call.id),
         door: Door::Dispatch,
         method,
         target,
         headers,
         body: Bytes::from(body),
-        remote: std::net::SocketAddr::from(([0, 0, 0, 0], 0)),
+        remote: call.remote,
         socket: None,
         context: Context::default(),
     })
