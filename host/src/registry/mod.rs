@@ -2,6 +2,7 @@
 //!
 //! Start-up is the first reload. What is refused leaves the old code serving; calls under way keep the table they began with.
 
+mod files;
 mod folder;
 mod pass;
 mod table;

@@ -1,18 +1,17 @@
-//! One reload after the other: which files changed, whether they can be served, and which of two that want the same route.
+//! One reload after the other: what has changed in the folder and the settings, and whether it can be served.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tokio::sync::Semaphore;
 
-use super::folder::{self, Found, Listing, Stamp, Unfit};
-use super::table::{Conflict, Table, bare, conflict};
+use super::files::{Files, Verdict, report_refusal};
+use super::folder::{self, Found, Listing, Unfit};
+use super::table::{Table, bare};
 use crate::config::{Config, Sources};
-use crate::runtime::{Candidate, ContentHash, Handler, Limits, Runtime};
-use crate::text::visible;
+use crate::runtime::{Candidate, ContentHash, Limits, Runtime};
 use crate::watch::{Change, Watch};
 
 /// Time between the beginnings of two passes: a storm of changes is compiled ten times a second at most.
@@ -25,9 +24,7 @@ pub(super) struct Reloads {
     runtime: Arc<Runtime>,
     config: Config,
     sources: Sources,
-    files: BTreeMap<String, File>,
-    /// Kept when a file goes, so that generations count on and calls of old code count against the same bound.
-    histories: HashMap<String, History>,
+    files: Files,
     /// Files that were written a moment ago, and when they count as complete.
     settling: HashMap<PathBuf, Instant>,
     /// Files that came by a rename since the last pass: they are complete.
@@ -38,39 +35,13 @@ pub(super) struct Reloads {
     last_pass: Option<Instant>,
 }
 
-/// A file as it was seen last.
-struct File {
-    stamp: Stamp,
-    sidecar: Option<Stamp>,
-    /// Of the content that was looked at last, served or not.
-    hash: Option<ContentHash>,
-    serving: Option<Arc<Handler>>,
-    /// Loaded, but not served for a conflict, which may end.
-    waiting: Option<Arc<Handler>>,
-    refusal: Option<String>,
-}
-
-struct History {
-    generation: u64,
-    permits: Arc<Semaphore>,
-    concurrency: usize,
-}
-
-/// What became of a file in this pass.
-enum Verdict {
-    Unchanged,
-    Loaded(Arc<Handler>),
-    Refused(String),
-}
-
 impl Reloads {
     pub(super) fn new(runtime: Arc<Runtime>, config: Config, sources: Sources) -> Self {
         Self {
             runtime,
             config,
             sources,
-            files: BTreeMap::new(),
-            histories: HashMap::new(),
+            files: Files::default(),
             settling: HashMap::new(),
             moved: HashSet::new(),
             unfit: Vec::new(),
@@ -131,25 +102,20 @@ impl Reloads {
         let settings_changed = self.read_settings();
         let listing = self.list().await?;
         self.report_unfit(&listing.unfit);
-        let removed = self.remove(&listing);
+        let removed = self.files.remove(&listing);
         let mut verdicts = Vec::new();
         for found in listing.found {
             let verdict = self.look_at(&found, settings_changed, first).await;
             verdicts.push((found.name, verdict));
         }
         self.moved.clear();
-        let changed = self.conclude(verdicts);
+        let changed = self.files.conclude(verdicts);
         (first || removed || changed || settings_changed).then(|| self.table())
     }
 
     /// The table of what is served now.
     fn table(&self) -> Table {
-        let serving = self
-            .files
-            .values()
-            .filter_map(|file| file.serving.clone())
-            .collect();
-        let table = Table::new(serving, &self.config.handlers.required);
+        let table = Table::new(self.files.serving(), &self.config.handlers.required);
         for name in &table.missing {
             tracing::error!(
                 "{name}.wasm is required (handlers.required) and is not served: every request is answered 503 and every connect \
@@ -225,26 +191,10 @@ impl Reloads {
         self.unfit = unfit.to_vec();
     }
 
-    /// Forgets files that are gone. Whether one of them was served.
-    fn remove(&mut self, listing: &Listing) -> bool {
-        let mut removed = false;
-        self.files.retain(|name, file| {
-            let there = listing.found.iter().any(|found| found.name == *name);
-            if !there {
-                removed |= file.serving.is_some();
-                tracing::info!("{}: removed", visible(&name));
-            }
-            there
-        });
-        removed
-    }
-
     /// Looks at a file: reads and loads it, if it changed and is complete.
     async fn look_at(&mut self, found: &Found, settings_changed: bool, first: bool) -> Verdict {
-        let known = self.files.get(&found.name);
-        let same =
-            known.is_some_and(|file| file.stamp == found.stamp && file.sidecar == found.sidecar);
-        if (same && !settings_changed) || self.is_settling(found, first) {
+        let unchanged = self.files.is_unchanged(found) && !settings_changed;
+        if unchanged || self.is_settling(found, first) {
             return Verdict::Unchanged;
         }
         let limits = match self.limits(found) {
@@ -259,10 +209,10 @@ impl Reloads {
             Err(error) => return self.refuse(found, None, error.to_string()),
         };
         let hash = ContentHash::of(&wasm);
-        if self.is_known(found, hash, &limits) {
+        if self.files.is_known(found, hash, &limits) {
             return Verdict::Unchanged;
         }
-        if !self.files.contains_key(&found.name) && self.files.len() >= MAX_HANDLERS {
+        if !self.files.contains(&found.name) && self.files.count() >= MAX_HANDLERS {
             return Verdict::Refused(format!(
                 "there are {MAX_HANDLERS} handlers already; remove one"
             ));
@@ -286,23 +236,6 @@ impl Reloads {
         true
     }
 
-    /// Whether a file has the content and the limits that were looked at last. Its stamp is brought up to date.
-    fn is_known(&mut self, found: &Found, hash: ContentHash, limits: &Limits) -> bool {
-        let Some(file) = self.files.get_mut(&found.name) else {
-            return false;
-        };
-        let loaded = file.waiting.as_ref().or(file.serving.as_ref());
-        let same_limits = loaded.is_none_or(|handler| *handler.limits == *limits);
-        let known = file.hash == Some(hash)
-            && same_limits
-            && (file.refusal.is_none() || file.sidecar == found.sidecar);
-        if known {
-            file.stamp = found.stamp;
-            file.sidecar = found.sidecar;
-        }
-        known
-    }
-
     async fn load(
         &mut self,
         found: &Found,
@@ -311,7 +244,7 @@ impl Reloads {
         limits: Limits,
     ) -> Verdict {
         let name: Arc<str> = found.name.as_str().into();
-        let (generation, permits) = self.history(&found.name, limits.concurrency);
+        let (generation, permits) = self.files.history(&found.name, limits.concurrency);
         let candidate = Candidate {
             name,
             wasm,
@@ -320,38 +253,15 @@ impl Reloads {
             limits,
             permits,
         };
-        let with_code = |handler: &&Arc<Handler>| handler.hash() == hash;
-        let loaded = self
-            .files
-            .values()
-            .flat_map(|file| [&file.serving, &file.waiting])
-            .flatten();
-        let known = loaded.into_iter().find(with_code).cloned();
+        let known = self.files.with_content(hash);
         match self.runtime.load(candidate, known.as_deref()).await {
             Ok(handler) => {
                 let handler = Arc::new(handler);
-                self.remember(found, Some(hash));
+                self.files.remember(found, Some(hash));
                 Verdict::Loaded(handler)
             }
             Err(error) => self.refuse(found, Some(hash), error.to_string()),
         }
-    }
-
-    /// The next generation of a file, and the permits that all its generations share.
-    fn history(&mut self, name: &str, concurrency: usize) -> (u64, Arc<Semaphore>) {
-        let fresh = || History {
-            generation: 0,
-            permits: Arc::new(Semaphore::new(concurrency)),
-            concurrency,
-        };
-        let history = self.histories.entry(name.to_owned()).or_insert_with(fresh);
-        if history.concurrency != concurrency {
-            *history = History {
-                generation: history.generation,
-                ..fresh()
-            };
-        }
-        (history.generation + 1, Arc::clone(&history.permits))
     }
 
     /// What a call of a file may use, by its sidecar and the settings.
@@ -381,145 +291,7 @@ impl Reloads {
     }
 
     fn refuse(&mut self, found: &Found, hash: Option<ContentHash>, cause: String) -> Verdict {
-        self.remember(found, hash);
+        self.files.remember(found, hash);
         Verdict::Refused(cause)
-    }
-
-    /// Notes how a file looked, so that it is looked at again only when it changes.
-    fn remember(&mut self, found: &Found, hash: Option<ContentHash>) {
-        let fresh = || File {
-            stamp: found.stamp,
-            sidecar: None,
-            hash: None,
-            serving: None,
-            waiting: None,
-            refusal: None,
-        };
-        let file = self.files.entry(found.name.clone()).or_insert_with(fresh);
-        file.stamp = found.stamp;
-        file.sidecar = found.sidecar;
-        file.hash = hash;
-    }
-
-    /// Decides which of the loaded files are served, and reports what became of each. Whether what is served has changed.
-    fn conclude(&mut self, verdicts: Vec<(String, Verdict)>) -> bool {
-        for (name, verdict) in verdicts {
-            let Some(file) = self.files.get_mut(&name) else {
-                if let Verdict::Refused(cause) = verdict {
-                    report_refusal(&name, &cause, None);
-                }
-                continue;
-            };
-            match verdict {
-                Verdict::Unchanged => {}
-                Verdict::Loaded(handler) => {
-                    file.waiting = Some(handler);
-                    file.refusal = None;
-                }
-                Verdict::Refused(cause) => {
-                    file.waiting = None;
-                    report_refusal(&name, &cause, file.serving.as_deref());
-                    file.refusal = Some(cause);
-                }
-            }
-        }
-        let conflicts = self.conflicts();
-        let mut changed = false;
-        for (name, file) in &mut self.files {
-            match conflicts.get(name) {
-                Some(conflict) => file.refuse(name, conflict.to_string()),
-                None => changed |= file.promote(name, &mut self.histories),
-            }
-        }
-        changed
-    }
-
-    /// Which of the files that wait to be served cannot be, because others serve their routes. Those that are served keep what
-    /// they have; among newcomers the order of names decides.
-    fn conflicts(&self) -> HashMap<String, Conflict> {
-        let mut conflicts: HashMap<String, Conflict> = HashMap::new();
-        'again: loop {
-            let keeps =
-                |name: &str, file: &File| file.waiting.is_none() || conflicts.contains_key(name);
-            let kept = self.files.iter().filter(|(name, file)| keeps(name, file));
-            let mut accepted: Vec<&Arc<Handler>> =
-                kept.filter_map(|(_, file)| file.serving.as_ref()).collect();
-            // New versions of what is served go before newcomers.
-            for newcomers in [false, true] {
-                for (name, file) in &self.files {
-                    let Some(waiting) = file.waiting.as_ref().filter(|_| {
-                        file.serving.is_none() == newcomers && !conflicts.contains_key(name)
-                    }) else {
-                        continue;
-                    };
-                    if let Some(conflict) = conflict(waiting, accepted.iter().copied()) {
-                        conflicts.insert(name.clone(), conflict);
-                        // Its old version stays, which may stand in the way of others: judge again.
-                        continue 'again;
-                    }
-                    accepted.push(waiting);
-                }
-            }
-            return conflicts;
-        }
-    }
-}
-
-impl File {
-    /// Serves what waits to be served. Whether there was something.
-    fn promote(&mut self, name: &str, histories: &mut HashMap<String, History>) -> bool {
-        let Some(handler) = self.waiting.take() else {
-            return false;
-        };
-        if let Some(history) = histories.get_mut(name) {
-            history.generation = handler.generation;
-        }
-        report_load(&handler, self.serving.as_deref());
-        self.refusal = None;
-        self.serving = Some(handler);
-        true
-    }
-
-    /// Reports why the file as it is now is not served, once.
-    fn refuse(&mut self, name: &str, cause: String) {
-        if self.refusal.as_ref() != Some(&cause) {
-            report_refusal(name, &cause, self.serving.as_deref());
-        }
-        self.refusal = Some(cause);
-    }
-}
-
-/// The line of a load: file, what changed, generation, hash, compile time, what it declares.
-fn report_load(handler: &Handler, before: Option<&Handler>) {
-    let what = match before {
-        None => "loaded".to_owned(),
-        Some(before) if before.hash() == handler.hash() => {
-            "reloaded (its settings changed)".to_owned()
-        }
-        Some(before) if *before.limits == *handler.limits => {
-            "reloaded (its code changed)".to_owned()
-        }
-        Some(_) => "reloaded (its code and settings changed)".to_owned(),
-    };
-    tracing::info!(
-        "{}: {what}, generation {}, {} ({} KiB, compiled in {} ms): {}",
-        visible(&handler.name),
-        handler.generation,
-        handler.hash(),
-        handler.size().div_ceil(1024),
-        handler.compile_time().as_millis(),
-        handler.declarations
-    );
-}
-
-/// The line of a refusal: file, cause, fix, what is served instead.
-fn report_refusal(name: &str, cause: &str, serving: Option<&Handler>) {
-    let name = visible(&name);
-    match serving {
-        Some(handler) => tracing::error!(
-            "{name}: refused: {cause}; still serving generation {}",
-            handler.generation
-        ),
-        None => tracing::error!("{name}: refused: {cause}; not served"),
     }
 }

@@ -1,15 +1,18 @@
 //! The runtime: loads handlers and calls them. The only room that knows wasmtime.
 
 mod bindings;
+mod call;
 mod compile;
 mod convert;
 mod declarations;
 mod engine;
 mod error;
+mod exports;
 mod handler;
 mod imports;
 mod limits;
 mod output;
+mod pattern;
 mod services;
 mod state;
 
@@ -21,12 +24,13 @@ use tokio::sync::Semaphore;
 use wasmtime::Engine;
 use wasmtime::component::{HasSelf, Linker};
 
+pub use self::call::{CallContext, Outcome};
 pub use self::compile::{
     COMMAND as COMPILE_COMMAND, Compiler, ContentHash, MAX_FILE, compile_in_child, this_program,
 };
 pub use self::declarations::{Declarations, Listener, Policy, Route, Stage};
 pub use self::error::{CallError, LoadError};
-pub use self::handler::{CallContext, Handler, Outcome};
+pub use self::handler::Handler;
 pub use self::limits::{Limits, MemoryBudget};
 pub use self::services::Dispatcher;
 

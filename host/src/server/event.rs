@@ -6,34 +6,24 @@
 use std::collections::HashSet;
 use std::convert::Infallible;
 use std::fmt;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use bytes::Bytes;
-use serde::Serialize;
 use socketioxide::SocketIo;
 use socketioxide::adapter::Adapter;
-use socketioxide::extract::AckSender;
-use socketioxide::handler::{
-    ConnectHandler, FromConnectParts, FromDisconnectParts, FromMessageParts, MessageHandler, Value,
-};
+use socketioxide::handler::{ConnectHandler, FromConnectParts, FromDisconnectParts, Value};
 use socketioxide::socket::{DisconnectReason, Socket};
 use socketioxide_core::adapter::{DefinedAdapter, Spawnable};
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::hitchy::Requests;
+use super::inbox::{Inbox, Item};
 use super::peer::{Peer, identify};
 use crate::config::{Config, Server};
-use crate::dispatch::{Accepted, Dispatch, ack_of_failure};
+use crate::dispatch::Dispatch;
 use crate::emitter::{REQUESTS, SocketLink};
-use crate::message::{CallId, Event};
-use crate::payload::{Failure, Payload};
 use crate::sockets::{Connection, Handshake, lock};
-
-/// Events of one connection that wait.
-const WAITING: usize = 256;
 
 /// The reason of a connection that the server ended.
 const DISMISSED: &str = "server namespace disconnect";
@@ -171,193 +161,6 @@ impl<A: Adapter> Shared<A> {
     }
 }
 
-/// What happens to a connection, in order.
-enum Item<A: Adapter> {
-    Event(Event, Ack<A>, Accepted),
-    Gone(&'static str),
-}
-
-/// Takes events from the library: never waits, and never lets one overtake another.
-pub(super) struct Inbox<A: Adapter> {
-    pub(super) connection: Arc<Connection>,
-    pub(super) dispatch: Arc<Dispatch>,
-    pub(super) limit: usize,
-    waiting: Arc<AtomicUsize>,
-    items: UnboundedSender<Item<A>>,
-}
-
-impl<A: Adapter> MessageHandler<A, Inbox<A>> for Inbox<A> {
-    fn call(&self, socket: Arc<Socket<A>>, value: Value, ack_id: Option<i64>) {
-        let (event, ack) = match self.take(&socket, value, ack_id) {
-            Ok(taken) => taken,
-            Err((failure, ack)) => return ack.fail(&failure),
-        };
-        let accepted = match self.dispatch.accept() {
-            Ok(accepted) => accepted,
-            Err(refusal) => return ack.fail(&refusal.failure()),
-        };
-        if self.waiting.fetch_add(1, Ordering::AcqRel) >= WAITING {
-            self.waiting.fetch_sub(1, Ordering::AcqRel);
-            tracing::debug!(socket = %self.connection.id, "an event was dropped: {WAITING} are waiting");
-            return ack.fail(&Failure::new(
-                429,
-                format!("{WAITING} events of this connection are waiting; send more slowly"),
-            ));
-        }
-        let waiting = Waiting(Arc::clone(&self.waiting));
-        let _ = self
-            .items
-            .send(Item::Event(event, ack.while_waiting(waiting), accepted));
-    }
-}
-
-impl<A: Adapter> Inbox<A> {
-    /// An event, checked, and the way to answer it.
-    pub(super) fn take(
-        &self,
-        socket: &Arc<Socket<A>>,
-        value: Value,
-        ack_id: Option<i64>,
-    ) -> Result<(Event, Ack<A>), (Failure, Ack<A>)> {
-        let id = self.dispatch.next_id();
-        let ack = Ack::new(socket, ack_id, Arc::clone(&id));
-        let Value::Str(text, attachments) = value else {
-            return Err((Failure::new(400, "only JSON packets are understood"), ack));
-        };
-        let Some((name, json)) = split(text.as_str()) else {
-            return Err((
-                Failure::new(
-                    400,
-                    "the packet is not an array that begins with the event's name",
-                ),
-                ack,
-            ));
-        };
-        let attachments: Vec<Bytes> = attachments.into_iter().flatten().collect();
-        let payload = Payload { json, attachments };
-        let size = payload.size();
-        if size > self.limit {
-            tracing::warn!(socket = %self.connection.id, "a packet of {size} bytes was refused; {} are allowed (server.body-limit)", self.limit);
-            return Err((
-                Failure::new(
-                    413,
-                    format!(
-                        "the packet has {size} bytes; at most {} are taken",
-                        self.limit
-                    ),
-                ),
-                ack,
-            ));
-        }
-        if let Err(error) = payload.check() {
-            return Err((error.into(), ack));
-        }
-        Ok((
-            Event {
-                id,
-                name: name.to_owned(),
-                payload,
-                ack_wanted: ack_id.is_some(),
-            },
-            ack,
-        ))
-    }
-}
-
-/// The name of an event and its arguments as a JSON array, from the text of a packet: `["name",1,2]`. The library has seen to it
-/// that the name is a string without escapes.
-fn split(text: &str) -> Option<(&str, String)> {
-    let rest = text
-        .trim_start()
-        .strip_prefix('[')?
-        .trim_start()
-        .strip_prefix('"')?;
-    let (name, rest) = rest.split_once('"')?;
-    let rest = rest.trim_start();
-    let arguments = match rest.strip_prefix(',') {
-        Some(rest) => rest,
-        None if rest.starts_with(']') => rest,
-        None => return None,
-    };
-    let mut json = String::with_capacity(arguments.len() + 1);
-    json.push('[');
-    json.push_str(arguments);
-    Some((name, json))
-}
-
-/// One event that waits, counted until it has been handled.
-struct Waiting(Arc<AtomicUsize>);
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
-    }
-}
-
-/// The way to answer an event, if an answer is wanted: used or not, the client gets exactly one.
-pub(super) struct Ack<A: Adapter> {
-    sender: Option<AckSender<A>>,
-    id: CallId,
-    _waiting: Option<Waiting>,
-}
-
-impl<A: Adapter> Ack<A> {
-    fn new(socket: &Arc<Socket<A>>, ack_id: Option<i64>, id: CallId) -> Self {
-        let nothing = &mut Value::Str("[]".into(), None);
-        let Ok(sender): Result<_, Infallible> =
-            AckSender::from_message_parts(socket, nothing, &ack_id);
-        Self {
-            sender: ack_id.map(|_| sender),
-            id,
-            _waiting: None,
-        }
-    }
-
-    fn while_waiting(self, waiting: Waiting) -> Ack<A> {
-        let mut ack = self;
-        ack._waiting = Some(waiting);
-        ack
-    }
-
-    /// Names the call.
-    pub(super) fn id(&self) -> &CallId {
-        &self.id
-    }
-
-    /// Answers with any value: a struct is one argument, [`Payload::arguments`] are several.
-    pub(super) fn send(mut self, value: &impl Serialize) {
-        if let Some(sender) = self.sender.take()
-            && let Err(error) = sender.send(value)
-        {
-            tracing::warn!(call = %self.id, "an ack was lost: {error}");
-        }
-    }
-
-    fn answer(self, payload: &Payload) {
-        match payload.arguments() {
-            Ok(arguments) => self.send(&arguments),
-            Err(error) => self.fail(&error.into()),
-        }
-    }
-
-    /// Answers with an error of an event.
-    pub(super) fn fail(self, failure: &Failure) {
-        let payload = ack_of_failure(&self.id, failure);
-        if let Ok(arguments) = payload.arguments() {
-            self.send(&arguments);
-        }
-    }
-}
-
-impl<A: Adapter> Drop for Ack<A> {
-    fn drop(&mut self) {
-        if let Some(sender) = self.sender.take() {
-            let payload = ack_of_failure(&self.id, &Failure::new(500, "internal server error"));
-            let _ = payload.arguments().map(|arguments| sender.send(&arguments));
-        }
-    }
-}
-
 /// Empties the queue of one connection.
 struct Worker<A: Adapter> {
     connection: Arc<Connection>,
@@ -451,24 +254,5 @@ struct Refused(String);
 impl fmt::Display for Refused {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.0)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::split;
-
-    #[test]
-    fn c05_a_packet_is_a_name_and_any_number_of_arguments() {
-        for (text, name, arguments) in [
-            (r#"["a"]"#, "a", "[]"),
-            (r#"["a",1,"b"]"#, "a", r#"[1,"b"]"#),
-            (r#" [ "ü🙂" , {"x":[]} ]"#, "ü🙂", r#"[ {"x":[]} ]"#),
-        ] {
-            assert_eq!(split(text), Some((name, arguments.to_owned())));
-        }
-        for text in ["", "[]", "[1]", r#"["a"1]"#, r#"{"a":1}"#] {
-            assert_eq!(split(text), None, "{text}");
-        }
     }
 }

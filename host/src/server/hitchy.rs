@@ -13,7 +13,8 @@ use socketioxide::handler::{MessageHandler, Value};
 use socketioxide::socket::Socket;
 use tokio::sync::Semaphore;
 
-use super::event::{Ack, Inbox};
+use super::ack::Ack;
+use super::inbox::Inbox;
 use crate::dispatch::{error_response, without_head_body};
 use crate::message::{CallId, Door, Event, Request, Response, is_hop_by_hop};
 use crate::path::Target;

@@ -1,10 +1,12 @@
 //! The house, built once: the way out, the runtime, the registry, dispatch, the doors. Listens, and shuts down in good order.
 
 mod accept;
+mod ack;
 mod event;
 mod front;
 mod hitchy;
 mod http;
+mod inbox;
 mod peer;
 
 use std::net::SocketAddr;

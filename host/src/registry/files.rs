@@ -1,0 +1,271 @@
+//! The files that could be handlers, as they were seen last: which of them are served, which wait, which were refused. Decides
+//! between those that want the same route.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+
+use super::folder::{Found, Listing, Stamp};
+use super::table::{Conflict, conflict};
+use crate::runtime::{ContentHash, Handler, Limits};
+use crate::text::visible;
+
+/// All files that were seen.
+#[derive(Default)]
+pub(super) struct Files {
+    files: BTreeMap<String, File>,
+    /// Kept when a file goes, so that generations count on and calls of old code count against the same bound.
+    histories: HashMap<String, History>,
+}
+
+/// A file as it was seen last.
+struct File {
+    stamp: Stamp,
+    sidecar: Option<Stamp>,
+    /// Of the content that was looked at last, served or not.
+    hash: Option<ContentHash>,
+    serving: Option<Arc<Handler>>,
+    /// Loaded, but not served for a conflict, which may end.
+    waiting: Option<Arc<Handler>>,
+    refusal: Option<String>,
+}
+
+struct History {
+    generation: u64,
+    permits: Arc<Semaphore>,
+    concurrency: usize,
+}
+
+/// What became of a file in this pass.
+pub(super) enum Verdict {
+    Unchanged,
+    Loaded(Arc<Handler>),
+    Refused(String),
+}
+
+impl Files {
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        self.files.len()
+    }
+
+    /// Whether a file was seen before.
+    pub(super) fn contains(&self, name: &str) -> bool {
+        self.files.contains_key(name)
+    }
+
+    /// What is served.
+    pub(super) fn serving(&self) -> Vec<Arc<Handler>> {
+        self.files
+            .values()
+            .filter_map(|file| file.serving.clone())
+            .collect()
+    }
+
+    /// A handler of this very content, served or waiting: its code can be used again.
+    pub(super) fn with_content(&self, hash: ContentHash) -> Option<Arc<Handler>> {
+        let loaded = self
+            .files
+            .values()
+            .flat_map(|file| [&file.serving, &file.waiting])
+            .flatten();
+        loaded
+            .into_iter()
+            .find(|handler| handler.hash() == hash)
+            .cloned()
+    }
+
+    /// Whether a file looks as it did when it was looked at last.
+    pub(super) fn is_unchanged(&self, found: &Found) -> bool {
+        self.files
+            .get(&found.name)
+            .is_some_and(|file| file.stamp == found.stamp && file.sidecar == found.sidecar)
+    }
+
+    /// Forgets files that are gone. Whether one of them was served.
+    pub(super) fn remove(&mut self, listing: &Listing) -> bool {
+        let mut removed = false;
+        self.files.retain(|name, file| {
+            let there = listing.found.iter().any(|found| found.name == *name);
+            if !there {
+                removed |= file.serving.is_some();
+                tracing::info!("{}: removed", visible(name));
+            }
+            there
+        });
+        removed
+    }
+
+    /// Whether a file has the content and the limits that were looked at last. Its stamp is brought up to date.
+    pub(super) fn is_known(&mut self, found: &Found, hash: ContentHash, limits: &Limits) -> bool {
+        let Some(file) = self.files.get_mut(&found.name) else {
+            return false;
+        };
+        let loaded = file.waiting.as_ref().or(file.serving.as_ref());
+        let same_limits = loaded.is_none_or(|handler| *handler.limits == *limits);
+        let known = file.hash == Some(hash)
+            && same_limits
+            && (file.refusal.is_none() || file.sidecar == found.sidecar);
+        if known {
+            file.stamp = found.stamp;
+            file.sidecar = found.sidecar;
+        }
+        known
+    }
+
+    /// The next generation of a file, and the permits that all its generations share.
+    pub(super) fn history(&mut self, name: &str, concurrency: usize) -> (u64, Arc<Semaphore>) {
+        let fresh = || History {
+            generation: 0,
+            permits: Arc::new(Semaphore::new(concurrency)),
+            concurrency,
+        };
+        let history = self.histories.entry(name.to_owned()).or_insert_with(fresh);
+        if history.concurrency != concurrency {
+            *history = History {
+                generation: history.generation,
+                ..fresh()
+            };
+        }
+        (history.generation + 1, Arc::clone(&history.permits))
+    }
+
+    /// Notes how a file looked, so that it is looked at again only when it changes.
+    pub(super) fn remember(&mut self, found: &Found, hash: Option<ContentHash>) {
+        let fresh = || File {
+            stamp: found.stamp,
+            sidecar: None,
+            hash: None,
+            serving: None,
+            waiting: None,
+            refusal: None,
+        };
+        let file = self.files.entry(found.name.clone()).or_insert_with(fresh);
+        file.stamp = found.stamp;
+        file.sidecar = found.sidecar;
+        file.hash = hash;
+    }
+
+    /// Decides which of the loaded files are served, and reports what became of each. Whether what is served has changed.
+    pub(super) fn conclude(&mut self, verdicts: Vec<(String, Verdict)>) -> bool {
+        for (name, verdict) in verdicts {
+            let Some(file) = self.files.get_mut(&name) else {
+                if let Verdict::Refused(cause) = verdict {
+                    report_refusal(&name, &cause, None);
+                }
+                continue;
+            };
+            match verdict {
+                Verdict::Unchanged => {}
+                Verdict::Loaded(handler) => {
+                    file.waiting = Some(handler);
+                    file.refusal = None;
+                }
+                Verdict::Refused(cause) => {
+                    file.waiting = None;
+                    report_refusal(&name, &cause, file.serving.as_deref());
+                    file.refusal = Some(cause);
+                }
+            }
+        }
+        let conflicts = self.conflicts();
+        let mut changed = false;
+        for (name, file) in &mut self.files {
+            match conflicts.get(name) {
+                Some(conflict) => file.refuse(name, conflict.to_string()),
+                None => changed |= file.promote(name, &mut self.histories),
+            }
+        }
+        changed
+    }
+
+    /// Which of the files that wait to be served cannot be, because others serve their routes. Those that are served keep what
+    /// they have; among newcomers the order of names decides.
+    fn conflicts(&self) -> HashMap<String, Conflict> {
+        let mut conflicts: HashMap<String, Conflict> = HashMap::new();
+        'again: loop {
+            let keeps =
+                |name: &str, file: &File| file.waiting.is_none() || conflicts.contains_key(name);
+            let kept = self.files.iter().filter(|(name, file)| keeps(name, file));
+            let mut accepted: Vec<&Arc<Handler>> =
+                kept.filter_map(|(_, file)| file.serving.as_ref()).collect();
+            // New versions of what is served go before newcomers.
+            for newcomers in [false, true] {
+                for (name, file) in &self.files {
+                    let Some(waiting) = file.waiting.as_ref().filter(|_| {
+                        file.serving.is_none() == newcomers && !conflicts.contains_key(name)
+                    }) else {
+                        continue;
+                    };
+                    if let Some(conflict) = conflict(waiting, accepted.iter().copied()) {
+                        conflicts.insert(name.clone(), conflict);
+                        // Its old version stays, which may stand in the way of others: judge again.
+                        continue 'again;
+                    }
+                    accepted.push(waiting);
+                }
+            }
+            return conflicts;
+        }
+    }
+}
+
+impl File {
+    /// Serves what waits to be served. Whether there was something.
+    fn promote(&mut self, name: &str, histories: &mut HashMap<String, History>) -> bool {
+        let Some(handler) = self.waiting.take() else {
+            return false;
+        };
+        if let Some(history) = histories.get_mut(name) {
+            history.generation = handler.generation;
+        }
+        report_load(&handler, self.serving.as_deref());
+        self.refusal = None;
+        self.serving = Some(handler);
+        true
+    }
+
+    /// Reports why the file as it is now is not served, once.
+    fn refuse(&mut self, name: &str, cause: String) {
+        if self.refusal.as_ref() != Some(&cause) {
+            report_refusal(name, &cause, self.serving.as_deref());
+        }
+        self.refusal = Some(cause);
+    }
+}
+
+/// The line of a load: file, what changed, generation, hash, compile time, what it declares.
+fn report_load(handler: &Handler, before: Option<&Handler>) {
+    let what = match before {
+        None => "loaded".to_owned(),
+        Some(before) if before.hash() == handler.hash() => {
+            "reloaded (its settings changed)".to_owned()
+        }
+        Some(before) if *before.limits == *handler.limits => {
+            "reloaded (its code changed)".to_owned()
+        }
+        Some(_) => "reloaded (its code and settings changed)".to_owned(),
+    };
+    tracing::info!(
+        "{}: {what}, generation {}, {} ({} KiB, compiled in {} ms): {}",
+        visible(&handler.name),
+        handler.generation,
+        handler.hash(),
+        handler.size().div_ceil(1024),
+        handler.compile_time().as_millis(),
+        handler.declarations
+    );
+}
+
+/// The line of a refusal: file, cause, fix, what is served instead.
+pub(super) fn report_refusal(name: &str, cause: &str, serving: Option<&Handler>) {
+    let name = visible(name);
+    match serving {
+        Some(handler) => tracing::error!(
+            "{name}: refused: {cause}; still serving generation {}",
+            handler.generation
+        ),
+        None => tracing::error!("{name}: refused: {cause}; not served"),
+    }
+}

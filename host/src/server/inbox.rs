@@ -1,0 +1,152 @@
+//! Takes events from the library, in the order of arrival, and puts them into their connection's queue.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use socketioxide::adapter::Adapter;
+use socketioxide::handler::{MessageHandler, Value};
+use socketioxide::socket::Socket;
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::ack::{Ack, Waiting};
+use crate::dispatch::{Accepted, Dispatch};
+use crate::message::Event;
+use crate::payload::{Failure, Payload};
+use crate::sockets::Connection;
+
+/// Events of one connection that wait.
+const WAITING: usize = 256;
+
+/// What happens to a connection, in order.
+pub(super) enum Item<A: Adapter> {
+    Event(Event, Ack<A>, Accepted),
+    Gone(&'static str),
+}
+
+/// Takes events from the library: never waits, and never lets one overtake another.
+pub(super) struct Inbox<A: Adapter> {
+    pub(super) connection: Arc<Connection>,
+    pub(super) dispatch: Arc<Dispatch>,
+    pub(super) limit: usize,
+    pub(super) waiting: Arc<AtomicUsize>,
+    pub(super) items: UnboundedSender<Item<A>>,
+}
+
+impl<A: Adapter> MessageHandler<A, Inbox<A>> for Inbox<A> {
+    fn call(&self, socket: Arc<Socket<A>>, value: Value, ack_id: Option<i64>) {
+        let (event, ack) = match self.take(&socket, value, ack_id) {
+            Ok(taken) => taken,
+            Err((failure, ack)) => return ack.fail(&failure),
+        };
+        let accepted = match self.dispatch.accept() {
+            Ok(accepted) => accepted,
+            Err(refusal) => return ack.fail(&refusal.failure()),
+        };
+        if self.waiting.fetch_add(1, Ordering::AcqRel) >= WAITING {
+            self.waiting.fetch_sub(1, Ordering::AcqRel);
+            tracing::debug!(socket = %self.connection.id, "an event was dropped: {WAITING} are waiting");
+            return ack.fail(&Failure::new(
+                429,
+                format!("{WAITING} events of this connection are waiting; send more slowly"),
+            ));
+        }
+        let waiting = Waiting(Arc::clone(&self.waiting));
+        let _ = self
+            .items
+            .send(Item::Event(event, ack.while_waiting(waiting), accepted));
+    }
+}
+
+impl<A: Adapter> Inbox<A> {
+    /// An event, checked, and the way to answer it.
+    pub(super) fn take(
+        &self,
+        socket: &Arc<Socket<A>>,
+        value: Value,
+        ack_id: Option<i64>,
+    ) -> Result<(Event, Ack<A>), (Failure, Ack<A>)> {
+        let id = self.dispatch.next_id();
+        let ack = Ack::new(socket, ack_id, Arc::clone(&id));
+        let Value::Str(text, attachments) = value else {
+            return Err((Failure::new(400, "only JSON packets are understood"), ack));
+        };
+        let Some((name, json)) = split(text.as_str()) else {
+            return Err((
+                Failure::new(
+                    400,
+                    "the packet is not an array that begins with the event's name",
+                ),
+                ack,
+            ));
+        };
+        let attachments: Vec<Bytes> = attachments.into_iter().flatten().collect();
+        let payload = Payload { json, attachments };
+        let size = payload.size();
+        if size > self.limit {
+            tracing::warn!(socket = %self.connection.id, "a packet of {size} bytes was refused; {} are allowed (server.body-limit)", self.limit);
+            return Err((
+                Failure::new(
+                    413,
+                    format!(
+                        "the packet has {size} bytes; at most {} are taken",
+                        self.limit
+                    ),
+                ),
+                ack,
+            ));
+        }
+        if let Err(error) = payload.check() {
+            return Err((error.into(), ack));
+        }
+        Ok((
+            Event {
+                id,
+                name: name.to_owned(),
+                payload,
+                ack_wanted: ack_id.is_some(),
+            },
+            ack,
+        ))
+    }
+}
+
+/// The name of an event and its arguments as a JSON array, from the text of a packet: `["name",1,2]`. The library has seen to it
+/// that the name is a string without escapes.
+fn split(text: &str) -> Option<(&str, String)> {
+    let rest = text
+        .trim_start()
+        .strip_prefix('[')?
+        .trim_start()
+        .strip_prefix('"')?;
+    let (name, rest) = rest.split_once('"')?;
+    let rest = rest.trim_start();
+    let arguments = match rest.strip_prefix(',') {
+        Some(rest) => rest,
+        None if rest.starts_with(']') => rest,
+        None => return None,
+    };
+    let mut json = String::with_capacity(arguments.len() + 1);
+    json.push('[');
+    json.push_str(arguments);
+    Some((name, json))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::split;
+
+    #[test]
+    fn c05_a_packet_is_a_name_and_any_number_of_arguments() {
+        for (text, name, arguments) in [
+            (r#"["a"]"#, "a", "[]"),
+            (r#"["a",1,"b"]"#, "a", r#"[1,"b"]"#),
+            (r#" [ "ü🙂" , {"x":[]} ]"#, "ü🙂", r#"[ {"x":[]} ]"#),
+        ] {
+            assert_eq!(split(text), Some((name, arguments.to_owned())));
+        }
+        for text in ["", "[]", "[1]", r#"["a"1]"#, r#"{"a":1}"#] {
+            assert_eq!(split(text), None, "{text}");
+        }
+    }
+}
