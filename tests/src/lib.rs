@@ -38,7 +38,7 @@ fn profile_dir() -> PathBuf {
 }
 
 /// Where cargo puts everything, for example `target`.
-fn target_dir() -> PathBuf {
+pub fn target_dir() -> PathBuf {
     profile_dir()
         .parent()
         .expect("a profile's folder lies in the target folder")

@@ -97,21 +97,29 @@ impl Files {
         removed
     }
 
-    /// Whether a file has the content and the limits that were looked at last. Its stamp is brought up to date.
+    /// Whether nothing needs to be loaded: the file is again what is served, or what was loaded or refused last.
     pub(super) fn is_known(&mut self, found: &Found, hash: ContentHash, limits: &Limits) -> bool {
         let Some(file) = self.files.get_mut(&found.name) else {
             return false;
         };
-        let loaded = file.waiting.as_ref().or(file.serving.as_ref());
-        let same_limits = loaded.is_none_or(|handler| *handler.limits == *limits);
-        let known = file.hash == Some(hash)
-            && same_limits
-            && (file.refusal.is_none() || file.sidecar == found.sidecar);
-        if known {
+        let is_it = |handler: &&Arc<Handler>| handler.hash() == hash && *handler.limits == *limits;
+        let is_served = file.serving.as_ref().filter(is_it).is_some();
+        if is_served {
+            file.waiting = None;
+            file.refusal = None;
+        }
+        let is_waiting = file.waiting.as_ref().filter(is_it).is_some();
+        let is_refused = file.refusal.is_some()
+            && file.waiting.is_none()
+            && file.hash == Some(hash)
+            && file.sidecar == found.sidecar;
+        let is_known = is_served || is_waiting || is_refused;
+        if is_known {
             file.stamp = found.stamp;
             file.sidecar = found.sidecar;
+            file.hash = Some(hash);
         }
-        known
+        is_known
     }
 
     /// The next generation of a file, and the permits that all its generations share.

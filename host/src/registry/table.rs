@@ -27,7 +27,10 @@ pub struct Table {
     pub missing: Vec<String>,
     /// Whether the folder has been read.
     pub ready: bool,
+    /// Patterns of as many segments as their paths.
     router: matchit::Router<Endpoint>,
+    /// Patterns that end in a rest. Apart, because one radix tree cannot hold `/{name}` beside `/{*rest}`.
+    rest_router: matchit::Router<Endpoint>,
     policies: Vec<(Entry, Policy)>,
     namespaces: HashMap<String, Namespace>,
 }
@@ -35,6 +38,7 @@ pub struct Table {
 /// The routes of one pattern.
 #[derive(Default)]
 struct Endpoint {
+    pattern: String,
     by_method: Vec<(Method, Entry)>,
     any: Option<Entry>,
 }
@@ -99,6 +103,7 @@ impl Table {
         let mut endpoints: HashMap<&str, Endpoint> = HashMap::new();
         for (handler, index, route) in each(handlers, |handler| &handler.declarations.routes) {
             let endpoint = endpoints.entry(&route.pattern).or_default();
+            endpoint.pattern.clone_from(&route.pattern);
             let entry = Entry {
                 handler: Arc::clone(handler),
                 index,
@@ -109,7 +114,12 @@ impl Table {
             }
         }
         for (pattern, endpoint) in endpoints {
-            if let Err(error) = self.router.insert(pattern, endpoint) {
+            let router = if pattern.contains("{*") {
+                &mut self.rest_router
+            } else {
+                &mut self.router
+            };
+            if let Err(error) = router.insert(pattern, endpoint) {
                 // Patterns have one spelling each, so the router has no reason to refuse one.
                 tracing::error!("the pattern {pattern} cannot be routed: {error}");
             }
@@ -159,8 +169,10 @@ impl Table {
 
     /// Who answers a request.
     pub fn matched(&self, method: &Method, path: &str) -> Matched {
-        let Ok(found) = self.router.at(path) else {
-            return Matched::Nothing;
+        let found = match (self.router.at(path), self.rest_router.at(path)) {
+            (Ok(one), Ok(rest)) if order(rest.value) < order(one.value) => rest,
+            (Ok(found), _) | (Err(_), Ok(found)) => found,
+            (Err(_), Err(_)) => return Matched::Nothing,
         };
         let Some(entry) = found.value.of(method) else {
             return Matched::OtherMethods(found.value.allowed());
@@ -216,6 +228,17 @@ impl Table {
             .get(namespace)
             .map_or(&[], |namespace| &namespace.hooks)
     }
+}
+
+/// The order of patterns that match the same path: at the first segment in which they differ in kind, static goes before a
+/// parameter, and a parameter before a rest.
+fn order(endpoint: &Endpoint) -> Vec<u8> {
+    let kind = |segment: &str| match segment {
+        rest if rest.starts_with("{*") => 2,
+        parameter if parameter.starts_with('{') => 1,
+        _ => 0,
+    };
+    endpoint.pattern.split('/').map(kind).collect()
 }
 
 impl Endpoint {
@@ -313,4 +336,23 @@ pub(super) fn conflict<'a>(
         }
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(pattern: &str) -> Endpoint {
+        Endpoint {
+            pattern: pattern.to_owned(),
+            ..Endpoint::default()
+        }
+    }
+
+    #[test]
+    fn static_goes_before_a_parameter_before_a_rest() {
+        assert!(order(&of("/api/{p0}")) < order(&of("/api/{*p0}")));
+        assert!(order(&of("/api/hello/{*p0}")) < order(&of("/api/{p0}/{p1}")));
+        assert!(order(&of("/api/{p0}/x")) < order(&of("/api/{p0}/{*p1}")));
+    }
 }
