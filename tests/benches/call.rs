@@ -43,7 +43,7 @@ fn calls(criterion: &mut Criterion) {
             let params = Arc::new([("name".to_owned(), "you".to_owned())]);
             let response = hello
                 .on_request(
-                    CallContext::new(id()),
+                    CallContext::new(id(), REMOTE),
                     0,
                     Arc::new(Exchange::new(request())),
                     params,
@@ -68,7 +68,12 @@ fn calls(criterion: &mut Criterion) {
                 ack_wanted: true,
             };
             let ack = version
-                .on_event(CallContext::new(id()), 0, Arc::clone(&connection), &event)
+                .on_event(
+                    CallContext::new(id(), REMOTE),
+                    0,
+                    Arc::clone(&connection),
+                    &event,
+                )
                 .await;
             assert!(
                 black_box(ack)

@@ -61,7 +61,7 @@ pub fn stamped(component: &[u8], text: &str) -> Vec<u8> {
 /// # Panics
 /// When it cannot be built: the compiler's words stand above.
 pub fn example(name: &str) -> Vec<u8> {
-    let built = build(sources().join(".."), &["--package", name]);
+    let built = build(sources().join("../examples"), &["--package", name]);
     let path = built
         .unwrap_or_else(|error| panic!("{error}"))
         .join(format!("{name}.wasm"));

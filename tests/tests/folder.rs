@@ -659,7 +659,7 @@ async fn a_sidecar_grants_and_a_change_of_it_is_a_reload() {
         start.elapsed()
     );
     let from = server.log().len();
-    server.drop_in("faults.toml", "deadline = \"10s\"");
+    server.drop_in("faults.toml", "deadline = \"9s\"");
     server
         .wait_for_log_from(from, &["faults.wasm: reloaded"])
         .await;

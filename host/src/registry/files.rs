@@ -104,9 +104,15 @@ impl Files {
         };
         let is_it = |handler: &&Arc<Handler>| handler.hash() == hash && *handler.limits == *limits;
         let is_served = file.serving.as_ref().filter(is_it).is_some();
-        if is_served {
+        if let Some(handler) = file.serving.as_ref().filter(|_| is_served) {
+            if file.refusal.take().is_some() {
+                let name = visible(&found.name);
+                tracing::info!(
+                    "{name}: is again what is served, generation {}",
+                    handler.generation
+                );
+            }
             file.waiting = None;
-            file.refusal = None;
         }
         let is_waiting = file.waiting.as_ref().filter(is_it).is_some();
         let is_refused = file.refusal.is_some()
