@@ -23,7 +23,7 @@ use crate::sockets::{Connection, Link, gone};
 pub const REQUESTS: &str = "/hitchy";
 
 /// Names that socket.io keeps for itself.
-const RESERVED: [&str; 6] = [
+pub const RESERVED: [&str; 6] = [
     "connect",
     "connect_error",
     "disconnect",
@@ -171,7 +171,7 @@ impl<A: Adapter> Outlet for SocketIo<A> {
         Box::pin(async move {
             let arguments = payload.arguments()?;
             let sent = select(self, audience)?.emit(event, &arguments).await;
-            // A socket that cannot take it is the library's to end; the others have theirs.
+            // A socket whose send buffer is full misses it; the others have theirs.
             sent.or_else(|error| match error {
                 socketioxide::BroadcastError::Socket(_) => Ok(()),
                 other => Err(Failure::new(
@@ -267,12 +267,7 @@ fn select<A: Adapter>(
     io: &SocketIo<A>,
     audience: Audience,
 ) -> Result<BroadcastOperators<A>, Failure> {
-    if audience.namespace == REQUESTS || audience.namespace.starts_with("/hitchy/") {
-        return Err(Failure::new(
-            403,
-            "nothing can be sent to the namespace /hitchy; it answers requests only",
-        ));
-    }
+    check_namespace(&audience.namespace)?;
     let Some(mut operators) = io.of(&audience.namespace) else {
         let message = format!("no handler declares the namespace {:?}", audience.namespace);
         return Err(Failure::new(404, message));
@@ -292,6 +287,17 @@ fn select<A: Adapter>(
     Ok(operators)
 }
 
+/// Nothing is sent to where requests are answered.
+fn check_namespace(namespace: &str) -> Result<(), Failure> {
+    if namespace == REQUESTS || namespace.starts_with("/hitchy/") {
+        return Err(Failure::new(
+            403,
+            "nothing can be sent to the namespace /hitchy; it answers requests only",
+        ));
+    }
+    Ok(())
+}
+
 fn unreachable_nodes(error: &impl std::fmt::Display) -> Failure {
     Failure::new(503, format!("other nodes were not reached: {error}"))
 }
@@ -308,7 +314,7 @@ fn disconnect_everywhere<A: Adapter>(io: &SocketIo<A>, id: Sid) {
     for namespace in io.nsps() {
         if let Some(socket) = namespace.get_socket(id) {
             dismiss(&socket);
-            // It fails only for a socket that is gone or about to be.
+            // It fails for a socket that is gone, and for one whose send buffer is full: the next ping ends that one.
             let _ = socket.disconnect();
         }
     }
@@ -335,6 +341,7 @@ impl<A: Adapter> Link for SocketLink<A> {
         check_event(event)?;
         let arguments = payload.arguments()?;
         let socket = self.socket.upgrade().ok_or_else(gone)?;
+        check_namespace(socket.ns())?;
         socket.emit(event, &arguments).map_err(send_failure)
     }
 
@@ -349,6 +356,7 @@ impl<A: Adapter> Link for SocketLink<A> {
             let waiting = {
                 let arguments = payload.arguments()?;
                 let socket = self.socket.upgrade().ok_or_else(gone)?;
+                check_namespace(socket.ns())?;
                 let sent = socket
                     .timeout(timeout)
                     .emit_with_ack::<_, AckValue>(event, &arguments);
@@ -385,7 +393,7 @@ impl<A: Adapter> Link for SocketLink<A> {
         if close {
             disconnect_everywhere(&self.io, socket.id);
         } else {
-            // It fails only for a socket that is gone or about to be.
+            // It fails for a socket that is gone, and for one whose send buffer is full: the next ping ends that one.
             let _ = socket.disconnect();
         }
     }

@@ -142,6 +142,15 @@ impl Exchange {
                 format!("at most {MAX_RESPONSE_HEADERS} headers can be added to an answer"),
             ));
         }
+        let size = |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len();
+        if headers.iter().map(size).sum::<usize>() + size((&name, &value))
+            > MAX_RESPONSE_HEADER_BYTES
+        {
+            let sentence = format!(
+                "at most {MAX_RESPONSE_HEADER_BYTES} bytes of headers can be added to an answer"
+            );
+            return Err(Failure::new(413, sentence));
+        }
         headers.append(name, value);
         Ok(())
     }

@@ -18,6 +18,8 @@ use crate::payload::{Failure, Payload};
 const CONTEXT_KEYS: usize = 32;
 /// How many bytes of keys and values a context holds.
 const CONTEXT_BYTES: usize = 16 * 1024;
+/// How many rooms a connection may be in by joining them itself.
+const MAX_ROOMS: usize = 1000;
 
 /// What a client said of itself when it connected.
 #[derive(Clone, Debug)]
@@ -107,21 +109,35 @@ impl Connection {
 
     /// Enters rooms.
     pub fn join(&self, rooms: Vec<String>) -> Result<(), Failure> {
-        self.change_rooms(|link| link.join(rooms))
+        self.change_rooms(|link| {
+            if link.rooms().len() + rooms.len() > MAX_ROOMS {
+                return Err(Failure::new(
+                    413,
+                    format!("a connection may be in {MAX_ROOMS} rooms"),
+                ));
+            }
+            link.join(rooms);
+            Ok(())
+        })
     }
 
     /// Leaves rooms.
     pub fn leave(&self, rooms: Vec<String>) -> Result<(), Failure> {
-        self.change_rooms(|link| link.leave(rooms))
+        self.change_rooms(|link| {
+            link.leave(rooms);
+            Ok(())
+        })
     }
 
-    fn change_rooms(&self, change: impl FnOnce(&dyn Link)) -> Result<(), Failure> {
+    fn change_rooms(
+        &self,
+        change: impl FnOnce(&dyn Link) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
         let left = lock(&self.left);
         if left.is_some() {
             return Err(gone());
         }
-        change(self.link.as_ref());
-        Ok(())
+        change(self.link.as_ref())
     }
 
     /// Remembers the rooms, when the client is gone and before the library forgets them.
@@ -152,9 +168,7 @@ impl Connection {
         self.dismiss();
         self.link.disconnect(close);
     }
-}
 
-impl Connection {
     /// Notes that the server is about to end it.
     pub fn dismiss(&self) {
         self.dismissed.store(true, Ordering::Release);

@@ -38,26 +38,24 @@ fn calls(criterion: &mut Criterion) {
             load(&runtime, "version.wasm", guest("version_one")).await,
         )
     });
-    criterion.bench_function("request: hello", |bencher| {
-        bencher.to_async(&tokio).iter(|| async {
-            let params = Arc::new([("name".to_owned(), "you".to_owned())]);
-            let response = hello
-                .on_request(
-                    CallContext::new(id(), REMOTE),
-                    0,
-                    Arc::new(Exchange::new(request())),
-                    params,
-                )
-                .await;
-            assert_eq!(
-                black_box(response)
-                    .expect("no trap")
-                    .expect("no failure")
-                    .status,
-                200
-            );
+    let you: [(String, String); 1] = [("name".into(), "you".into())];
+    let you: Arc<[(String, String)]> = you.into();
+    for (name, handler) in [
+        ("request: hello", &hello),
+        ("request: version (without SDK)", &version),
+    ] {
+        criterion.bench_function(name, |bencher| {
+            bencher.to_async(&tokio).iter(|| async {
+                let exchange = Arc::new(Exchange::new(request()));
+                let context = CallContext::new(id(), REMOTE);
+                let response = handler
+                    .on_request(context, 0, exchange, Arc::clone(&you))
+                    .await;
+                let response = black_box(response).expect("no trap").expect("no failure");
+                assert_eq!(response.status, 200);
+            });
         });
-    });
+    }
     let connection = Arc::new(connection());
     criterion.bench_function("event: version", |bencher| {
         bencher.to_async(&tokio).iter(|| async {

@@ -409,3 +409,26 @@ async fn a_failure_that_nobody_waits_for_goes_to_the_log_and_harms_nothing() {
     socket.disconnect().await;
     told(from).await;
 }
+
+#[tokio::test]
+async fn r15_events_of_a_client_that_went_away_still_run_and_then_its_hook() {
+    let Some((server, node)) = probed().await else {
+        return;
+    };
+    let watcher = node.connect(&server, "/").await;
+    let auth = json!({ "auth": { "announce": true, "user": "ann" } });
+    let leaver = node.connect_with(&server, "/", auth).await.expect("let in");
+    for number in 0..3 {
+        leaver.emit("slow", json!([150, number])).await;
+    }
+    // The first has begun when its message came back; those behind it came on the same connection before the close.
+    leaver.close_transport().await;
+    let mut last = 0;
+    for number in 0..3 {
+        let done = watcher.wait_event_at("slow-event-done").await;
+        assert_eq!(done.what["args"], json!([150, number]));
+        last = done.place;
+    }
+    let left = watcher.wait_event_at("left").await;
+    assert!(left.place > last, "the hook runs after the last event");
+}

@@ -1,14 +1,47 @@
 //! The promise of the contract: what was built against 0.1.0 runs on every 0.1.x host.
 
-use hitchy_tests::{Server, sources};
+use hitchy_tests::{Server, official_client, sources};
+use serde_json::json;
+
+/// A handler that uses every door, built when 0.1.0 was frozen and kept as it was.
+fn fixture() -> Vec<u8> {
+    let path = sources().join("fixtures/contract-0.1.0.wasm");
+    std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
 
 #[tokio::test]
-async fn l13_a_handler_built_against_0_1_0_loads() {
-    let fixture = sources().join("fixtures/contract-0.1.0.wasm");
-    let component =
-        std::fs::read(&fixture).unwrap_or_else(|error| panic!("{}: {error}", fixture.display()));
-    let server = Server::with("contract.wasm", component).await;
+async fn l13_a_handler_built_against_0_1_0_answers_over_http() {
+    let server = Server::with("contract.wasm", fixture()).await;
     server
         .wait_for_log(&["contract.wasm: loaded", "generation 1"])
         .await;
+    let answer = server.get("/api/echo/you").await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert!(answer.text().contains("you"), "{answer:?}");
+    assert_eq!(server.get("/api/ids").await.status, 200);
+    let failed = server.get("/api/fail").await;
+    assert!(
+        (400..600).contains(&failed.status) && failed.json()["code"] == failed.status,
+        "{failed:?}"
+    );
+}
+
+#[tokio::test]
+async fn l13_a_handler_built_against_0_1_0_answers_events_and_connections() {
+    let Some(node) = official_client().await else {
+        return;
+    };
+    let server = Server::with("contract.wasm", fixture()).await;
+    let socket = node.connect(&server, "/").await;
+    let ack = socket.ask("echo", json!([{ "some": "data" }, 2])).await;
+    assert!(ack.to_string().contains("data"), "{ack}");
+    let failed = socket.ask("fail", json!([])).await;
+    assert!(failed[0]["error"]["code"].is_number(), "{failed}");
+    let chat = node.connect(&server, "/chat").await;
+    assert!(chat.ask("hello", json!(["x"])).await.is_array());
+    let hitchy = node.connect(&server, "/hitchy").await;
+    let answer = hitchy
+        .ask("request", json!([{ "url": "/api/echo/you" }]))
+        .await;
+    assert_eq!(answer[0]["statusCode"], 200, "{answer}");
 }

@@ -560,3 +560,29 @@ async fn r10_every_call_has_an_id_that_the_guest_knows() {
         .wait_for_log(&["err: a line of the guest", "probe", id])
         .await;
 }
+
+#[tokio::test]
+async fn what_a_guest_logs_is_a_record_with_its_level_handler_and_call() {
+    let server = probed().await;
+    let steps: Vec<Value> = ["error", "warn", "info", "debug"]
+        .iter()
+        .map(
+            |level| json!({ "do": "log", "level": level, "message": format!("a word at {level}") }),
+        )
+        .collect();
+    let answer = server.post("/script", &Value::from(steps)).await;
+    let id = answer
+        .header("x-request-id")
+        .expect("every answer has an id")
+        .to_string();
+    for level in ["error", "warn", "info"] {
+        let line = server
+            .wait_for_log(&[&format!("a word at {level}"), "probe", &id])
+            .await;
+        assert!(line.contains(&level.to_uppercase()), "{line}");
+    }
+    let debug = server
+        .log()
+        .find(0, |_, line| line.contains("a word at debug").then_some(()));
+    assert_eq!(debug, None, "below log.level");
+}

@@ -42,7 +42,7 @@ async fn serve(config: Config, sources: Sources) -> anyhow::Result<()> {
     let mut signals = Signals::new().context("signals cannot be received")?;
     let listeners = listen(config.server.listen).await?;
     let dir = config.handlers.dir.clone();
-    let server = Server::start(config, sources, listeners)?;
+    let mut server = Server::start(config, sources, listeners)?;
     say(format_args!("hitchy {}", env!("CARGO_PKG_VERSION")));
     for address in server.addresses() {
         say(format_args!("listening on http://{address}"));
@@ -52,7 +52,10 @@ async fn serve(config: Config, sources: Sources) -> anyhow::Result<()> {
         () = signals.next() => {}
     }
     if !signals.came {
-        signals.next().await;
+        tokio::select! {
+            () = signals.next() => {}
+            () = server.failed() => return Err(anyhow!("the handlers folder is no longer followed; the log says why. Start the server again")),
+        }
     }
     say("shutting down");
     tokio::select! {

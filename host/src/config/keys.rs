@@ -134,7 +134,7 @@ pub const KEYS: &[Key] = &[
     Key::new("server.body-limit", size(1, GIB), "1MiB", "Largest body of a request: HTTP, polling and websocket alike."),
     Key::new("server.answer-limit", size(1, GIB), "4MiB", "Largest body of an answer of a handler."),
     Key::computed("server.max-connections", count(1, 1_000_000), "Connections open at once; by default 20000, or 80 % of the descriptors the system grants when that is less."),
-    Key::new("server.trusted-proxies", NETWORKS, "", "Proxies whose `forwarded` and `x-forwarded-*` headers are believed."),
+    Key::new("server.trusted-proxies", NETWORKS, "", "Proxies whose `x-forwarded-for` says who the client is, and whose forwarding headers handlers see."),
     Key::new("server.cors", ORIGINS, "", "Origins whose pages may call over HTTP (CORS), or \"*\"; none by default."),
     Key::new("server.origins", ORIGINS, "", "Origins besides the server's own whose pages may connect a socket, or \"*\"."),
     Key::new("server.grace", time(Duration::ZERO, HOUR), "25s", "How long calls may go on after the server was told to stop."),
@@ -154,7 +154,7 @@ pub const KEYS: &[Key] = &[
     Key::new("handlers.watch", Kind::Switch, "true", "Whether changes in the folder are followed while the server runs."),
     Key::new("handlers.settle", time(Duration::ZERO, MINUTE), "150ms", "How long a file written in place must rest before it is loaded; a rename onto a name needs none."),
     Key::new("handlers.rescan", time(Duration::from_millis(10), HOUR), "5s", "Time between two looks at the whole folder, for changes the system did not report."),
-    Key::new("handlers.required", HANDLER_NAMES, "", "Handlers without which nothing is served: while one is absent or refused, every request is answered 503.").live(),
+    Key::new("handlers.required", HANDLER_NAMES, "", "Handlers without which nothing is served: while one is not, every request is answered 503.").live(),
 
     Key::new("limits.memory", size(64 * KIB, 4 * GIB), "128MiB", "Memory of a guest in one call.").per_handler(),
     Key::new("limits.deadline", time(MS, MINUTE), "10s", "Time from the start of a call to its end.").per_handler(),

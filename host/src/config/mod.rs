@@ -104,9 +104,33 @@ impl Config {
         grant.within(&self.limits)
     }
 
-    /// The names that have a `[handler.NAME]`, in order; whether there are such files is not known here.
-    pub fn named_handlers(&self) -> impl Iterator<Item = &str> {
-        self.handler.keys().map(String::as_str)
+    /// The settings that are in force when `newer` has been read while the server runs: `newer`, but for what waits for the
+    /// next start.
+    pub fn with_live(&self, newer: &Self) -> Self {
+        let Limits {
+            concurrency,
+            queue,
+            queue_wait,
+            memory_budget,
+            ..
+        } = self.limits.clone();
+        Self {
+            server: self.server.clone(),
+            socket: self.socket.clone(),
+            handlers: Handlers {
+                required: newer.handlers.required.clone(),
+                ..self.handlers.clone()
+            },
+            limits: Limits {
+                concurrency,
+                queue,
+                queue_wait,
+                memory_budget,
+                ..newer.limits.clone()
+            },
+            log: self.log.clone(),
+            ..newer.clone()
+        }
     }
 
     /// Where the value of `key` (`server.listen`, `handler.chat.memory`) stands.

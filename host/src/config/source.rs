@@ -45,10 +45,12 @@ pub struct Flag {
 impl Sources {
     /// The settings file that is read, or would be if it existed.
     pub fn settings_file(&self) -> PathBuf {
-        match &self.file {
+        let file = match &self.file {
             Some(file) => file.clone(),
             None => self.folder.clone().unwrap_or_default().join(FILE),
-        }
+        };
+        // Notifications of changes name whole paths. Without a current directory there is nothing better.
+        std::path::absolute(&file).unwrap_or(file)
     }
 
     fn base(&self) -> PathBuf {

@@ -9,6 +9,9 @@ use crate::message::Response;
 use crate::payload::{Failure, Payload};
 use crate::runtime::CallError;
 
+/// The header with the id of the call.
+pub(super) const X_REQUEST_ID: &str = "x-request-id";
+
 /// Why nothing is accepted at the moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
@@ -87,6 +90,9 @@ pub fn error_response(id: &str, failure: &Failure) -> Response {
         header::CONTENT_TYPE,
         HeaderValue::from_static("application/json; charset=utf-8"),
     );
+    if let Ok(id) = HeaderValue::from_str(id) {
+        headers.insert(X_REQUEST_ID, id);
+    }
     if failure.code == 503 {
         headers.insert(header::RETRY_AFTER, retry_after(id));
     }

@@ -26,6 +26,12 @@ pub(super) struct Gate {
     waiting: AtomicUsize,
 }
 
+/// What a call holds while it runs: one of its handler's, one of all.
+pub(super) struct Permits {
+    _own: OwnedSemaphorePermit,
+    _node: OwnedSemaphorePermit,
+}
+
 /// A place in the queue, given back when dropped.
 struct Place<'a>(&'a AtomicUsize);
 
@@ -44,23 +50,26 @@ impl Gate {
         }
     }
 
-    /// A permit for a call.
-    pub(super) async fn enter(&self) -> Result<OwnedSemaphorePermit, CallError> {
-        self.wait_for(&self.permits).await
+    /// The permits for a call of one handler. Its own bound comes first: who waits for a busy handler must not keep a place that
+    /// others could use.
+    pub(super) async fn enter(&self, handler: &Arc<Semaphore>) -> Result<Permits, CallError> {
+        let own = self.wait_for(handler).await?;
+        let node = self.wait_for(&self.permits).await?;
+        Ok(Permits {
+            _own: own,
+            _node: node,
+        })
     }
 
-    /// A permit for a call of one handler, beside that of [`Gate::enter`].
-    pub(super) async fn enter_handler(
-        &self,
-        permits: &Arc<Semaphore>,
-    ) -> Result<OwnedSemaphorePermit, CallError> {
-        self.wait_for(permits).await
-    }
-
-    /// A permit for a call that must not be left out, however long it takes.
-    pub(super) async fn enter_patiently(&self) -> Option<OwnedSemaphorePermit> {
-        // The semaphore is never closed.
-        Arc::clone(&self.permits).acquire_owned().await.ok()
+    /// The permits for a call that must not be left out, however long it takes.
+    pub(super) async fn enter_patiently(&self, handler: &Arc<Semaphore>) -> Option<Permits> {
+        // The semaphores are never closed.
+        let own = Arc::clone(handler).acquire_owned().await.ok()?;
+        let node = Arc::clone(&self.permits).acquire_owned().await.ok()?;
+        Some(Permits {
+            _own: own,
+            _node: node,
+        })
     }
 
     async fn wait_for(&self, permits: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, CallError> {
@@ -90,8 +99,9 @@ mod tests {
             queue: 1,
             wait: Duration::from_millis(1),
         });
-        let first = gate.enter().await.expect("there is room");
-        let (waiting, turned_away) = tokio::join!(gate.enter(), gate.enter());
+        let handler = Arc::new(Semaphore::new(9));
+        let first = gate.enter(&handler).await.expect("there is room");
+        let (waiting, turned_away) = tokio::join!(gate.enter(&handler), gate.enter(&handler));
         assert!(
             matches!(waiting, Err(CallError::Overloaded)),
             "it waited in vain"
@@ -102,7 +112,7 @@ mod tests {
         );
         drop(first);
         assert!(
-            gate.enter().await.is_ok(),
+            gate.enter(&handler).await.is_ok(),
             "there is room again, and nobody waits"
         );
     }

@@ -17,7 +17,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 pub use self::answer::{Refusal, ack_of_failure, error_response};
 pub use self::gate::GateSettings;
 
-use self::answer::{allow_header, of_call_error, options_response};
+use self::answer::{X_REQUEST_ID, allow_header, of_call_error, options_response};
 use self::gate::Gate;
 use crate::message::{CallId, Door, Event, Exchange, Request, Response};
 use crate::payload::{Failure, Payload};
@@ -58,7 +58,9 @@ impl Dispatch {
 
     /// Takes on work, or says why not.
     pub fn accept(&self) -> Result<Accepted, Refusal> {
-        if self.draining.load(Ordering::Acquire) {
+        // Counted before it is looked at, so that shutting down sees it or it sees shutting down.
+        let accepted = self.work.token();
+        if self.draining.load(Ordering::SeqCst) {
             return Err(Refusal::Draining);
         }
         let table = self.registry.table();
@@ -68,53 +70,45 @@ impl Dispatch {
         if !table.missing.is_empty() {
             return Err(Refusal::Unguarded);
         }
-        Ok(self.work.token())
+        Ok(accepted)
     }
 
     /// Accepts nothing new from now on, and returns when all that was accepted has been answered.
     pub async fn drain(&self) {
-        self.draining.store(true, Ordering::Release);
+        self.draining.store(true, Ordering::SeqCst);
         self.work.close();
         self.work.wait().await;
     }
 
     /// Whether nothing new is accepted any more.
     pub fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Acquire)
+        self.draining.load(Ordering::SeqCst)
     }
 
-    /// Answers a request.
-    pub async fn request(self: &Arc<Self>, request: Request) -> Response {
-        let accepted = match self.accept() {
-            Ok(accepted) => accepted,
-            Err(refusal) => {
-                return finish(error_response(&request.id, &refusal.failure()), &request.id);
-            }
-        };
-        let (id, context) = (
-            Arc::clone(&request.id),
-            CallContext::new(Arc::clone(&request.id), request.remote),
-        );
-        let Ok(permit) = self.gate.enter().await else {
-            let failure = of_call_error(&CallError::Overloaded);
-            return finish(error_response(&id, &failure), &id);
-        };
-        let exchange = Arc::new(Exchange::new(request));
-        let response = self.answer(&exchange, &context).await;
-        drop(permit);
-        self.look_back(exchange, response.status.as_u16(), accepted);
-        response
+    /// Answers a request that was accepted.
+    pub async fn request(self: &Arc<Self>, request: Request, accepted: Accepted) -> Response {
+        let context = CallContext::new(Arc::clone(&request.id), request.remote);
+        self.exchange(request, &context, accepted).await
     }
 
-    /// Policies, then the route.
-    async fn answer(&self, exchange: &Arc<Exchange>, context: &CallContext) -> Response {
-        let table = self.registry.table();
-        let mut response = match self.before(&table, exchange, context).await {
+    /// Policies, the route, and the policies that look back.
+    async fn exchange(
+        self: &Arc<Self>,
+        request: Request,
+        context: &CallContext,
+        accepted: Accepted,
+    ) -> Response {
+        let (table, exchange) = (self.registry.table(), Arc::new(Exchange::new(request)));
+        let mut response = match self.before(&table, &exchange, context).await {
             Some(response) => response,
-            None => self.route(&table, exchange, context).await,
+            None => self.route(&table, &exchange, context).await,
         };
-        response.headers.extend(exchange.added_headers());
-        finish(response, &exchange.request.id)
+        for (name, value) in &exchange.added_headers() {
+            response.headers.append(name.clone(), value.clone());
+        }
+        let response = finish(response, &exchange.request.id);
+        self.look_back(&table, exchange, response.status.as_u16(), accepted);
+        response
     }
 
     /// The answer of the first policy that gives one, or that fails.
@@ -176,8 +170,14 @@ impl Dispatch {
     }
 
     /// Runs the policies that look at answers, when this one has been handed over.
-    fn look_back(self: &Arc<Self>, exchange: Arc<Exchange>, status: u16, accepted: Accepted) {
-        let (table, dispatch) = (self.registry.table(), Arc::clone(self));
+    fn look_back(
+        self: &Arc<Self>,
+        table: &Table,
+        exchange: Arc<Exchange>,
+        status: u16,
+        accepted: Accepted,
+    ) {
+        let dispatch = Arc::clone(self);
         let request = &exchange.request;
         let entries: Vec<Entry> = table
             .policies(Stage::After, &request.method, &request.target.path)
@@ -188,9 +188,9 @@ impl Dispatch {
         }
         tokio::spawn(async move {
             let _accepted = accepted;
-            let _permit = dispatch.gate.enter_patiently().await;
             let request = &exchange.request;
             for Entry { handler, index } in entries {
+                let _permits = dispatch.gate.enter_patiently(&handler.permits).await;
                 let context = CallContext::new(Arc::clone(&request.id), request.remote);
                 let told = handler
                     .on_after(context, index, Arc::clone(&exchange), status)
@@ -222,9 +222,6 @@ impl Dispatch {
                 ),
             ));
         }
-        let Ok(_permit) = self.gate.enter().await else {
-            return Err(of_call_error(&CallError::Overloaded));
-        };
         let (mut ack, mut first_failure) = (None, None);
         for Entry { handler, index } in &listeners {
             let context = CallContext::new(Arc::clone(&event.id), connection.handshake.remote);
@@ -258,9 +255,6 @@ impl Dispatch {
         if hooks.is_empty() {
             return Ok(());
         }
-        let Ok(_permit) = self.gate.enter().await else {
-            return Err(of_call_error(&CallError::Overloaded));
-        };
         for Entry { handler, index } in hooks {
             let id = self.next_id();
             let call = |context| handler.on_connect(context, *index, Arc::clone(connection));
@@ -297,8 +291,8 @@ impl Dispatch {
         if hooks.is_empty() {
             return;
         }
-        let _permit = self.gate.enter_patiently().await;
         for Entry { handler, index } in hooks {
+            let _permits = self.gate.enter_patiently(&handler.permits).await;
             let id = self.next_id();
             let (context, connection) = (
                 CallContext::new(Arc::clone(&id), connection.handshake.remote),
@@ -316,15 +310,15 @@ impl Dispatch {
         }
     }
 
-    /// Calls a handler within its own bound on calls. A call from inside goes on the permit of its caller.
+    /// Calls a handler within the bounds on calls. A call from inside goes on the permits of its caller.
     async fn call<T, F: Future<Output = Outcome<T>>>(
         &self,
         handler: &Handler,
         context: &CallContext,
         call: impl FnOnce(CallContext) -> F,
     ) -> Outcome<T> {
-        let _permit = match context.depth {
-            0 => Some(self.gate.enter_handler(&handler.permits).await?),
+        let _permits = match context.depth {
+            0 => Some(self.gate.enter(&handler.permits).await?),
             _ => None,
         };
         call(context.clone()).await
@@ -341,7 +335,10 @@ impl Dispatch {
         match outcome {
             Ok(answer) => answer,
             Err(error) => {
-                log_call_error(handler, id, what, &error);
+                // A server that has too much to do does not write it all down.
+                if !matches!(error, CallError::Overloaded) {
+                    log_call_error(handler, id, what, &error);
+                }
                 Err(of_call_error(&error))
             }
         }
@@ -377,10 +374,10 @@ impl Dispatcher for Arc<Dispatch> {
             depth,
             remote: request.remote,
         };
-        let exchange = Arc::new(Exchange::new(request));
         Box::pin(async move {
-            let response = self.answer(&exchange, &context).await;
-            without_head_body(response, &exchange.request.method)
+            let method = request.method.clone();
+            let response = self.exchange(request, &context, self.work.token()).await;
+            without_head_body(response, &method)
         })
     }
 }
@@ -405,7 +402,7 @@ fn request_name(request: &Request) -> impl fmt::Display {
 
 fn log_call_error(handler: &Handler, id: &CallId, what: &dyn fmt::Display, error: &CallError) {
     let what = what.to_string();
-    tracing::error!(handler = %handler.name, call = %id, "{}: {}", visible(&what), visible(&error.to_string()));
+    tracing::error!(handler = %visible(&handler.name), call = %id, "{}: {}", visible(&what), visible(&error.to_string()));
 }
 
 /// Nobody waits for what a hook or a policy says afterwards: it is logged.
@@ -415,7 +412,7 @@ fn log_news(handler: &Handler, id: &CallId, what: &dyn fmt::Display, outcome: Ou
         Ok(Err(failure)) => {
             let what = what.to_string();
             tracing::warn!(
-                handler = %handler.name, call = %id,
+                handler = %visible(&handler.name), call = %id,
                 "{}: failed with {}: {}", visible(&what), failure.code, visible(&failure.message)
             );
         }
@@ -426,7 +423,7 @@ fn log_news(handler: &Handler, id: &CallId, what: &dyn fmt::Display, outcome: Ou
 /// What every answer has.
 fn finish(mut response: Response, id: &CallId) -> Response {
     if let Ok(value) = HeaderValue::from_str(id) {
-        response.headers.insert("x-request-id", value);
+        response.headers.insert(X_REQUEST_ID, value);
     }
     response
 }

@@ -23,8 +23,10 @@ pub(super) struct Files {
 struct File {
     stamp: Stamp,
     sidecar: Option<Stamp>,
-    /// Of the content that was looked at last, served or not.
-    hash: Option<ContentHash>,
+    /// The content that was looked at last, served or not, and the limits it was looked at with.
+    looked_at: Option<(ContentHash, Limits)>,
+    /// Whether it was refused for something that may pass by itself.
+    again: bool,
     serving: Option<Arc<Handler>>,
     /// Loaded, but not served for a conflict, which may end.
     waiting: Option<Arc<Handler>>,
@@ -45,11 +47,6 @@ pub(super) enum Verdict {
 }
 
 impl Files {
-    /// How many there are.
-    pub(super) fn count(&self) -> usize {
-        self.files.len()
-    }
-
     /// Whether a file was seen before.
     pub(super) fn contains(&self, name: &str) -> bool {
         self.files.contains_key(name)
@@ -78,16 +75,17 @@ impl Files {
 
     /// Whether a file looks as it did when it was looked at last.
     pub(super) fn is_unchanged(&self, found: &Found) -> bool {
-        self.files
-            .get(&found.name)
-            .is_some_and(|file| file.stamp == found.stamp && file.sidecar == found.sidecar)
+        self.files.get(&found.name).is_some_and(|file| {
+            !file.again && file.stamp == found.stamp && file.sidecar == found.sidecar
+        })
     }
 
     /// Forgets files that are gone. Whether one of them was served.
     pub(super) fn remove(&mut self, listing: &Listing) -> bool {
         let mut removed = false;
         self.files.retain(|name, file| {
-            let there = listing.found.iter().any(|found| found.name == *name);
+            let there =
+                listing.found.iter().any(|found| found.name == *name) || listing.hides(name);
             if !there {
                 removed |= file.serving.is_some();
                 tracing::info!("{}: removed", visible(name));
@@ -117,13 +115,17 @@ impl Files {
         let is_waiting = file.waiting.as_ref().filter(is_it).is_some();
         let is_refused = file.refusal.is_some()
             && file.waiting.is_none()
-            && file.hash == Some(hash)
-            && file.sidecar == found.sidecar;
+            && !file.again
+            && file
+                .looked_at
+                .as_ref()
+                .is_some_and(|(known, with)| *known == hash && with == limits);
         let is_known = is_served || is_waiting || is_refused;
         if is_known {
             file.stamp = found.stamp;
             file.sidecar = found.sidecar;
-            file.hash = Some(hash);
+            file.looked_at = Some((hash, limits.clone()));
+            file.again = false;
         }
         is_known
     }
@@ -145,20 +147,29 @@ impl Files {
         (history.generation + 1, Arc::clone(&history.permits))
     }
 
-    /// Notes how a file looked, so that it is looked at again only when it changes.
-    pub(super) fn remember(&mut self, found: &Found, hash: Option<ContentHash>) {
-        let fresh = || File {
-            stamp: found.stamp,
-            sidecar: None,
-            hash: None,
-            serving: None,
-            waiting: None,
-            refusal: None,
-        };
-        let file = self.files.entry(found.name.clone()).or_insert_with(fresh);
+    /// Notes how a file looked, so that it is looked at again only when it changes, or when it should be tried `again`.
+    pub(super) fn remember(
+        &mut self,
+        found: &Found,
+        looked_at: Option<(ContentHash, Limits)>,
+        again: bool,
+    ) {
+        let file = self
+            .files
+            .entry(found.name.clone())
+            .or_insert_with(|| File {
+                stamp: found.stamp,
+                sidecar: None,
+                looked_at: None,
+                again,
+                serving: None,
+                waiting: None,
+                refusal: None,
+            });
         file.stamp = found.stamp;
         file.sidecar = found.sidecar;
-        file.hash = hash;
+        file.looked_at = looked_at;
+        file.again = again;
     }
 
     /// Decides which of the loaded files are served, and reports what became of each. Whether what is served has changed.
@@ -178,8 +189,13 @@ impl Files {
                 }
                 Verdict::Refused(cause) => {
                     file.waiting = None;
-                    report_refusal(&name, &cause, file.serving.as_deref());
-                    file.refusal = Some(cause);
+                    // What is tried again and again is told once.
+                    if file.again {
+                        file.refuse(&name, cause);
+                    } else {
+                        report_refusal(&name, &cause, file.serving.as_deref());
+                        file.refusal = Some(cause);
+                    }
                 }
             }
         }

@@ -80,6 +80,17 @@ pub(super) struct Unfit {
 pub(super) struct Listing {
     pub(super) found: Vec<Found>,
     pub(super) unfit: Vec<Unfit>,
+    /// Folders that are there but could not be read, each with a `/` at its end, and why.
+    pub(super) hidden: Vec<Unfit>,
+}
+
+impl Listing {
+    /// Whether a file may be there without being seen.
+    pub(super) fn hides(&self, name: &str) -> bool {
+        self.hidden
+            .iter()
+            .any(|folder| name.starts_with(&folder.name))
+    }
 }
 
 /// Looks through the folder. Fails only when the folder itself cannot be read.
@@ -119,8 +130,14 @@ fn list_into(
         let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
         if is_folder && !base.ends_with(".wasm") {
             if depth < MAX_NESTING {
-                // A folder that vanishes or may not be read hides what is in it, not the rest.
-                let _ = list_into(&path, root, &format!("{name}/"), depth + 1, listing);
+                let prefix = format!("{name}/");
+                let listed = list_into(&path, root, &prefix, depth + 1, listing);
+                if let Err(error) = listed.or_else(gone_is_empty) {
+                    listing.hidden.push(Unfit {
+                        name: prefix,
+                        cause: error.to_string(),
+                    });
+                }
             }
         } else if base.ends_with(".wasm") {
             match inspect(&path, root) {
@@ -142,6 +159,14 @@ fn list_into(
         }
     }
     Ok(())
+}
+
+/// A folder that vanishes while it is looked at is empty.
+fn gone_is_empty(error: std::io::Error) -> std::io::Result<()> {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => Ok(()),
+        _ => Err(error),
+    }
 }
 
 /// The stamp of a file that could be a handler; none if it has just gone.
@@ -181,11 +206,16 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, ReadError> {
     read_at_most(path, MAX_FILE)
 }
 
-/// The text of a sidecar.
-pub(super) fn read_sidecar(path: &Path) -> Result<String, ReadError> {
-    let bytes = read_at_most(path, MAX_SIDECAR)?;
-    String::from_utf8(bytes)
-        .map_err(|_| ReadError::Unreadable(format!("{} is not UTF-8", path.display())))
+/// The text of a sidecar, or what is wrong with it.
+pub(super) fn read_sidecar(path: &Path) -> Result<String, String> {
+    let text = match read_at_most(path, MAX_SIDECAR) {
+        Err(ReadError::Load(_)) => Err(format!("it has more than {MAX_SIDECAR} bytes; shorten it")),
+        Err(error) => Err(error.to_string()),
+        Ok(bytes) => {
+            String::from_utf8(bytes).map_err(|_| "it is not UTF-8; write it anew".to_owned())
+        }
+    };
+    text.map_err(|cause| format!("{}: {cause}", path.display()))
 }
 
 /// Why a file was not read.

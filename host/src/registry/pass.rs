@@ -12,6 +12,7 @@ use super::folder::{self, Found, Listing, Unfit};
 use super::table::{Table, bare};
 use crate::config::{Config, Sources};
 use crate::runtime::{Candidate, ContentHash, Limits, Runtime};
+use crate::text::visible;
 use crate::watch::{Change, Watch};
 
 /// Time between the beginnings of two passes: a storm of changes is compiled ten times a second at most.
@@ -22,7 +23,10 @@ const MAX_HANDLERS: usize = 256;
 /// The state of reloading.
 pub(super) struct Reloads {
     runtime: Arc<Runtime>,
+    /// The settings in force.
     config: Config,
+    /// The settings as they were read last: some of them wait for the next start.
+    written: Config,
     sources: Sources,
     files: Files,
     /// Files that were written a moment ago, and when they count as complete.
@@ -39,6 +43,7 @@ impl Reloads {
     pub(super) fn new(runtime: Arc<Runtime>, config: Config, sources: Sources) -> Self {
         Self {
             runtime,
+            written: config.clone(),
             config,
             sources,
             files: Files::default(),
@@ -100,8 +105,9 @@ impl Reloads {
         let now = Instant::now();
         self.settling.retain(|_, due| *due > now);
         let settings_changed = self.read_settings();
-        let listing = self.list().await?;
-        self.report_unfit(&listing.unfit);
+        let mut listing = self.list().await?;
+        self.leave_out_surplus(&mut listing);
+        self.report_unfit(&listing);
         let removed = self.files.remove(&listing);
         let mut verdicts = Vec::new();
         for found in listing.found {
@@ -142,7 +148,7 @@ impl Reloads {
             }
         };
         self.settings_error = None;
-        let changes = self.config.changes(&newer);
+        let changes = self.written.changes(&newer);
         if changes.is_empty() {
             return false;
         }
@@ -155,9 +161,9 @@ impl Reloads {
                 changes.restart.join(", ")
             );
         }
-        let affected = !changes.live.is_empty();
-        self.config = newer;
-        affected
+        self.config = self.config.with_live(&newer);
+        self.written = newer;
+        !changes.live.is_empty()
     }
 
     /// What is in the folder; none if it cannot be read, and everything stays as it is.
@@ -184,11 +190,50 @@ impl Reloads {
         None
     }
 
-    fn report_unfit(&mut self, unfit: &[Unfit]) {
-        for one in unfit.iter().filter(|one| !self.unfit.contains(one)) {
+    /// Newcomers beyond the number of handlers that are served are not even read.
+    fn leave_out_surplus(&self, listing: &mut Listing) {
+        let is_known = |found: &Found| self.files.contains(&found.name);
+        let known = listing.found.iter().filter(|found| is_known(found)).count();
+        let mut room = MAX_HANDLERS.saturating_sub(known);
+        let mut fits = |found: &Found| {
+            let fits = is_known(found) || room > 0;
+            room -= usize::from(fits && !is_known(found));
+            fits
+        };
+        let (found, surplus) = std::mem::take(&mut listing.found)
+            .into_iter()
+            .partition(|found| fits(found));
+        listing.found = found;
+        let surplus: Vec<Found> = surplus;
+        let cause = format!("there are {MAX_HANDLERS} other .wasm files; remove one");
+        let unfit = surplus.into_iter().map(|found| Unfit {
+            name: found.name,
+            cause: cause.clone(),
+        });
+        listing.unfit.extend(unfit);
+    }
+
+    /// Tells, once, what cannot be served whatever is in it, and what cannot be seen.
+    fn report_unfit(&mut self, listing: &Listing) {
+        for one in listing.unfit.iter().filter(|one| !self.unfit.contains(one)) {
             report_refusal(&one.name, &one.cause, None);
         }
-        self.unfit = unfit.to_vec();
+        for folder in listing
+            .hidden
+            .iter()
+            .filter(|folder| !self.unfit.contains(folder))
+        {
+            let (name, cause) = (visible(&folder.name), &folder.cause);
+            tracing::error!(
+                "{name}: cannot be read: {cause}; what was loaded from it goes on serving"
+            );
+        }
+        self.unfit = listing
+            .unfit
+            .iter()
+            .chain(&listing.hidden)
+            .cloned()
+            .collect();
     }
 
     /// Looks at a file: reads and loads it, if it changed and is complete.
@@ -197,25 +242,23 @@ impl Reloads {
         if unchanged || self.is_settling(found, first) {
             return Verdict::Unchanged;
         }
-        let limits = match self.limits(found) {
+        let limits = match self.limits(found).await {
             Ok(limits) => limits,
-            Err(cause) => return self.refuse(found, None, cause),
+            Err(cause) => {
+                self.files.remember(found, None, false);
+                return Verdict::Refused(cause);
+            }
         };
-        let path = found.path.clone();
-        let read = tokio::task::spawn_blocking(move || folder::read(&path)).await;
-        let wasm = match read {
-            Ok(Ok(wasm)) => Bytes::from(wasm),
-            Ok(Err(error)) => return self.refuse(found, None, error.to_string()),
-            Err(error) => return self.refuse(found, None, error.to_string()),
+        let wasm = match read(found.path.clone()).await {
+            Ok(wasm) => wasm,
+            Err(cause) => {
+                self.files.remember(found, None, true);
+                return Verdict::Refused(cause);
+            }
         };
         let hash = ContentHash::of(&wasm);
         if self.files.is_known(found, hash, &limits) {
             return Verdict::Unchanged;
-        }
-        if !self.files.contains(&found.name) && self.files.count() >= MAX_HANDLERS {
-            return Verdict::Refused(format!(
-                "there are {MAX_HANDLERS} handlers already; remove one"
-            ));
         }
         self.load(found, wasm, hash, limits).await
     }
@@ -244,6 +287,7 @@ impl Reloads {
         limits: Limits,
     ) -> Verdict {
         let name: Arc<str> = found.name.as_str().into();
+        let looked_at = Some((hash, limits.clone()));
         let (generation, permits) = self.files.history(&found.name, limits.concurrency);
         let candidate = Candidate {
             name,
@@ -256,22 +300,27 @@ impl Reloads {
         let known = self.files.with_content(hash);
         match self.runtime.load(candidate, known.as_deref()).await {
             Ok(handler) => {
-                let handler = Arc::new(handler);
-                self.files.remember(found, Some(hash));
-                Verdict::Loaded(handler)
+                self.files.remember(found, looked_at, false);
+                Verdict::Loaded(Arc::new(handler))
             }
-            Err(error) => self.refuse(found, Some(hash), error.to_string()),
+            Err(error) => {
+                self.files.remember(found, looked_at, error.is_transient());
+                Verdict::Refused(error.to_string())
+            }
         }
     }
 
     /// What a call of a file may use, by its sidecar and the settings.
-    fn limits(&self, found: &Found) -> Result<Limits, String> {
+    async fn limits(&self, found: &Found) -> Result<Limits, String> {
         let path = found.sidecar_path();
-        let text = found
-            .sidecar
-            .map(|_| folder::read_sidecar(&path))
-            .transpose()
-            .map_err(|error| error.to_string())?;
+        let text = match found.sidecar {
+            Some(_) => {
+                let path = path.clone();
+                let read = tokio::task::spawn_blocking(move || folder::read_sidecar(&path)).await;
+                Some(read.map_err(|error| error.to_string())??)
+            }
+            None => None,
+        };
         let sidecar = text.as_deref().map(|text| (path.as_path(), text));
         let own = self
             .config
@@ -289,9 +338,11 @@ impl Reloads {
             answer: self.config.server.answer_limit,
         })
     }
+}
 
-    fn refuse(&mut self, found: &Found, hash: Option<ContentHash>, cause: String) -> Verdict {
-        self.files.remember(found, hash);
-        Verdict::Refused(cause)
-    }
+/// The content of a file.
+async fn read(path: PathBuf) -> Result<Bytes, String> {
+    let read = tokio::task::spawn_blocking(move || folder::read(&path)).await;
+    let bytes = read.map_err(|error| error.to_string())?;
+    bytes.map(Bytes::from).map_err(|error| error.to_string())
 }

@@ -29,8 +29,9 @@ pub struct Table {
     pub ready: bool,
     /// Patterns of as many segments as their paths.
     router: matchit::Router<Endpoint>,
-    /// Patterns that end in a rest. Apart, because one radix tree cannot hold `/{name}` beside `/{*rest}`.
-    rest_router: matchit::Router<Endpoint>,
+    /// Patterns that end in a rest, the most particular first. Apart, because the radix tree cannot hold `/{name}` beside
+    /// `/{*rest}`.
+    rests: Vec<Endpoint>,
     policies: Vec<(Entry, Policy)>,
     namespaces: HashMap<String, Namespace>,
 }
@@ -114,16 +115,14 @@ impl Table {
             }
         }
         for (pattern, endpoint) in endpoints {
-            let router = if pattern.contains("{*") {
-                &mut self.rest_router
-            } else {
-                &mut self.router
-            };
-            if let Err(error) = router.insert(pattern, endpoint) {
+            if pattern.contains("{*") {
+                self.rests.push(endpoint);
+            } else if let Err(error) = self.router.insert(pattern, endpoint) {
                 // Patterns have one spelling each, so the router has no reason to refuse one.
                 tracing::error!("the pattern {pattern} cannot be routed: {error}");
             }
         }
+        self.rests.sort_by_cached_key(order);
     }
 
     fn listen(&mut self, handlers: &[Arc<Handler>]) {
@@ -169,16 +168,24 @@ impl Table {
 
     /// Who answers a request.
     pub fn matched(&self, method: &Method, path: &str) -> Matched {
-        let found = match (self.router.at(path), self.rest_router.at(path)) {
-            (Ok(one), Ok(rest)) if order(rest.value) < order(one.value) => rest,
-            (Ok(found), _) | (Err(_), Ok(found)) => found,
-            (Err(_), Err(_)) => return Matched::Nothing,
+        let rest = self
+            .rests
+            .iter()
+            .find_map(|endpoint| Some((endpoint, endpoint.rest_values(path)?)));
+        let exact = self.router.at(path).ok().map(|found| {
+            let values = found.params.iter().map(|(_, value)| value);
+            (found.value, values.collect())
+        });
+        let (endpoint, values): (&Endpoint, Vec<&str>) = match (exact, rest) {
+            (Some(exact), Some(rest)) if order(rest.0) < order(exact.0) => rest,
+            (Some(found), _) | (None, Some(found)) => found,
+            (None, None) => return Matched::Nothing,
         };
-        let Some(entry) = found.value.of(method) else {
-            return Matched::OtherMethods(found.value.allowed());
+        let Some(entry) = endpoint.of(method) else {
+            return Matched::OtherMethods(endpoint.allowed());
         };
         let names = &entry.handler.declarations.routes[entry.index as usize].params;
-        let values = found.params.iter().map(|(_, value)| path::decode(value));
+        let values = values.into_iter().map(path::decode);
         let params = names.iter().cloned().zip(values).collect();
         Matched::Route(entry.clone(), params)
     }
@@ -242,6 +249,26 @@ fn order(endpoint: &Endpoint) -> Vec<u8> {
 }
 
 impl Endpoint {
+    /// The parameters' values, if a pattern that ends in a rest matches a path. A rest is not empty.
+    fn rest_values<'p>(&self, path: &'p str) -> Option<Vec<&'p str>> {
+        let mut values = Vec::new();
+        let mut rest = path.strip_prefix('/')?;
+        for segment in self.pattern.split('/').skip(1) {
+            if segment.starts_with("{*") {
+                values.push(rest);
+                return (!rest.is_empty()).then_some(values);
+            }
+            let (first, others) = rest.split_once('/')?;
+            if segment.starts_with('{') {
+                values.push(first);
+            } else if segment != first {
+                return None;
+            }
+            rest = others;
+        }
+        None
+    }
+
     /// An explicit method goes before any; HEAD falls back to GET.
     fn of(&self, method: &Method) -> Option<&Entry> {
         let named = |wanted: &Method| {
@@ -347,6 +374,16 @@ mod tests {
             pattern: pattern.to_owned(),
             ..Endpoint::default()
         }
+    }
+
+    #[test]
+    fn a_rest_takes_what_is_left() {
+        let pattern = of("/a/{p0}/{*p1}");
+        assert_eq!(pattern.rest_values("/a/b/c/d"), Some(vec!["b", "c/d"]));
+        for path in ["/", "/a", "/a/b", "/a/b/", "/x/b/c"] {
+            assert_eq!(pattern.rest_values(path), None, "{path}");
+        }
+        assert_eq!(of("/{*p0}").rest_values("/"), None);
     }
 
     #[test]

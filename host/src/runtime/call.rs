@@ -22,8 +22,9 @@ use super::state::{Call, Phase, State};
 use crate::message::CallId;
 use crate::payload::Failure;
 
-/// Bytes that the host takes from a guest in one call across the boundary.
-const HOSTCALL_FUEL: usize = 8 << 20;
+/// Bytes that the host takes from a guest in one call across the boundary, beside the largest thing that may cross it: enough to
+/// say that it was too large.
+const HOSTCALL_SLACK: usize = 4 << 20;
 /// Resources and handles that a call may hold.
 const MAX_HANDLES: usize = 2000;
 
@@ -116,6 +117,11 @@ impl Handler {
         let mut table = ResourceTable::new();
         table.set_max_capacity(MAX_HANDLES);
         let services = Arc::clone(&self.shared.services);
+        let fuel = call
+            .limits
+            .answer
+            .max(call.limits.payload)
+            .saturating_add(HOSTCALL_SLACK);
         let memory = MemoryLimiter::new(call.limits.memory, Arc::clone(&services.budget));
         let state = State {
             call,
@@ -132,7 +138,7 @@ impl Handler {
         };
         let mut store = Store::new(self.code.pre.engine(), state);
         store.limiter(|state| &mut state.memory);
-        store.set_hostcall_fuel(HOSTCALL_FUEL);
+        store.set_hostcall_fuel(fuel);
         store.set_max_component_handles(MAX_HANDLES);
         store.set_epoch_deadline(1);
         store.epoch_deadline_callback(|mut store| Ok(after_tick(store.data_mut())));

@@ -76,8 +76,7 @@ async fn blocking<T: Send + 'static>(
 }
 
 async fn in_child(program: &PathBuf, wasm: Bytes) -> Result<Vec<u8>, LoadError> {
-    let failed =
-        |error: std::io::Error| LoadError::Compile(format!("the compiling process: {error}"));
+    let failed = |error: std::io::Error| LoadError::Compiler(error.to_string());
     let mut child = Command::new(program)
         .arg(COMMAND)
         .stdin(Stdio::piped())
@@ -88,9 +87,7 @@ async fn in_child(program: &PathBuf, wasm: Bytes) -> Result<Vec<u8>, LoadError> 
         .map_err(failed)?;
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let (Some(mut stdin), Some(mut stdout), Some(stderr)) = (stdin, stdout, stderr) else {
-        return Err(LoadError::Compile(
-            "the compiling process has no pipes".to_owned(),
-        ));
+        return Err(LoadError::Compiler("it has no pipes".to_owned()));
     };
     let work = async {
         let (mut artifact, mut complaint) = (Vec::new(), String::new());

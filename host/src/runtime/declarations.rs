@@ -8,22 +8,13 @@ use super::error::LoadError;
 pub(super) use super::imports::registration::Description;
 pub use super::imports::registration::Stage;
 use super::pattern;
-use crate::emitter::REQUESTS;
+use crate::emitter::{REQUESTS, RESERVED};
 use crate::path;
 
 /// Declarations of one kind that a handler may have.
 const MAX_COUNT: usize = 256;
 /// Bytes of text of one declaration.
 const MAX_TEXT: usize = 1024;
-/// Names that socket.io keeps for itself and no client can send.
-const RESERVED: [&str; 6] = [
-    "connect",
-    "connect_error",
-    "disconnect",
-    "disconnecting",
-    "newListener",
-    "removeListener",
-];
 
 /// What a handler declares. A position in a list is the index with which the guest is called.
 #[derive(Clone, Debug, Default)]
@@ -66,7 +57,10 @@ impl Policy {
     /// Whether it concerns a request. Prefixes match in whole segments.
     pub fn matches(&self, method: &Method, path: &str) -> bool {
         let rest = path.strip_prefix(self.prefix.trim_end_matches('/'));
-        self.method.as_ref().is_none_or(|own| own == method)
+        // HEAD falls back to the routes of GET, so the guards of GET must stand before it too.
+        let is_mine =
+            |own: &Method| own == method || (method == Method::HEAD && own == Method::GET);
+        self.method.as_ref().is_none_or(is_mine)
             && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 }
@@ -308,6 +302,11 @@ mod tests {
         assert!(!policy("/api").matches(&Method::GET, "/apix"));
         assert!(policy("/").matches(&Method::GET, "/"));
         assert!(policy("/").matches(&Method::GET, "/x"));
+        let of_get = Policy {
+            method: Some(Method::GET),
+            ..policy("/")
+        };
+        assert!(of_get.matches(&Method::HEAD, "/") && !of_get.matches(&Method::POST, "/"));
     }
 
     #[test]

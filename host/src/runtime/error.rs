@@ -79,12 +79,26 @@ pub enum LoadError {
     /// The compiler did not come to an end, or was ended.
     #[error("compiling it failed: {0}")]
     Compile(String),
+    /// The compiler could not be started or spoken to.
+    #[error("the compiling process cannot be used: {0}; it is tried again")]
+    Compiler(String),
     /// `describe` failed.
     #[error("its describe failed: {0}; it may do nothing but declare, within one second")]
     Describe(CallError),
     /// `describe` declared something impossible.
     #[error("{0}")]
     Declaration(String),
+}
+
+impl LoadError {
+    /// Whether the same file may be loaded when it is tried again: the machine, not the file, is the cause.
+    pub fn is_transient(&self) -> bool {
+        use CallError::{Host, NoInstance, NoMemory, Overloaded};
+        matches!(
+            self,
+            Self::Compiler(_) | Self::Describe(NoInstance(_) | NoMemory | Overloaded | Host(_))
+        )
+    }
 }
 
 /// Why a call gave no usable answer. The sentences are for the log; clients read those of dispatch.

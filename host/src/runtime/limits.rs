@@ -47,11 +47,6 @@ impl MemoryBudget {
         })
     }
 
-    /// Bytes in use now.
-    pub fn used(&self) -> usize {
-        self.used.load(Ordering::Relaxed)
-    }
-
     fn take(&self, bytes: usize) -> bool {
         let taken = self
             .used
@@ -82,8 +77,6 @@ pub(super) struct MemoryLimiter {
     budget: Arc<MemoryBudget>,
     /// What was refused last, to tell a guest that ran out of memory from one that trapped.
     pub(super) refused: Option<Refused>,
-    /// How often a memory grew after it had been made.
-    pub(super) grown: u32,
 }
 
 impl MemoryLimiter {
@@ -93,7 +86,6 @@ impl MemoryLimiter {
             limit,
             budget,
             refused: None,
-            grown: 0,
         }
     }
 
@@ -128,7 +120,6 @@ impl ResourceLimiter for MemoryLimiter {
             return self.refuse(Refused::Budget);
         }
         self.used += more;
-        self.grown += u32::from(current > 0);
         Ok(true)
     }
 
@@ -170,7 +161,6 @@ mod tests {
         assert!(!limiter.memory_growing(0, 60, None).unwrap());
         assert_eq!(limiter.refused, Some(Refused::Call));
         assert!(limiter.memory_growing(60, 100, None).unwrap());
-        assert_eq!(limiter.grown, 1);
     }
 
     #[test]
@@ -184,6 +174,6 @@ mod tests {
         drop(first);
         assert!(second.memory_growing(0, 80, None).unwrap());
         drop(second);
-        assert_eq!(budget.used(), 0);
+        assert_eq!(budget.used.load(Ordering::Relaxed), 0);
     }
 }

@@ -17,6 +17,8 @@ use crate::text::visible;
 
 /// Bytes of output of one call that are kept.
 const KEPT: usize = 16 * 1024;
+/// What a record counts at least.
+const RECORD: usize = 64;
 /// A line longer than this is logged in pieces.
 const LINE: usize = 4 * 1024;
 
@@ -100,7 +102,7 @@ impl Output {
         if text.left == 0 {
             return;
         }
-        text.left -= kept.len();
+        text.left = text.left.saturating_sub(kept.len().max(RECORD));
         self.log_text(level, kept);
     }
 
@@ -121,7 +123,11 @@ impl Output {
     }
 
     fn log_text(&self, level: Level, text: &str) {
-        let (handler, call, text) = (&self.shared.handler, &self.shared.call, visible(text));
+        let (handler, call, text) = (
+            visible(&self.shared.handler),
+            &self.shared.call,
+            visible(text),
+        );
         match level {
             Level::ERROR => tracing::error!(target: "guest", %handler, %call, "{text}"),
             Level::WARN => tracing::warn!(target: "guest", %handler, %call, "{text}"),

@@ -14,7 +14,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -121,7 +121,7 @@ fn serve(stream: TcpStream, peer: Peer, router: &Router, settings: &Settings) {
     // Without it each answer may wait for an acknowledgement. A socket that refuses options still works.
     let _ = stream.set_nodelay(true);
     let _ = SockRef::from(&stream).set_tcp_user_timeout(Some(settings.write_stall));
-    let wire = Wire::new(stream, settings.write_stall);
+    let wire = Wire::new(stream, settings.write_stall, place);
     let router = router.clone();
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(peer);
@@ -137,7 +137,6 @@ fn serve(stream: TcpStream, peer: Peer, router: &Router, settings: &Settings) {
         .with_upgrades();
     let stop = settings.stop.clone();
     settings.connections.spawn(async move {
-        let _place = place;
         let mut connection = pin!(connection);
         let ended = tokio::select! {
             ended = connection.as_mut() => ended,
@@ -166,14 +165,17 @@ struct Wire {
     patience: Duration,
     /// Runs while a write waits.
     stalled: Option<Pin<Box<Sleep>>>,
+    /// Its place among the connections: a websocket keeps it after the upgrade.
+    _place: OwnedSemaphorePermit,
 }
 
 impl Wire {
-    fn new(stream: TcpStream, patience: Duration) -> Self {
+    fn new(stream: TcpStream, patience: Duration, place: OwnedSemaphorePermit) -> Self {
         Self {
             stream,
             patience,
             stalled: None,
+            _place: place,
         }
     }
 

@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde::Serialize;
 use socketioxide::adapter::Adapter;
@@ -10,18 +9,10 @@ use socketioxide::extract::AckSender;
 use socketioxide::handler::{FromMessageParts, Value};
 use socketioxide::socket::Socket;
 
+use super::waiting::Waiting;
 use crate::dispatch::ack_of_failure;
 use crate::message::CallId;
 use crate::payload::{Failure, Payload};
-
-/// One event that waits, counted until it has been handled.
-pub(super) struct Waiting(pub(super) Arc<AtomicUsize>);
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
-    }
-}
 
 /// The way to answer an event, if an answer is wanted: used or not, the client gets exactly one.
 pub(super) struct Ack<A: Adapter> {

@@ -17,13 +17,17 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::hitchy::Requests;
+use super::hitchy::{RUNNING, Requests};
 use super::inbox::{Inbox, Item};
 use super::peer::{Peer, identify};
+use super::waiting::Load;
 use crate::config::{Config, Server};
 use crate::dispatch::Dispatch;
 use crate::emitter::{REQUESTS, SocketLink};
 use crate::sockets::{Connection, Handshake, lock};
+
+/// Events, or requests, of one connection that wait, of four times the body limit together.
+const WAITING: usize = 256;
 
 /// The reason of a connection that the server ended.
 const DISMISSED: &str = "server namespace disconnect";
@@ -108,16 +112,25 @@ impl<A: Adapter> Shared<A> {
             .connect(&connection)
             .await
             .map_err(|failure| Refused(failure.message))?;
+        if connection.is_dismissed() {
+            return Err(Refused("disconnected by the server".to_owned()));
+        }
 
         let (items, queue) = unbounded_channel();
+        let is_for_requests = &**namespace == REQUESTS;
+        let most = if is_for_requests {
+            RUNNING + WAITING
+        } else {
+            WAITING
+        };
         let inbox = Inbox {
             connection: Arc::clone(&connection),
             dispatch: Arc::clone(&self.dispatch),
             limit: self.server.body_limit,
-            waiting: Arc::default(),
+            load: Load::new(most, self.server.body_limit.saturating_mul(4)),
             items: items.clone(),
         };
-        if &**namespace == REQUESTS {
+        if is_for_requests {
             socket.on_fallback(Requests::new(inbox));
         } else {
             socket.on_fallback(inbox);

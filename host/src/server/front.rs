@@ -1,5 +1,5 @@
 //! What is decided before a request reaches the socket.io library: whether the server is ready, and whether a page of that origin
-//! may open a socket (CORS does not cover websockets). And CORS for those that may.
+//! may open a socket (CORS does not cover websockets). And CORS, as it is set.
 
 use std::sync::Arc;
 

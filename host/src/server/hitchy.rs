@@ -1,7 +1,6 @@
 //! Door: `request` in the namespace /hitchy. The same request as over HTTP, inside a packet, and its answer as the ack.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use bytes::Bytes;
@@ -22,9 +21,7 @@ use crate::payload::{Failure, attachment, check_depth};
 use crate::sockets::Connection;
 
 /// Requests of one connection that run at the same time.
-const RUNNING: usize = 32;
-/// Requests of one connection that wait.
-const WAITING: usize = 256;
+pub(super) const RUNNING: usize = 32;
 /// Headers of one request.
 const MAX_HEADERS: usize = 100;
 /// Bytes of all headers of one request.
@@ -44,7 +41,6 @@ const FROM_HANDSHAKE: [HeaderName; 6] = [
 pub(super) struct Requests<A: Adapter> {
     inbox: Inbox<A>,
     running: Arc<Semaphore>,
-    waiting: Arc<AtomicUsize>,
 }
 
 impl<A: Adapter> Requests<A> {
@@ -52,7 +48,6 @@ impl<A: Adapter> Requests<A> {
         Self {
             inbox,
             running: Arc::new(Semaphore::new(RUNNING)),
-            waiting: Arc::default(),
         }
     }
 
@@ -99,24 +94,19 @@ impl<A: Adapter> MessageHandler<A, Requests<A>> for Requests<A> {
             Ok(accepted) => accepted,
             Err(refusal) => return refuse(ack, &refusal.failure()),
         };
-        let in_turn = self.waiting.fetch_add(1, Ordering::AcqRel);
-        if in_turn >= RUNNING + WAITING {
-            self.waiting.fetch_sub(1, Ordering::AcqRel);
-            let sentence = format!(
-                "{RUNNING} requests of this connection are running and {WAITING} waiting; send more slowly"
-            );
+        let Some(waiting) = self.inbox.load.take(event.payload.size()) else {
+            let sentence =
+                "too many requests of this connection are running and waiting; send more slowly";
             return refuse(ack, &Failure::new(429, sentence));
-        }
-        let (running, waiting) = (Arc::clone(&self.running), Arc::clone(&self.waiting));
+        };
+        let running = Arc::clone(&self.running);
         let dispatch = Arc::clone(&self.inbox.dispatch);
         tokio::spawn(async move {
-            let _accepted = accepted;
-            let permit = running.acquire().await;
+            let _waiting = waiting;
+            let _permit = running.acquire().await;
             let method = request.method.clone();
-            let response = without_head_body(dispatch.request(request).await, &method);
-            answer(ack, &response);
-            drop(permit);
-            waiting.fetch_sub(1, Ordering::AcqRel);
+            let response = dispatch.request(request, accepted).await;
+            answer(ack, &without_head_body(response, &method));
         });
     }
 }
@@ -131,9 +121,6 @@ fn refuse<A: Adapter>(ack: Ack<A>, failure: &Failure) {
         response
             .headers
             .insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-    }
-    if let Ok(id) = HeaderValue::from_str(ack.id()) {
-        response.headers.insert("x-request-id", id);
     }
     answer(ack, &response);
 }

@@ -48,25 +48,19 @@ async fn answer(
 ) -> axum::http::Response<Body> {
     let id = door.dispatch.next_id();
     // Refused before its body has been read: the connection cannot be used for another request.
-    let refused = |failure: &Failure| {
-        let mut response = error_response(&id, failure);
-        if let Ok(id) = HeaderValue::from_str(&id) {
-            response.headers.insert("x-request-id", id);
-        }
-        closing(to_axum(response))
-    };
+    let refused = |failure: &Failure| closing(to_axum(error_response(&id, failure)));
     let (parts, mut body) = request.into_parts();
     let read = match door.head(&parts) {
         Ok(target) => match door.dispatch.accept() {
-            Ok(_accepted) => door
+            Ok(accepted) => door
                 .read(&mut body, &parts.headers)
                 .await
-                .map(|body| (target, body)),
+                .map(|body| (target, body, accepted)),
             Err(refusal) => Err(refusal.failure()),
         },
         Err(failure) => Err(failure),
     };
-    let (target, body) = match read {
+    let (target, body, accepted) = match read {
         Ok(read) => read,
         Err(failure) => {
             door.discard(body, &parts.headers).await;
@@ -86,7 +80,7 @@ async fn answer(
         socket: None,
         context: Context::default(),
     };
-    let response = to_axum(door.dispatch.request(request).await);
+    let response = to_axum(door.dispatch.request(request, accepted).await);
     if door.dispatch.is_draining() {
         closing(response)
     } else {

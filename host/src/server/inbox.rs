@@ -1,7 +1,6 @@
 //! Takes events from the library, in the order of arrival, and puts them into their connection's queue.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use socketioxide::adapter::Adapter;
@@ -9,14 +8,12 @@ use socketioxide::handler::{MessageHandler, Value};
 use socketioxide::socket::Socket;
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::ack::{Ack, Waiting};
+use super::ack::Ack;
+use super::waiting::Load;
 use crate::dispatch::{Accepted, Dispatch};
 use crate::message::Event;
 use crate::payload::{Failure, Payload};
 use crate::sockets::Connection;
-
-/// Events of one connection that wait.
-const WAITING: usize = 256;
 
 /// What happens to a connection, in order.
 pub(super) enum Item<A: Adapter> {
@@ -29,7 +26,7 @@ pub(super) struct Inbox<A: Adapter> {
     pub(super) connection: Arc<Connection>,
     pub(super) dispatch: Arc<Dispatch>,
     pub(super) limit: usize,
-    pub(super) waiting: Arc<AtomicUsize>,
+    pub(super) load: Arc<Load>,
     pub(super) items: UnboundedSender<Item<A>>,
 }
 
@@ -43,15 +40,11 @@ impl<A: Adapter> MessageHandler<A, Inbox<A>> for Inbox<A> {
             Ok(accepted) => accepted,
             Err(refusal) => return ack.fail(&refusal.failure()),
         };
-        if self.waiting.fetch_add(1, Ordering::AcqRel) >= WAITING {
-            self.waiting.fetch_sub(1, Ordering::AcqRel);
-            tracing::debug!(socket = %self.connection.id, "an event was dropped: {WAITING} are waiting");
-            return ack.fail(&Failure::new(
-                429,
-                format!("{WAITING} events of this connection are waiting; send more slowly"),
-            ));
-        }
-        let waiting = Waiting(Arc::clone(&self.waiting));
+        let Some(waiting) = self.load.take(event.payload.size()) else {
+            tracing::debug!(socket = %self.connection.id, "an event was dropped: too many are waiting");
+            let sentence = "too many events of this connection are waiting; send more slowly";
+            return ack.fail(&Failure::new(429, sentence));
+        };
         let _ = self
             .items
             .send(Item::Event(event, ack.while_waiting(waiting), accepted));

@@ -8,6 +8,7 @@ mod hitchy;
 mod http;
 mod inbox;
 mod peer;
+mod waiting;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -103,6 +104,13 @@ impl Server {
     pub async fn ready(&self) -> Arc<Table> {
         self.registry.ready().await;
         self.registry.table()
+    }
+
+    /// Returns when the handlers folder is no longer followed, which only a bug of ours can cause: a server whose code cannot be
+    /// replaced is half alive.
+    pub async fn failed(&mut self) {
+        // It ends by a panic or not at all.
+        let _ = (&mut self.following).await;
     }
 
     /// Shuts down: accepts nothing new, answers what was accepted within the grace period, says goodbye to sockets, closes.

@@ -181,7 +181,6 @@ fn a_handlers_section_wins_over_its_sidecar_and_that_over_the_limits() {
     assert_eq!(limits.concurrency, 7);
     let other = config.handler_limits("shop", None).unwrap();
     assert_eq!(other.memory, 128 * MIB);
-    assert_eq!(config.named_handlers().collect::<Vec<_>>(), ["api/shop"]);
 }
 
 #[test]
@@ -210,6 +209,24 @@ fn changes_tell_what_is_applied_from_what_needs_a_restart() {
         ["limits.queue", "server.listen", "server.max-connections"]
     );
     assert!(old != new && new.changes(&new.clone()).is_empty());
+}
+
+#[test]
+fn what_waits_for_a_restart_stays_as_it_was() {
+    let folder = folder("[server]\nlisten = \"localhost:1\"");
+    let old = Config::load(&in_folder(&folder)).unwrap();
+    fs::write(
+        folder.path().join(FILE),
+        "[server]\nlisten = \"localhost:2\"\n[handlers]\ndir = \"other\"\nrequired = [\"auth\"]\n\
+         [limits]\nconcurrency = 4\ncpu = \"5ms\"",
+    )
+    .unwrap();
+    let live = old.with_live(&Config::load(&in_folder(&folder)).unwrap());
+    assert_eq!(live.server, old.server);
+    assert_eq!(live.handlers.dir, old.handlers.dir);
+    assert_eq!(live.limits.concurrency, old.limits.concurrency);
+    assert_eq!(live.handlers.required, ["auth"]);
+    assert_eq!(live.limits.cpu, Duration::from_millis(5));
 }
 
 #[test]

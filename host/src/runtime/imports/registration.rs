@@ -7,6 +7,8 @@ use crate::runtime::state::{RegistrarHandle, State};
 
 /// Declarations of one kind that are kept: one more than allowed, so that the excess is seen.
 const KEPT: usize = 257;
+/// Bytes of a text that are kept: more than allowed, so that the excess is seen.
+const KEPT_TEXT: usize = 1032;
 
 /// What a handler said of itself, unchecked.
 #[derive(Clone, Debug, Default)]
@@ -30,6 +32,15 @@ pub enum Stage {
     After,
 }
 
+/// A text, cut so that one that is too long can still be told: nothing of a description may fill the host's memory.
+fn cut(mut text: String) -> String {
+    if text.len() > KEPT_TEXT {
+        text.truncate(text.floor_char_boundary(KEPT_TEXT));
+        text.shrink_to_fit();
+    }
+    text
+}
+
 fn keep<T>(list: &mut Vec<T>, item: T) -> wasmtime::Result<u32> {
     let index = u32::try_from(list.len())?;
     if list.len() < KEPT {
@@ -47,7 +58,7 @@ impl HostRegistrar for State {
         method: String,
         path: String,
     ) -> wasmtime::Result<u32> {
-        keep(&mut self.description.routes, (method, path))
+        keep(&mut self.description.routes, (cut(method), cut(path)))
     }
 
     fn before(
@@ -58,7 +69,7 @@ impl HostRegistrar for State {
     ) -> wasmtime::Result<u32> {
         keep(
             &mut self.description.policies,
-            (Stage::Before, method, prefix),
+            (Stage::Before, cut(method), cut(prefix)),
         )
     }
 
@@ -70,7 +81,7 @@ impl HostRegistrar for State {
     ) -> wasmtime::Result<u32> {
         keep(
             &mut self.description.policies,
-            (Stage::After, method, prefix),
+            (Stage::After, cut(method), cut(prefix)),
         )
     }
 
@@ -80,7 +91,10 @@ impl HostRegistrar for State {
         namespace: String,
         event: String,
     ) -> wasmtime::Result<u32> {
-        keep(&mut self.description.listeners, (namespace, event))
+        keep(
+            &mut self.description.listeners,
+            (cut(namespace), cut(event)),
+        )
     }
 
     fn connection(
@@ -88,7 +102,7 @@ impl HostRegistrar for State {
         _: Resource<RegistrarHandle>,
         namespace: String,
     ) -> wasmtime::Result<u32> {
-        keep(&mut self.description.connections, namespace)
+        keep(&mut self.description.connections, cut(namespace))
     }
 
     fn drop(&mut self, registrar: Resource<RegistrarHandle>) -> wasmtime::Result<()> {
