@@ -421,7 +421,7 @@ async fn r15_events_of_a_client_that_went_away_still_run_and_then_its_hook() {
     for number in 0..3 {
         leaver.emit("slow", json!([150, number])).await;
     }
-    // The first has begun when its message came back; those behind it came on the same connection before the close.
+    // They travel on the same connection as its end, in front of it.
     leaver.close_transport().await;
     let mut last = 0;
     for number in 0..3 {

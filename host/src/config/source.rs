@@ -132,7 +132,13 @@ pub(super) fn defaults(base: &Path) -> Result<Gathered, Error> {
 /// The text of the settings file; nothing when there is none and none was asked for.
 fn read_file(sources: &Sources) -> Result<Option<String>, Error> {
     let path = sources.settings_file();
-    match std::fs::read_to_string(&path) {
+    // To open a pipe would wait for its other end, and a device may never end.
+    let text = match std::fs::metadata(&path) {
+        Ok(file) if !file.is_file() => Err(io::Error::other("it is not a regular file")),
+        Ok(_) => std::fs::read_to_string(&path),
+        Err(cause) => Err(cause),
+    };
+    match text {
         Ok(text) => Ok(Some(text)),
         Err(cause) if cause.kind() == io::ErrorKind::NotFound && sources.file.is_none() => Ok(None),
         Err(cause) => Err(Error::Read { path, cause }),

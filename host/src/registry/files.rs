@@ -84,8 +84,10 @@ impl Files {
     pub(super) fn remove(&mut self, listing: &Listing) -> bool {
         let mut removed = false;
         self.files.retain(|name, file| {
-            let there =
-                listing.found.iter().any(|found| found.name == *name) || listing.hides(name);
+            // What is there but has become something else does not take down what was loaded from it.
+            let there = listing.found.iter().any(|found| found.name == *name)
+                || listing.unfit.iter().any(|unfit| unfit.name == *name)
+                || listing.hides(name);
             if !there {
                 removed |= file.serving.is_some();
                 tracing::info!("{}: removed", visible(name));
@@ -116,6 +118,7 @@ impl Files {
         let is_refused = file.refusal.is_some()
             && file.waiting.is_none()
             && !file.again
+            && file.stamp == found.stamp
             && file
                 .looked_at
                 .as_ref()
