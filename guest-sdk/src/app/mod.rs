@@ -204,6 +204,9 @@ impl App {
 
     /// Asked when a client connects to a namespace. An error refuses it: its message is what the client reads in `connect_error`.
     ///
+    /// It guards this namespace only: requests over HTTP go past it, and so do those over a socket, which come through `/hitchy`.
+    /// Guard them with a hook on `/hitchy` or with [`before`](App::before).
+    ///
     /// Context that is set here is the connection's. Nothing can be emitted to the client yet: see
     /// [`on_connected`](App::on_connected).
     pub fn on_connect<F, A>(mut self, namespace: &'static str, function: F) -> Self

@@ -70,7 +70,9 @@ pub enum Matched {
 
 /// Two handlers want the same route.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
-#[error("route {route} is already served by {incumbent}; rename one of them")]
+#[error(
+    "route {route} is already served by {incumbent}; give one of them another path, or remove one of the files"
+)]
 pub struct Conflict {
     /// `GET /path`.
     pub route: String,
