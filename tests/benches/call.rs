@@ -1,6 +1,6 @@
 //! What a call costs in process, each with a fresh instance: the runtime alone, without doors, on one core.
 //!
-//! `cargo bench -p hitchy-tests --profile dev --bench call`.
+//! `cargo bench --workspace --profile dev --bench call`.
 
 use std::hint::black_box;
 use std::net::SocketAddr;
