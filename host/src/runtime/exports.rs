@@ -2,10 +2,14 @@
 
 use std::sync::Arc;
 
+use wasmtime::Store;
+use wasmtime::component::Instance;
+
 use super::bindings::exports::hitchy::platform::{connections, events, http, policies, setup};
 use super::declarations::Declarations;
 use super::error::LoadError;
 use super::handler::Code;
+use super::state::State;
 
 /// The export interfaces, looked up one by one: absent means not offered.
 #[derive(Clone)]
@@ -55,6 +59,27 @@ impl Exports {
             events,
             connections: connections.map_err(mismatch)?,
         })
+    }
+
+    /// Fails when the functions of an interface are not those of the contract.
+    pub(super) fn fit(
+        &self,
+        store: &mut Store<State>,
+        instance: &Instance,
+    ) -> wasmtime::Result<()> {
+        if let Some(http) = &self.http {
+            http.load(&mut *store, instance)?;
+        }
+        if let Some(policies) = &self.policies {
+            policies.load(&mut *store, instance)?;
+        }
+        if let Some(events) = &self.events {
+            events.load(&mut *store, instance)?;
+        }
+        if let Some(connections) = &self.connections {
+            connections.load(&mut *store, instance)?;
+        }
+        Ok(())
     }
 
     /// What is declared must be exported.

@@ -118,6 +118,10 @@ impl Handler {
             Arc::new(limits),
         );
         self.run(call, async |store, instance| {
+            self.exports.fit(&mut *store, instance).map_err(|error| {
+                let cause = error.root_cause();
+                wasmtime::Error::msg(format!("an export differs from the contract 0.1: {cause}"))
+            })?;
             let guest = self.exports.setup.load(&mut *store, instance)?;
             let registrar = store.data_mut().table.push(RegistrarHandle)?;
             guest.call_describe(&mut *store, registrar).await?;
