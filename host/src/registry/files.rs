@@ -17,6 +17,8 @@ pub(super) struct Files {
     files: BTreeMap<String, File>,
     /// Kept when a file goes, so that generations count on and calls of old code count against the same bound.
     histories: HashMap<String, History>,
+    /// What was taken up and has not been told yet, with what it replaces.
+    news: Vec<(Arc<Handler>, Option<Arc<Handler>>)>,
 }
 
 /// A file as it was seen last.
@@ -175,6 +177,13 @@ impl Files {
         file.again = again;
     }
 
+    /// Tells what was taken up. Call it when it is served: who reads the line may ask at once.
+    pub(super) fn report(&mut self) {
+        for (handler, before) in self.news.drain(..) {
+            report_load(&handler, before.as_deref());
+        }
+    }
+
     /// Decides which of the loaded files are served, and reports what became of each. Whether what is served has changed.
     pub(super) fn conclude(&mut self, verdicts: Vec<(String, Verdict)>) -> bool {
         for (name, verdict) in verdicts {
@@ -207,7 +216,7 @@ impl Files {
         for (name, file) in &mut self.files {
             match conflicts.get(name) {
                 Some(conflict) => file.refuse(name, conflict.to_string()),
-                None => changed |= file.promote(name, &mut self.histories),
+                None => changed |= file.promote(name, &mut self.histories, &mut self.news),
             }
         }
         changed
@@ -246,14 +255,19 @@ impl Files {
 
 impl File {
     /// Serves what waits to be served. Whether there was something.
-    fn promote(&mut self, name: &str, histories: &mut HashMap<String, History>) -> bool {
+    fn promote(
+        &mut self,
+        name: &str,
+        histories: &mut HashMap<String, History>,
+        news: &mut Vec<(Arc<Handler>, Option<Arc<Handler>>)>,
+    ) -> bool {
         let Some(handler) = self.waiting.take() else {
             return false;
         };
         if let Some(history) = histories.get_mut(name) {
             history.generation = handler.generation;
         }
-        report_load(&handler, self.serving.as_deref());
+        news.push((Arc::clone(&handler), self.serving.take()));
         self.refusal = None;
         self.serving = Some(handler);
         true

@@ -73,6 +73,7 @@ impl Registry {
             self.ready.send_replace(true);
         };
         publish(reloads.first().await);
+        reloads.report();
         let Some(mut watch) = watch else {
             return std::future::pending().await;
         };
@@ -80,6 +81,7 @@ impl Registry {
             reloads.wait(&mut watch).await;
             if let Some(table) = reloads.pass().await {
                 publish(table);
+                reloads.report();
             }
         }
     }

@@ -98,6 +98,11 @@ impl Reloads {
         self.pass().await.unwrap_or_else(|| self.table())
     }
 
+    /// Tells what a pass has taken up, once its table is served.
+    pub(super) fn report(&mut self) {
+        self.files.report();
+    }
+
     /// Looks at the folder and at the settings. A table, if what is served has changed.
     pub(super) async fn pass(&mut self) -> Option<Table> {
         let first = self.last_pass.is_none();
