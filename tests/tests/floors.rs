@@ -36,6 +36,7 @@ const TOOLS: &[(&str, &[&str])] = &[
     ("notify", &["watch"]),
     ("clap", &["cli"]),
     ("anyhow", &["cli", "main"]),
+    ("mimalloc", &["main"]),
 ];
 
 /// Types that make a `static` mutable.
