@@ -127,7 +127,7 @@ impl Dispatch {
                     handler.on_before(context, *index, Arc::clone(exchange))
                 })
                 .await;
-            match self.settle(handler, &request.id, &request_name(request), outcome) {
+            match self.settle(handler, &request.id, &RequestName(request), outcome) {
                 Ok(None) => {}
                 Ok(Some(response)) => return Some(response),
                 Err(failure) => return Some(error_response(&request.id, &failure)),
@@ -148,7 +148,7 @@ impl Dispatch {
                 let call =
                     |context| handler.on_request(context, index, Arc::clone(exchange), params);
                 let outcome = self.call(&handler, context, call).await;
-                let answer = self.settle(&handler, &request.id, &request_name(request), outcome);
+                let answer = self.settle(&handler, &request.id, &RequestName(request), outcome);
                 answer.unwrap_or_else(|failure| error_response(&request.id, &failure))
             }
             Matched::OtherMethods(methods) if request.method == Method::OPTIONS => {
@@ -177,7 +177,6 @@ impl Dispatch {
         status: u16,
         accepted: Accepted,
     ) {
-        let dispatch = Arc::clone(self);
         let request = &exchange.request;
         let entries: Vec<Entry> = table
             .policies(Stage::After, &request.method, &request.target.path)
@@ -186,6 +185,7 @@ impl Dispatch {
         if entries.is_empty() {
             return;
         }
+        let dispatch = Arc::clone(self);
         tokio::spawn(async move {
             let _accepted = accepted;
             let request = &exchange.request;
@@ -198,7 +198,7 @@ impl Dispatch {
                 log_news(
                     &handler,
                     &request.id,
-                    &format!("after {}", request_name(request)),
+                    &format_args!("after {}", RequestName(request)),
                     told,
                 );
             }
@@ -390,14 +390,23 @@ pub fn without_head_body(mut response: Response, method: &Method) -> Response {
     response
 }
 
-/// `GET /path`, for the log; a request from inside says so.
-fn request_name(request: &Request) -> impl fmt::Display {
-    let inside = if request.door == Door::Dispatch {
-        " (dispatched)"
-    } else {
-        ""
-    };
-    format!("{} {}{inside}", request.method, request.target.path)
+/// `GET /path`, for the log; a request from inside says so. It is written only when there is something to log.
+struct RequestName<'a>(&'a Request);
+
+impl fmt::Display for RequestName<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Request {
+            method,
+            target,
+            door,
+            ..
+        } = self.0;
+        write!(formatter, "{method} {}", target.path)?;
+        match door {
+            Door::Dispatch => formatter.write_str(" (dispatched)"),
+            Door::Http | Door::Socket => Ok(()),
+        }
+    }
 }
 
 fn log_call_error(handler: &Handler, id: &CallId, what: &dyn fmt::Display, error: &CallError) {

@@ -1,12 +1,13 @@
 //! The accept loop: limits, timeouts, nodelay, and an end to clients that stop reading.
 
+use std::convert::Infallible;
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use axum::Router;
+use axum::body::Body;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -18,8 +19,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tower::ServiceExt;
 
+use super::front::Front;
 use super::peer::Peer;
 use crate::config::Config;
 
@@ -48,8 +49,8 @@ struct Settings {
 }
 
 impl Acceptor {
-    /// Accepts connections and hands their requests to `router`.
-    pub(super) fn start(listener: TcpListener, router: Router, config: &Config) -> Self {
+    /// Accepts connections and hands their requests to `front`.
+    pub(super) fn start(listener: TcpListener, front: Arc<Front>, config: &Config) -> Self {
         let places = config
             .server
             .max_connections
@@ -65,7 +66,7 @@ impl Acceptor {
             stop: settings.stop.clone(),
             connections: settings.connections.clone(),
         };
-        tokio::spawn(accept(listener, router, settings));
+        tokio::spawn(accept(listener, front, settings));
         acceptor
     }
 
@@ -86,14 +87,14 @@ fn default_connections() -> usize {
     (descriptors / 5).saturating_mul(4).min(20_000)
 }
 
-async fn accept(listener: TcpListener, router: Router, settings: Settings) {
+async fn accept(listener: TcpListener, front: Arc<Front>, settings: Settings) {
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = settings.stop.cancelled() => return,
         };
         match accepted {
-            Ok((stream, address)) => serve(stream, Peer(address), &router, &settings),
+            Ok((stream, address)) => serve(stream, Peer(address), &front, &settings),
             Err(error) if is_of_the_connection(&error) => {}
             Err(error) => {
                 tracing::warn!(
@@ -113,7 +114,7 @@ fn is_of_the_connection(error: &io::Error) -> bool {
     )
 }
 
-fn serve(stream: TcpStream, peer: Peer, router: &Router, settings: &Settings) {
+fn serve(stream: TcpStream, peer: Peer, front: &Arc<Front>, settings: &Settings) {
     let Ok(place) = Arc::clone(&settings.places).try_acquire_owned() else {
         turn_away(stream);
         return;
@@ -122,10 +123,11 @@ fn serve(stream: TcpStream, peer: Peer, router: &Router, settings: &Settings) {
     let _ = stream.set_nodelay(true);
     let _ = SockRef::from(&stream).set_tcp_user_timeout(Some(settings.write_stall));
     let wire = Wire::new(stream, settings.write_stall, place);
-    let router = router.clone();
+    let front = Arc::clone(front);
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(peer);
-        router.clone().oneshot(request)
+        let front = Arc::clone(&front);
+        async move { Ok::<_, Infallible>(front.answer(request.map(Body::new)).await) }
     });
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())

@@ -19,7 +19,7 @@ use tokio_util::task::TaskTracker;
 
 use super::hitchy::{RUNNING, Requests};
 use super::inbox::{Inbox, Item};
-use super::peer::{Peer, identify};
+use super::peer::identify;
 use super::waiting::Load;
 use crate::config::{Config, Server};
 use crate::dispatch::Dispatch;
@@ -163,8 +163,8 @@ impl<A: Adapter> Shared<A> {
 
     fn handshake(&self, socket: &Socket<A>, auth: Option<String>) -> Handshake {
         let parts = socket.req_parts();
-        let (remote, headers) =
-            identify(&self.server, parts.extensions.get::<Peer>(), &parts.headers);
+        let headers = parts.headers.clone();
+        let (remote, headers) = identify(&self.server, parts.extensions.get(), headers);
         Handshake {
             remote,
             query: parts.uri.query().unwrap_or_default().to_owned(),

@@ -1,16 +1,18 @@
-//! What is decided before a request reaches the socket.io library: whether the server is ready, and whether a page of that origin
-//! may open a socket (CORS does not cover websockets). And CORS, as it is set.
+//! What is decided before a request reaches a door: which of them it is for, whether the server is ready, and whether a page of that
+//! origin may open a socket (CORS does not cover websockets). And CORS, as it is set.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, header};
-use axum::middleware::{self, Next};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
+use tower::util::BoxCloneSyncService;
+use tower::{Layer, ServiceExt, service_fn};
 use tower_http::cors::{AllowHeaders, AllowMethods, AllowOrigin, CorsLayer};
 
-use super::http::to_axum;
+use super::http::{HttpDoor, to_axum};
 use crate::config::{Config, Origins};
 use crate::dispatch::{Dispatch, Refusal, error_response};
 use crate::payload::Failure;
@@ -18,32 +20,74 @@ use crate::registry::Registry;
 
 /// The porch.
 pub(super) struct Front {
+    doors: Arc<Doors>,
+    /// The same, with the headers of CORS around them, where pages of other origins may ask.
+    with_cors: Option<BoxCloneSyncService<Request, Response, Infallible>>,
+}
+
+/// The doors that a request can come to.
+struct Doors {
     registry: Arc<Registry>,
     dispatch: Arc<Dispatch>,
+    http: HttpDoor,
+    /// The socket.io library's. Requests that are not for it do not walk through its layers, which would cost each of them more
+    /// than finding its route.
+    sockets: Router,
     socket_path: String,
     origins: Origins,
     cors: Origins,
 }
 
 impl Front {
-    pub(super) fn new(registry: Arc<Registry>, dispatch: Arc<Dispatch>, config: &Config) -> Self {
-        Self {
+    /// `sockets` is what answers below `socket.path`.
+    pub(super) fn new(
+        registry: Arc<Registry>,
+        dispatch: Arc<Dispatch>,
+        sockets: Router,
+        config: &Config,
+    ) -> Self {
+        let doors = Arc::new(Doors {
             registry,
+            http: HttpDoor::new(Arc::clone(&dispatch), config),
             dispatch,
+            sockets,
             socket_path: config.socket.path.clone(),
             origins: config.server.origins.clone(),
             cors: config.server.cors.clone(),
-        }
+        });
+        let with_cors = cors(&config.server.cors).map(|cors| {
+            let doors = Arc::clone(&doors);
+            let inner = service_fn(move |request| {
+                let doors = Arc::clone(&doors);
+                async move { Ok(doors.answer(request).await) }
+            });
+            BoxCloneSyncService::new(cors.layer(inner))
+        });
+        Self { doors, with_cors }
     }
 
-    /// Puts the porch before the doors.
-    pub(super) fn before(self, router: Router) -> Router {
-        let cors = cors(&self.cors);
-        let router = router.layer(middleware::from_fn_with_state(Arc::new(self), enter));
-        match cors {
-            Some(cors) => router.layer(cors),
-            None => router,
+    /// Answers a request of any kind.
+    pub(super) async fn answer(&self, request: Request) -> Response {
+        match &self.with_cors {
+            Some(service) => {
+                let Ok(response) = service.clone().oneshot(request).await;
+                response
+            }
+            None => self.doors.answer(request).await,
         }
+    }
+}
+
+impl Doors {
+    async fn answer(&self, request: Request) -> Response {
+        if !self.is_for_sockets(request.uri().path()) {
+            return self.http.answer(request).await;
+        }
+        if let Some(failure) = self.refusal(&request) {
+            return to_axum(error_response(&self.dispatch.next_id(), &failure));
+        }
+        let Ok(response) = self.sockets.clone().oneshot(request).await;
+        response
     }
 
     fn is_for_sockets(&self, path: &str) -> bool {
@@ -73,15 +117,6 @@ impl Front {
         let sentence = "pages of this origin may not open sockets here; the setting server.origins says which may";
         (!allowed).then(|| Failure::new(403, sentence))
     }
-}
-
-async fn enter(State(front): State<Arc<Front>>, request: Request, next: Next) -> Response {
-    if front.is_for_sockets(request.uri().path())
-        && let Some(failure) = front.refusal(&request)
-    {
-        return to_axum(error_response(&front.dispatch.next_id(), &failure)).into_response();
-    }
-    next.run(request).await
 }
 
 /// Whether a page comes from this very server: same host and port as the request's own.

@@ -3,18 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum::body::Body;
-use axum::extract::{Request as AxumRequest, State};
+use axum::body::{Body, HttpBody};
+use axum::extract::Request as AxumRequest;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Version, header};
+use axum::response::Response as AxumResponse;
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::peer::{Peer, identify};
+use super::peer::identify;
 use crate::config::{Config, Server};
-use crate::dispatch::{Dispatch, error_response};
+use crate::dispatch::{Accepted, Dispatch, error_response};
 use crate::message::{Door, Request, Response, is_hop_by_hop};
 use crate::path::Target;
 use crate::payload::Failure;
@@ -28,67 +28,67 @@ const MAX_HEADERS: usize = 32 << 10;
 /// How long a refused client may go on sending.
 const LINGER: Duration = Duration::from_secs(2);
 
-struct HttpDoor {
+/// The door.
+pub(super) struct HttpDoor {
     dispatch: Arc<Dispatch>,
     server: Server,
 }
 
-/// Answers every request that is not the socket.io server's.
-pub(super) fn router(dispatch: Arc<Dispatch>, config: &Config) -> Router {
-    let door = HttpDoor {
-        dispatch,
-        server: config.server.clone(),
-    };
-    Router::new().fallback(answer).with_state(Arc::new(door))
-}
-
-async fn answer(
-    State(door): State<Arc<HttpDoor>>,
-    request: AxumRequest,
-) -> axum::http::Response<Body> {
-    let id = door.dispatch.next_id();
-    // Refused before its body has been read: the connection cannot be used for another request.
-    let refused = |failure: &Failure| closing(to_axum(error_response(&id, failure)));
-    let (parts, mut body) = request.into_parts();
-    let read = match door.head(&parts) {
-        Ok(target) => match door.dispatch.accept() {
-            Ok(accepted) => door
-                .read(&mut body, &parts.headers)
-                .await
-                .map(|body| (target, body, accepted)),
-            Err(refusal) => Err(refusal.failure()),
-        },
-        Err(failure) => Err(failure),
-    };
-    let (target, body, accepted) = match read {
-        Ok(read) => read,
-        Err(failure) => {
-            door.discard(body, &parts.headers).await;
-            return refused(&failure);
-        }
-    };
-    let (remote, headers) = identify(&door.server, parts.extensions.get::<Peer>(), &parts.headers);
-    let headers = without_hop_by_hop(headers);
-    let request = Request {
-        id,
-        door: Door::Http,
-        method: parts.method,
-        target,
-        headers,
-        body,
-        remote,
-        socket: None,
-        context: Context::default(),
-    };
-    let response = to_axum(door.dispatch.request(request, accepted).await);
-    if door.dispatch.is_draining() {
-        closing(response)
-    } else {
-        response
-    }
-}
-
 impl HttpDoor {
+    pub(super) fn new(dispatch: Arc<Dispatch>, config: &Config) -> Self {
+        Self {
+            dispatch,
+            server: config.server.clone(),
+        }
+    }
+
+    /// Answers a request that is not the socket.io library's.
+    pub(super) async fn answer(&self, request: AxumRequest) -> AxumResponse {
+        let id = self.dispatch.next_id();
+        let (parts, mut body) = request.into_parts();
+        let (target, body, accepted) = match self.take(&parts, &mut body).await {
+            Ok(taken) => taken,
+            // Its body may not have been read: the connection cannot be used for another request.
+            Err(failure) => {
+                self.discard(body, &parts.headers).await;
+                return closing(to_axum(error_response(&id, &failure)));
+            }
+        };
+        let (remote, headers) = identify(&self.server, parts.extensions.get(), parts.headers);
+        let request = Request {
+            id,
+            door: Door::Http,
+            method: parts.method,
+            target,
+            headers: without_hop_by_hop(headers),
+            body,
+            remote,
+            socket: None,
+            context: Context::default(),
+        };
+        let response = to_axum(self.dispatch.request(request, accepted).await);
+        if self.dispatch.is_draining() {
+            closing(response)
+        } else {
+            response
+        }
+    }
+
+    /// Where a request goes, its body, and that it was accepted.
+    async fn take(
+        &self,
+        parts: &Parts,
+        body: &mut Body,
+    ) -> Result<(Target, Bytes, Accepted), Failure> {
+        let target = self.head(parts)?;
+        let accepted = self
+            .dispatch
+            .accept()
+            .map_err(|refusal| refusal.failure())?;
+        let body = self.read(body, &parts.headers).await?;
+        Ok((target, body, accepted))
+    }
+
     /// Checks what comes before the body.
     fn head(&self, parts: &Parts) -> Result<Target, Failure> {
         let target = parts
@@ -123,6 +123,9 @@ impl HttpDoor {
 
     /// The whole body, within its limits of size and time.
     async fn read(&self, body: &mut Body, headers: &HeaderMap) -> Result<Bytes, Failure> {
+        if body.is_end_stream() {
+            return Ok(Bytes::new());
+        }
         let limit = self.server.body_limit;
         let too_large = || Failure::new(413, format!("the body is larger than {limit} bytes"));
         let length = headers
@@ -221,14 +224,14 @@ fn without_hop_by_hop(mut headers: HeaderMap) -> HeaderMap {
 }
 
 /// A response as hyper sends it. It sets the length by itself.
-pub(super) fn to_axum(response: Response) -> axum::http::Response<Body> {
-    let mut answer = axum::http::Response::new(Body::from(response.body));
+pub(super) fn to_axum(response: Response) -> AxumResponse {
+    let mut answer = AxumResponse::new(Body::from(response.body));
     *answer.status_mut() = response.status;
     *answer.headers_mut() = response.headers;
     answer
 }
 
-fn closing(mut response: axum::http::Response<Body>) -> axum::http::Response<Body> {
+fn closing(mut response: AxumResponse) -> AxumResponse {
     response
         .headers_mut()
         .insert(header::CONNECTION, HeaderValue::from_static("close"));

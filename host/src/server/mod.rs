@@ -14,6 +14,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use socketioxide::SocketIo;
 use socketioxide::adapter::LocalAdapter;
 use socketioxide::{ParserConfig, SocketIoBuilder, TransportType};
@@ -71,15 +72,18 @@ impl Server {
         runtime.set_dispatcher(Arc::new(Arc::clone(&dispatch)) as Arc<dyn Dispatcher>);
 
         let namespaces = Namespaces::new(io.clone(), Arc::clone(&dispatch), &config);
-        let front = Front::new(Arc::clone(&registry), Arc::clone(&dispatch), &config);
-        let router = http::router(Arc::clone(&dispatch), &config).layer(layer);
-        let router = front.before(router);
+        let front = Arc::new(Front::new(
+            Arc::clone(&registry),
+            Arc::clone(&dispatch),
+            Router::new().layer(layer),
+            &config,
+        ));
 
         let addresses = listeners
             .iter()
             .map(TcpListener::local_addr)
             .collect::<Result<_, _>>()?;
-        let accept = |listener| Acceptor::start(listener, router.clone(), &config);
+        let accept = |listener| Acceptor::start(listener, Arc::clone(&front), &config);
         let acceptors = listeners.into_iter().map(accept).collect();
         let grace = config.server.grace;
         let following = follow(&registry, runtime, config, sources, &namespaces);

@@ -20,17 +20,13 @@ fn is_forwarding(name: &HeaderName) -> bool {
 pub(super) fn identify(
     server: &Server,
     peer: Option<&Peer>,
-    headers: &HeaderMap,
+    mut headers: HeaderMap,
 ) -> (SocketAddr, HeaderMap) {
     let unknown = SocketAddr::from(([0, 0, 0, 0], 0));
     let direct = peer.map_or(unknown, |peer| peer.0);
     if server.trusts(direct.ip()) {
-        return (
-            forwarded_for(server, headers).unwrap_or(direct),
-            headers.clone(),
-        );
+        return (forwarded_for(server, &headers).unwrap_or(direct), headers);
     }
-    let mut headers = headers.clone();
     let lies: Vec<HeaderName> = headers
         .keys()
         .filter(|name| is_forwarding(name))
@@ -80,7 +76,7 @@ mod tests {
         let (remote, headers) = identify(
             &Config::default().server,
             Some(&peer),
-            &headers("198.51.100.7"),
+            headers("198.51.100.7"),
         );
         assert_eq!(remote, peer.0);
         assert_eq!(headers.len(), 1);
@@ -94,7 +90,7 @@ mod tests {
         let (remote, _) = identify(
             &server,
             Some(&peer),
-            &headers("10.0.0.1, 198.51.100.7, 192.0.2.9"),
+            headers("10.0.0.1, 198.51.100.7, 192.0.2.9"),
         );
         assert_eq!(remote.to_string(), "198.51.100.7:0");
     }
