@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 use futures_util::FutureExt;
 use wasmtime::component::{Instance, ResourceTable};
 use wasmtime::{Store, UpdateDeadline};
-use wasmtime_wasi::WasiCtx;
 
 use super::engine::TICK;
 use super::error::CallError;
@@ -109,11 +108,6 @@ impl Handler {
 
     fn store(&self, call: Call) -> Store<State> {
         let output = Output::new(Arc::clone(&self.name), Arc::clone(&call.id));
-        let wasi = WasiCtx::builder()
-            .stdout(output.stream(false))
-            .stderr(output.stream(true))
-            .max_random_size(64 << 10)
-            .build();
         let mut table = ResourceTable::new();
         table.set_max_capacity(MAX_HANDLES);
         let services = Arc::clone(&self.shared.services);
@@ -128,7 +122,7 @@ impl Handler {
             services,
             memory,
             table,
-            wasi,
+            wasi: None,
             output,
             description: Description::default(),
             cpu: Duration::ZERO,

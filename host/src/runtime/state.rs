@@ -18,6 +18,9 @@ use crate::message::{CallId, Exchange};
 use crate::payload::Failure;
 use crate::sockets::Connection;
 
+/// Bytes of random numbers that a guest gets at once.
+const MAX_RANDOM: u64 = 64 << 10;
+
 /// A guest's handle to a connection.
 #[allow(unreachable_pub)]
 pub struct SocketHandle(pub(super) Arc<Connection>);
@@ -75,7 +78,8 @@ pub(crate) struct State {
     pub(super) services: Arc<Services>,
     pub(super) memory: MemoryLimiter,
     pub(super) table: ResourceTable,
-    pub(super) wasi: WasiCtx,
+    /// Made when the guest first asks for something of the system: most calls never do, and sources of random numbers are dear.
+    pub(super) wasi: Option<WasiCtx>,
     pub(super) output: Output,
     pub(super) description: Description,
     pub(super) cpu: Duration,
@@ -99,9 +103,19 @@ impl State {
 
 impl WasiView for State {
     fn ctx(&mut self) -> WasiCtxView<'_> {
+        let output = &self.output;
         WasiCtxView {
-            ctx: &mut self.wasi,
+            ctx: self.wasi.get_or_insert_with(|| system(output)),
             table: &mut self.table,
         }
     }
+}
+
+/// What a guest sees of the system: clocks, random numbers, and its output. No files, no network, no environment.
+fn system(output: &Output) -> WasiCtx {
+    WasiCtx::builder()
+        .stdout(output.stream(false))
+        .stderr(output.stream(true))
+        .max_random_size(MAX_RANDOM)
+        .build()
 }
