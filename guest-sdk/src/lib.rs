@@ -88,6 +88,8 @@ mod headers;
 mod host;
 pub mod log;
 mod payload;
+#[cfg(target_family = "wasm")]
+mod print;
 mod request;
 mod socket;
 #[cfg(not(target_family = "wasm"))]

@@ -22,6 +22,9 @@ const RECORD: usize = 64;
 /// A line longer than this is logged in pieces.
 const LINE: usize = 4 * 1024;
 
+/// What stands where a call's output was cut.
+const CUT: &str = " (the rest of this call's output is left out)";
+
 /// All that one call prints and logs.
 #[derive(Clone)]
 pub(super) struct Output {
@@ -90,7 +93,7 @@ impl Output {
             }
         }
         if is_cut {
-            line.extend_from_slice(b" (the rest of this call's output is left out)");
+            line.extend_from_slice(CUT.as_bytes());
             self.log_line(line, is_error);
         }
     }
@@ -98,12 +101,15 @@ impl Output {
     /// Logs a message of the guest's own level.
     pub(super) fn record(&self, level: Level, message: &str) {
         let mut text = lock(&self.shared.text);
-        let kept = &message[..message.floor_char_boundary(text.left)];
         if text.left == 0 {
             return;
         }
+        let kept = &message[..message.floor_char_boundary(text.left)];
         text.left = text.left.saturating_sub(kept.len().max(RECORD));
         self.log_text(level, kept);
+        if text.left == 0 {
+            self.log_text(level, CUT);
+        }
     }
 
     /// Logs what has no line end yet: the call is over.
