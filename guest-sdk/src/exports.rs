@@ -9,7 +9,6 @@ use crate::connection::Connection;
 use crate::error::{Error, Failure, Result};
 use crate::event::Event;
 use crate::host::{requests, sockets, wit};
-use crate::print::Lines;
 use crate::request::Request;
 use crate::socket::Socket;
 
@@ -25,7 +24,6 @@ pub struct Exports<H>(PhantomData<H>);
 
 impl<H: Handler> setup::Guest for Exports<H> {
     fn describe(to: Registrar) {
-        let _lines = Lines;
         let app = H::app();
         for route in &app.routes {
             to.route(route.method, route.path);
@@ -47,7 +45,6 @@ impl<H: Handler> setup::Guest for Exports<H> {
 
 impl<H: Handler> http::Guest for Exports<H> {
     fn on_request(route: u32, request: requests::Request) -> Result<wit::Response, wit::Failure> {
-        let _lines = Lines;
         let app = H::app();
         let Some(route) = app.routes.get(route as usize) else {
             return refused(unknown("route", route));
@@ -62,7 +59,6 @@ impl<H: Handler> policies::Guest for Exports<H> {
         policy: u32,
         request: requests::Request,
     ) -> Result<Option<wit::Response>, wit::Failure> {
-        let _lines = Lines;
         let app = H::app();
         let Some(Stage::Before(decide)) = app.policies.get(policy as usize).map(|p| &p.stage)
         else {
@@ -75,7 +71,6 @@ impl<H: Handler> policies::Guest for Exports<H> {
     }
 
     fn on_after(policy: u32, request: requests::Request, status: u16) -> Result<(), wit::Failure> {
-        let _lines = Lines;
         let app = H::app();
         let Some(Stage::After(run)) = app.policies.get(policy as usize).map(|p| &p.stage) else {
             return refused(unknown("policy", policy));
@@ -92,7 +87,6 @@ impl<H: Handler> events::Guest for Exports<H> {
         args: wit::Payload,
         ack_wanted: bool,
     ) -> Result<Option<wit::Payload>, wit::Failure> {
-        let _lines = Lines;
         let app = H::app();
         let Some(listener) = app.listeners.get(listener as usize) else {
             return refused(unknown("listener", listener));
@@ -132,7 +126,6 @@ fn run_hook<H: Handler>(
     reason: Option<String>,
     action: impl Fn(&Hook) -> Option<&Action>,
 ) -> Result<()> {
-    let _lines = Lines;
     let app = H::app();
     let hook = app
         .hooks

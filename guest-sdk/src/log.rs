@@ -1,4 +1,4 @@
-//! The host's log. `println!` and `eprintln!` end there too, line by line and without a level.
+//! The host's log. `println!` ends there too, line by line and as `info`, and `eprintln!` as `warn`.
 //!
 //! ```
 //! use hitchy_guest::log;

@@ -1,7 +1,4 @@
-//! Files that are no handlers, or bad ones, written as text: what no honest toolchain builds. And a look
-//! into those that are good.
-
-use wasmparser::Payload;
+//! Files that are no handlers, or bad ones, written as text: what no honest toolchain builds.
 
 /// A component from its text.
 ///
@@ -111,28 +108,6 @@ fn handler(imports: &str, guest: &str) -> Vec<u8> {
             (instance $setup (export "describe" (func $describe)))
             (export "hitchy:platform/setup@0.1.0" (instance $setup)))"#
     ))
-}
-
-/// The names of the interfaces that a component imports.
-///
-/// # Panics
-/// When the bytes are no component.
-pub fn imports(component: &[u8]) -> Vec<String> {
-    let mut names = Vec::new();
-    let mut depth = 0;
-    for payload in wasmparser::Parser::new(0).parse_all(component) {
-        match payload.expect("well formed") {
-            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
-            Payload::End(_) => depth -= 1,
-            Payload::ComponentImportSection(imports) if depth == 0 => {
-                for import in imports {
-                    names.push(import.expect("well formed").name.name.to_owned());
-                }
-            }
-            _ => {}
-        }
-    }
-    names
 }
 
 #[cfg(test)]

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::OnceLock;
 
+use wasmparser::{Parser, Payload};
+
 use crate::{cargo, sources, target_dir};
 
 const TARGET: &str = "wasm32-wasip2";
@@ -66,6 +68,28 @@ pub fn example(name: &str) -> Vec<u8> {
         .unwrap_or_else(|error| panic!("{error}"))
         .join(format!("{name}.wasm"));
     std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The interfaces that a component imports, without their versions: `wasi:cli/exit`.
+///
+/// # Panics
+/// When the bytes are no component.
+pub fn imports(component: &[u8]) -> Vec<String> {
+    let (mut names, mut depth) = (Vec::new(), 0);
+    for payload in Parser::new(0).parse_all(component) {
+        match payload.expect("well formed") {
+            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
+            Payload::End(_) => depth -= 1,
+            Payload::ComponentImportSection(imports) if depth == 0 => {
+                for import in imports {
+                    let name = import.expect("well formed").name.name;
+                    names.push(name.split('@').next().unwrap_or(name).to_owned());
+                }
+            }
+            _ => {}
+        }
+    }
+    names
 }
 
 /// Builds all guests of `fixtures/`, and says where they are.

@@ -22,9 +22,6 @@ const RECORD: usize = 64;
 /// A line longer than this is logged in pieces.
 const LINE: usize = 4 * 1024;
 
-/// What stands where a call's output was cut.
-const CUT: &str = " (the rest of this call's output is left out)";
-
 /// All that one call prints and logs.
 #[derive(Clone)]
 pub(super) struct Output {
@@ -75,7 +72,8 @@ impl Output {
         }
     }
 
-    fn print(&self, bytes: &[u8], is_error: bool) {
+    /// Prints to its standard output, or to its standard error.
+    pub(super) fn print(&self, bytes: &[u8], is_error: bool) {
         let mut text = lock(&self.shared.text);
         if text.left == 0 {
             return;
@@ -93,7 +91,7 @@ impl Output {
             }
         }
         if is_cut {
-            line.extend_from_slice(CUT.as_bytes());
+            line.extend_from_slice(b" (the rest of this call's output is left out)");
             self.log_line(line, is_error);
         }
     }
@@ -101,15 +99,12 @@ impl Output {
     /// Logs a message of the guest's own level.
     pub(super) fn record(&self, level: Level, message: &str) {
         let mut text = lock(&self.shared.text);
+        let kept = &message[..message.floor_char_boundary(text.left)];
         if text.left == 0 {
             return;
         }
-        let kept = &message[..message.floor_char_boundary(text.left)];
         text.left = text.left.saturating_sub(kept.len().max(RECORD));
         self.log_text(level, kept);
-        if text.left == 0 {
-            self.log_text(level, CUT);
-        }
     }
 
     /// Logs what has no line end yet: the call is over.

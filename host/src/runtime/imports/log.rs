@@ -1,6 +1,6 @@
 //! `hitchy:platform/log`: what guests write into the server's log.
 
-use crate::runtime::bindings::hitchy::platform::log::{Host, Level};
+use crate::runtime::bindings::hitchy::platform::log::{Host, Level, Output};
 use crate::runtime::state::State;
 
 impl Host for State {
@@ -13,6 +13,11 @@ impl Host for State {
             Level::Error => tracing::Level::ERROR,
         };
         self.output.record(level, &message);
+        Ok(())
+    }
+
+    fn print(&mut self, to: Output, text: Vec<u8>) -> wasmtime::Result<()> {
+        self.output.print(&text, to == Output::Error);
         Ok(())
     }
 }
