@@ -1,6 +1,6 @@
 //! What a call costs in process, each with a fresh instance: the runtime alone, without doors, on one core.
 //!
-//! `cargo bench --workspace --profile dev --bench call`.
+//! `cargo bench --workspace --bench call`.
 
 use std::hint::black_box;
 use std::net::SocketAddr;

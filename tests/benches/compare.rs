@@ -1,6 +1,6 @@
 //! The example `hello` on Hitchy against the same handlers written natively on axum and on socketioxide's typed handlers.
 //!
-//! `cargo bench --workspace --profile dev --bench compare`. Each round measures all four in turn; the figures are medians of
+//! `cargo bench --workspace --bench compare`. Each round measures all four in turn; the figures are medians of
 //! the rounds. Load comes from the same machine, over the loopback.
 #![allow(clippy::print_stdout, reason = "it prints a table")]
 

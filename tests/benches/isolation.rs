@@ -1,6 +1,6 @@
 //! Answers of one handler while another loops, traps and eats memory, against the quiet run.
 //!
-//! `cargo bench --workspace --profile dev --bench isolation`.
+//! `cargo bench --workspace --bench isolation`.
 #![allow(clippy::print_stdout, reason = "it prints a table")]
 
 use std::time::Duration;

@@ -1,6 +1,6 @@
 //! A hundred reloads by rename, alternating two versions, while sockets send events with acks and HTTP requests come in.
 //!
-//! `cargo bench --workspace --profile dev --bench reload`. Nothing may fail, and nobody may be disconnected. The time of a
+//! `cargo bench --workspace --bench reload`. Nothing may fail, and nobody may be disconnected. The time of a
 //! reload is from the return of the rename to the first answer of the new version, asked every 2 ms.
 #![allow(clippy::print_stdout, reason = "it prints a table")]
 

@@ -1,0 +1,118 @@
+//! Which pages may ask: CORS as it is set, and the origins that may open sockets.
+
+use hitchy_tests::http::Answer;
+use hitchy_tests::{Server, expect, guest};
+
+const OPEN_SESSION: &str = "/socket.io/?EIO=4&transport=polling";
+const UPGRADE: &str = "/socket.io/?EIO=4&transport=websocket";
+const FRIEND: &str = "https://app.example.com";
+const STRANGER: &str = "https://evil.example.com";
+
+async fn probed(settings: &str) -> Server {
+    Server::prepare()
+        .handler("probe.wasm", guest("probe"))
+        .settings(settings)
+        .start()
+        .await
+}
+
+async fn ask(server: &Server, method: &str, target: &str, origin: &str) -> Answer {
+    let headers = [
+        ("origin", origin),
+        ("access-control-request-method", "POST"),
+        ("access-control-request-headers", "x-token"),
+    ];
+    server.request(method, target, &headers, b"").await
+}
+
+/// The status of an attempt to open a websocket.
+async fn upgrade(server: &Server, origin: Option<&str>) -> u16 {
+    let mut headers = vec![
+        ("connection", "upgrade"),
+        ("upgrade", "websocket"),
+        ("sec-websocket-version", "13"),
+        ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+    ];
+    headers.extend(origin.map(|origin| ("origin", origin)));
+    let answer = server.request("GET", UPGRADE, &headers, b"").await;
+    answer.status
+}
+
+fn allowed(answer: &Answer) -> (Option<&str>, Option<&str>) {
+    (
+        answer.header("access-control-allow-origin"),
+        answer.header("access-control-allow-credentials"),
+    )
+}
+
+#[tokio::test]
+async fn s18_by_default_only_pages_of_this_server_open_sockets() {
+    let server = probed("").await;
+    for origin in [STRANGER, "null"] {
+        expect::error(&ask(&server, "GET", OPEN_SESSION, origin).await, 403);
+        assert_eq!(upgrade(&server, Some(origin)).await, 403);
+    }
+    // The host that the requests name.
+    let own = "http://localhost";
+    assert_eq!(ask(&server, "GET", OPEN_SESSION, own).await.status, 200);
+    assert_eq!(upgrade(&server, Some(own)).await, 101);
+    // Clients that are no browsers do not say where they come from.
+    assert_eq!(server.get(OPEN_SESSION).await.status, 200);
+    assert_eq!(upgrade(&server, None).await, 101);
+}
+
+#[tokio::test]
+async fn s18_origins_that_are_listed_open_sockets_too() {
+    let server = probed(&format!("[server]\norigins = [{FRIEND:?}]")).await;
+    assert_eq!(ask(&server, "GET", OPEN_SESSION, FRIEND).await.status, 200);
+    assert_eq!(upgrade(&server, Some(FRIEND)).await, 101);
+    assert_eq!(upgrade(&server, Some(STRANGER)).await, 403);
+}
+
+#[tokio::test]
+async fn r11_without_the_setting_there_is_no_cors() {
+    let server = probed("").await;
+    for (method, target) in [("GET", "/hello/you"), ("OPTIONS", "/hello/you")] {
+        let answer = ask(&server, method, target, FRIEND).await;
+        assert_eq!(allowed(&answer), (None, None), "{answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn r11_pages_of_listed_origins_may_ask_with_credentials() {
+    let server = probed(&format!("[server]\ncors = [{FRIEND:?}]")).await;
+    let preflight = ask(&server, "OPTIONS", "/hello/you", FRIEND).await;
+    assert_eq!(preflight.status, 200);
+    assert_eq!(allowed(&preflight), (Some(FRIEND), Some("true")));
+    assert_eq!(
+        preflight.header("access-control-allow-methods"),
+        Some("POST")
+    );
+    assert_eq!(
+        preflight.header("access-control-allow-headers"),
+        Some("x-token")
+    );
+    for (target, status) in [("/hello/you", 200), ("/nothing", 404), (OPEN_SESSION, 200)] {
+        let answer = ask(&server, "GET", target, FRIEND).await;
+        assert_eq!(answer.status, status, "{target}");
+        assert_eq!(allowed(&answer), (Some(FRIEND), Some("true")), "{target}");
+        let answer = ask(&server, "GET", target, STRANGER).await;
+        assert_eq!(allowed(&answer).0, None, "{target}");
+    }
+    assert_eq!(upgrade(&server, Some(FRIEND)).await, 101);
+}
+
+#[tokio::test]
+async fn s18_everyone_may_ask_but_never_with_credentials() {
+    let server = probed("[server]\ncors = [\"*\"]").await;
+    let answer = ask(&server, "GET", "/hello/you", STRANGER).await;
+    assert_eq!(allowed(&answer), (Some("*"), None));
+}
+
+#[tokio::test]
+async fn what_only_begins_like_the_path_of_sockets_is_a_request() {
+    let server = probed("").await;
+    expect::error(&server.get("/socket.iox").await, 404);
+    let answer = ask(&server, "GET", "/socket.io-notes", STRANGER).await;
+    expect::error(&answer, 404);
+}
