@@ -18,6 +18,13 @@ async fn l13_a_handler_built_against_0_1_0_answers_over_http() {
     let answer = server.get("/api/echo/you").await;
     assert_eq!(answer.status, 200, "{answer:?}");
     assert!(answer.text().contains("you"), "{answer:?}");
+    for record in [
+        "INFO after GET /api/echo/you 200",
+        "INFO printed after it",
+        "WARN and no end of a line",
+    ] {
+        server.wait_for_log(&[record, "contract.wasm"]).await;
+    }
     assert_eq!(server.get("/api/ids").await.status, 200);
     let failed = server.get("/api/fail").await;
     assert!(
