@@ -162,7 +162,7 @@ impl CallError {
                 frames,
             },
             (None, Some(trap)) => Self::Trap {
-                cause: trap.to_string(),
+                cause: trap.to_string().replacen("wasm trap: ", "", 1),
                 frames,
             },
             // Whatever else stops a guest is something it handed over that could not be taken: too long a list, a string that
@@ -182,10 +182,8 @@ fn frames(error: &wasmtime::Error) -> String {
         .lines()
         .map(str::trim)
         .filter(|line| line.starts_with(|c: char| c.is_ascii_digit()));
-    let names = frames
-        .filter_map(|line| line.split_once('!').map(|(_, name)| name))
-        .take(16);
-    let names: Vec<&str> = names.map(without_hash).collect();
+    let names = frames.filter_map(|line| line.split_once('!').map(|(_, name)| readable(name)));
+    let names = without_panic(names.collect());
     if names.is_empty() {
         String::new()
     } else {
@@ -193,14 +191,74 @@ fn frames(error: &wasmtime::Error) -> String {
     }
 }
 
-/// `a::b` of `a::b::h0123456789abcdef`.
-fn without_hash(name: &str) -> &str {
-    match name.rsplit_once("::h") {
-        Some((path, hash))
-            if hash.len() == 16 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()) =>
-        {
-            path
-        }
+/// How many frames of a stack are worth a line of the log.
+const MAX_FRAMES: usize = 16;
+
+/// The stack below Rust's way from a panic to the trap, which is always the same: what panicked is what one wants to know.
+fn without_panic(mut names: Vec<String>) -> Vec<String> {
+    let last = names
+        .iter()
+        .rposition(|name| name.starts_with("core::panicking::"));
+    names.drain(..last.map_or(0, |last| last + 1));
+    names.truncate(MAX_FRAMES);
+    names
+}
+
+/// A function's name without the hashes by which Rust's compiler tells equal names apart: `a::b` of `a::b::h0123456789abcdef` and
+/// of `a[0123456789abcdef]::b`.
+fn readable(name: &str) -> String {
+    let is_hash = |text: &str| text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let name = match name.rsplit_once("::h") {
+        Some((path, hash)) if hash.len() == 16 && is_hash(hash) => path,
         _ => name,
+    };
+    let mut parts = name.split('[');
+    let mut readable = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        match part.split_once(']') {
+            Some((hash, rest)) if (8..=16).contains(&hash.len()) && is_hash(hash) => {
+                readable.push_str(rest);
+            }
+            _ => {
+                readable.push('[');
+                readable.push_str(part);
+            }
+        }
+    }
+    readable
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_readable() {
+        for (name, wanted) in [
+            ("shop::buy", "shop::buy"),
+            ("shop::buy::h0123456789abcdef", "shop::buy"),
+            (
+                "std[d123b7a1a2ed1472]::panicking::panic_handler::{closure#0}",
+                "std::panicking::panic_handler::{closure#0}",
+            ),
+            ("<[u8] as a[1f2e3d4c5b6a7988]::B>::c", "<[u8] as a::B>::c"),
+            ("[u8; 16]::x", "[u8; 16]::x"),
+            ("on-request", "on-request"),
+        ] {
+            assert_eq!(readable(name), wanted);
+        }
+    }
+
+    #[test]
+    fn a_panic_is_told_from_where_it_was() {
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        let stack = names(&[
+            "std::process::abort",
+            "core::panicking::panic_fmt",
+            "shop::buy",
+        ]);
+        assert_eq!(without_panic(stack), ["shop::buy"]);
+        let stack = names(&["shop::buy", "on-request"]);
+        assert_eq!(without_panic(stack), ["shop::buy", "on-request"]);
     }
 }
