@@ -589,3 +589,11 @@ async fn what_a_guest_logs_is_a_record_with_its_level_handler_and_call() {
         .find(0, |_, line| line.contains("a word at debug").then_some(()));
     assert_eq!(debug, None, "below log.level");
 }
+
+#[tokio::test]
+async fn c07_connect_is_no_request_for_a_route() {
+    let server = probed().await;
+    let answer = server.request("CONNECT", "/echo", &[], b"").await;
+    expect::error(&answer, 501);
+    assert_eq!(answer.header("connection"), Some("close"));
+}

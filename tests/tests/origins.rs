@@ -103,10 +103,44 @@ async fn r11_pages_of_listed_origins_may_ask_with_credentials() {
 }
 
 #[tokio::test]
+async fn r11_an_options_that_is_no_preflight_is_the_routes_own() {
+    let server = probed(&format!("[server]\ncors = [{FRIEND:?}]")).await;
+    let answer = server.request("OPTIONS", "/hello/you", &[], b"").await;
+    assert_eq!(answer.status, 204);
+    assert_eq!(answer.header("allow"), Some("GET, HEAD, OPTIONS"));
+    let answer = server.request("OPTIONS", "/echo", &[], b"").await;
+    assert_eq!(answer.json()["method"], "OPTIONS");
+    expect::error(&server.request("OPTIONS", "/no", &[], b"").await, 404);
+}
+
+#[tokio::test]
 async fn s18_everyone_may_ask_but_never_with_credentials() {
     let server = probed("[server]\ncors = [\"*\"]").await;
     let answer = ask(&server, "GET", "/hello/you", STRANGER).await;
     assert_eq!(allowed(&answer), (Some("*"), None));
+}
+
+#[tokio::test]
+async fn s18_two_hosts_are_nobodys_own() {
+    let server = probed("").await;
+    let headers = [
+        ("host", "evil.example.com"),
+        ("host", "localhost"),
+        ("origin", "http://evil.example.com"),
+    ];
+    let answer = server.request("GET", OPEN_SESSION, &headers, b"").await;
+    expect::error(&answer, 400);
+}
+
+#[tokio::test]
+async fn s18_who_is_turned_away_is_told_that_the_connection_ends() {
+    let server = probed("").await;
+    let body = vec![b'x'; 300_000];
+    let answer = server
+        .request("POST", OPEN_SESSION, &[("origin", STRANGER)], &body)
+        .await;
+    expect::error(&answer, 403);
+    assert_eq!(answer.header("connection"), Some("close"));
 }
 
 #[tokio::test]

@@ -1,22 +1,28 @@
-//! What is decided before a request reaches a door: which of them it is for, whether the server is ready, and whether a page of that
-//! origin may open a socket (CORS does not cover websockets). And CORS, as it is set.
+//! What is decided before a request reaches a door: whether its head is in order, which door it is for, whether the server is ready
+//! for sockets, and whether a page of that origin may open one (CORS does not cover websockets). And CORS, as it is set.
 
 use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::Request;
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, Method, Version, header};
 use axum::response::Response;
 use tower::util::BoxCloneSyncService;
 use tower::{Layer, ServiceExt, service_fn};
 use tower_http::cors::{AllowHeaders, AllowMethods, AllowOrigin, CorsLayer};
 
-use super::http::{HttpDoor, to_axum};
+use super::http::HttpDoor;
 use crate::config::{Config, Origins};
-use crate::dispatch::{Dispatch, Refusal, error_response};
+use crate::dispatch::{Dispatch, Refusal};
 use crate::payload::Failure;
 use crate::registry::Registry;
+
+/// Bytes of the request target.
+const MAX_TARGET: usize = 8 << 10;
+/// Bytes of all headers of a request.
+const MAX_HEADERS: usize = 32 << 10;
 
 /// The porch.
 pub(super) struct Front {
@@ -69,25 +75,32 @@ impl Front {
     /// Answers a request of any kind.
     pub(super) async fn answer(&self, request: Request) -> Response {
         match &self.with_cors {
-            Some(service) => {
+            Some(service) if !is_own_options(&request) => {
                 let Ok(response) = service.clone().oneshot(request).await;
                 response
             }
-            None => self.doors.answer(request).await,
+            _ => self.doors.answer(request).await,
         }
     }
 }
 
 impl Doors {
     async fn answer(&self, request: Request) -> Response {
-        if !self.is_for_sockets(request.uri().path()) {
-            return self.http.answer(request).await;
+        let (parts, body) = request.into_parts();
+        let is_for_sockets = self.is_for_sockets(parts.uri.path());
+        let mut checked = check_head(&parts);
+        if is_for_sockets {
+            checked = checked.and_then(|()| self.check_visitor(&parts));
         }
-        if let Some(failure) = self.refusal(&request) {
-            return to_axum(error_response(&self.dispatch.next_id(), &failure));
+        match checked {
+            Err(failure) => self.http.refuse(&parts.headers, body, &failure).await,
+            Ok(()) if is_for_sockets => {
+                let request = Request::from_parts(parts, body);
+                let Ok(response) = self.sockets.clone().oneshot(request).await;
+                response
+            }
+            Ok(()) => self.http.answer(parts, body).await,
         }
-        let Ok(response) = self.sockets.clone().oneshot(request).await;
-        response
     }
 
     fn is_for_sockets(&self, path: &str) -> bool {
@@ -96,27 +109,68 @@ impl Doors {
     }
 
     /// Why a request to the socket.io server is not let through.
-    fn refusal(&self, request: &Request) -> Option<Failure> {
+    fn check_visitor(&self, parts: &Parts) -> Result<(), Failure> {
         if !self.registry.table().ready {
-            return Some(Refusal::Starting.failure());
+            return Err(Refusal::Starting.failure());
         }
         // Sessions that exist may say goodbye.
-        let has_session = request
-            .uri()
+        let has_session = parts
+            .uri
             .query()
             .is_some_and(|query| query.split('&').any(|pair| pair.starts_with("sid=")));
         if self.dispatch.is_draining() && !has_session {
-            return Some(Refusal::Draining.failure());
+            return Err(Refusal::Draining.failure());
         }
-        let origin = request.headers().get(header::ORIGIN)?;
+        let Some(origin) = parts.headers.get(header::ORIGIN) else {
+            return Ok(());
+        };
         let allowed = origin.to_str().is_ok_and(|origin| {
-            is_own(origin, request.headers())
-                || self.origins.allow(origin)
-                || self.cors.allow(origin)
+            is_own(origin, &parts.headers) || self.origins.allow(origin) || self.cors.allow(origin)
         });
         let sentence = "pages of this origin may not open sockets here; the setting server.origins says which may";
-        (!allowed).then(|| Failure::new(403, sentence))
+        if allowed {
+            Ok(())
+        } else {
+            Err(Failure::new(403, sentence))
+        }
     }
+}
+
+/// Why the head of a request is not in order, whoever it is for.
+fn check_head(parts: &Parts) -> Result<(), Failure> {
+    let target = parts.uri.path_and_query();
+    if target.is_some_and(|target| target.as_str().len() > MAX_TARGET) {
+        let sentence = format!("the url is longer than {MAX_TARGET} bytes");
+        return Err(Failure::new(414, sentence));
+    }
+    let headers = parts.headers.iter();
+    let size: usize = headers
+        .map(|(name, value)| name.as_str().len() + value.len())
+        .sum();
+    if size > MAX_HEADERS {
+        let sentence = format!("the headers are larger than {MAX_HEADERS} bytes");
+        return Err(Failure::new(431, sentence));
+    }
+    // RFC 9112, 3.2: exactly one, from HTTP/1.1 on.
+    let hosts = parts.headers.get_all(header::HOST).iter().count();
+    if hosts > 1 || (hosts == 0 && parts.version == Version::HTTP_11) {
+        return Err(Failure::new(400, "a request has exactly one host header"));
+    }
+    // Whatever answered it would be taken for a tunnel (RFC 9110, 9.3.6).
+    if parts.method == Method::CONNECT {
+        return Err(Failure::new(
+            501,
+            "CONNECT is for proxies, which this is not",
+        ));
+    }
+    Ok(())
+}
+
+/// Whether it is an OPTIONS that is meant for a route: not a preflight, for which the layer of CORS takes each of them.
+fn is_own_options(request: &Request) -> bool {
+    let has = |name| request.headers().contains_key(name);
+    request.method() == Method::OPTIONS
+        && !(has(header::ORIGIN) && has(header::ACCESS_CONTROL_REQUEST_METHOD))
 }
 
 /// Whether a page comes from this very server: same host and port as the request's own.

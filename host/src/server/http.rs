@@ -4,9 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, HttpBody};
-use axum::extract::Request as AxumRequest;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Version, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::Response as AxumResponse;
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
@@ -19,11 +18,6 @@ use crate::message::{Door, Request, Response, is_hop_by_hop};
 use crate::path::Target;
 use crate::payload::Failure;
 use crate::sockets::Context;
-
-/// Bytes of the request target.
-const MAX_TARGET: usize = 8 << 10;
-/// Bytes of all headers of a request.
-const MAX_HEADERS: usize = 32 << 10;
 
 /// How long a refused client may go on sending.
 const LINGER: Duration = Duration::from_secs(2);
@@ -43,25 +37,19 @@ impl HttpDoor {
     }
 
     /// Answers a request that is not the socket.io library's.
-    pub(super) async fn answer(&self, request: AxumRequest) -> AxumResponse {
-        let id = self.dispatch.next_id();
-        let (parts, mut body) = request.into_parts();
-        let (target, body, accepted) = match self.take(&parts, &mut body).await {
+    pub(super) async fn answer(&self, parts: Parts, mut body: Body) -> AxumResponse {
+        let (target, whole, accepted) = match self.take(&parts, &mut body).await {
             Ok(taken) => taken,
-            // Its body may not have been read: the connection cannot be used for another request.
-            Err(failure) => {
-                self.discard(body, &parts.headers).await;
-                return closing(to_axum(error_response(&id, &failure)));
-            }
+            Err(failure) => return self.refuse(&parts.headers, body, &failure).await,
         };
         let (remote, headers) = identify(&self.server, parts.extensions.get(), parts.headers);
         let request = Request {
-            id,
+            id: self.dispatch.next_id(),
             door: Door::Http,
             method: parts.method,
             target,
             headers: without_hop_by_hop(headers),
-            body,
+            body: whole,
             remote,
             socket: None,
             context: Context::default(),
@@ -74,51 +62,34 @@ impl HttpDoor {
         }
     }
 
+    /// Answers a request whose body may not have been read: the connection cannot be used for another.
+    pub(super) async fn refuse(
+        &self,
+        headers: &HeaderMap,
+        body: Body,
+        failure: &Failure,
+    ) -> AxumResponse {
+        self.discard(body, headers).await;
+        closing(to_axum(error_response(&self.dispatch.next_id(), failure)))
+    }
+
     /// Where a request goes, its body, and that it was accepted.
     async fn take(
         &self,
         parts: &Parts,
         body: &mut Body,
     ) -> Result<(Target, Bytes, Accepted), Failure> {
-        let target = self.head(parts)?;
+        let target = parts
+            .uri
+            .path_and_query()
+            .map_or("", |target| target.as_str());
+        let target = Target::parse(target).map_err(|error| Failure::new(400, error.to_string()))?;
         let accepted = self
             .dispatch
             .accept()
             .map_err(|refusal| refusal.failure())?;
         let body = self.read(body, &parts.headers).await?;
         Ok((target, body, accepted))
-    }
-
-    /// Checks what comes before the body.
-    fn head(&self, parts: &Parts) -> Result<Target, Failure> {
-        let target = parts
-            .uri
-            .path_and_query()
-            .map_or("", |target| target.as_str());
-        if target.len() > MAX_TARGET {
-            return Err(Failure::new(
-                414,
-                format!("the url is longer than {MAX_TARGET} bytes"),
-            ));
-        }
-        let size: usize = parts
-            .headers
-            .iter()
-            .map(|(name, value)| name.as_str().len() + value.len())
-            .sum();
-        if size > MAX_HEADERS {
-            return Err(Failure::new(
-                431,
-                format!("the headers are larger than {MAX_HEADERS} bytes"),
-            ));
-        }
-        // RFC 9112, 3.2: exactly one, from HTTP/1.1 on.
-        let hosts = parts.headers.get_all(header::HOST).iter().count();
-        if hosts > 1 || (hosts == 0 && parts.version == Version::HTTP_11) {
-            return Err(Failure::new(400, "a request has exactly one host header"));
-        }
-        let target = Target::parse(target).map_err(|error| Failure::new(400, error.to_string()))?;
-        Ok(target)
     }
 
     /// The whole body, within its limits of size and time.
@@ -224,7 +195,7 @@ fn without_hop_by_hop(mut headers: HeaderMap) -> HeaderMap {
 }
 
 /// A response as hyper sends it. It sets the length by itself.
-pub(super) fn to_axum(response: Response) -> AxumResponse {
+fn to_axum(response: Response) -> AxumResponse {
     let mut answer = AxumResponse::new(Body::from(response.body));
     *answer.status_mut() = response.status;
     *answer.headers_mut() = response.headers;
