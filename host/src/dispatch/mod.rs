@@ -3,10 +3,11 @@
 
 mod answer;
 mod gate;
+mod ids;
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
@@ -19,6 +20,7 @@ pub use self::gate::GateSettings;
 
 use self::answer::{X_REQUEST_ID, allow_header, of_call_error, options_response};
 use self::gate::Gate;
+use self::ids::Ids;
 use crate::message::{CallId, Door, Event, Exchange, Request, Response};
 use crate::payload::{Failure, Payload};
 use crate::registry::{Entry, Matched, Registry, Table};
@@ -435,26 +437,4 @@ fn finish(mut response: Response, id: &CallId) -> Response {
         response.headers.insert(X_REQUEST_ID, value);
     }
     response
-}
-
-/// Makes names for calls: unique while the process lives, and unlikely to be those of another process.
-struct Ids {
-    process: u32,
-    next: AtomicU64,
-}
-
-impl Ids {
-    fn new() -> Self {
-        use std::hash::{BuildHasher, RandomState};
-        let random = RandomState::new().hash_one(std::process::id());
-        Self {
-            process: (random >> 32) as u32,
-            next: AtomicU64::new(1),
-        }
-    }
-
-    fn next(&self) -> CallId {
-        let next = self.next.fetch_add(1, Ordering::Relaxed);
-        format!("{:08x}{next:08x}", self.process).into()
-    }
 }
