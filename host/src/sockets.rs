@@ -169,9 +169,10 @@ impl Connection {
         self.link.disconnect(close);
     }
 
-    /// Notes that the server is about to end it.
+    /// Notes that the server is about to end it. The rooms are remembered before the client can know of it and close.
     pub fn dismiss(&self) {
         self.dismissed.store(true, Ordering::Release);
+        self.leave_for_good();
     }
 
     /// Whether the server ended it.
@@ -284,5 +285,53 @@ mod tests {
         let mut copy = original.clone();
         copy.set("user".to_owned(), "bob".to_owned()).unwrap();
         assert_eq!(original.get("user"), Some("ann"));
+    }
+
+    /// A client that closes as soon as it is told of its end: the library has forgotten its rooms then.
+    struct Hasty(Mutex<Vec<String>>);
+
+    impl Link for Hasty {
+        fn emit(&self, _: &str, _: &Payload) -> Result<(), Failure> {
+            Err(gone())
+        }
+
+        fn emit_with_ack<'a>(
+            &'a self,
+            _: &'a str,
+            _: &'a Payload,
+            _: Duration,
+        ) -> BoxFuture<'a, Result<Payload, Failure>> {
+            Box::pin(async { Err(gone()) })
+        }
+
+        fn rooms(&self) -> Vec<String> {
+            lock(&self.0).clone()
+        }
+
+        fn join(&self, rooms: Vec<String>) {
+            lock(&self.0).extend(rooms);
+        }
+
+        fn leave(&self, _: Vec<String>) {}
+
+        fn disconnect(&self, _: bool) {
+            lock(&self.0).clear();
+        }
+    }
+
+    #[test]
+    fn c11_rooms_are_remembered_however_fast_a_client_goes() {
+        let handshake = Handshake {
+            remote: ([127, 0, 0, 1], 1).into(),
+            query: String::new(),
+            headers: HeaderMap::new(),
+            auth: None,
+        };
+        let link = Box::new(Hasty(Mutex::default()));
+        let connection = Connection::new("id".into(), "/".into(), handshake, link);
+        connection.join(vec!["lobby".to_owned()]).unwrap();
+        connection.disconnect(false);
+        assert_eq!(connection.rooms(), ["lobby"]);
+        assert_eq!(connection.join(Vec::new()).unwrap_err().code, 410);
     }
 }

@@ -10,10 +10,10 @@ use std::sync::{Arc, Mutex};
 
 use socketioxide::SocketIo;
 use socketioxide::adapter::Adapter;
-use socketioxide::handler::{ConnectHandler, FromConnectParts, FromDisconnectParts, Value};
+use socketioxide::handler::{ConnectHandler, DisconnectHandler, FromConnectParts, Value};
 use socketioxide::socket::{DisconnectReason, Socket};
 use socketioxide_core::adapter::{DefinedAdapter, Spawnable};
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -135,11 +135,9 @@ impl<A: Adapter> Shared<A> {
         } else {
             socket.on_fallback(inbox);
         }
-        let leaving = Arc::clone(&connection);
-        socket.on_disconnect(move |Reason(reason): Reason| async move {
-            leaving.leave_for_good();
-            // The queue's other end may have gone with the process's last task.
-            let _ = items.send(Item::Gone(reason));
+        socket.on_disconnect(Leaving {
+            connection: Arc::clone(&connection),
+            items,
         });
         socket.join(socket.id);
         let worker = Worker {
@@ -237,27 +235,39 @@ impl<A: Adapter> FromConnectParts<A> for Auth {
     }
 }
 
-/// Why a connection ended, in socket.io's words.
-struct Reason(&'static str);
+/// Is told by the library that a connection has ended. It remembers the rooms within that very call: when there is a second cause
+/// (a client that closes what the server has just disconnected), the library forgets them without telling anybody.
+struct Leaving<A: Adapter> {
+    connection: Arc<Connection>,
+    items: UnboundedSender<Item<A>>,
+}
 
-impl<A: Adapter> FromDisconnectParts<A> for Reason {
-    type Error = Infallible;
-
-    fn from_disconnect_parts(
-        _: &Arc<Socket<A>>,
+impl<A: Adapter> DisconnectHandler<A, Leaving<A>> for Leaving<A> {
+    fn call_with_defer(
+        &self,
+        socket: Arc<Socket<A>>,
         reason: DisconnectReason,
-    ) -> Result<Self, Infallible> {
-        Ok(Self(match reason {
-            DisconnectReason::TransportClose => "transport close",
-            DisconnectReason::TransportError | DisconnectReason::MultipleHttpPollingError => {
-                "transport error"
-            }
-            DisconnectReason::PacketParsingError => "parse error",
-            DisconnectReason::HeartbeatTimeout => "ping timeout",
-            DisconnectReason::ClientNSDisconnect => "client namespace disconnect",
-            DisconnectReason::ServerNSDisconnect => DISMISSED,
-            DisconnectReason::ClosingServer => "server shutting down",
-        }))
+        forget: fn(Arc<Socket<A>>),
+    ) {
+        self.connection.leave_for_good();
+        // The queue's other end may have gone with the process's last task.
+        let _ = self.items.send(Item::Gone(name(reason)));
+        forget(socket);
+    }
+}
+
+/// Why a connection ended, in socket.io's words.
+fn name(reason: DisconnectReason) -> &'static str {
+    match reason {
+        DisconnectReason::TransportClose => "transport close",
+        DisconnectReason::TransportError | DisconnectReason::MultipleHttpPollingError => {
+            "transport error"
+        }
+        DisconnectReason::PacketParsingError => "parse error",
+        DisconnectReason::HeartbeatTimeout => "ping timeout",
+        DisconnectReason::ClientNSDisconnect => "client namespace disconnect",
+        DisconnectReason::ServerNSDisconnect => DISMISSED,
+        DisconnectReason::ClosingServer => "server shutting down",
     }
 }
 
