@@ -1,6 +1,7 @@
 //! What the black-box tests and benchmarks share: the real server over an empty folder, the guests that are dropped into it, and
 //! the clients that talk to it.
 
+pub mod clauses;
 pub mod components;
 pub mod expect;
 pub mod figures;

@@ -1,6 +1,8 @@
 //! `io("/hitchy").emit("request", …)`: the same request over a socket, with the official client.
 
 use base64::Engine;
+use hitchy_tests::clauses;
+use hitchy_tests::clauses::Way;
 use hitchy_tests::node::{Socket, binary};
 use hitchy_tests::{Node, Server, guest, official_client};
 use serde_json::{Value, json};
@@ -87,9 +89,12 @@ async fn b_r_a_request_is_answered_over_polling() {
     main_path("polling").await;
 }
 
-#[tokio::test]
-async fn b01_b05_method_is_get_by_default_and_root_is_a_url() {
-    let Some((_server, _node, socket)) = probed("websocket").await else {
+clauses! {
+    request_websocket request_polling: b01_b05_method_is_get_by_default_and_root_is_a_url;
+}
+
+async fn b01_b05_method_is_get_by_default_and_root_is_a_url(way: Way) {
+    let Some((_server, _node, socket)) = probed(way.transport()).await else {
         return;
     };
     for method in [
