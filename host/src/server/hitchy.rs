@@ -13,7 +13,10 @@ use socketioxide::socket::Socket;
 use tokio::sync::Semaphore;
 
 use super::ack::Ack;
+use super::front::{MAX_HEADER_BYTES, MAX_HEADERS, MAX_TARGET};
 use super::inbox::Inbox;
+use super::jar::Jar;
+use crate::config::SetCookie;
 use crate::dispatch::{error_response, without_head_body};
 use crate::message::{CallId, Door, Event, Request, Response, is_hop_by_hop};
 use crate::path::Target;
@@ -22,14 +25,8 @@ use crate::sockets::Connection;
 
 /// Requests of one connection that run at the same time.
 pub(super) const RUNNING: usize = 32;
-/// Headers of one request.
-const MAX_HEADERS: usize = 100;
-/// Bytes of all headers of one request.
-const MAX_HEADER_BYTES: usize = 32 << 10;
-
 /// Identity is the handshake's: what a page's script sends under these names does not count.
-const FROM_HANDSHAKE: [HeaderName; 6] = [
-    header::COOKIE,
+const FROM_HANDSHAKE: [HeaderName; 5] = [
     header::HOST,
     header::ORIGIN,
     header::USER_AGENT,
@@ -41,13 +38,17 @@ const FROM_HANDSHAKE: [HeaderName; 6] = [
 pub(super) struct Requests<A: Adapter> {
     inbox: Inbox<A>,
     running: Arc<Semaphore>,
+    jar: Arc<Jar>,
+    set_cookie: SetCookie,
 }
 
 impl<A: Adapter> Requests<A> {
-    pub(super) fn new(inbox: Inbox<A>) -> Self {
+    pub(super) fn new(inbox: Inbox<A>, set_cookie: SetCookie) -> Self {
         Self {
-            inbox,
             running: Arc::new(Semaphore::new(RUNNING)),
+            jar: Jar::new(&inbox.connection.handshake.headers),
+            set_cookie,
+            inbox,
         }
     }
 
@@ -65,6 +66,7 @@ impl<A: Adapter> Requests<A> {
         packet.request(
             &event.id,
             &self.inbox.connection,
+            &self.jar,
             &event.payload.attachments,
         )
     }
@@ -84,7 +86,7 @@ impl<A: Adapter> MessageHandler<A, Requests<A>> for Requests<A> {
                     event.name
                 ),
             );
-            return ack.fail(&failure);
+            return ack.fail_now(&failure);
         }
         let request = match self.request(&event) {
             Ok(request) => request,
@@ -94,19 +96,27 @@ impl<A: Adapter> MessageHandler<A, Requests<A>> for Requests<A> {
             Ok(accepted) => accepted,
             Err(refusal) => return refuse(ack, &refusal.failure()),
         };
-        let Some(waiting) = self.inbox.load.take(event.payload.size()) else {
+        let Some(waiting) = self.inbox.place(event.payload.size()) else {
             let sentence =
                 "too many requests of this connection are running and waiting; send more slowly";
             return refuse(ack, &Failure::new(429, sentence));
         };
         let running = Arc::clone(&self.running);
-        let dispatch = Arc::clone(&self.inbox.dispatch);
+        let (dispatch, jar) = (Arc::clone(&self.inbox.dispatch), Arc::clone(&self.jar));
+        let set_cookie = self.set_cookie;
         tokio::spawn(async move {
             let _waiting = waiting;
             let _permit = running.acquire().await;
             let method = request.method.clone();
             let response = dispatch.request(request, accepted).await;
-            answer(ack, &without_head_body(response, &method));
+            jar.keep(&response.headers);
+            let response = &without_head_body(response, &method);
+            let bytes = response.body.len();
+            let answer = Answer {
+                response,
+                set_cookie,
+            };
+            ack.send(&answer, bytes).await;
         });
     }
 }
@@ -122,11 +132,11 @@ fn refuse<A: Adapter>(ack: Ack<A>, failure: &Failure) {
             .headers
             .insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     }
-    answer(ack, &response);
-}
-
-fn answer<A: Adapter>(ack: Ack<A>, response: &Response) {
-    ack.send(&Answer { response });
+    let answer = Answer {
+        response: &response,
+        set_cookie: SetCookie::Withhold,
+    };
+    ack.send_now(&answer, response.body.len());
 }
 
 /// What a client sends. `null` counts as missing.
@@ -147,20 +157,20 @@ impl Packet<'_> {
         &self,
         id: &CallId,
         connection: &Arc<Connection>,
+        jar: &Jar,
         attachments: &[Bytes],
     ) -> Result<Request, Failure> {
         let method = self.method()?;
-        let url: String = match self.url {
-            Some(url) => serde_json::from_str(url.get()).map_err(|_| bad("url is not a string"))?,
-            None => return Err(bad("url is missing")),
-        };
-        let target = Target::parse(&url).map_err(|error| bad(error.to_string()))?;
+        let target = self.target()?;
         let mut headers = self.headers()?;
         let body = self.body(&mut headers, attachments)?;
         for name in FROM_HANDSHAKE {
             for value in connection.handshake.headers.get_all(&name) {
                 headers.append(name.clone(), value.clone());
             }
+        }
+        for value in jar.headers() {
+            headers.append(header::COOKIE, value);
         }
         Ok(Request {
             id: Arc::clone(id),
@@ -175,6 +185,18 @@ impl Packet<'_> {
         })
     }
 
+    fn target(&self) -> Result<Target, Failure> {
+        let url: String = match self.url {
+            Some(url) => serde_json::from_str(url.get()).map_err(|_| bad("url is not a string"))?,
+            None => return Err(bad("url is missing")),
+        };
+        if url.len() > MAX_TARGET {
+            let sentence = format!("the url is longer than {MAX_TARGET} bytes");
+            return Err(Failure::new(414, sentence));
+        }
+        Target::parse(&url).map_err(|error| bad(error.to_string()))
+    }
+
     fn method(&self) -> Result<Method, Failure> {
         let Some(method) = self.method else {
             return Ok(Method::GET);
@@ -184,8 +206,12 @@ impl Packet<'_> {
         if name.is_empty() {
             return Ok(Method::GET);
         }
-        Method::from_bytes(name.to_ascii_uppercase().as_bytes())
-            .map_err(|_| bad("method is not a token (RFC 9110, 5.6.2)"))
+        let method = Method::from_bytes(name.to_ascii_uppercase().as_bytes())
+            .map_err(|_| bad("method is not a token (RFC 9110, 5.6.2)"))?;
+        if method == Method::CONNECT {
+            return Err(bad("method CONNECT is for proxies, which this is not"));
+        }
+        Ok(method)
     }
 
     fn headers(&self) -> Result<HeaderMap, Failure> {
@@ -194,15 +220,7 @@ impl Packet<'_> {
         };
         let fields: serde_json::Map<String, serde_json::Value> =
             serde_json::from_str(raw.get()).map_err(|_| bad("headers is not an object"))?;
-        if fields.len() > MAX_HEADERS || raw.get().len() > MAX_HEADER_BYTES {
-            return Err(Failure::new(
-                431,
-                format!(
-                    "at most {MAX_HEADERS} headers of {MAX_HEADER_BYTES} bytes together are taken"
-                ),
-            ));
-        }
-        let mut headers = HeaderMap::new();
+        let (mut headers, mut size) = (HeaderMap::new(), 0);
         for (name, value) in fields {
             let Ok(header) = HeaderName::from_bytes(name.as_bytes()) else {
                 return Err(bad(format!(
@@ -216,6 +234,10 @@ impl Packet<'_> {
             // Of two names that differ only in case the last wins.
             headers.remove(&header);
             for value in values {
+                size += header.as_str().len() + value.len();
+                if headers.len() >= MAX_HEADERS || size > MAX_HEADER_BYTES {
+                    return Err(too_many_headers());
+                }
                 headers.append(header.clone(), value);
             }
         }
@@ -252,6 +274,12 @@ impl Packet<'_> {
     }
 }
 
+fn too_many_headers() -> Failure {
+    let sentence =
+        format!("at most {MAX_HEADERS} headers of {MAX_HEADER_BYTES} bytes together are taken");
+    Failure::new(431, sentence)
+}
+
 /// A value that is no string can only be sent as JSON.
 fn require_json(headers: &HeaderMap) -> Result<(), Failure> {
     let Some(content_type) = headers.get(header::CONTENT_TYPE) else {
@@ -275,6 +303,7 @@ fn media_type(content_type: &HeaderValue) -> Option<String> {
 fn is_withheld(name: &HeaderName) -> bool {
     is_hop_by_hop(name)
         || FROM_HANDSHAKE.contains(name)
+        || name == header::COOKIE
         || name == header::FORWARDED
         || name.as_str() == "proxy"
         || name.as_str() == "x-real-ip"
@@ -314,35 +343,44 @@ fn header_values(name: &str, value: serde_json::Value) -> Result<Vec<HeaderValue
 /// The ack: `{statusCode, headers, body}`.
 struct Answer<'a> {
     response: &'a Response,
+    set_cookie: SetCookie,
 }
 
 impl Serialize for Answer<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut answer = serializer.serialize_map(Some(3))?;
         answer.serialize_entry("statusCode", &self.response.status.as_u16())?;
-        answer.serialize_entry("headers", &AnswerHeaders(&self.response.headers))?;
+        let headers = AnswerHeaders {
+            headers: &self.response.headers,
+            set_cookie: self.set_cookie,
+        };
+        answer.serialize_entry("headers", &headers)?;
         answer.serialize_entry("body", &AnswerBody::of(self.response))?;
         answer.end()
     }
 }
 
-/// Repeats are joined. `set-cookie` is withheld from page scripts.
-struct AnswerHeaders<'a>(&'a HeaderMap);
+/// Repeats are joined, but for `set-cookie`, which is withheld from page scripts, or an array.
+struct AnswerHeaders<'a> {
+    headers: &'a HeaderMap,
+    set_cookie: SetCookie,
+}
 
 impl Serialize for AnswerHeaders<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut headers = serializer.serialize_map(None)?;
-        for name in self.0.keys() {
-            if name == header::DATE || name == header::SET_COOKIE || is_hop_by_hop(name) {
+        for name in self.headers.keys() {
+            if name == header::DATE || is_hop_by_hop(name) {
                 continue;
             }
-            let values: Vec<_> = self
-                .0
-                .get_all(name)
-                .iter()
-                .map(|value| String::from_utf8_lossy(value.as_bytes()))
-                .collect();
-            headers.serialize_entry(name.as_str(), &values.join(", "))?;
+            let values = self.headers.get_all(name).iter();
+            let values = values.map(|value| String::from_utf8_lossy(value.as_bytes()));
+            let values: Vec<_> = values.collect();
+            if name != header::SET_COOKIE {
+                headers.serialize_entry(name.as_str(), &values.join(", "))?;
+            } else if self.set_cookie == SetCookie::Pass {
+                headers.serialize_entry(name.as_str(), &values)?;
+            }
         }
         headers.end()
     }

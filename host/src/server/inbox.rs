@@ -9,7 +9,7 @@ use socketioxide::socket::Socket;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::ack::Ack;
-use super::waiting::Load;
+use super::waiting::{Load, Waiting};
 use crate::dispatch::{Accepted, Dispatch};
 use crate::message::Event;
 use crate::payload::{Failure, Payload};
@@ -34,16 +34,15 @@ impl<A: Adapter> MessageHandler<A, Inbox<A>> for Inbox<A> {
     fn call(&self, socket: Arc<Socket<A>>, value: Value, ack_id: Option<i64>) {
         let (event, ack) = match self.take(&socket, value, ack_id) {
             Ok(taken) => taken,
-            Err((failure, ack)) => return ack.fail(&failure),
+            Err((failure, ack)) => return ack.fail_now(&failure),
         };
         let accepted = match self.dispatch.accept() {
             Ok(accepted) => accepted,
-            Err(refusal) => return ack.fail(&refusal.failure()),
+            Err(refusal) => return ack.fail_now(&refusal.failure()),
         };
-        let Some(waiting) = self.load.take(event.payload.size()) else {
-            tracing::debug!(socket = %self.connection.id, "an event was dropped: too many are waiting");
+        let Some(waiting) = self.place(event.payload.size()) else {
             let sentence = "too many events of this connection are waiting; send more slowly";
-            return ack.fail(&Failure::new(429, sentence));
+            return ack.fail_now(&Failure::new(429, sentence));
         };
         let _ = self
             .items
@@ -52,6 +51,15 @@ impl<A: Adapter> MessageHandler<A, Inbox<A>> for Inbox<A> {
 }
 
 impl<A: Adapter> Inbox<A> {
+    /// A place for an event of so many bytes, if there is one. A client that goes on and on where there is none is ended.
+    pub(super) fn place(&self, bytes: usize) -> Option<Waiting> {
+        let waiting = self.load.take(bytes);
+        if waiting.is_none() && self.load.is_flooded() {
+            self.connection.session.end_flood();
+        }
+        waiting
+    }
+
     /// An event, checked, and the way to answer it.
     pub(super) fn take(
         &self,
@@ -60,7 +68,8 @@ impl<A: Adapter> Inbox<A> {
         ack_id: Option<i64>,
     ) -> Result<(Event, Ack<A>), (Failure, Ack<A>)> {
         let id = self.dispatch.next_id();
-        let ack = Ack::new(socket, ack_id, Arc::clone(&id));
+        let session = &self.connection.session;
+        let ack = Ack::new(socket, session, ack_id, Arc::clone(&id));
         let Value::Str(text, attachments) = value else {
             return Err((Failure::new(400, "only JSON packets are understood"), ack));
         };
@@ -77,7 +86,9 @@ impl<A: Adapter> Inbox<A> {
         let payload = Payload { json, attachments };
         let size = payload.size();
         if size > self.limit {
-            tracing::warn!(socket = %self.connection.id, "a packet of {size} bytes was refused; {} are allowed (server.body-limit)", self.limit);
+            if let Some(total) = session.metrics().too_large.count() {
+                tracing::warn!(socket = %self.connection.id, "a packet of {size} bytes was refused; {} are allowed (server.body-limit); {total} bodies and packets so far", self.limit);
+            }
             return Err((
                 Failure::new(
                     413,
