@@ -108,6 +108,8 @@ impl<A: Adapter> MessageHandler<A, Requests<A>> for Requests<A> {
             let _waiting = waiting;
             let _permit = running.acquire().await;
             let method = request.method.clone();
+            // Shutting down waits for the ack too.
+            let _accepted = accepted.clone();
             let response = dispatch.request(request, accepted).await;
             jar.keep(&response.headers);
             let response = &without_head_body(response, &method);
