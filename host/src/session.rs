@@ -220,7 +220,7 @@ impl Session {
             }
         };
         if waited.is_none_or(|waited| waited > PATIENCE) {
-            self.end_slow_reader("its send buffer is full");
+            self.end_slow_reader("too much waits for it (socket.send-buffer, socket.send-bytes)");
         }
     }
 
