@@ -83,7 +83,18 @@ impl Audience {
         sockets::emit_to(&self.0, event, &arguments.clone().into()).map_err(Failure::from)
     }
 
-    /// Emits, and waits for everyone's answer: for each socket that was asked its id, and what it answered or why it did not.
+    /// Emits, and waits for everyone's answer: for each socket that was asked its id, and what it answered or why it did not (504 when
+    /// not in time, 410 when it went away).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use hitchy_guest::{Result, to};
+    ///
+    /// fn ready() -> Result<usize> {
+    ///     let votes = to("players").emit_with_ack::<bool>("ready?", &(), Duration::from_secs(3))?;
+    ///     Ok(votes.iter().filter(|(_id, vote)| matches!(vote, Ok(true))).count())
+    /// }
+    /// ```
     ///
     /// # Errors
     /// As [`emit`](Audience::emit).
@@ -106,7 +117,7 @@ impl Audience {
     /// Makes all of them join a room, or several.
     ///
     /// # Errors
-    /// 403 for `/hitchy`.
+    /// 403 for `/hitchy`, 413 when one of them would be in more than 1,000 rooms: then none joins.
     pub fn join(&self, rooms: impl IntoRooms) -> Result<(), Failure> {
         sockets::join(&self.0, &rooms.into_rooms()).map_err(Failure::from)
     }
@@ -127,7 +138,7 @@ impl Audience {
         sockets::disconnect(&self.0, false).map_err(Failure::from)
     }
 
-    /// Closes the whole connections of all of them.
+    /// Disconnects all of them from all namespaces and closes their connections.
     ///
     /// # Errors
     /// 403 for `/hitchy`.
@@ -136,6 +147,14 @@ impl Audience {
     }
 
     /// The ids of all of them.
+    ///
+    /// ```
+    /// use hitchy_guest::{Result, of};
+    ///
+    /// fn online() -> Result<usize> {
+    ///     Ok(of("/chat").to("general").ids()?.len())
+    /// }
+    /// ```
     ///
     /// # Errors
     /// When another node did not answer.

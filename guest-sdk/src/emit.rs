@@ -48,6 +48,17 @@ pub fn except(rooms: impl IntoRooms) -> Audience {
 }
 
 /// The connection with this id, if it is connected to this namespace and to this node.
+///
+/// ```
+/// use hitchy_guest::{Data, Failure, Result, find};
+///
+/// fn kick(Data((id, why)): Data<(String, String)>) -> Result<()> {
+///     let socket = find("/", &id).ok_or(Failure::new(404, "nobody of this id is here"))?;
+///     socket.emit("kicked", &why)?;
+///     socket.close();
+///     Ok(())
+/// }
+/// ```
 pub fn find(namespace: &str, id: &str) -> Option<Socket> {
     sockets::find(namespace, id).map(Socket::new)
 }

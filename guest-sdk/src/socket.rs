@@ -114,7 +114,7 @@ impl Socket {
     /// Joins a room, or several.
     ///
     /// # Errors
-    /// 410 when the client is gone.
+    /// 410 when the client is gone, 413 when it would be in more than 1,000 rooms.
     pub fn join(&self, rooms: impl IntoRooms) -> Result<(), Failure> {
         self.0.join(&rooms.into_rooms()).map_err(Failure::from)
     }
@@ -131,7 +131,7 @@ impl Socket {
     ///
     /// # Errors
     /// 400 for a reserved event name, 409 in `on_connect` (greet in `on_connected`), 410 when the client is gone, 413 for too much
-    /// data, 429 for too many emits in one call.
+    /// data, 429 for too many emits in one call, 503 when the client does not take what it is sent.
     pub fn emit<T: Serialize + ?Sized>(&self, event: &str, data: &T) -> Result<(), Failure> {
         self.0
             .emit(event, &payload::outgoing(data)?)
@@ -178,7 +178,7 @@ impl Socket {
         self.0.disconnect(false);
     }
 
-    /// Closes the client's whole connection, with all its namespaces.
+    /// Disconnects the client from all namespaces and closes its connection.
     pub fn close(&self) {
         self.0.disconnect(true);
     }

@@ -171,7 +171,31 @@ impl App {
 
     /// Listens to an event in namespace `/`. `*` means every event that this handler has no named listener for.
     ///
-    /// What is returned answers the client's callback: see [`IntoAck`].
+    /// What is returned answers the client's callback: see [`IntoAck`]. Events of one client are handled one after the other, in the
+    /// order in which it sent them.
+    ///
+    /// ```
+    /// use hitchy_guest::{App, Bytes, Data, Failure, Result, Socket, to};
+    ///
+    /// fn app() -> App {
+    ///     App::new()
+    ///         .on("add", |Data((a, b)): Data<(i64, i64)>| a + b) // emit("add", 1, 2, sum => …)
+    ///         .on("upload", upload)
+    ///         .on("enter", |socket: Socket, Data(room): Data<String>| socket.join(&room))
+    ///         .on("say", |socket: Socket, Data((room, text)): Data<(String, String)>| {
+    ///             to(&room).except(socket.id()).emit("said", &text)
+    ///         })
+    /// }
+    ///
+    /// // emit("upload", "me.png", new Uint8Array(…), (size, error) => …)
+    /// fn upload(Data((name, bytes)): Data<(String, Bytes)>) -> Result<usize> {
+    ///     if !name.ends_with(".png") {
+    ///         return Err(Failure::new(415, "only pictures").into()); // the ack is { error: { code, message, id } }
+    ///     }
+    ///     Ok(bytes.len())
+    /// }
+    /// # app();
+    /// ```
     pub fn on<F, A>(self, event: &'static str, function: F) -> Self
     where
         F: Function<A> + 'static,
@@ -209,6 +233,28 @@ impl App {
     ///
     /// Context that is set here is the connection's. Nothing can be emitted to the client yet: see
     /// [`on_connected`](App::on_connected).
+    ///
+    /// ```
+    /// use hitchy_guest::{App, Auth, Failure, Result, Socket};
+    ///
+    /// #[derive(serde::Deserialize)]
+    /// struct Login { token: String }
+    ///
+    /// // io("/hitchy", { auth: { token: "…" } }): who connects there is known to each of its requests.
+    /// fn app() -> App {
+    ///     App::new().on_connect("/", login).on_connect("/hitchy", login)
+    /// }
+    ///
+    /// fn login(socket: Socket, Auth(login): Auth<Login>) -> Result<()> {
+    ///     let user = user_of(&login.token).ok_or(Failure::new(401, "who are you?"))?;
+    ///     socket.set("user", user)
+    /// }
+    ///
+    /// fn user_of(token: &str) -> Option<&'static str> {
+    ///     (token == "…").then_some("ann")
+    /// }
+    /// # app();
+    /// ```
     pub fn on_connect<F, A>(mut self, namespace: &'static str, function: F) -> Self
     where
         F: Function<A> + 'static,
@@ -221,6 +267,19 @@ impl App {
     }
 
     /// Told when a client is connected to a namespace, before its first event: the place for a greeting.
+    ///
+    /// ```
+    /// use hitchy_guest::{App, Result, Socket};
+    ///
+    /// fn app() -> App {
+    ///     App::new().on_connected("/", |socket: Socket| -> Result<()> {
+    ///         socket.join("lobby")?;
+    ///         socket.emit("welcome", &socket.id())?;
+    ///         Ok(socket.to("lobby").emit("came", &())?)
+    ///     })
+    /// }
+    /// # app();
+    /// ```
     pub fn on_connected<F, A>(mut self, namespace: &'static str, function: F) -> Self
     where
         F: Function<A> + 'static,
@@ -233,7 +292,19 @@ impl App {
         self
     }
 
-    /// Told when a client is gone from a namespace, after its last event: [`Reason`](crate::Reason) says why.
+    /// Told when a client is gone from a namespace, after its last event: [`Reason`](crate::Reason) says why. Its rooms and its context
+    /// can still be read.
+    ///
+    /// ```
+    /// use hitchy_guest::{App, Reason, Socket, to};
+    ///
+    /// fn app() -> App {
+    ///     App::new().on_disconnect("/", |socket: Socket, Reason(why): Reason| {
+    ///         to(socket.rooms()).emit("left", &(socket.get::<String>("user").ok().flatten(), why))
+    ///     })
+    /// }
+    /// # app();
+    /// ```
     pub fn on_disconnect<F, A>(mut self, namespace: &'static str, function: F) -> Self
     where
         F: Function<A> + 'static,
