@@ -83,28 +83,11 @@ impl Server {
         let dispatch = Dispatch::new(Arc::clone(&registry), gate_settings(&config));
         runtime.set_dispatcher(Arc::new(Arc::clone(&dispatch)) as Arc<dyn Dispatcher>);
 
-        let metrics = Arc::new(Metrics::default());
-        let (closing, ended) = unbounded_channel();
-        let sessions = Sessions::new(session_bounds(&config), Arc::clone(&metrics), closing);
         let namespaces = Namespaces::new(io.clone(), Arc::clone(&dispatch), &config);
-        let bodies = |limit| Bodies::new(limit, &config.server, Arc::clone(&metrics));
-        let http = HttpDoor::new(
-            Arc::clone(&dispatch),
-            bodies(config.server.body_limit),
-            &config,
-        );
-        let http = Arc::new(http);
+        let metrics = Arc::new(Metrics::default());
         let library = Router::new().layer(layer);
-        let undertaker = close_ended(library.clone(), config.socket.path.clone(), ended);
-        let transports = Transports::new(
-            library,
-            sessions,
-            Arc::clone(&registry),
-            Arc::clone(&http),
-            bodies(packet_limit(&config)),
-            &config,
-        );
-        let front = Arc::new(Front::new(http, transports, &config.server));
+        let (front, undertaker) = front(library, &registry, &dispatch, &metrics, &config);
+        let front = Arc::new(front);
 
         let addresses = listeners
             .iter()
@@ -122,7 +105,7 @@ impl Server {
             namespaces,
             acceptors,
             following,
-            undertaker: tokio::spawn(undertaker),
+            undertaker,
             metrics,
             grace,
         })
@@ -179,6 +162,35 @@ impl Server {
         self.undertaker.abort();
         tracing::info!("since the start: {}", self.metrics);
     }
+}
+
+/// The porch with the doors behind it, and the task that closes sessions that were ended.
+fn front(
+    library: Router,
+    registry: &Arc<Registry>,
+    dispatch: &Arc<Dispatch>,
+    metrics: &Arc<Metrics>,
+    config: &Config,
+) -> (Front, JoinHandle<()>) {
+    let bodies = |limit| Bodies::new(limit, &config.server, Arc::clone(metrics));
+    let http = HttpDoor::new(
+        Arc::clone(dispatch),
+        bodies(config.server.body_limit),
+        config,
+    );
+    let http = Arc::new(http);
+    let (closing, ended) = unbounded_channel();
+    let undertaker = close_ended(library.clone(), config.socket.path.clone(), ended);
+    let transports = Transports::new(
+        library,
+        Sessions::new(session_bounds(config), Arc::clone(metrics), closing),
+        Arc::clone(registry),
+        Arc::clone(&http),
+        bodies(packet_limit(config)),
+        config,
+    );
+    let front = Front::new(http, transports, &config.server);
+    (front, tokio::spawn(undertaker))
 }
 
 /// Follows the handlers folder.
