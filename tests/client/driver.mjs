@@ -1,7 +1,9 @@
 // Drives the official socket.io client for the tests: one JSON command per line on standard input, one JSON message per line on
 // standard output. A message with `re` answers the command with that `n`; one with `of` tells what happened to a socket.
 //
-// Bytes travel as {"$binary": base64}; {"$undefined": true} stands for undefined.
+// Bytes travel as {"$binary": base64}, to the client also as {"$arraybuffer": base64} and {"$typed": base64}, which say as what they
+// are given to it; a Blob is none of them, since the client for Node sends the text "[object Blob]" instead. {"$undefined": true}
+// stands for undefined.
 import { createInterface } from "node:readline";
 import { io } from "socket.io-client";
 
@@ -22,16 +24,36 @@ const tag = (value) => {
   return value;
 };
 
+// A buffer of its own: small ones of Node are parts of a larger one.
+const arrayBuffer = (base64) => Uint8Array.from(Buffer.from(base64, "base64")).buffer;
+
+// A view of numbers of two bytes into the middle of a buffer.
+const typed = (base64) => {
+  const bytes = Buffer.from(base64, "base64");
+  const view = new Uint16Array(new ArrayBuffer(bytes.length + 4), 2, bytes.length / 2);
+  bytes.copy(Buffer.from(view.buffer), view.byteOffset);
+  return view;
+};
+
 const untag = (value) => {
   if (Array.isArray(value)) return value.map(untag);
   if (!value || typeof value !== "object") return value;
   if (typeof value.$binary === "string") return Buffer.from(value.$binary, "base64");
+  if (typeof value.$arraybuffer === "string") return arrayBuffer(value.$arraybuffer);
+  if (typeof value.$typed === "string") return typed(value.$typed);
   if (value.$undefined) return undefined;
   return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, untag(inner)]));
 };
 
-// Watches a socket: each thing that happens to it is told once.
-const watch = (name, socket, answers, greeting) => {
+// The types of packets that are acks, with and without attachments.
+const ACKS = [3, 6];
+
+// Watches a socket: each thing that happens to it is told once. The client passes on only the first ack of a number; `acks` gets them
+// all.
+const watch = (name, socket, { answers, acks }, greeting) => {
+  socket.io.on("packet", (packet) => {
+    if (ACKS.includes(packet.type) && packet.nsp === socket.nsp) acks.push(packet.id);
+  });
   socket.on("connect", () => {
     for (const [event, ...args] of greeting) {
       const given = args.map(untag);
@@ -55,10 +77,14 @@ const watch = (name, socket, answers, greeting) => {
 const connect = ({ socket: name, url, options, answers, greeting }) =>
   new Promise((resolve) => {
     const socket = io(url, { forceNew: true, reconnection: false, ...options });
-    sockets.set(name, { socket, answers: answers ?? {} });
+    const known = { socket, answers: answers ?? {}, acks: [] };
+    sockets.set(name, known);
     socket.once("connect", () => resolve({ id: socket.id, transport: socket.io.engine.transport.name }));
-    socket.once("connect_error", (error) => resolve({ refused: error.message, data: tag(error.data ?? null) }));
-    watch(name, socket, sockets.get(name).answers, greeting ?? []);
+    // One that tries again is not refused yet.
+    if (!options.reconnection) {
+      socket.once("connect_error", (error) => resolve({ refused: error.message, data: tag(error.data ?? null) }));
+    }
+    watch(name, socket, known, greeting ?? []);
   });
 
 const emit = ({ socket, event, args }) => {
@@ -88,6 +114,7 @@ const commands = {
   emit,
   ask,
   askAll,
+  acks: ({ acks }) => acks,
   answer: ({ answers, event, args }) => ((answers[event] = args), null),
   disconnect: ({ socket }) => (socket.disconnect(), null),
   closeTransport: ({ socket }) => (socket.io.engine.close(), null),

@@ -2,7 +2,43 @@
 
 use serde_json::Value;
 
+use crate::door;
 use crate::http::Answer;
+
+/// Asserts that the answer is a refusal of the host's own, whichever door it came through: the id of the call in the header, and
+/// `{error, code, id}` with nothing else in the body. Gives back the sentence.
+///
+/// # Panics
+/// When it is not so.
+#[track_caller]
+pub fn refusal(answer: &door::Answer, status: u16) -> String {
+    let id = of_call(answer, status);
+    let body = answer.body.as_object().expect("an error is an object");
+    let mut keys: Vec<_> = body.keys().collect();
+    keys.sort_unstable();
+    assert_eq!(keys, ["code", "error", "id"], "call {id}: {body:?}");
+    body["error"].as_str().unwrap_or_default().to_owned()
+}
+
+/// The same for an error that may carry data, too. Gives back the id of the call.
+///
+/// # Panics
+/// When it is not so.
+#[track_caller]
+pub fn of_call(answer: &door::Answer, status: u16) -> String {
+    assert_eq!(answer.status, status, "{answer:?}");
+    let body = &answer.body;
+    assert_eq!(body["code"], status, "the code is the status: {answer:?}");
+    let message = body["error"].as_str().unwrap_or_default();
+    assert!(!message.is_empty(), "an error has a message: {answer:?}");
+    assert_no_internals(message);
+    let kind = answer.header("content-type").unwrap_or_default();
+    assert!(kind.starts_with("application/json"), "{answer:?}");
+    let id = body["id"].as_str().unwrap_or_default();
+    assert!(!id.is_empty(), "a failure has an id: {answer:?}");
+    assert_eq!(answer.header("x-request-id"), Some(id), "{answer:?}");
+    id.to_owned()
+}
 
 /// Asserts that the answer is an error of this status in the shape that all errors have: `{"error": …, "code": …}` as JSON.
 ///

@@ -3,6 +3,7 @@
 
 pub mod clauses;
 pub mod components;
+pub mod door;
 pub mod expect;
 pub mod figures;
 pub mod guests;
@@ -10,11 +11,14 @@ pub mod http;
 pub mod lines;
 pub mod load;
 pub mod node;
+pub mod polling;
 pub mod raw;
 pub mod server;
 pub mod wait;
+pub mod witness;
 pub mod wrk;
 
+pub use door::Client;
 pub use guests::{guest, scripted};
 pub use node::{Node, Socket, official_client};
 pub use server::Server;

@@ -56,6 +56,32 @@ pub fn binary(bytes: &[u8]) -> Value {
     json!({ "$binary": base64::engine::general_purpose::STANDARD.encode(bytes) })
 }
 
+/// The kinds of bytes that a client may pass on, as arguments.
+pub fn binaries(bytes: &[u8]) -> [(&'static str, Value); 3] {
+    let base64 = base64::engine::general_purpose::STANDARD.encode(bytes);
+    [
+        ("a Buffer", json!({ "$binary": base64 })),
+        ("an ArrayBuffer", json!({ "$arraybuffer": base64 })),
+        ("a typed array", json!({ "$typed": base64 })),
+    ]
+}
+
+/// Bytes that came.
+///
+/// # Panics
+/// When the value is none.
+pub fn bytes(value: &Value) -> Vec<u8> {
+    let base64 = value["$binary"].as_str();
+    let base64 = base64.unwrap_or_else(|| panic!("no bytes: {value}"));
+    let decoded = base64::engine::general_purpose::STANDARD.decode(base64);
+    decoded.expect("the driver speaks base64")
+}
+
+/// `undefined` as an argument.
+pub fn undefined() -> Value {
+    json!({ "$undefined": true })
+}
+
 /// Starts Node, if there is one; says so when there is none.
 ///
 /// # Panics
@@ -292,6 +318,12 @@ impl Socket {
             .as_array()
             .cloned()
             .unwrap_or_default()
+    }
+
+    /// The numbers of all acks that came in, also of those that answer nothing.
+    pub async fn acks(&self) -> Vec<Value> {
+        let acks = self.command("acks", json!({})).await;
+        acks.as_array().cloned().unwrap_or_default()
     }
 
     /// Answers every `event` that wants an ack with these arguments.

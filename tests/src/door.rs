@@ -1,0 +1,259 @@
+//! One client for every door that takes requests, so that one test serves them all: a request is written as a client of the socket
+//! writes it, and its answer is read as one reads it.
+
+use std::net::SocketAddr;
+
+use serde_json::{Map, Value, json};
+
+use crate::clauses::Way;
+use crate::http;
+use crate::node::{Node, Socket, binary, official_client};
+use crate::server::Server;
+
+/// A client that asks one server in one way.
+pub struct Client {
+    addr: SocketAddr,
+    /// What it says of itself: in its handshake, or with each request over HTTP.
+    identity: Vec<(String, Value)>,
+    /// None over HTTP.
+    socket: Option<Socket>,
+    _node: Option<Node>,
+}
+
+/// An answer: `{statusCode, headers, body}`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer {
+    /// `statusCode`.
+    pub status: u16,
+    /// A string each; `set-cookie` is an array.
+    pub headers: Map<String, Value>,
+    /// JSON as it is, text as a string, bytes as in [`crate::node`], `null` when there is none.
+    pub body: Value,
+}
+
+/// What belongs to HTTP itself, and not to an answer.
+const OF_HTTP: [&str; 4] = ["date", "connection", "content-length", "transfer-encoding"];
+
+impl Client {
+    /// A client; none when the way needs the official one and that cannot be had.
+    pub async fn open(way: Way, server: &Server) -> Option<Self> {
+        Self::open_with(way, server, json!({})).await
+    }
+
+    /// One that sends these headers about itself, such as cookies: in the handshake of its socket, or with each request.
+    pub async fn open_as(way: Way, server: &Server, headers: Value) -> Option<Self> {
+        Self::open_with(way, server, json!({ "extraHeaders": headers })).await
+    }
+
+    /// One with these options of the official client, of which HTTP knows `extraHeaders`.
+    ///
+    /// # Panics
+    /// When the server does not let it in.
+    pub async fn open_with(way: Way, server: &Server, mut options: Value) -> Option<Self> {
+        let headers = options["extraHeaders"].as_object().cloned();
+        let mut client = Self {
+            addr: server.addr(),
+            identity: headers.unwrap_or_default().into_iter().collect(),
+            socket: None,
+            _node: None,
+        };
+        if way == Way::Http {
+            return Some(client);
+        }
+        let node = official_client().await?;
+        options["transports"] = json!([way.transport()]);
+        let socket = node.connect_with(server, "/hitchy", options).await;
+        client.socket = Some(socket.expect("the server lets the client in"));
+        client._node = Some(node);
+        Some(client)
+    }
+
+    /// Its socket.
+    ///
+    /// # Panics
+    /// Over HTTP, which has none.
+    pub fn socket(&self) -> &Socket {
+        self.socket.as_ref().expect("a way that has sockets")
+    }
+
+    /// Sends `{method, url, headers, body}` and waits for the answer.
+    ///
+    /// # Panics
+    /// When there is none, or it is not of the form that answers have.
+    pub async fn ask(&self, request: Value) -> Answer {
+        match &self.socket {
+            Some(socket) => of_ack(&socket.ask("request", json!([request])).await),
+            None => self.ask_over_http(&request).await,
+        }
+    }
+
+    /// `GET url`.
+    pub async fn get(&self, url: &str) -> Answer {
+        self.ask(json!({ "url": url })).await
+    }
+
+    /// `POST url` with a body.
+    pub async fn post(&self, url: &str, body: Value) -> Answer {
+        self.ask(json!({ "method": "POST", "url": url, "body": body }))
+            .await
+    }
+
+    /// Sends all these requests at once: the place of each in the list and its answer, in the order in which those came.
+    ///
+    /// # Panics
+    /// Over HTTP, or as [`Client::ask`].
+    pub async fn ask_all(&self, requests: &[Value]) -> Vec<(usize, Answer)> {
+        let calls: Vec<_> = requests
+            .iter()
+            .map(|request| json!(["request", request]))
+            .collect();
+        let came = self.socket().ask_all(&calls).await;
+        came.iter()
+            .map(|came| {
+                let place = came["index"].as_u64().expect("the driver numbers them");
+                (place as usize, of_ack(&came["ack"]))
+            })
+            .collect()
+    }
+
+    async fn ask_over_http(&self, request: &Value) -> Answer {
+        let method = request["method"].as_str().unwrap_or("GET");
+        let url = request["url"].as_str().expect("HTTP needs a url");
+        let (body, kind) = http_body(&request["body"]);
+        let mut headers = vec![("host".to_owned(), self.addr.to_string())];
+        for (name, value) in &self.identity {
+            add(&mut headers, name, value);
+        }
+        for (name, value) in request["headers"].as_object().into_iter().flatten() {
+            add(&mut headers, name, value);
+        }
+        if let Some(kind) = kind
+            && !headers.iter().any(|(name, _)| is_content_type(name))
+        {
+            headers.push(("content-type".into(), kind.into()));
+        }
+        let headers: Vec<_> = headers
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
+        of_http(&http::ask(self.addr, method, url, &headers, &body).await)
+    }
+}
+
+impl Answer {
+    /// The value of a header that is one string.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(Value::as_str)
+    }
+
+    /// The values of a header as the guest `probe` saw them, when this is the answer of its `/echo`.
+    ///
+    /// # Panics
+    /// When it is another answer.
+    pub fn seen(&self, name: &str) -> Vec<String> {
+        assert_eq!(self.status, 200, "{self:?}");
+        let headers = self.body["headers"].as_array();
+        let headers = headers.unwrap_or_else(|| panic!("no echo: {self:?}"));
+        let named = headers.iter().filter(|pair| pair[0] == name);
+        named
+            .map(|pair| pair[1].as_str().unwrap_or_default().to_owned())
+            .collect()
+    }
+
+    /// Without what differs between two answers to the same request: the id of the call.
+    #[must_use]
+    pub fn without_id(mut self) -> Self {
+        self.headers.remove("x-request-id");
+        if let Some(body) = self.body.as_object_mut() {
+            body.remove("id");
+        }
+        self
+    }
+}
+
+/// The answer in the arguments of an ack.
+#[track_caller]
+fn of_ack(ack: &Value) -> Answer {
+    assert_eq!(ack.as_array().map(Vec::len), Some(1), "one argument: {ack}");
+    let answer = ack[0].as_object().expect("an object");
+    let mut keys: Vec<_> = answer.keys().collect();
+    keys.sort_unstable();
+    assert_eq!(keys, ["body", "headers", "statusCode"], "{ack}");
+    let status = answer["statusCode"].as_u64();
+    let status = status.and_then(|status| status.try_into().ok());
+    Answer {
+        status: status.unwrap_or_else(|| panic!("statusCode is no integer: {ack}")),
+        headers: answer["headers"].as_object().expect("an object").clone(),
+        body: answer["body"].clone(),
+    }
+}
+
+/// An answer over HTTP, read as clauses R2 and R4 to R8 say.
+fn of_http(answer: &http::Answer) -> Answer {
+    let mut headers = Map::new();
+    for (name, _) in &answer.headers {
+        if OF_HTTP.contains(&name.as_str()) {
+            continue;
+        }
+        let values = answer.headers_named(name);
+        let value = match name.as_str() {
+            "set-cookie" => json!(values),
+            _ => json!(values.join(", ")),
+        };
+        headers.insert(name.clone(), value);
+    }
+    let kind = answer.header("content-type").unwrap_or_default();
+    Answer {
+        status: answer.status,
+        headers,
+        body: read_body(kind, &answer.body),
+    }
+}
+
+fn read_body(content_type: &str, bytes: &[u8]) -> Value {
+    let kind = content_type.split(';').next().unwrap_or_default().trim();
+    let kind = kind.to_ascii_lowercase();
+    if bytes.is_empty() {
+        return Value::Null;
+    }
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return binary(bytes);
+    };
+    if matches!(kind.as_str(), "application/json" | "text/json") || kind.ends_with("+json") {
+        return serde_json::from_str(text).unwrap_or_else(|_| json!(text));
+    }
+    let is_text = kind.starts_with("text/")
+        || kind.ends_with("/xml")
+        || kind.ends_with("+xml")
+        || kind.ends_with("/javascript")
+        || kind.ends_with("/x-www-form-urlencoded");
+    if is_text { json!(text) } else { binary(bytes) }
+}
+
+/// The bytes of a body, and what kind they are: HTTP says of each body what the socket takes from the kind of value.
+fn http_body(body: &Value) -> (Vec<u8>, Option<&'static str>) {
+    if body["$binary"].is_string() {
+        return (crate::node::bytes(body), Some("application/octet-stream"));
+    }
+    match body {
+        Value::Null => (Vec::new(), None),
+        Value::String(text) => (text.as_bytes().to_vec(), Some("text/plain; charset=utf-8")),
+        json => (
+            json.to_string().into_bytes(),
+            Some("application/json; charset=utf-8"),
+        ),
+    }
+}
+
+/// Adds the lines of a header: one for each value.
+fn add(headers: &mut Vec<(String, String)>, name: &str, value: &Value) {
+    match value {
+        Value::Array(values) => values.iter().for_each(|value| add(headers, name, value)),
+        Value::String(text) => headers.push((name.to_owned(), text.clone())),
+        other => headers.push((name.to_owned(), other.to_string())),
+    }
+}
+
+fn is_content_type(name: &str) -> bool {
+    name.eq_ignore_ascii_case("content-type")
+}
