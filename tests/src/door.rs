@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use serde_json::{Map, Value, json};
 
 use crate::clauses::Way;
+use crate::guests::guest;
 use crate::http;
 use crate::node::{Node, Socket, binary, official_client};
 use crate::server::Server;
@@ -33,6 +34,13 @@ pub struct Answer {
 
 /// What belongs to HTTP itself, and not to an answer.
 const OF_HTTP: [&str; 4] = ["date", "connection", "content-length", "transfer-encoding"];
+
+/// A server with the guest `probe`, and a client of it.
+pub async fn probed(way: Way) -> Option<(Server, Client)> {
+    let server = Server::with("probe.wasm", guest("probe")).await;
+    let client = Client::open(way, &server).await?;
+    Some((server, client))
+}
 
 impl Client {
     /// A client; none when the way needs the official one and that cannot be had.
@@ -150,14 +158,28 @@ impl Answer {
     ///
     /// # Panics
     /// When it is another answer.
+    #[track_caller]
     pub fn seen(&self, name: &str) -> Vec<String> {
-        assert_eq!(self.status, 200, "{self:?}");
-        let headers = self.body["headers"].as_array();
-        let headers = headers.unwrap_or_else(|| panic!("no echo: {self:?}"));
-        let named = headers.iter().filter(|pair| pair[0] == name);
-        named
-            .map(|pair| pair[1].as_str().unwrap_or_default().to_owned())
+        let all = self.all_seen().into_iter();
+        all.filter(|(seen, _)| seen == name)
+            .map(|(_, value)| value)
             .collect()
+    }
+
+    /// The names of all headers as the guest saw them.
+    ///
+    /// # Panics
+    /// As [`Answer::seen`].
+    #[track_caller]
+    pub fn seen_names(&self) -> Vec<String> {
+        self.all_seen().into_iter().map(|(name, _)| name).collect()
+    }
+
+    #[track_caller]
+    fn all_seen(&self) -> Vec<(String, String)> {
+        assert_eq!(self.status, 200, "{self:?}");
+        let headers = self.body["headers"].clone();
+        serde_json::from_value(headers).unwrap_or_else(|_| panic!("no echo: {self:?}"))
     }
 
     /// Without what differs between two answers to the same request: the id of the call.

@@ -1,8 +1,11 @@
 //! Somebody who sees which requests are answered by handlers at all: a policy before every path that tells a socket.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::guests::scripted;
+use crate::clauses::Way;
+use crate::door::{Answer, Client};
+use crate::expect;
+use crate::guests::{guest, scripted};
 use crate::raw::{Packet, RawSocket};
 use crate::server::Server;
 use crate::wait::{SOON, within};
@@ -17,6 +20,64 @@ pub fn policy() -> Vec<u8> {
 
 /// The socket that it tells.
 pub struct Witness(RawSocket);
+
+/// A server with the guest `probe` that refuses requests, and a witness to it.
+pub struct Refusing {
+    /// The server.
+    pub server: Server,
+    /// Who asks it.
+    pub client: Client,
+    witness: Witness,
+}
+
+impl Refusing {
+    /// Starts the server with these settings. There is none when the client cannot be had.
+    pub async fn open(way: Way, settings: &str) -> Option<Self> {
+        let server = Server::prepare()
+            .handler("probe.wasm", guest("probe"))
+            .handler(FILE, policy())
+            .settings(settings)
+            .start()
+            .await;
+        Some(Self {
+            client: Client::open(way, &server).await?,
+            witness: Witness::of(&server).await,
+            server,
+        })
+    }
+
+    /// Asserts that the request is refused with a sentence that has this word in it, and that no handler was run.
+    ///
+    /// # Panics
+    /// When it is not so.
+    pub async fn refuses(&mut self, status: u16, word: &str, request: Value) {
+        let answer = self.client.ask(request.clone()).await;
+        self.refused(status, word, &answer, &request).await;
+    }
+
+    /// Asserts the same of this answer to a request.
+    ///
+    /// # Panics
+    /// When it is not so.
+    pub async fn refused(&mut self, status: u16, word: &str, answer: &Answer, request: &Value) {
+        let request: String = request.to_string().chars().take(200).collect();
+        assert_eq!(answer.status, status, "{request}");
+        let sentence = expect::refusal(answer, status);
+        assert!(sentence.contains(word), "{word} in {sentence:?}: {request}");
+        let asked = self.asked().await;
+        assert!(asked.is_empty(), "{request} was run");
+    }
+
+    /// The requests (`METHOD url`) that policies were asked about since the last time.
+    ///
+    /// # Panics
+    /// When the server does not answer.
+    pub async fn asked(&mut self) -> Vec<String> {
+        let fence = json!({ "url": "/hello/fence" });
+        assert_eq!(self.client.ask(fence).await.status, 200);
+        self.witness.asked_before("/hello/fence").await
+    }
+}
 
 impl Witness {
     /// Begins to listen.

@@ -1,486 +1,324 @@
-//! `io("/hitchy").emit("request", …)`: the same request over a socket, with the official client.
+//! Method and url of a request, and that both doors give the guest the same one.
 
-use base64::Engine;
-use hitchy_tests::clauses;
 use hitchy_tests::clauses::Way;
-use hitchy_tests::node::{Socket, binary};
-use hitchy_tests::{Node, Server, guest, official_client};
+use hitchy_tests::door::probed;
+use hitchy_tests::witness::Refusing;
+use hitchy_tests::{Client, Server, clauses, expect, guest, scripted};
 use serde_json::{Value, json};
 
-/// A server with the probe, and a client in `/hitchy`.
-async fn probed(transport: &str) -> Option<(Server, Node, Socket)> {
-    let node = official_client().await?;
-    let server = Server::with("probe.wasm", guest("probe")).await;
-    let options = json!({ "transports": [transport], "auth": { "user": "ann" } });
-    let socket = node
-        .connect_with(&server, "/hitchy", options)
-        .await
-        .expect("let in");
-    Some((server, node, socket))
-}
-
-/// Sends a request and gives back what its callback got.
-async fn ask(socket: &Socket, request: Value) -> Value {
-    let ack = socket.ask("request", json!([request])).await;
-    assert_eq!(ack.as_array().map(Vec::len), Some(1), "one argument: {ack}");
-    let answer = ack[0].clone();
-    let mut keys: Vec<_> = answer.as_object().expect("an object").keys().collect();
-    keys.sort_unstable();
-    assert_eq!(keys, ["body", "headers", "statusCode"]);
-    answer
-}
-
-async fn main_path(transport: &str) {
-    let Some((_server, _node, socket)) = probed(transport).await else {
-        return;
-    };
-    assert_eq!(socket.transport().await, transport);
-    let answer = ask(&socket, json!({ "method": "GET", "url": "/hello/world" })).await;
-    assert_eq!(answer["statusCode"], 200);
-    assert_eq!(
-        answer["body"],
-        json!({ "hello": "world" }),
-        "a JSON answer arrives parsed"
-    );
-    assert_eq!(
-        answer["headers"]["content-type"],
-        "application/json; charset=utf-8"
-    );
-
-    let request = json!({
-        "method": "post",
-        "url": "/echo/a?b=c#fragment",
-        "headers": { "X-Story": "told", "X-Many": ["1", "2"], "X-Number": 7 },
-        "body": { "an": "object" },
-    });
-    let answer = ask(&socket, request).await;
-    let echo = &answer["body"];
-    assert_eq!(echo["method"], "POST");
-    assert_eq!(echo["url"], "/echo/a?b=c");
-    assert_eq!(echo["door"], "socket");
-    assert_eq!(echo["socket"], socket.id());
-    assert_eq!(
-        echo["user"], "ann",
-        "the request's context starts as a copy of the socket's"
-    );
-    assert_eq!(
-        serde_json::from_str::<Value>(echo["body"].as_str().unwrap_or_default()).ok(),
-        Some(json!({ "an": "object" }))
-    );
-    let headers = echo["headers"].as_array().expect("headers");
-    for pair in [
-        ["x-story", "told"],
-        ["x-many", "1"],
-        ["x-many", "2"],
-        ["x-number", "7"],
-        ["content-type", "application/json; charset=utf-8"],
-    ] {
-        assert!(headers.contains(&json!(pair)), "{pair:?} in {headers:?}");
-    }
-}
-
-#[tokio::test]
-async fn b_r_a_request_is_answered_over_websocket() {
-    main_path("websocket").await;
-}
-
-#[tokio::test]
-async fn b_r_a_request_is_answered_over_polling() {
-    main_path("polling").await;
-}
-
 clauses! {
-    request_websocket request_polling: b01_b05_method_is_get_by_default_and_root_is_a_url;
+    request_websocket request_polling:
+        b01_method_is_get_by_default
+        b03_method_that_is_no_token_is_400
+        b03_connect_is_400
+        b04_what_is_no_url_is_400
+        b04_an_absolute_url_is_never_fetched
+        b04_a_url_that_is_too_long_is_414
+        b14_both_doors_give_the_guest_the_same_request;
+    http request_websocket request_polling:
+        b02_method_in_lower_case_is_upper_cased
+        b03_unknown_method_is_allowed
+        b05_root_is_a_url
+        b06_query_reaches_the_guest_raw
+        b06_a_bad_percent_is_400_from_the_sdk
+        b07_fragment_is_stripped
+        b08_path_is_case_sensitive_and_tolerates_a_trailing_slash
+        b08_parameters_are_percent_decoded
+        b08_a_path_has_one_normal_form
+        b14_the_guest_can_tell_the_doors_apart;
 }
 
-async fn b01_b05_method_is_get_by_default_and_root_is_a_url(way: Way) {
-    let Some((_server, _node, socket)) = probed(way.transport()).await else {
-        return;
-    };
-    for method in [
-        json!({}),
-        json!({ "method": "" }),
-        json!({ "method": null }),
-    ] {
-        let mut request = method;
-        request["url"] = json!("/echo");
-        assert_eq!(ask(&socket, request).await["body"]["method"], "GET");
-    }
-    assert_eq!(ask(&socket, json!({ "url": "/" })).await["statusCode"], 404);
-}
-
-#[tokio::test]
-async fn b03_b04_b11_b25_what_is_no_request_is_400() {
-    let Some((server, _node, socket)) = probed("websocket").await else {
+async fn b01_method_is_get_by_default(way: Way) {
+    let Some((_server, client)) = probed(way).await else {
         return;
     };
     for request in [
-        json!(null),
-        json!("GET /echo"),
-        json!([]),
-        json!({}),
-        json!({ "url": "" }),
-        json!({ "url": 7 }),
-        json!({ "url": "echo" }),
-        json!({ "url": "http://127.0.0.1/echo" }),
-        json!({ "url": "/echo /x" }),
-        json!({ "url": "/echo", "method": 7 }),
-        json!({ "url": "/echo", "method": "G E T" }),
-        json!({ "url": "/echo", "headers": { "x": { "an": "object" } } }),
-        json!({ "url": "/echo", "headers": { "x": "a\r\nb: c" } }),
-        json!({ "url": "/echo", "headers": { "x\r\nb": "c" } }),
-        json!({ "url": "/echo", "headers": { "content-type": "text/plain" }, "body": { "an": "object" } }),
+        json!({ "url": "/echo" }),
+        json!({ "url": "/echo", "method": "" }),
+        json!({ "url": "/echo", "method": null }),
     ] {
-        let answer = ask(&socket, request.clone()).await;
-        assert_eq!(answer["statusCode"], 400, "{request}: {answer}");
-        assert_eq!(answer["body"]["code"], 400, "{request}: {answer}");
-        assert!(answer["body"]["error"].is_string(), "{request}: {answer}");
+        let answer = client.ask(request.clone()).await;
+        assert_eq!(answer.body["method"], "GET", "{request}");
     }
-    let none = socket.ask("request", json!([])).await;
-    assert_eq!(none[0]["statusCode"], 400, "{none}");
-    assert_eq!(server.get("/hello/x").await.status, 200);
 }
 
-#[tokio::test]
-async fn b15_to_b21_bodies_find_their_content_type() {
-    let Some((_server, _node, socket)) = probed("websocket").await else {
+async fn b02_method_in_lower_case_is_upper_cased(way: Way) {
+    let Some((_server, client)) = probed(way).await else {
         return;
     };
-    let echo = async |headers: Value, body: Value| {
-        let answer = ask(
-            &socket,
-            json!({ "method": "POST", "url": "/echo", "headers": headers, "body": body }),
-        )
-        .await;
-        let headers = answer["body"]["headers"]
-            .as_array()
-            .expect("headers")
-            .clone();
-        let kind = headers
-            .iter()
-            .find(|pair| pair[0] == "content-type")
-            .map(|pair| pair[1].clone());
-        (answer["body"]["body"].clone(), kind.unwrap_or_default())
-    };
-    let json_type = json!("application/json; charset=utf-8");
-    assert_eq!(
-        echo(json!({}), json!([1, 2])).await,
-        (json!("[1,2]"), json_type.clone())
-    );
-    assert_eq!(
-        echo(json!({}), json!(true)).await,
-        (json!("true"), json_type.clone())
-    );
-    assert_eq!(echo(json!({}), json!(1.5)).await, (json!("1.5"), json_type));
-    let kept = json!({ "Content-Type": "Text/JSON; x=y" });
-    assert_eq!(
-        echo(kept, json!([1])).await,
-        (json!("[1]"), json!("Text/JSON; x=y"))
-    );
-    assert_eq!(
-        echo(json!({}), json!("text")).await,
-        (json!("text"), json!("text/plain; charset=utf-8"))
-    );
-    let html = json!({ "content-type": "text/html" });
-    assert_eq!(
-        echo(html, json!("<b>")).await,
-        (json!("<b>"), json!("text/html"))
-    );
-    assert_eq!(echo(json!({}), Value::Null).await, (json!(""), Value::Null));
-    assert_eq!(
-        echo(json!({}), binary(b"bytes")).await,
-        (json!("bytes"), json!("application/octet-stream"))
-    );
+    for (method, seen) in [("get", "GET"), ("pAtCh", "PATCH"), ("brew", "BREW")] {
+        let request = json!({ "url": "/echo", "method": method });
+        assert_eq!(client.ask(request).await.body["method"], seen);
+    }
+    let request = json!({ "url": "/hello/you", "method": "get" });
+    assert_eq!(client.ask(request).await.body, json!({ "hello": "you" }));
 }
 
-#[tokio::test]
-async fn b22_bytes_inside_an_object_body_are_400() {
-    let Some((_server, _node, socket)) = probed("websocket").await else {
+async fn b03_method_that_is_no_token_is_400(way: Way) {
+    let Some(mut refusing) = Refusing::open(way, "").await else {
         return;
     };
-    let answer = ask(
-        &socket,
-        json!({ "url": "/echo", "method": "POST", "body": { "file": binary(b"x") } }),
-    )
-    .await;
-    assert_eq!(answer["statusCode"], 400, "{answer}");
-    assert!(
-        answer["body"]["error"]
-            .as_str()
-            .is_some_and(|error| error.contains("binary")),
-        "{answer}"
-    );
+    for method in [
+        json!(7),
+        json!(true),
+        json!(["GET"]),
+        json!({ "name": "GET" }),
+        json!("G E T"),
+        json!("GET\r\n"),
+        json!("GÄT"),
+        json!("GET/"),
+    ] {
+        let request = json!({ "url": "/echo", "method": method });
+        refusing.refuses(400, "method", request).await;
+    }
 }
 
-#[tokio::test]
-async fn b12_the_handshake_tells_who_the_client_is() {
-    let Some(node) = official_client().await else {
+async fn b03_connect_is_400(way: Way) {
+    let Some(mut refusing) = Refusing::open(way, "").await else {
         return;
     };
+    for method in ["CONNECT", "connect"] {
+        let request = json!({ "url": "/echo", "method": method });
+        refusing.refuses(400, "CONNECT", request).await;
+    }
+}
+
+async fn b03_unknown_method_is_allowed(way: Way) {
+    let Some((_server, client)) = probed(way).await else {
+        return;
+    };
+    for method in ["BREW", "M-SEARCH", "!#$%&'*+.^_`|~1"] {
+        let request = json!({ "url": "/echo", "method": method });
+        assert_eq!(client.ask(request).await.body["method"], method);
+    }
+}
+
+async fn b04_what_is_no_url_is_400(way: Way) {
+    let Some(mut refusing) = Refusing::open(way, "").await else {
+        return;
+    };
+    refusing.refuses(400, "url", json!({})).await;
+    for url in [
+        json!(null),
+        json!(""),
+        json!(7),
+        json!(["/echo"]),
+        json!({ "path": "/echo" }),
+        json!("echo"),
+        json!("?q=1"),
+        json!("*"),
+        json!("/echo /x"),
+        json!("/echo\t"),
+        json!(" /echo"),
+        json!("/echo?q=a b"),
+        json!("/echo\r\nx: y"),
+        json!("/echo\u{a0}"),
+        json!("/echo\0"),
+    ] {
+        let request = json!({ "url": url });
+        refusing.refuses(400, "url", request).await;
+    }
+}
+
+/// Somebody listens where the url points, and is never asked.
+async fn b04_an_absolute_url_is_never_fetched(way: Way) {
+    let Some(mut refusing) = Refusing::open(way, "").await else {
+        return;
+    };
+    let elsewhere = tokio::net::TcpListener::bind("127.0.0.1:0").await;
+    let elsewhere = elsewhere.expect("a port is free");
+    let addr = elsewhere.local_addr().expect("it has an address");
+    for url in [
+        format!("http://{addr}/echo"),
+        format!("HTTP://{addr}/echo"),
+        format!("ws://{addr}/"),
+        "file:///etc/passwd".to_owned(),
+    ] {
+        refusing.refuses(400, "url", json!({ "url": url })).await;
+    }
+    // Without a scheme it is a path of this server, whatever it looks like.
+    let url = format!("//{addr}/echo");
+    assert_eq!(refusing.client.get(&url).await.status, 404);
+    let asked = futures_util::FutureExt::now_or_never(elsewhere.accept());
+    assert!(asked.is_none(), "somebody called");
+}
+
+async fn b04_a_url_that_is_too_long_is_414(way: Way) {
+    let Some(mut refusing) = Refusing::open(way, "").await else {
+        return;
+    };
+    let url = |length: usize| format!("/echo?{}", "q".repeat(length - "/echo?".len()));
+    let answer = refusing.client.get(&url(8 << 10)).await;
+    assert_eq!(answer.status, 200, "8 KiB fit");
+    assert_eq!(refusing.asked().await.len(), 1);
+    let request = json!({ "url": url((8 << 10) + 1) });
+    refusing.refuses(414, "url", request).await;
+}
+
+async fn b05_root_is_a_url(way: Way) {
+    let server = Server::with("root.wasm", scripted("name root\nroute GET /")).await;
+    let Some(client) = Client::open(way, &server).await else {
+        return;
+    };
+    for (url, seen) in [("/", "/"), ("/?q=1", "/?q=1")] {
+        let answer = client.get(url).await;
+        assert_eq!((answer.status, &answer.body["url"]), (200, &json!(seen)));
+    }
+}
+
+async fn b06_query_reaches_the_guest_raw(way: Way) {
+    let Some((_server, client)) = probed(way).await else {
+        return;
+    };
+    for query in [
+        "q=%41&q=2",
+        "a+b=c%20d",
+        "broken=%zz&%",
+        "?&&==",
+        "path=/../a//b",
+        "",
+    ] {
+        let url = format!("/echo?{query}");
+        assert_eq!(client.get(&url).await.body["url"], url);
+    }
+}
+
+async fn b06_a_bad_percent_is_400_from_the_sdk(way: Way) {
+    let server = Server::with("typed.wasm", guest("typed")).await;
+    let Some(client) = Client::open(way, &server).await else {
+        return;
+    };
+    let answer = client.get("/search?q=%F0%9F%8E%89+two&tag=a&tag=b").await;
+    assert_eq!(answer.body, json!({ "q": "🎉 two", "tag": ["a", "b"] }));
+    for query in ["q=%zz", "q=%", "q=%4", "q=%ff"] {
+        let answer = client.get(&format!("/search?{query}")).await;
+        expect::of_call(&answer, 400);
+    }
+}
+
+async fn b07_fragment_is_stripped(way: Way) {
+    let Some((_server, client)) = probed(way).await else {
+        return;
+    };
+    for (url, seen) in [
+        ("/echo#here", "/echo"),
+        ("/echo?a=b#c?d=e", "/echo?a=b"),
+        ("/echo#", "/echo"),
+    ] {
+        assert_eq!(client.get(url).await.body["url"], seen, "{url}");
+    }
+}
+
+async fn b08_path_is_case_sensitive_and_tolerates_a_trailing_slash(way: Way) {
+    let Some((_server, client)) = probed(way).await else {
+        return;
+    };
+    expect::refusal(&client.get("/Hello/world").await, 404);
+    for (url, name) in [
+        ("/hello/world", "world"),
+        ("/hello/World", "World"),
+        ("/hello/world/", "world"),
+    ] {
+        assert_eq!(client.get(url).await.body, json!({ "hello": name }));
+    }
+}
+
+async fn b08_parameters_are_percent_decoded(way: Way) {
+    let Some((_server, client)) = probed(way).await else {
+        return;
+    };
+    for (url, name) in [
+        ("/hello/gr%C3%BC%C3%9Fe%20%f0%9f%8e%89", "grüße 🎉"),
+        ("/hello/a+b", "a+b"),
+        ("/hello/a%25b", "a%b"),
+        ("/hello/a%2541", "a%41"),
+        ("/hello/a%2fb", "a/b"),
+    ] {
+        assert_eq!(client.get(url).await.body, json!({ "hello": name }));
+    }
+}
+
+/// The router and the guest see the same form of a path.
+async fn b08_a_path_has_one_normal_form(way: Way) {
+    let Some((_server, client)) = probed(way).await else {
+        return;
+    };
+    for (url, form) in [
+        ("/echo/a/../b", "/echo/b"),
+        ("/echo/a/%2e%2e/b", "/echo/b"),
+        ("/echo/a/%2E./b", "/echo/b"),
+        ("/echo/./a", "/echo/a"),
+        ("/echo//a", "/echo/a"),
+        ("//echo/a", "/echo/a"),
+        ("/echo/a%2fb", "/echo/a%2Fb"),
+        ("/echo/%41", "/echo/A"),
+        ("/echo/%c3%bc", "/echo/%C3%BC"),
+        ("/echo/%ff", "/echo/%FF"),
+        ("/nobody/../echo/a", "/echo/a"),
+        ("/%65cho/a", "/echo/a"),
+        ("/../../echo/a", "/echo/a"),
+    ] {
+        let answer = client.get(url).await;
+        assert_eq!(answer.status, 200, "{url}: {answer:?}");
+        assert_eq!(answer.body["url"], form, "{url}");
+        assert_eq!(client.get(form).await.body["url"], form, "it is stable");
+    }
+    let inside = client.get("/echo/../hello/x").await;
+    assert_eq!(inside.body, json!({ "hello": "x" }));
+    // An encoded slash separates nothing.
+    expect::refusal(&client.get("/echo%2fa").await, 404);
+    for url in [
+        "/echo/%00",
+        "/echo/a\\b",
+        "/echo/a%5cb",
+        "/echo/%zz",
+        "/echo/%",
+        "/echo/%4",
+    ] {
+        expect::refusal(&client.get(url).await, 400);
+    }
+}
+
+async fn b14_the_guest_can_tell_the_doors_apart(way: Way) {
+    let Some((_server, client)) = probed(way).await else {
+        return;
+    };
+    let echo = client.get("/echo").await;
+    if way == Way::Http {
+        assert_eq!(echo.body["door"], "http");
+        assert_eq!(echo.body["socket"], Value::Null);
+    } else {
+        assert_eq!(echo.body["door"], "socket");
+        assert_eq!(echo.body["socket"], client.socket().id());
+    }
+}
+
+/// The same request through both doors: what the guest is told differs in the door, and the connection that is behind it.
+async fn b14_both_doors_give_the_guest_the_same_request(way: Way) {
     let server = Server::with("probe.wasm", guest("probe")).await;
-    let options = json!({ "extraHeaders": { "user-agent": "honest", "cookie": "s=1", "authorization": "Bearer handshake" } });
-    let socket = node
-        .connect_with(&server, "/hitchy", options)
-        .await
-        .expect("let in");
-    let request = json!({
-        "url": "/echo",
-        "headers": { "User-Agent": "liar", "cookie": "s=2", "host": "evil", "x-forwarded-for": "1.2.3.4", "content-length": "7" },
-    });
-    let answer = ask(&socket, request).await;
-    let headers = answer["body"]["headers"]
-        .as_array()
-        .expect("headers")
-        .clone();
-    let named = |name: &str| {
-        headers
-            .iter()
-            .filter(|pair| pair[0] == name)
-            .map(|pair| pair[1].clone())
-            .collect::<Vec<_>>()
-    };
-    assert_eq!(named("user-agent"), ["honest"]);
-    assert_eq!(named("cookie"), ["s=1"]);
-    assert_ne!(named("host"), ["evil"]);
-    assert_eq!(
-        named("authorization"),
-        Vec::<Value>::new(),
-        "never inherited"
-    );
-    assert_eq!(named("x-forwarded-for"), Vec::<Value>::new());
-    assert_eq!(named("content-length"), Vec::<Value>::new());
-}
-
-#[tokio::test]
-async fn r02_r04_to_r08_answers_arrive_as_what_they_are() {
-    let Some((_server, _node, socket)) = probed("websocket").await else {
+    let identity = json!({ "user-agent": "story", "cookie": "s=1; t=2", "accept-language": "de", "origin": server.url() });
+    let Some(socket) = Client::open_as(way, &server, identity.clone()).await else {
         return;
     };
-    let wish = async |wish: Value| {
-        ask(
-            &socket,
-            json!({ "method": "POST", "url": "/answer", "body": wish }),
-        )
-        .await
-    };
-    let typed =
-        |kind: &str, body: &str| json!({ "headers": [["content-type", kind]], "body": body });
-    assert_eq!(
-        wish(typed("application/problem+json", "{\"a\":[1]}")).await["body"],
-        json!({ "a": [1] })
-    );
-    assert_eq!(
-        wish(typed("application/json", "{no json")).await["body"],
-        "{no json"
-    );
-    assert_eq!(
-        wish(typed("text/html; charset=utf-8", "<p>ü</p>")).await["body"],
-        "<p>ü</p>"
-    );
-    assert_eq!(
-        wish(typed("image/png", "png")).await["body"],
-        binary(b"png")
-    );
-    let bytes = json!({ "headers": [["content-type", "text/plain"]], "hex": "ff00" });
-    assert_eq!(wish(bytes).await["body"], binary(&[0xff, 0]));
-    assert_eq!(
-        wish(json!({ "status": 204, "body": "" })).await["body"],
-        Value::Null
-    );
-    assert_eq!(
-        wish(json!({ "status": 200, "body": "" })).await["body"],
-        Value::Null
-    );
-    let answer = wish(json!({ "status": 302, "headers": [["Location", "/x"], ["x-a", "1"], ["X-A", "2"]], "body": "" })).await;
-    assert_eq!(answer["statusCode"], 302, "R12: not followed");
-    assert_eq!(answer["headers"]["location"], "/x");
-    assert_eq!(answer["headers"]["x-a"], "1, 2");
-    for name in ["date", "connection", "content-length", "transfer-encoding"] {
-        assert!(answer["headers"].get(name).is_none(), "{name} in {answer}");
+    let http = Client::open_as(Way::Http, &server, identity).await;
+    let http = http.expect("HTTP needs no client");
+    let form = json!({ "content-type": "application/x-www-form-urlencoded", "X-Many": ["1", "2"], "authorization": "Bearer x" });
+    for request in [
+        json!({ "url": "/echo" }),
+        json!({ "method": "PUT", "url": "/echo/a/../x/?q=%41#f", "headers": form, "body": "a=b&c=ü" }),
+        json!({ "method": "POST", "url": "/echo", "body": { "a": [1, "ü", null] } }),
+        json!({ "method": "BREW", "url": "/echo//", "body": { "$binary": "AP+A" } }),
+    ] {
+        let told = async |client: &Client| {
+            let mut answer = client.ask(request.clone()).await.without_id();
+            for own in ["door", "socket", "remote", "deadline"] {
+                let told = answer.body.as_object_mut();
+                told.and_then(|told| told.remove(own)).expect("it is told");
+            }
+            let headers = answer.body["headers"].as_array_mut();
+            headers.expect("headers").sort_by_key(Value::to_string);
+            answer
+        };
+        assert_eq!(told(&socket).await, told(&http).await, "{request}");
     }
-}
-
-#[tokio::test]
-async fn r08_head_has_no_body() {
-    let Some((_server, _node, socket)) = probed("websocket").await else {
-        return;
-    };
-    let answer = ask(&socket, json!({ "method": "HEAD", "url": "/hello/x" })).await;
-    assert_eq!(
-        (answer["statusCode"].clone(), answer["body"].clone()),
-        (json!(200), Value::Null)
-    );
-}
-
-#[tokio::test]
-async fn r09_r10_errors_have_the_same_shape_as_through_http() {
-    let Some((server, _node, socket)) = probed("websocket").await else {
-        return;
-    };
-    let answer = ask(&socket, json!({ "url": "/nobody/home" })).await;
-    let http = server.get("/nobody/home").await;
-    assert_eq!(answer["statusCode"], 404);
-    assert_eq!(
-        answer["body"]["error"],
-        http.json()["error"],
-        "both doors say the same"
-    );
-    assert_eq!(answer["body"]["code"], 404);
-
-    let answer = ask(&socket, json!({ "method": "DELETE", "url": "/hello/x" })).await;
-    assert_eq!(answer["statusCode"], 405);
-    assert!(
-        answer["headers"]["allow"]
-            .as_str()
-            .is_some_and(|allow| allow.contains("GET")),
-        "{answer}"
-    );
-
-    let answer = ask(&socket, json!({ "url": "/traps/x" })).await;
-    assert_eq!(
-        (answer["statusCode"].clone(), answer["body"]["code"].clone()),
-        (json!(500), json!(500))
-    );
-    let id = answer["body"]["id"].as_str().expect("an id");
-    assert_eq!(answer["headers"]["x-request-id"], id);
-    server.wait_for_log(&["probe", id]).await;
-}
-
-#[tokio::test]
-async fn b27_requests_of_one_socket_run_side_by_side() {
-    let Some((_server, _node, socket)) = probed("websocket").await else {
-        return;
-    };
-    let calls = [
-        json!(["request", { "url": "/slow/600" }]),
-        json!(["request", { "url": "/hello/quick" }]),
-    ];
-    let came = socket.ask_all(&calls).await;
-    assert_eq!(
-        came[0]["index"], 1,
-        "the quick one is answered first: {came:?}"
-    );
-    assert_eq!(came[1]["ack"][0]["body"], json!({ "slept": 600 }));
-}
-
-#[tokio::test]
-async fn b24_without_a_callback_the_request_runs_all_the_same() {
-    let Some((server, node, socket)) = probed("websocket").await else {
-        return;
-    };
-    let listener = node.connect(&server, "/").await;
-    socket.emit("request", json!([{ "url": "/slow/1" }])).await;
-    assert_eq!(listener.wait_event("slow-done").await, json!([1]));
-}
-
-#[tokio::test]
-async fn b28_another_event_in_hitchy_is_404_when_an_ack_is_wanted() {
-    let Some((_server, _node, socket)) = probed("websocket").await else {
-        return;
-    };
-    socket.emit("other", json!([1])).await;
-    let ack = socket.ask("other", json!([1])).await;
-    assert_eq!(ack[0]["error"]["code"], 404, "{ack}");
-}
-
-#[tokio::test]
-async fn a3_request_in_the_root_namespace_is_an_ordinary_event() {
-    let Some((server, node, _socket)) = probed("websocket").await else {
-        return;
-    };
-    let socket = node.connect(&server, "/").await;
-    let ack = socket.ask("request", json!([{ "url": "/hello/x" }])).await;
-    assert_eq!(ack, json!(["custom", [{ "url": "/hello/x" }]]));
-}
-
-#[tokio::test]
-async fn both_doors_give_the_guest_the_same_request() {
-    let Some((server, _node, socket)) = probed("websocket").await else {
-        return;
-    };
-    let http = server
-        .request(
-            "PUT",
-            "/echo/x/?q=%41",
-            &[("x-a", "1"), ("content-type", "text/plain")],
-            b"body",
-        )
-        .await
-        .json();
-    let request = json!({ "method": "PUT", "url": "/echo/x/?q=%41", "headers": { "x-a": "1", "content-type": "text/plain" }, "body": "body" });
-    let over_socket = ask(&socket, request).await["body"].clone();
-    for key in ["method", "url", "rest", "body", "size"] {
-        assert_eq!(http[key], over_socket[key], "{key}");
-    }
-}
-
-#[tokio::test]
-async fn dispatch_runs_a_request_from_inside() {
-    let server = Server::with("probe.wasm", guest("probe")).await;
-    let results = server
-        .script(&json!([
-            { "do": "dispatch", "method": "GET", "url": "/hello/inside" },
-            { "do": "dispatch", "method": "POST", "url": "/echo?x=1", "headers": [["x-in", "1"]], "body": "b" },
-            { "do": "dispatch", "method": "GET", "url": "/nobody" },
-            { "do": "dispatch", "method": "GET", "url": "/guarded/x" },
-        ]))
-        .await;
-    assert_eq!(
-        results[0],
-        json!({ "ok": { "status": 200, "body": { "hello": "inside" } } })
-    );
-    let echo = &results[1]["ok"]["body"];
-    assert_eq!(
-        (
-            echo["door"].as_str(),
-            echo["url"].as_str(),
-            echo["body"].as_str()
-        ),
-        (Some("dispatch"), Some("/echo?x=1"), Some("b"))
-    );
-    assert_eq!(results[2]["ok"]["status"], 404);
-    assert_eq!(results[3]["ok"]["status"], 401, "policies are asked, too");
-}
-
-#[tokio::test]
-async fn g16_dispatch_ends_four_deep_and_after_sixteen() {
-    let mut server = Server::with("probe.wasm", guest("probe")).await;
-    let mut steps = json!([{ "do": "dispatch", "method": "GET", "url": "/hello/deepest" }]);
-    for _ in 0..5 {
-        steps = json!([{ "do": "dispatch", "method": "POST", "url": "/script", "body": steps.to_string() }]);
-    }
-    let mut result = server.script(&steps).await;
-    let mut depth = 0;
-    while result[0]["ok"]["body"].is_array() {
-        result = result[0]["ok"]["body"].clone();
-        depth += 1;
-    }
-    assert_eq!(result[0]["failed"]["code"], 508, "{result}");
-    assert_eq!(depth, 4);
-    let many: Vec<Value> = (0..17)
-        .map(|_| json!({ "do": "dispatch", "method": "GET", "url": "/hello/x" }))
-        .collect();
-    let results = server.script(&Value::from(many)).await;
-    assert_eq!(results[15]["ok"]["status"], 200);
-    assert_eq!(results[16]["failed"]["code"], 429);
-    server.assert_unharmed();
-}
-
-#[tokio::test]
-async fn binary_answers_are_attachments_byte_for_byte() {
-    let Some((_server, _node, socket)) = probed("polling").await else {
-        return;
-    };
-    let body: Vec<u8> = (0..=255).collect();
-    let hex: String = body.iter().map(|byte| format!("{byte:02x}")).collect();
-    let answer = ask(
-        &socket,
-        json!({ "method": "POST", "url": "/answer", "body": { "hex": hex } }),
-    )
-    .await;
-    let text = answer["body"]["$binary"].as_str().expect("bytes");
-    assert_eq!(
-        base64::engine::general_purpose::STANDARD.decode(text).ok(),
-        Some(body)
-    );
 }
