@@ -90,7 +90,7 @@ impl Client {
     /// When there is none, or it is not of the form that answers have.
     pub async fn ask(&self, request: Value) -> Answer {
         match &self.socket {
-            Some(socket) => of_ack(&socket.ask("request", json!([request])).await),
+            Some(socket) => Answer::of_ack(&socket.ask("request", json!([request])).await),
             None => self.ask_over_http(&request).await,
         }
     }
@@ -119,7 +119,7 @@ impl Client {
         came.iter()
             .map(|came| {
                 let place = came["index"].as_u64().expect("the driver numbers them");
-                (place as usize, of_ack(&came["ack"]))
+                (place as usize, Answer::of_ack(&came["ack"]))
             })
             .collect()
     }
@@ -149,6 +149,26 @@ impl Client {
 }
 
 impl Answer {
+    /// The answer in the arguments of an ack.
+    ///
+    /// # Panics
+    /// When the ack is of another form.
+    #[track_caller]
+    pub fn of_ack(ack: &Value) -> Self {
+        assert_eq!(ack.as_array().map(Vec::len), Some(1), "one argument: {ack}");
+        let answer = ack[0].as_object().expect("an object");
+        let mut keys: Vec<_> = answer.keys().collect();
+        keys.sort_unstable();
+        assert_eq!(keys, ["body", "headers", "statusCode"], "{ack}");
+        let status = answer["statusCode"].as_u64();
+        let status = status.and_then(|status| status.try_into().ok());
+        Self {
+            status: status.unwrap_or_else(|| panic!("statusCode is no integer: {ack}")),
+            headers: answer["headers"].as_object().expect("an object").clone(),
+            body: answer["body"].clone(),
+        }
+    }
+
     /// The value of a header that is one string.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(Value::as_str)
@@ -190,23 +210,6 @@ impl Answer {
             body.remove("id");
         }
         self
-    }
-}
-
-/// The answer in the arguments of an ack.
-#[track_caller]
-fn of_ack(ack: &Value) -> Answer {
-    assert_eq!(ack.as_array().map(Vec::len), Some(1), "one argument: {ack}");
-    let answer = ack[0].as_object().expect("an object");
-    let mut keys: Vec<_> = answer.keys().collect();
-    keys.sort_unstable();
-    assert_eq!(keys, ["body", "headers", "statusCode"], "{ack}");
-    let status = answer["statusCode"].as_u64();
-    let status = status.and_then(|status| status.try_into().ok());
-    Answer {
-        status: status.unwrap_or_else(|| panic!("statusCode is no integer: {ack}")),
-        headers: answer["headers"].as_object().expect("an object").clone(),
-        body: answer["body"].clone(),
     }
 }
 
