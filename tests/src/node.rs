@@ -233,7 +233,8 @@ impl Process {
         command["n"] = json!(n);
         let from = self.lines.len();
         self.send(&command);
-        let what = format!("an answer to {command}");
+        let shown: String = command.to_string().chars().take(200).collect();
+        let what = format!("an answer to {shown}");
         let answer = self.lines.wait(&what, from, deadline, |place, line| {
             let message: Value = serde_json::from_str(line).expect("the driver speaks JSON");
             (message["re"] == json!(n)).then_some((place, message))

@@ -1,0 +1,93 @@
+//! Clients that go away while their calls run.
+
+use std::time::{Duration, Instant};
+
+use hitchy_tests::clauses::Way;
+use hitchy_tests::door::probed;
+use hitchy_tests::http::{Connection, request};
+use hitchy_tests::raw::{Packet, RawSocket};
+use hitchy_tests::wait::{SOON, within};
+use hitchy_tests::{Server, clauses, guest, official_client};
+use serde_json::json;
+
+clauses! {
+    http:
+        r15_a_client_that_goes_away_cancels_its_call
+        r15_a_client_that_goes_away_frees_its_instance;
+    request_websocket request_polling: r15_requests_of_a_socket_that_went_away_still_run;
+    event_websocket event_polling: r15_events_of_a_socket_that_went_away_still_run_and_then_its_hook;
+}
+
+async fn r15_a_client_that_goes_away_cancels_its_call(_: Way) {
+    let server = Server::with("probe.wasm", guest("probe")).await;
+    let mut gone = Connection::open(server.addr()).await;
+    let slow = request("GET", "/slow/700", &[], b"");
+    gone.send(slow).await.expect("sent");
+    // A second call that began later and takes longer is the clock: when it has ended the first would have ended, too.
+    let clock = server.get("/slow/50").await;
+    assert_eq!(clock.status, 200, "the first call is under way");
+    drop(gone);
+    let listener = RawSocket::connect(server.addr(), "/").await;
+    let mut listener = listener.expect("connected");
+    assert_eq!(server.get("/slow/1200").await.status, 200);
+    let heard = within("an event", SOON, listener.next()).await;
+    let expected = Packet::Text(r#"42["slow-done",1200]"#.into());
+    assert_eq!(heard.expect("open"), expected, "the first never ended");
+}
+
+/// One call at a time fits.
+async fn r15_a_client_that_goes_away_frees_its_instance(_: Way) {
+    let server = Server::prepare()
+        .handler("probe.wasm", guest("probe"))
+        .settings("[limits]\nconcurrency = 1\nqueue = 0")
+        .start()
+        .await;
+    let mut gone = Connection::open(server.addr()).await;
+    let slow = request("GET", "/slow/8000", &[], b"");
+    gone.send(slow).await.expect("sent");
+    server.wait_for_status("/hello/you", 503).await;
+    let start = Instant::now();
+    drop(gone);
+    server.wait_for_status("/hello/you", 200).await;
+    let took = start.elapsed();
+    assert!(took < Duration::from_secs(3), "{took:?}");
+}
+
+async fn r15_requests_of_a_socket_that_went_away_still_run(way: Way) {
+    let Some((server, client)) = probed(way).await else {
+        return;
+    };
+    let listener = RawSocket::connect(server.addr(), "/").await;
+    let mut listener = listener.expect("connected");
+    let slow = json!([{ "url": "/slow/300" }]);
+    client.socket().emit("request", slow).await;
+    client.socket().close_transport().await;
+    let heard = within("an event", SOON, listener.next()).await;
+    let expected = Packet::Text(r#"42["slow-done",300]"#.into());
+    assert_eq!(heard.expect("open"), expected);
+}
+
+async fn r15_events_of_a_socket_that_went_away_still_run_and_then_its_hook(way: Way) {
+    let Some(node) = official_client().await else {
+        return;
+    };
+    let server = Server::with("probe.wasm", guest("probe")).await;
+    let watcher = node.connect(&server, "/").await;
+    let options =
+        json!({ "transports": [way.transport()], "auth": { "announce": true, "user": "ann" } });
+    let leaver = node.connect_with(&server, "/", options).await;
+    let leaver = leaver.expect("let in");
+    for number in 0..3 {
+        leaver.emit("slow", json!([150, number])).await;
+    }
+    // They travel on the same connection as its end, in front of it.
+    leaver.close_transport().await;
+    let mut last = 0;
+    for number in 0..3 {
+        let done = watcher.wait_event_at("slow-event-done").await;
+        assert_eq!(done.what["args"], json!([150, number]));
+        last = done.place;
+    }
+    let left = watcher.wait_event_at("left").await;
+    assert!(left.place > last, "the hook runs after the last event");
+}
