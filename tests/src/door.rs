@@ -3,6 +3,8 @@
 
 use std::net::SocketAddr;
 
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use serde_json::{Map, Value, json};
 
 use crate::clauses::Way;
@@ -109,19 +111,21 @@ impl Client {
     /// Sends all these requests at once: the place of each in the list and its answer, in the order in which those came.
     ///
     /// # Panics
-    /// Over HTTP, or as [`Client::ask`].
+    /// As [`Client::ask`].
     pub async fn ask_all(&self, requests: &[Value]) -> Vec<(usize, Answer)> {
-        let calls: Vec<_> = requests
-            .iter()
-            .map(|request| json!(["request", request]))
-            .collect();
-        let came = self.socket().ask_all(&calls).await;
-        came.iter()
-            .map(|came| {
-                let place = came["index"].as_u64().expect("the driver numbers them");
-                (place as usize, Answer::of_ack(&came["ack"]))
-            })
-            .collect()
+        let Some(socket) = &self.socket else {
+            let asked = requests.iter().enumerate();
+            let asked =
+                asked.map(async |(place, request)| (place, self.ask_over_http(request).await));
+            return FuturesUnordered::from_iter(asked).collect().await;
+        };
+        let calls = requests.iter().map(|request| json!(["request", request]));
+        let came = socket.ask_all(&calls.collect::<Vec<_>>()).await;
+        let placed = |came: &Value| {
+            let place = came["index"].as_u64().expect("the driver numbers them");
+            (place as usize, Answer::of_ack(&came["ack"]))
+        };
+        came.iter().map(placed).collect()
     }
 
     async fn ask_over_http(&self, request: &Value) -> Answer {

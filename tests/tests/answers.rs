@@ -1,5 +1,7 @@
 //! What comes back for a request: status, headers and body, read the same through every door.
 
+use std::collections::HashSet;
+
 use hitchy_tests::clauses::Way;
 use hitchy_tests::door::{Answer, probed};
 use hitchy_tests::node::binary;
@@ -24,6 +26,7 @@ clauses! {
         r08_an_answer_to_head_has_no_body
         r09_no_route_is_404
         r09_wrong_method_is_405_with_allow
+        r10_every_call_has_an_id_that_guest_and_log_know
         r11_head_falls_back_to_get
         r11_options_is_answered_with_allow
         r12_redirects_are_returned;
@@ -259,6 +262,25 @@ fn allowed(answer: &Answer) -> Vec<&str> {
     let mut methods: Vec<_> = allow.split(',').map(str::trim).collect();
     methods.sort_unstable();
     methods
+}
+
+async fn r10_every_call_has_an_id_that_guest_and_log_know(way: Way) {
+    let Some((server, client)) = probed(way).await else {
+        return;
+    };
+    let mut ids = HashSet::new();
+    for _ in 0..3 {
+        let echo = client.get("/echo").await;
+        let id = echo.header("x-request-id").expect("an id").to_owned();
+        assert_eq!(echo.body["id"], id);
+        assert!(ids.insert(id), "it was there before");
+    }
+    let printed = client.post("/print", json!("a line of the guest")).await;
+    let id = printed.header("x-request-id").expect("an id");
+    for stream in ["out", "err"] {
+        let line = format!("{stream}: a line of the guest");
+        server.wait_for_log(&[&line, "probe", id]).await;
+    }
 }
 
 async fn r11_head_falls_back_to_get(way: Way) {

@@ -2,9 +2,23 @@
 
 use std::time::{Duration, Instant};
 
+use hitchy_tests::clauses::Way;
 use hitchy_tests::http::Connection;
-use hitchy_tests::{Server, expect, guest, official_client};
+use hitchy_tests::{Client, Server, clauses, expect, guest, official_client};
 use serde_json::json;
+
+clauses! {
+    http request_websocket request_polling:
+        r10_a_trap_is_500_with_the_id_that_the_log_has_and_nothing_else
+        r10_a_loop_ends_at_its_limit_with_504
+        r10_a_call_that_waits_too_long_ends_at_the_deadline_with_504
+        r10_an_unusable_answer_is_502
+        r10_a_failure_that_a_guest_returns_is_the_answer
+        r10_more_calls_than_fit_are_503_with_retry_after;
+    event_websocket event_polling:
+        c04_a_listener_that_fails_acks_an_error_with_an_id
+        c12_a_connection_hook_that_fails_refuses_the_connection;
+}
 
 const LIMITS: &str = r#"
 [limits]
@@ -30,17 +44,124 @@ async fn still_good(server: &mut Server) {
     server.assert_unharmed();
 }
 
-#[tokio::test]
-async fn r10_a_trap_is_500_with_the_id_that_the_log_has_and_nothing_else() {
-    let mut server = faulty().await;
-    for kind in ["trap", "divide", "panic", "exit"] {
-        let id = expect::failure(&server.get(&format!("/fault/{kind}")).await, 500);
+async fn failing(way: Way) -> Option<(Server, Client)> {
+    let server = faulty().await;
+    let client = Client::open(way, &server).await?;
+    Some((server, client))
+}
+
+async fn r10_a_trap_is_500_with_the_id_that_the_log_has_and_nothing_else(way: Way) {
+    let Some((mut server, client)) = failing(way).await else {
+        return;
+    };
+    for kind in ["trap", "divide", "panic", "exit", "recurse", "memory/10000"] {
+        let answer = client.get(&format!("/fault/{kind}")).await;
+        let sentence = expect::refusal(&answer, 500);
+        assert_eq!(sentence, "internal server error");
+        let id = expect::of_call(&answer, 500);
         server.wait_for_log(&["faults", &id]).await;
     }
     server.wait_for_log(&["the guest gave up"]).await;
     // The frames are readable: the function's name, demangled.
     server.wait_for_log(&["faults::deeds::commit"]).await;
     still_good(&mut server).await;
+}
+
+async fn r10_a_loop_ends_at_its_limit_with_504(way: Way) {
+    let Some((mut server, client)) = failing(way).await else {
+        return;
+    };
+    let start = Instant::now();
+    expect::refusal(&client.get("/fault/loop").await, 504);
+    let took = start.elapsed();
+    assert!(took < Duration::from_millis(1500), "after {took:?}");
+    still_good(&mut server).await;
+}
+
+async fn r10_a_call_that_waits_too_long_ends_at_the_deadline_with_504(way: Way) {
+    let Some((mut server, client)) = failing(way).await else {
+        return;
+    };
+    let start = Instant::now();
+    let answer = client.get("/fault/sleep/20000").await;
+    let took = start.elapsed();
+    expect::refusal(&answer, 504);
+    let about_a_second = Duration::from_millis(900)..Duration::from_millis(2000);
+    assert!(about_a_second.contains(&took), "after {took:?}");
+    let id = expect::of_call(&answer, 504);
+    server.wait_for_log(&["faults", &id]).await;
+    still_good(&mut server).await;
+}
+
+async fn r10_an_unusable_answer_is_502(way: Way) {
+    let Some((mut server, client)) = failing(way).await else {
+        return;
+    };
+    for fault in [
+        "status/0",
+        "status/99",
+        "status/101",
+        "status/199",
+        "status/600",
+        "status/1000",
+        "header-value",
+        "header-name",
+        "header-empty",
+        "header-nul",
+        "headers/65",
+        "headers/100000",
+        "header-long/40000",
+        "body/5000000",
+        "body/30000000",
+        "failure/200",
+        "failure/99",
+        "failure/600",
+    ] {
+        let answer = client.get(&format!("/fault/{fault}")).await;
+        assert_eq!(answer.status, 502, "{fault}");
+        expect::refusal(&answer, 502);
+        assert_eq!(answer.header("set-cookie"), None, "{fault} split it");
+    }
+    still_good(&mut server).await;
+}
+
+async fn r10_a_failure_that_a_guest_returns_is_the_answer(way: Way) {
+    let server = Server::with("probe.wasm", guest("probe")).await;
+    let Some(client) = Client::open(way, &server).await else {
+        return;
+    };
+    let wish = json!({ "code": 409, "message": "taken already", "data": r#"{"field":"name"}"# });
+    let answer = client.post("/fail", wish).await;
+    let id = expect::of_call(&answer, 409);
+    let expected =
+        json!({ "error": "taken already", "code": 409, "id": id, "data": { "field": "name" } });
+    assert_eq!(answer.body, expected);
+}
+
+async fn r10_more_calls_than_fit_are_503_with_retry_after(way: Way) {
+    let server = Server::prepare()
+        .handler("probe.wasm", guest("probe"))
+        .settings("[limits]\nconcurrency = 4\nqueue = 2\nqueue-wait = \"200ms\"")
+        .start()
+        .await;
+    let Some(client) = Client::open(way, &server).await else {
+        return;
+    };
+    let came = client
+        .ask_all(&vec![json!({ "url": "/slow/1500" }); 16])
+        .await;
+    let good = came.iter().filter(|(_, answer)| answer.status == 200);
+    let good = good.count();
+    assert!((1..=4).contains(&good), "{good} were answered");
+    // Those that are refused do not wait for the others.
+    for (_, answer) in &came[..16 - good] {
+        expect::refusal(answer, 503);
+        let retry = answer.header("retry-after");
+        let retry = retry.and_then(|after| after.parse::<u32>().ok());
+        let retry = retry.expect("retry-after in seconds");
+        assert!((1..=3).contains(&retry), "{retry}");
+    }
+    assert_eq!(client.get("/hello/after").await.status, 200);
 }
 
 #[tokio::test]
@@ -68,34 +189,6 @@ async fn g09_endless_recursion_is_500() {
 }
 
 #[tokio::test]
-async fn r10_a_loop_ends_at_its_limit_with_504() {
-    let mut server = faulty().await;
-    let start = Instant::now();
-    let answer = server.get("/fault/loop").await;
-    expect::failure(&answer, 504);
-    assert!(
-        start.elapsed() < Duration::from_millis(1500),
-        "after {:?}",
-        start.elapsed()
-    );
-    still_good(&mut server).await;
-}
-
-#[tokio::test]
-async fn r10_a_call_that_waits_too_long_ends_at_the_deadline_with_504() {
-    let mut server = faulty().await;
-    let start = Instant::now();
-    let id = expect::failure(&server.get("/fault/sleep/20000").await, 504);
-    let took = start.elapsed();
-    assert!(
-        (Duration::from_millis(900)..Duration::from_millis(1500)).contains(&took),
-        "after {took:?}"
-    );
-    server.wait_for_log(&["faults", &id]).await;
-    still_good(&mut server).await;
-}
-
-#[tokio::test]
 async fn g07_a_call_that_eats_memory_is_500() {
     let mut server = faulty().await;
     for _ in 0..3 {
@@ -103,41 +196,6 @@ async fn g07_a_call_that_eats_memory_is_500() {
     }
     // What fits is given.
     assert_eq!(server.get("/fault/memory/8").await.text(), "8");
-    still_good(&mut server).await;
-}
-
-#[tokio::test]
-async fn g13_an_unusable_answer_is_502() {
-    let mut server = faulty().await;
-    for fault in [
-        "status/0",
-        "status/99",
-        "status/101",
-        "status/199",
-        "status/600",
-        "status/1000",
-        "header-value",
-        "header-name",
-        "header-empty",
-        "header-nul",
-        "headers/65",
-        "headers/100000",
-        "header-long/40000",
-        "body/5000000",
-        "body/30000000",
-        "failure/200",
-        "failure/99",
-        "failure/600",
-    ] {
-        let answer = server.get(&format!("/fault/{fault}")).await;
-        assert_eq!(answer.status, 502, "{fault}: {answer:?}");
-        expect::failure(&answer, 502);
-        assert_eq!(
-            answer.header("set-cookie"),
-            None,
-            "{fault} split the answer"
-        );
-    }
     still_good(&mut server).await;
 }
 
@@ -166,18 +224,6 @@ async fn g13_a_body_that_only_claims_to_be_json_goes_through_http_as_it_is() {
     assert_eq!(
         (answer.status, answer.text().as_str()),
         (200, "{this is not json")
-    );
-}
-
-#[tokio::test]
-async fn r09_a_failure_that_a_guest_returns_is_the_clients_answer() {
-    let server = faulty().await;
-    let wish = json!({ "code": 409, "message": "taken already", "data": r#"{"field":"name"}"# });
-    let answer = server.post("/fail", &wish).await;
-    let id = expect::failure(&answer, 409);
-    assert_eq!(
-        answer.json(),
-        json!({ "error": "taken already", "code": 409, "id": id, "data": { "field": "name" } })
     );
 }
 
@@ -246,42 +292,6 @@ async fn g21_what_guests_print_is_cut_escaped_and_one_record_a_line() {
 }
 
 #[tokio::test]
-async fn r10_more_calls_than_fit_are_503_with_retry_after() {
-    let server = Server::prepare()
-        .handler("probe.wasm", guest("probe"))
-        .settings("[limits]\nconcurrency = 4\nqueue = 2\nqueue-wait = \"200ms\"")
-        .start()
-        .await;
-    let start = Instant::now();
-    let ask = || async {
-        let answer = server.get("/slow/1500").await;
-        (answer, start.elapsed())
-    };
-    let answers = futures_util::future::join_all((0..16).map(|_| ask())).await;
-    let (good, bad): (Vec<_>, Vec<_>) = answers
-        .into_iter()
-        .partition(|(answer, _)| answer.status == 200);
-    assert!(
-        (1..=4).contains(&good.len()),
-        "{} were answered",
-        good.len()
-    );
-    for (answer, after) in bad {
-        expect::failure(&answer, 503);
-        let retry: u32 = answer
-            .header("retry-after")
-            .and_then(|after| after.parse().ok())
-            .expect("retry-after in seconds");
-        assert!((1..=3).contains(&retry), "{retry}");
-        assert!(
-            after < Duration::from_millis(1200),
-            "refused only after {after:?}"
-        );
-    }
-    assert_eq!(server.get("/hello/after").await.status, 200);
-}
-
-#[tokio::test]
 async fn policies_that_trap_or_fail_fail_closed() {
     let mut server = faulty().await;
     expect::failure(&server.get("/traps/x").await, 500);
@@ -301,13 +311,14 @@ async fn policies_that_trap_or_fail_fail_closed() {
 }
 
 /// The same faults behind an event: the ack always comes.
-#[tokio::test]
-async fn c04_a_listener_that_fails_acks_an_error_with_an_id() {
+async fn c04_a_listener_that_fails_acks_an_error_with_an_id(way: Way) {
     let Some(node) = official_client().await else {
         return;
     };
     let mut server = faulty().await;
-    let socket = node.connect(&server, "/").await;
+    let options = json!({ "transports": [way.transport()] });
+    let socket = node.connect_with(&server, "/", options).await;
+    let socket = socket.expect("let in");
     for (kind, code) in [
         (json!(["trap"]), 500),
         (json!(["panic"]), 500),
@@ -340,15 +351,18 @@ async fn c04_a_listener_that_fails_acks_an_error_with_an_id() {
     still_good(&mut server).await;
 }
 
-#[tokio::test]
-async fn c12_a_connection_hook_that_fails_refuses_the_connection() {
+async fn c12_a_connection_hook_that_fails_refuses_the_connection(way: Way) {
     let Some(node) = official_client().await else {
         return;
     };
     let mut server = faulty().await;
     for kind in ["trap", "loop", "panic", "teapot"] {
         let refused = node
-            .connect_with(&server, "/faults", json!({ "auth": { "kind": kind } }))
+            .connect_with(
+                &server,
+                "/faults",
+                json!({ "transports": [way.transport()], "auth": { "kind": kind } }),
+            )
             .await;
         let message = refused.err().map(|refused| refused.message);
         assert!(message.is_some(), "{kind} was let in");

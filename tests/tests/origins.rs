@@ -1,7 +1,15 @@
 //! Which pages may ask: CORS as it is set, and the origins that may open sockets.
 
+use hitchy_tests::clauses::Way;
 use hitchy_tests::http::Answer;
-use hitchy_tests::{Server, expect, guest};
+use hitchy_tests::{Server, clauses, expect, guest};
+
+clauses! {
+    http:
+        r11_without_the_setting_there_is_no_cors
+        r11_pages_of_listed_origins_may_ask_with_credentials
+        r11_an_options_that_is_no_preflight_is_the_routes_own;
+}
 
 const OPEN_SESSION: &str = "/socket.io/?EIO=4&transport=polling";
 const UPGRADE: &str = "/socket.io/?EIO=4&transport=websocket";
@@ -69,8 +77,7 @@ async fn s18_origins_that_are_listed_open_sockets_too() {
     assert_eq!(upgrade(&server, Some(STRANGER)).await, 403);
 }
 
-#[tokio::test]
-async fn r11_without_the_setting_there_is_no_cors() {
+async fn r11_without_the_setting_there_is_no_cors(_: Way) {
     let server = probed("").await;
     for (method, target) in [("GET", "/hello/you"), ("OPTIONS", "/hello/you")] {
         let answer = ask(&server, method, target, FRIEND).await;
@@ -78,8 +85,7 @@ async fn r11_without_the_setting_there_is_no_cors() {
     }
 }
 
-#[tokio::test]
-async fn r11_pages_of_listed_origins_may_ask_with_credentials() {
+async fn r11_pages_of_listed_origins_may_ask_with_credentials(_: Way) {
     let server = probed(&format!("[server]\ncors = [{FRIEND:?}]")).await;
     let preflight = ask(&server, "OPTIONS", "/hello/you", FRIEND).await;
     assert_eq!(preflight.status, 200);
@@ -102,8 +108,7 @@ async fn r11_pages_of_listed_origins_may_ask_with_credentials() {
     assert_eq!(upgrade(&server, Some(FRIEND)).await, 101);
 }
 
-#[tokio::test]
-async fn r11_an_options_that_is_no_preflight_is_the_routes_own() {
+async fn r11_an_options_that_is_no_preflight_is_the_routes_own(_: Way) {
     let server = probed(&format!("[server]\ncors = [{FRIEND:?}]")).await;
     let answer = server.request("OPTIONS", "/hello/you", &[], b"").await;
     assert_eq!(answer.status, 204);

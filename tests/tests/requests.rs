@@ -13,11 +13,11 @@ clauses! {
         b03_connect_is_400
         b04_what_is_no_url_is_400
         b04_an_absolute_url_is_never_fetched
-        b04_a_url_that_is_too_long_is_414
         b14_both_doors_give_the_guest_the_same_request;
     http request_websocket request_polling:
         b02_method_in_lower_case_is_upper_cased
         b03_unknown_method_is_allowed
+        b04_a_url_that_is_too_long_is_414
         b05_root_is_a_url
         b06_query_reaches_the_guest_raw
         b06_a_bad_percent_is_400_from_the_sdk
