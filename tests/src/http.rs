@@ -1,11 +1,11 @@
 //! A raw HTTP/1.1 client: it sends exactly the bytes it is given and shows exactly what came back.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::TcpStream;
 
 use crate::wait::within;
 
@@ -71,18 +71,6 @@ impl Connection {
     /// When nobody does.
     pub async fn try_open(addr: SocketAddr) -> std::io::Result<Self> {
         let stream = TcpStream::connect(addr).await?;
-        stream.set_nodelay(true)?;
-        Ok(Self(BufReader::new(stream)))
-    }
-
-    /// Connects from this address of the machine, if somebody listens.
-    ///
-    /// # Errors
-    /// When nobody does, or the machine has no such address.
-    pub async fn try_open_from(local: IpAddr, addr: SocketAddr) -> std::io::Result<Self> {
-        let socket = TcpSocket::new_v4()?;
-        socket.bind(SocketAddr::new(local, 0))?;
-        let stream = socket.connect(addr).await?;
         stream.set_nodelay(true)?;
         Ok(Self(BufReader::new(stream)))
     }

@@ -3,6 +3,7 @@
 
 pub mod clauses;
 pub mod components;
+pub mod conformance;
 pub mod door;
 pub mod expect;
 pub mod figures;

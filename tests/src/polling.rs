@@ -1,11 +1,14 @@
 //! A small socket.io client over polling, for packets and requests that the official client would not send.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
+use crate::clauses::Way;
 use crate::http::{Answer, Connection};
+use crate::raw::{Packet, RawSocket};
+use crate::wait::{SOON, within};
 
 /// What stands between packets.
 const SEPARATOR: char = '\u{1e}';
@@ -29,7 +32,7 @@ impl Polling {
             sid: String::new(),
             came: std::collections::VecDeque::new(),
         };
-        let answer = session.request("GET", b"", None).await?;
+        let answer = session.request("GET", b"").await?;
         ensure!(answer.status == 200, "not opened: {answer:?}");
         let text = answer.text();
         let open = text.strip_prefix('0').context("an open packet")?;
@@ -60,7 +63,7 @@ impl Polling {
     /// # Errors
     /// When there is no answer.
     pub async fn post(&self, packets: impl AsRef<[u8]>) -> Result<Answer> {
-        self.request("POST", packets.as_ref(), None).await
+        self.request("POST", packets.as_ref()).await
     }
 
     /// Asks once for packets.
@@ -68,23 +71,7 @@ impl Polling {
     /// # Errors
     /// When there is no answer.
     pub async fn get(&self) -> Result<Answer> {
-        self.request("GET", b"", None).await
-    }
-
-    /// The same from another address of this machine.
-    ///
-    /// # Errors
-    /// When there is no answer.
-    pub async fn get_from(&self, local: IpAddr) -> Result<Answer> {
-        self.request("GET", b"", Some(local)).await
-    }
-
-    /// The same as [`Polling::post`] from another address of this machine.
-    ///
-    /// # Errors
-    /// When there is no answer.
-    pub async fn post_from(&self, local: IpAddr, packets: impl AsRef<[u8]>) -> Result<Answer> {
-        self.request("POST", packets.as_ref(), Some(local)).await
+        self.request("GET", b"").await
     }
 
     /// The next packet; pings are answered on the way.
@@ -108,19 +95,51 @@ impl Polling {
         }
     }
 
-    async fn request(&self, method: &str, body: &[u8], local: Option<IpAddr>) -> Result<Answer> {
+    async fn request(&self, method: &str, body: &[u8]) -> Result<Answer> {
         let mut target = "/socket.io/?EIO=4&transport=polling".to_owned();
         if !self.sid.is_empty() {
             target.push_str(&format!("&sid={}", self.sid));
         }
-        let mut connection = match local {
-            None => Connection::try_open(self.addr).await?,
-            Some(local) => Connection::try_open_from(local, self.addr).await?,
-        };
+        let mut connection = Connection::try_open(self.addr).await?;
         let headers = [
             ("content-type", "text/plain;charset=UTF-8"),
             ("connection", "close"),
         ];
         Ok(connection.try_ask(method, &target, &headers, body).await?)
     }
+}
+
+/// Sends an event (`[name, argument, …]`) to a namespace in this way, and waits for its ack: the text of its arguments, as it
+/// came. What else comes in is dropped.
+///
+/// # Panics
+/// When it does not come soon.
+pub async fn ack_text(way: Way, addr: SocketAddr, namespace: &str, event: &Value) -> String {
+    let prefix = match namespace {
+        "/" => String::new(),
+        other => format!("{other},"),
+    };
+    let (packet, wanted) = (format!("42{prefix}0{event}"), format!("43{prefix}0"));
+    let ack = async {
+        if way.transport() == "polling" {
+            let mut session = Polling::connect(addr, namespace).await?;
+            session.post(packet).await?;
+            loop {
+                if let Some(ack) = session.next().await?.strip_prefix(&wanted) {
+                    return Ok(ack.to_owned());
+                }
+            }
+        }
+        let mut socket = RawSocket::connect(addr, namespace).await?;
+        socket.send(packet).await?;
+        loop {
+            if let Packet::Text(text) = socket.next().await?
+                && let Some(ack) = text.strip_prefix(&wanted)
+            {
+                return anyhow::Ok(ack.to_owned());
+            }
+        }
+    };
+    let ack = within("an ack", SOON, ack).await;
+    ack.unwrap_or_else(|error| panic!("no ack of {event}: {error}"))
 }

@@ -9,10 +9,6 @@ use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::{Bytes, Message};
 
-use crate::clauses::Way;
-use crate::polling::Polling;
-use crate::wait::{SOON, within};
-
 /// One websocket connection.
 pub struct RawSocket {
     stream: WebSocketStream<TcpStream>,
@@ -160,39 +156,4 @@ impl RawSocket {
             }
         }
     }
-}
-
-/// Sends an event (`[name, argument, …]`) to a namespace in this way, and waits for its ack: the text of its arguments, as it
-/// came. What else comes in is dropped.
-///
-/// # Panics
-/// When it does not come soon.
-pub async fn ack_text(way: Way, addr: SocketAddr, namespace: &str, event: &Value) -> String {
-    let prefix = match namespace {
-        "/" => String::new(),
-        other => format!("{other},"),
-    };
-    let (packet, wanted) = (format!("42{prefix}0{event}"), format!("43{prefix}0"));
-    let ack = async {
-        if way.transport() == "polling" {
-            let mut session = Polling::connect(addr, namespace).await?;
-            session.post(packet).await?;
-            loop {
-                if let Some(ack) = session.next().await?.strip_prefix(&wanted) {
-                    return Ok(ack.to_owned());
-                }
-            }
-        }
-        let mut socket = RawSocket::connect(addr, namespace).await?;
-        socket.send(packet).await?;
-        loop {
-            if let Packet::Text(text) = socket.next().await?
-                && let Some(ack) = text.strip_prefix(&wanted)
-            {
-                return anyhow::Ok(ack.to_owned());
-            }
-        }
-    };
-    let ack = within("an ack", SOON, ack).await;
-    ack.unwrap_or_else(|error| panic!("no ack of {event}: {error}"))
 }

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use hitchy_tests::clauses::Way;
 use hitchy_tests::door::{Answer, probed};
 use hitchy_tests::node::binary;
-use hitchy_tests::raw::ack_text;
+use hitchy_tests::polling::ack_text;
 use hitchy_tests::{Client, Server, clauses, expect, guest, scripted};
 use serde_json::{Value, json};
 

@@ -7,7 +7,7 @@ use hitchy_tests::door::probed;
 use hitchy_tests::http::{Connection, request};
 use hitchy_tests::raw::{Packet, RawSocket};
 use hitchy_tests::wait::{SOON, within};
-use hitchy_tests::{Server, clauses, guest, official_client};
+use hitchy_tests::{Server, clauses, guest};
 use serde_json::json;
 
 clauses! {
@@ -15,7 +15,6 @@ clauses! {
         r15_a_client_that_goes_away_cancels_its_call
         r15_a_client_that_goes_away_frees_its_instance;
     request_websocket request_polling: r15_requests_of_a_socket_that_went_away_still_run;
-    event_websocket event_polling: r15_events_of_a_socket_that_went_away_still_run_and_then_its_hook;
 }
 
 async fn r15_a_client_that_goes_away_cancels_its_call(_: Way) {
@@ -65,29 +64,4 @@ async fn r15_requests_of_a_socket_that_went_away_still_run(way: Way) {
     let heard = within("an event", SOON, listener.next()).await;
     let expected = Packet::Text(r#"42["slow-done",300]"#.into());
     assert_eq!(heard.expect("open"), expected);
-}
-
-async fn r15_events_of_a_socket_that_went_away_still_run_and_then_its_hook(way: Way) {
-    let Some(node) = official_client().await else {
-        return;
-    };
-    let server = Server::with("probe.wasm", guest("probe")).await;
-    let watcher = node.connect(&server, "/").await;
-    let options =
-        json!({ "transports": [way.transport()], "auth": { "announce": true, "user": "ann" } });
-    let leaver = node.connect_with(&server, "/", options).await;
-    let leaver = leaver.expect("let in");
-    for number in 0..3 {
-        leaver.emit("slow", json!([150, number])).await;
-    }
-    // They travel on the same connection as its end, in front of it.
-    leaver.close_transport().await;
-    let mut last = 0;
-    for number in 0..3 {
-        let done = watcher.wait_event_at("slow-event-done").await;
-        assert_eq!(done.what["args"], json!([150, number]));
-        last = done.place;
-    }
-    let left = watcher.wait_event_at("left").await;
-    assert!(left.place > last, "the hook runs after the last event");
 }

@@ -1,0 +1,189 @@
+//! The table of clauses, ways and tests: what `tests/clauses.toml` says of each clause, which tests the sources list, and which of
+//! them passed in the last run.
+
+mod listed;
+mod render;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+
+pub use self::listed::Listed;
+use crate::clauses::{Way, records};
+use crate::sources;
+
+/// Everything that the table is made of.
+pub struct Table {
+    clauses: Clauses,
+    /// In the order of files and lists.
+    listed: Vec<Listed>,
+    /// `TEST.WAY` of each that passed.
+    passed: BTreeSet<String>,
+}
+
+/// `tests/clauses.toml`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Clauses {
+    part: Vec<Part>,
+    reason: Vec<Reason>,
+    clause: Vec<Clause>,
+}
+
+/// Clauses that belong together.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Part {
+    /// The letter with which their ids begin.
+    id: String,
+    title: String,
+}
+
+/// Why a field may be empty.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Reason {
+    id: String,
+    says: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Clause {
+    id: String,
+    says: String,
+    /// What its tests leave out.
+    note: Option<String>,
+    /// Why there are no tests through a way: way, or `request` or `event` for both of their transports, and id of the reason.
+    #[serde(default)]
+    without: toml::Table,
+}
+
+/// Where the table is kept.
+pub fn file() -> PathBuf {
+    sources().join("../docs/conformance.md")
+}
+
+impl Table {
+    /// Reads data, sources and records.
+    ///
+    /// # Errors
+    /// When one of them cannot be read, or the data is not well formed.
+    pub fn read() -> Result<Self> {
+        let text = fs::read_to_string(sources().join("clauses.toml"));
+        let text = text.context("tests/clauses.toml")?;
+        let clauses = toml::from_str(&text).context("tests/clauses.toml")?;
+        let folder = records();
+        let records = fs::read_dir(&folder)
+            .with_context(|| format!("{}: run the tests first", folder.display()))?;
+        let names = records.map(|record| Ok(record?.file_name().to_string_lossy().into_owned()));
+        Ok(Self {
+            clauses,
+            listed: listed::all()?,
+            passed: names.collect::<Result<_>>()?,
+        })
+    }
+
+    /// What is wrong with the table: nothing, when every field has a test that passed, or a reason.
+    pub fn complaints(&self) -> Vec<String> {
+        let mut complaints = self.complaints_of_tests();
+        for clause in &self.clauses.clause {
+            complaints.extend(self.complaints_of_reasons(clause));
+            for way in Way::ALL {
+                complaints.extend(self.complaint_of_field(clause, way));
+            }
+        }
+        let used = |reason: &&Reason| {
+            let mut given = self
+                .clauses
+                .clause
+                .iter()
+                .flat_map(|it| it.without.values());
+            given.any(|it| it.as_str() == Some(&reason.id))
+        };
+        let unused = self.clauses.reason.iter().filter(|reason| !used(reason));
+        complaints
+            .extend(unused.map(|it| format!("clauses.toml: the reason {} is not used", it.id)));
+        complaints
+    }
+
+    /// Tests that the sources list and that did not pass, and the other way round.
+    fn complaints_of_tests(&self) -> Vec<String> {
+        let mut complaints = Vec::new();
+        let mut expected = BTreeSet::new();
+        for test in &self.listed {
+            if test.clauses.is_empty() {
+                let sentence = "its name begins with no clause";
+                complaints.push(format!("{} of {}: {sentence}", test.name, test.file));
+            }
+            for clause in &test.clauses {
+                if !self.clauses.clause.iter().any(|it| it.id == *clause) {
+                    complaints.push(format!("{}: there is no clause {clause}", test.name));
+                }
+            }
+            expected.extend(test.ways.iter().map(|way| test.record(*way)));
+        }
+        let missing = expected.difference(&self.passed);
+        complaints.extend(missing.map(|it| format!("{it} did not pass in this run")));
+        let unknown = self.passed.difference(&expected);
+        complaints.extend(unknown.map(|it| {
+            format!(
+                "{it} passed once and is no longer there: empty {}",
+                records().display()
+            )
+        }));
+        complaints
+    }
+
+    fn complaints_of_reasons(&self, clause: &Clause) -> Vec<String> {
+        let mut complaints = Vec::new();
+        for (ways, reason) in &clause.without {
+            if ways_of(ways).is_empty() {
+                complaints.push(format!("{}: there is no way {ways}", clause.id));
+            }
+            let known = self.clauses.reason.iter().map(|it| it.id.as_str());
+            if !known.into_iter().any(|it| Some(it) == reason.as_str()) {
+                complaints.push(format!("{}: there is no reason {reason}", clause.id));
+            }
+        }
+        complaints
+    }
+
+    fn complaint_of_field(&self, clause: &Clause, way: Way) -> Option<String> {
+        let listed = self.listed.iter().any(|test| test.covers(&clause.id, way));
+        let sentence = match (listed, clause.reason(way)) {
+            (false, None) => "neither a test nor a reason",
+            (true, Some(_)) => "both a test and a reason",
+            _ => return None,
+        };
+        Some(format!("{} through {}: {sentence}", clause.id, way.name()))
+    }
+
+    /// The tests of a clause that passed through a way.
+    fn tests(&self, clause: &str, way: Way) -> impl Iterator<Item = &Listed> {
+        let passed = move |test: &&Listed| self.passed.contains(&test.record(way));
+        let covers = move |test: &&Listed| test.covers(clause, way);
+        self.listed.iter().filter(covers).filter(passed)
+    }
+}
+
+impl Clause {
+    /// The id of the reason why there is no test through this way.
+    fn reason(&self, way: Way) -> Option<&str> {
+        let mut given = self.without.iter();
+        let given = given.find(|(ways, _)| ways_of(ways).contains(&way));
+        given.and_then(|(_, reason)| reason.as_str())
+    }
+}
+
+/// The ways that this means: one, or both transports of `request` or `event`.
+fn ways_of(name: &str) -> Vec<Way> {
+    let meant = |way: &Way| {
+        let transport = way.name().strip_prefix(name);
+        transport.is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
+    };
+    Way::ALL.into_iter().filter(meant).collect()
+}
