@@ -105,13 +105,10 @@ async fn r14_a_packet_beyond_the_limit_is_413_and_the_connection_stays(way: Way)
         json!([bytes(half), bytes(half)]),
         json!([text(half), bytes(half)]),
     ] {
-        let from = refusing.server.log().len();
         refusing.refuses(413, "bytes", upload(body)).await;
-        let log = refusing
-            .server
-            .wait_for_log_from(from, &["server.body-limit"]);
-        log.await;
     }
+    // What clients can cause so often fills no log: the first few are in it.
+    refusing.server.wait_for_log(&["server.body-limit"]).await;
     assert!(is_connected(refusing.client.socket()));
 }
 
@@ -147,11 +144,10 @@ async fn r14_an_event_beyond_the_limit_is_413_and_the_connection_stays(way: Way)
         text(3 * LIMIT),
         bytes(3 * LIMIT),
     ] {
-        let from = server.log().len();
         let ack = socket.ask("echo", json!([argument])).await;
         expect::failed_ack(&ack, 413);
-        server.wait_for_log_from(from, &["server.body-limit"]).await;
     }
+    server.wait_for_log(&["server.body-limit"]).await;
     assert!(is_connected(&socket));
 }
 
