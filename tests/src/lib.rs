@@ -12,12 +12,14 @@ pub mod load;
 pub mod node;
 pub mod raw;
 pub mod server;
+pub mod stage;
 pub mod wait;
 pub mod wrk;
 
 pub use guests::{guest, scripted};
 pub use node::{Node, Socket, official_client};
 pub use server::Server;
+pub use stage::Stage;
 
 use std::path::PathBuf;
 
