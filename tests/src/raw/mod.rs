@@ -2,9 +2,11 @@
 
 mod polling;
 mod socket;
+mod witness;
 
 pub use polling::{OPEN, RawPolling, SEPARATOR, attachment, target};
 pub use socket::RawSocket;
+pub use witness::Witness;
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -87,6 +89,15 @@ impl RawClient {
             Self::Websocket(client) => client.sid(),
             Self::Polling(client) => client.sid(),
         }
+    }
+
+    /// What the server's log may call it: the session's id, or the address of its one connection.
+    pub fn names(&self) -> Vec<String> {
+        let mut names = vec![self.sid().to_owned()];
+        if let Self::Websocket(client) = self {
+            names.push(client.address().to_string());
+        }
+        names
     }
 
     /// Sends a packet of engine.io as text.

@@ -91,6 +91,15 @@ impl RawSocket {
         &self.sid
     }
 
+    /// Its own address.
+    ///
+    /// # Panics
+    /// When the connection has none any more.
+    pub fn address(&self) -> SocketAddr {
+        let address = self.stream.get_ref().local_addr();
+        address.expect("a connection has an address")
+    }
+
     /// Sends a packet of engine.io as text.
     ///
     /// # Errors
