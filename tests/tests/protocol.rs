@@ -129,7 +129,7 @@ async fn s10_events_in_namespaces_that_were_not_entered_end_the_connection() {
             let event = format!("42{namespace},1[\"say\"]");
             let _ = client.send(event).await;
             let end = client.ended(SOON);
-            within(&format!("{namespace} over {transport}"), SOON, end).await;
+            within(&format!("{namespace} over {transport}"), SOON / 2, end).await;
             witness.assert_unharmed().await;
         }
     }

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use anyhow::{Context, Result, bail};
-use futures_util::{SinkExt, StreamExt};
+use futures_util::{FutureExt, SinkExt, StreamExt};
 use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
@@ -133,6 +133,21 @@ impl RawSocket {
     pub async fn feed_frame(&mut self, kind: Data, bytes: Vec<u8>, last: bool) -> Result<()> {
         let frame = Frame::message(bytes, OpCode::Data(kind), last);
         Ok(self.stream.feed(Message::Frame(frame)).await?)
+    }
+
+    /// Sends a packet so many times at once, and takes what has come meanwhile without looking at it.
+    ///
+    /// # Errors
+    /// When the connection ends.
+    pub async fn flood(&mut self, packet: &str, times: usize) -> Result<()> {
+        for _ in 0..times {
+            self.stream.feed(Message::text(packet)).await?;
+        }
+        self.stream.flush().await?;
+        while let Some(came) = self.stream.next().now_or_never() {
+            came.context("the connection ended")??;
+        }
+        Ok(())
     }
 
     /// Takes the connection apart: it can go on without a word to the server.
