@@ -88,7 +88,8 @@ async fn s06_who_goes_on_at_ten_times_the_bound_is_disconnected() {
 #[tokio::test]
 async fn c11_more_than_1000_rooms_are_refused_to_one_and_to_an_audience() {
     let mut witness = Witness::start().await;
-    let client = witness.other("websocket").await;
+    let mut client = witness.other("websocket").await;
+    assert_eq!(client.ask("1", "[\"echo\"]").await.expect("an ack"), "[]");
     let of = json!({ "namespace": "/", "id": client.sid() });
     let rooms = |name: &str, count: usize| -> Vec<String> {
         let numbers = 0..count;
