@@ -128,27 +128,12 @@ async fn c12_c11_transport_error(way: Way) {
             client.sid().to_owned()
         }
         RawClient::Polling(mut client) => {
-            overlap(&mut client, &stage.server).await;
+            let refused = client.overlap().await.expect("an answer");
+            assert_eq!(refused.status, 400, "{refused:?}");
             client.sid().to_owned()
         }
     };
     told(&watcher, "dan", &id, &["transport error"]).await;
-}
-
-/// Two GETs at once, which the protocol forbids.
-async fn overlap(client: &mut hitchy_tests::raw::RawPolling, server: &Server) {
-    let target = client.target();
-    let first = client.poll();
-    let second = async {
-        let mut refused = server.get(&target).await;
-        // Whichever came first waits; the other ends the session.
-        while refused.status == 200 {
-            refused = server.get(&target).await;
-        }
-        refused
-    };
-    let (_, refused) = tokio::join!(first, second);
-    assert_eq!(refused.status, 400, "{refused:?}");
 }
 
 async fn c12_c11_parse_error(way: Way) {

@@ -228,7 +228,7 @@ async fn s10_coming_and_going_again_and_again_ends_in_order() {
     let mut witness = Witness::start().await;
     for transport in TRANSPORTS {
         let mut client = witness.other(transport).await;
-        for round in 0..100 {
+        for round in 0..20 {
             client.send("41").await.expect("sent");
             client.enter("/", "").await.expect("let in");
             // The context is that of a new connection.

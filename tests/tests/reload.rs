@@ -17,7 +17,8 @@ clauses! {
         c14_context_and_rooms_survive_a_reload
         c14_an_event_under_way_ends_on_the_old_code_and_none_is_lost
         c14_a_new_version_that_is_bad_changes_nothing
-        c14_a_handler_that_goes_and_comes_back_disconnects_nobody;
+        c14_a_handler_that_goes_and_comes_back_disconnects_nobody
+        c14_who_connects_while_the_code_is_replaced_gets_in_and_is_heard;
     event_websocket:
         c14_no_call_fails_under_load_while_the_code_is_replaced;
 }
@@ -192,6 +193,37 @@ async fn c14_a_handler_that_goes_and_comes_back_disconnects_nobody(way: Way) {
     let version = socket.ask("version", json!([])).await;
     assert_eq!(version, json!(["two"]));
     assert_stayed(&[&socket]);
+}
+
+async fn c14_who_connects_while_the_code_is_replaced_gets_in_and_is_heard(way: Way) {
+    let Some(stage) = Stage::set(way).await else {
+        return;
+    };
+    let stop = Stop::default();
+    let newcomers = async {
+        let mut count = 0;
+        while !stop.asked() {
+            let auth = json!({ "user": count, "greet": count });
+            let socket = stage.connect_as(auth).await;
+            assert_eq!(socket.wait_event("greeting").await, json!([count]));
+            let who = socket.ask("who", json!([])).await;
+            assert_eq!(who[0]["user"], count.to_string(), "what its hook set");
+            count += 1;
+        }
+        count
+    };
+    let reloads = async {
+        for number in 0..5 {
+            let from = stage.server.log().len();
+            let newer = stamped(&guest("probe"), &number.to_string());
+            stage.server.drop_in("probe.wasm", newer);
+            let words = ["probe.wasm: reloaded"];
+            stage.server.wait_for_log_from(from, &words).await;
+        }
+        stop.now();
+    };
+    let (count, ()) = tokio::join!(newcomers, reloads);
+    assert!(count > 5, "{count} clients connected meanwhile");
 }
 
 fn assert_stayed(sockets: &[&Socket]) {

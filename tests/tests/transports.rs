@@ -242,19 +242,8 @@ async fn s02_a_packet_above_the_limit_in_several_payloads_is_acked_413() {
 async fn s12_two_gets_at_once_end_that_session_only() {
     let mut witness = Witness::start().await;
     let mut client = polling(&witness).await;
-    let target = client.target();
-    let server = &witness.server;
-    let second = async {
-        loop {
-            let answer = server.get(&target).await;
-            if answer.status != 200 {
-                return answer;
-            }
-        }
-    };
-    let (first, second) = tokio::join!(client.poll(), second);
-    let statuses = [first.expect("an answer").status, second.status];
-    assert!(statuses.contains(&400), "{statuses:?}");
+    let refused = client.overlap().await.expect("an answer");
+    assert_eq!(refused.status, 400, "{refused:?}");
     let after = client.post(b"421[\"echo\"]").await.expect("an answer");
     assert_eq!(after.status, 400, "{after:?}");
     witness.assert_unharmed().await;
