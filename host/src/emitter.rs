@@ -4,6 +4,9 @@
 //! [`SocketIo`] of any adapter becomes an [`Emitter`], a socket of any adapter a [`Link`].
 
 mod ack;
+mod room;
+
+pub(crate) use self::room::is_full;
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -11,6 +14,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use socketioxide::adapter::Adapter;
+use socketioxide::extract::SocketRef;
 use socketioxide::operators::BroadcastOperators;
 use socketioxide::socket::{Sid, Socket};
 use socketioxide::{AckError, SendError, SocketError, SocketIo};
@@ -170,15 +174,22 @@ impl<A: Adapter> Outlet for SocketIo<A> {
     ) -> BoxFuture<'a, Result<(), Failure>> {
         Box::pin(async move {
             let arguments = payload.arguments()?;
-            let sent = select(self, audience)?.emit(event, &arguments).await;
-            // A socket whose send buffer is full misses it; the others have theirs.
-            sent.or_else(|error| match error {
-                socketioxide::BroadcastError::Socket(_) => Ok(()),
-                other => Err(Failure::new(
+            let droppable = audience.droppable;
+            let operators = select(self, audience)?;
+            if !droppable {
+                room::make(&operators, payload.size()).await;
+            }
+            match operators.clone().emit(event, &arguments).await {
+                Ok(()) => Ok(()),
+                Err(socketioxide::BroadcastError::Socket(errors)) => {
+                    room::end_losers(&operators, errors.len());
+                    Ok(())
+                }
+                Err(other) => Err(Failure::new(
                     503,
                     format!("the event was not sent everywhere: {other}"),
                 )),
-            })
+            }
         })
     }
 
@@ -208,7 +219,13 @@ impl<A: Adapter> Outlet for SocketIo<A> {
 
     fn join(&self, audience: Audience, rooms: Vec<String>) -> BoxFuture<'_, Result<(), Failure>> {
         Box::pin(async move {
-            let joined = select(self, audience)?.join(rooms).await;
+            let operators = select(self, audience)?;
+            for socket in operators.clone().sockets() {
+                if let Some(connection) = connection(&socket) {
+                    connection.check_join(&rooms)?;
+                }
+            }
+            let joined = operators.join(rooms).await;
             joined.map_err(|error| unreachable_nodes(&error))
         })
     }
@@ -223,13 +240,14 @@ impl<A: Adapter> Outlet for SocketIo<A> {
     fn disconnect(&self, audience: Audience, close: bool) -> BoxFuture<'_, Result<(), Failure>> {
         Box::pin(async move {
             let operators = select(self, audience)?;
-            for socket in operators.clone().sockets() {
+            for socket in operators.clone().local().sockets() {
                 if close {
                     disconnect_everywhere(self, socket.id);
                 } else {
-                    dismiss(&socket);
+                    disconnect(socket);
                 }
             }
+            // Those of other nodes.
             let disconnected = operators.disconnect().await;
             disconnected.or_else(|error| match error {
                 socketioxide::BroadcastError::Socket(_) => Ok(()),
@@ -302,21 +320,40 @@ fn unreachable_nodes(error: &impl std::fmt::Display) -> Failure {
     Failure::new(503, format!("other nodes were not reached: {error}"))
 }
 
-/// Notes that a socket is ended by the server.
-fn dismiss<A: Adapter>(socket: &Socket<A>) {
-    if let Some(connection) = socket.extensions.get::<Arc<Connection>>() {
+/// Ours, of the library's.
+fn connection<A: Adapter>(socket: &Socket<A>) -> Option<Arc<Connection>> {
+    socket.extensions.get::<Arc<Connection>>()
+}
+
+/// Disconnects a socket from its namespace.
+fn disconnect<A: Adapter>(socket: SocketRef<A>) {
+    let connection = connection(&socket);
+    if let Some(connection) = &connection {
         connection.dismiss();
+    }
+    // The client of one whose send buffer is full cannot be told.
+    if let (Err(SocketError::InternalChannelFull), Some(connection)) =
+        (socket.disconnect(), connection)
+    {
+        connection
+            .session
+            .end_slow_reader("it cannot be told that it is disconnected");
     }
 }
 
-/// A client's id is the same in every namespace.
+/// A client's id is the same in every namespace. The official client then closes the connection by itself.
 fn disconnect_everywhere<A: Adapter>(io: &SocketIo<A>, id: Sid) {
-    for namespace in io.nsps() {
-        if let Some(socket) = namespace.get_socket(id) {
-            dismiss(&socket);
-            // It fails for a socket that is gone, and for one whose send buffer is full: the next ping ends that one.
-            let _ = socket.disconnect();
-        }
+    let sockets: Vec<_> = io
+        .nsps()
+        .iter()
+        .filter_map(|namespace| namespace.get_socket(id))
+        .collect();
+    let session = sockets.iter().find_map(|socket| connection(socket));
+    for socket in sockets {
+        disconnect(socket);
+    }
+    if let Some(connection) = session {
+        connection.session.end_soon();
     }
 }
 
@@ -342,6 +379,7 @@ impl<A: Adapter> Link for SocketLink<A> {
         let arguments = payload.arguments()?;
         let socket = self.socket.upgrade().ok_or_else(gone)?;
         check_namespace(socket.ns())?;
+        hand(&socket, payload.size())?;
         socket.emit(event, &arguments).map_err(send_failure)
     }
 
@@ -357,6 +395,7 @@ impl<A: Adapter> Link for SocketLink<A> {
                 let arguments = payload.arguments()?;
                 let socket = self.socket.upgrade().ok_or_else(gone)?;
                 check_namespace(socket.ns())?;
+                hand(&socket, payload.size())?;
                 let sent = socket
                     .timeout(timeout)
                     .emit_with_ack::<_, AckValue>(event, &arguments);
@@ -393,18 +432,31 @@ impl<A: Adapter> Link for SocketLink<A> {
         if close {
             disconnect_everywhere(&self.io, socket.id);
         } else {
-            // It fails for a socket that is gone, and for one whose send buffer is full: the next ping ends that one.
-            let _ = socket.disconnect();
+            disconnect(socket.into());
         }
     }
+}
+
+/// Notes what is handed over for a socket, unless too much waits for it already.
+fn hand<A: Adapter>(socket: &Socket<A>, bytes: usize) -> Result<(), Failure> {
+    let Some(connection) = connection(socket) else {
+        return Ok(());
+    };
+    if connection.session.is_heavy() {
+        return Err(not_keeping_up());
+    }
+    connection.session.hand(bytes);
+    Ok(())
+}
+
+fn not_keeping_up() -> Failure {
+    Failure::new(503, "the client is not keeping up with what is sent to it")
 }
 
 fn send_failure(error: SendError) -> Failure {
     match error {
         SendError::Socket(SocketError::Closed) => gone(),
-        SendError::Socket(SocketError::InternalChannelFull) => {
-            Failure::new(503, "the client is not keeping up with what is sent to it")
-        }
+        SendError::Socket(SocketError::InternalChannelFull) => not_keeping_up(),
         SendError::Serialize(error) => Failure::new(400, error.to_string()),
     }
 }
@@ -412,7 +464,8 @@ fn send_failure(error: SendError) -> Failure {
 fn ack_failure(error: AckError) -> Failure {
     match error {
         AckError::Timeout => Failure::new(504, "the client did not answer in time"),
-        AckError::Socket(_) => gone(),
+        AckError::Socket(SocketError::InternalChannelFull) => not_keeping_up(),
+        AckError::Socket(SocketError::Closed) => gone(),
         AckError::Decode(error) => Failure::new(
             400,
             format!("the client's answer is no JSON array: {error}"),

@@ -6,9 +6,10 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
+use crate::lock::lock;
 use crate::path::Target;
 use crate::payload::{Failure, Payload};
-use crate::sockets::{Connection, Context, lock};
+use crate::sockets::{Connection, Context};
 
 /// How many headers an answer may have.
 pub const MAX_RESPONSE_HEADERS: usize = 64;

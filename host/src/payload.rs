@@ -183,7 +183,7 @@ impl<'a> Node<'a> {
     }
 
     fn read_object(text: &'a str, attachments: usize) -> Result<Self, PayloadError> {
-        let Fields(fields) = serde_json::from_str(text).map_err(PayloadError::not_an_array)?;
+        let fields = fields(text).map_err(PayloadError::not_an_array)?;
         let field = |name: &str| {
             fields
                 .iter()
@@ -253,7 +253,12 @@ impl Serialize for Filled<'_> {
     }
 }
 
-/// The fields of a JSON object, in their order, values unread.
+/// The fields of a JSON object, in the order in which they stand, values unread.
+pub fn fields(json: &str) -> serde_json::Result<Vec<(Cow<'_, str>, &RawValue)>> {
+    serde_json::from_str(json).map(|Fields(fields)| fields)
+}
+
+/// See [`fields`].
 struct Fields<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {

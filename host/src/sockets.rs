@@ -3,22 +3,25 @@
 //! A connection outlives calls and reloads. What it can be asked to do goes through [`Link`], so that nothing here knows the
 //! socket.io library.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use http::HeaderMap;
 
+use crate::lock::lock;
 use crate::payload::{Failure, Payload};
+use crate::session::Session;
 
 /// How many keys a context holds.
 const CONTEXT_KEYS: usize = 32;
 /// How many bytes of keys and values a context holds.
 const CONTEXT_BYTES: usize = 16 * 1024;
-/// How many rooms a connection may be in by joining them itself.
+/// How many rooms a connection may be in.
 const MAX_ROOMS: usize = 1000;
 
 /// What a client said of itself when it connected.
@@ -63,6 +66,8 @@ pub struct Connection {
     pub namespace: Arc<str>,
     /// How it was opened.
     pub handshake: Handshake,
+    /// The client whose connection it is.
+    pub session: Arc<Session>,
     context: Mutex<Context>,
     /// The rooms it was in when it went; none while it is there. Also the lock under which rooms change, so that a connection
     /// that is gone joins nothing.
@@ -74,11 +79,18 @@ pub struct Connection {
 
 impl Connection {
     /// A connection that has just been opened.
-    pub fn new(id: String, namespace: Arc<str>, handshake: Handshake, link: Box<dyn Link>) -> Self {
+    pub fn new(
+        id: String,
+        namespace: Arc<str>,
+        handshake: Handshake,
+        session: Arc<Session>,
+        link: Box<dyn Link>,
+    ) -> Self {
         Self {
             id,
             namespace,
             handshake,
+            session,
             context: Mutex::default(),
             left: Mutex::new(None),
             dismissed: AtomicBool::new(false),
@@ -110,15 +122,15 @@ impl Connection {
     /// Enters rooms.
     pub fn join(&self, rooms: Vec<String>) -> Result<(), Failure> {
         self.change_rooms(|link| {
-            if link.rooms().len() + rooms.len() > MAX_ROOMS {
-                return Err(Failure::new(
-                    413,
-                    format!("a connection may be in {MAX_ROOMS} rooms"),
-                ));
-            }
+            check_rooms(&link.rooms(), &rooms)?;
             link.join(rooms);
             Ok(())
         })
+    }
+
+    /// Whether it may enter these rooms too.
+    pub fn check_join(&self, rooms: &[String]) -> Result<(), Failure> {
+        check_rooms(&self.link.rooms(), rooms)
     }
 
     /// Leaves rooms.
@@ -163,7 +175,8 @@ impl Connection {
         self.link.emit_with_ack(event, payload, timeout).await
     }
 
-    /// Disconnects from the namespace; with `close` from every namespace.
+    /// Disconnects from the namespace; with `close` from every namespace, and the client has a moment to close the connection below
+    /// before the server does.
     pub fn disconnect(&self, close: bool) {
         self.dismiss();
         self.link.disconnect(close);
@@ -179,6 +192,22 @@ impl Connection {
     pub fn is_dismissed(&self) -> bool {
         self.dismissed.load(Ordering::Acquire)
     }
+}
+
+/// Rooms that it is in already cost nothing.
+fn check_rooms(has: &[String], wants: &[String]) -> Result<(), Failure> {
+    let most = has.len() + wants.len();
+    if most <= MAX_ROOMS {
+        return Ok(());
+    }
+    let all: HashSet<&String> = has.iter().chain(wants).collect();
+    if all.len() <= MAX_ROOMS {
+        return Ok(());
+    }
+    Err(Failure::new(
+        413,
+        format!("a connection may be in {MAX_ROOMS} rooms"),
+    ))
 }
 
 impl fmt::Debug for Connection {
@@ -234,11 +263,6 @@ impl Context {
         entries.push((key, value));
         Ok(())
     }
-}
-
-/// A panic elsewhere leaves these values whole: none of the critical sections can stop half way.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -328,7 +352,9 @@ mod tests {
             auth: None,
         };
         let link = Box::new(Hasty(Mutex::default()));
-        let connection = Connection::new("id".into(), "/".into(), handshake, link);
+        let (sessions, _closing) = crate::session::tests::sessions(1);
+        let session = sessions.open(handshake.remote.ip(), None).unwrap();
+        let connection = Connection::new("id".into(), "/".into(), handshake, session, link);
         connection.join(vec!["lobby".to_owned()]).unwrap();
         connection.disconnect(false);
         assert_eq!(connection.rooms(), ["lobby"]);

@@ -17,10 +17,12 @@ use hitchy::payload::{Failure, Payload};
 use hitchy::runtime::{
     CallContext, Candidate, Compiler, ContentHash, Handler, Limits, Runtime, RuntimeSettings,
 };
+use hitchy::session::{Bounds, Sessions};
 use hitchy::sockets::{Connection, Handshake, Link, gone};
 use hitchy_tests::guests::{example, guest};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use tokio::sync::Semaphore;
+use tokio::sync::mpsc::unbounded_channel;
 
 /// The server's own.
 #[global_allocator]
@@ -165,7 +167,22 @@ fn connection() -> Connection {
         headers: HeaderMap::new(),
         auth: None,
     };
-    Connection::new("id".into(), "/".into(), handshake, Box::new(Nobody))
+    let bounds = Bounds {
+        sessions: 1,
+        unclaimed: 1,
+        packets: 1,
+        bytes: 1,
+    };
+    let (closing, _closed) = unbounded_channel();
+    let sessions = Sessions::new(bounds, Arc::default(), closing);
+    let session = sessions.open(REMOTE.ip(), None).expect("there is room");
+    Connection::new(
+        "id".into(),
+        "/".into(),
+        handshake,
+        session,
+        Box::new(Nobody),
+    )
 }
 
 /// A client that is not there.

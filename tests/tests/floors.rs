@@ -10,7 +10,8 @@ use hitchy_tests::sources;
 /// The rooms (modules of the crate's root) by floor, lowest first.
 const FLOORS: &[&[&str]] = &[
     &[
-        "message", "path", "payload", "text", "kv", "emitter", "sockets", "watch", "metrics",
+        "message", "path", "payload", "text", "kv", "emitter", "sockets", "session", "line",
+        "lock", "watch", "metrics",
     ],
     &["runtime"],
     &["registry", "config"],
@@ -33,6 +34,7 @@ const TOOLS: &[(&str, &[&str])] = &[
     ("tower_http", &["server"]),
     ("socket2", &["server"]),
     ("socketioxide", &["server", "emitter"]),
+    ("cookie", &["server"]),
     ("notify", &["watch"]),
     ("clap", &["cli"]),
     ("anyhow", &["cli", "main"]),

@@ -148,7 +148,12 @@ pub const KEYS: &[Key] = &[
     Key::new("socket.ping-timeout", time(MS, HOUR), "20s", "Time for a client to answer a ping before it counts as gone."),
     Key::new("socket.connect-timeout", time(MS, HOUR), "10s", "Time for a client to connect to a namespace after its transport was opened."),
     Key::new("socket.transports", Kind::Words(&["polling", "websocket"]), "polling,websocket", "Ways a socket may be connected."),
-    Key::new("socket.send-buffer", count(1, 1_000_000), "1024", "Packets that may wait for one slow socket."),
+    Key::new("socket.send-buffer", count(1, 1_000_000), "1024", "Packets that may wait for one client. One that takes nothing and for which so many wait is disconnected."),
+    Key::new("socket.send-bytes", size(KIB, GIB), "16MiB", "Bytes that may wait for one client, in the same way."),
+    Key::new("socket.max-sockets", count(1, 1_000_000), "10000", "Clients connected at once; more are answered 503."),
+    Key::new("socket.max-unclaimed", count(1, 1_000_000), "1000", "Clients at once that have not connected to a namespace yet; more are answered 503."),
+    Key::new("socket.bind-address", Kind::Switch, "true", "Whether a polling session answers only the address that opened it. Off for clients behind proxies that change their address."),
+    Key::new("socket.set-cookie", Kind::Word(&["withhold", "pass"]), "withhold", "Whether page scripts see `set-cookie` in answers to `request`. The connection remembers the cookies in any case."),
 
     Key::new("handlers.dir", Kind::Folder, "handlers", "The folder whose `.wasm` files are served."),
     Key::new("handlers.watch", Kind::Switch, "true", "Whether changes in the folder are followed while the server runs."),

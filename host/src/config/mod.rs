@@ -24,7 +24,7 @@ pub use error::{Error, Written};
 pub use keys::{KEYS, Key};
 pub use sections::{HandlerLimits, Handlers, Limits, Log, Server, Socket};
 pub use source::{FILE, Flag, Source, Sources};
-pub use types::{Format, Level, Listen, Network, Origins, Transport};
+pub use types::{Format, Level, Listen, Network, Origins, SetCookie, Transport};
 pub use value::Kind;
 
 use grant::Grant;

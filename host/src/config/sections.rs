@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::types::{Format, Level, Listen, Network, Origins, Transport};
+use super::types::{Format, Level, Listen, Network, Origins, SetCookie, Transport};
 
 /// `[server]`: the HTTP side.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -61,8 +61,18 @@ pub struct Socket {
     pub connect_timeout: Duration,
     /// Ways a socket may be connected, at least one.
     pub transports: Vec<Transport>,
-    /// Packets that may wait for one slow socket.
+    /// Packets that may wait for one client.
     pub send_buffer: usize,
+    /// Bytes that may wait for one client.
+    pub send_bytes: usize,
+    /// Clients connected at once.
+    pub max_sockets: usize,
+    /// Clients at once that have not connected to a namespace.
+    pub max_unclaimed: usize,
+    /// Whether a polling session answers only the address that opened it.
+    pub bind_address: bool,
+    /// Whether page scripts see `set-cookie`.
+    pub set_cookie: SetCookie,
 }
 
 /// `[handlers]`: the folder.

@@ -163,6 +163,17 @@ impl Origins {
     }
 }
 
+impl Origins {
+    /// These and those.
+    pub fn or(self, others: Self) -> Self {
+        Vec::from(self)
+            .into_iter()
+            .chain(Vec::from(others))
+            .collect::<Vec<_>>()
+            .into()
+    }
+}
+
 impl From<Vec<String>> for Origins {
     fn from(listed: Vec<String>) -> Self {
         match listed {
@@ -230,6 +241,16 @@ pub enum Format {
     Pretty,
     /// One JSON object a line, for machines.
     Json,
+}
+
+/// What page scripts see of `set-cookie` in answers to `request`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SetCookie {
+    /// Nothing, as with HTTP.
+    Withhold,
+    /// All.
+    Pass,
 }
 
 #[cfg(test)]

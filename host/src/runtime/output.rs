@@ -11,8 +11,8 @@ use tracing::Level;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
+use crate::lock::lock;
 use crate::message::CallId;
-use crate::sockets::lock;
 use crate::text::visible;
 
 /// Bytes of output of one call that are kept.

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -20,12 +21,11 @@ use tokio::time::{Instant, Sleep};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::front::Front;
+use super::front::{Front, MAX_HEADERS};
 use super::peer::Peer;
 use crate::config::Config;
+use crate::line::{self, Line};
 
-/// Headers of one request.
-const MAX_HEADERS: usize = 100;
 /// Bytes of the head of one request.
 const MAX_HEAD: usize = 48 << 10;
 /// Pause after the system had no descriptor left.
@@ -94,7 +94,7 @@ async fn accept(listener: TcpListener, front: Arc<Front>, settings: Settings) {
             () = settings.stop.cancelled() => return,
         };
         match accepted {
-            Ok((stream, address)) => serve(stream, Peer(address), &front, &settings),
+            Ok((stream, address)) => serve(stream, address, &front, &settings),
             Err(error) if is_of_the_connection(&error) => {}
             Err(error) => {
                 tracing::warn!(
@@ -114,7 +114,7 @@ fn is_of_the_connection(error: &io::Error) -> bool {
     )
 }
 
-fn serve(stream: TcpStream, peer: Peer, front: &Arc<Front>, settings: &Settings) {
+fn serve(stream: TcpStream, address: SocketAddr, front: &Arc<Front>, settings: &Settings) {
     let Ok(place) = Arc::clone(&settings.places).try_acquire_owned() else {
         turn_away(stream);
         return;
@@ -122,10 +122,12 @@ fn serve(stream: TcpStream, peer: Peer, front: &Arc<Front>, settings: &Settings)
     // Without it each answer may wait for an acknowledgement. A socket that refuses options still works.
     let _ = stream.set_nodelay(true);
     let _ = SockRef::from(&stream).set_tcp_user_timeout(Some(settings.write_stall));
-    let wire = Wire::new(stream, settings.write_stall, place);
+    let line = Arc::new(Line::of_connection());
+    let wire = Wire::new(stream, settings.write_stall, place, Arc::clone(&line));
     let front = Arc::clone(front);
+    let peer = Peer { address, line };
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
-        request.extensions_mut().insert(peer);
+        request.extensions_mut().insert(peer.clone());
         let front = Arc::clone(&front);
         async move { Ok::<_, Infallible>(front.answer(request.map(Body::new)).await) }
     });
@@ -148,7 +150,7 @@ fn serve(stream: TcpStream, peer: Peer, front: &Arc<Front>, settings: &Settings)
             }
         };
         if let Err(error) = ended {
-            tracing::debug!("connection of {}: {error}", peer.0);
+            tracing::debug!("connection of {address}: {error}");
         }
     });
 }
@@ -160,10 +162,11 @@ fn turn_away(mut stream: TcpStream) {
     });
 }
 
-/// A connection that ends with an error when the other side has taken nothing for too long. Without it a client that stops
-/// reading would hold its socket, its rooms and what is queued for it for ever.
+/// A connection that ends with an error when the other side has taken nothing for too long, or its line is ended. Without it a client
+/// that stops reading would hold its socket, its rooms and what is queued for it for ever. It tells its line what goes out.
 struct Wire {
     stream: TcpStream,
+    line: Arc<Line>,
     patience: Duration,
     /// Runs while a write waits.
     stalled: Option<Pin<Box<Sleep>>>,
@@ -172,29 +175,48 @@ struct Wire {
 }
 
 impl Wire {
-    fn new(stream: TcpStream, patience: Duration, place: OwnedSemaphorePermit) -> Self {
+    fn new(
+        stream: TcpStream,
+        patience: Duration,
+        place: OwnedSemaphorePermit,
+        line: Arc<Line>,
+    ) -> Self {
         Self {
             stream,
+            line,
             patience,
             stalled: None,
             _place: place,
         }
     }
 
-    fn watch<T>(
+    fn write_with(
         &mut self,
         context: &mut Context<'_>,
-        written: Poll<io::Result<T>>,
-    ) -> Poll<io::Result<T>> {
-        if written.is_ready() {
-            self.stalled = None;
-            return written;
+        write: impl FnOnce(Pin<&mut TcpStream>, &mut Context<'_>) -> Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        if self.line.is_ended() {
+            return Poll::Ready(Err(line::ended()));
         }
+        let written = write(Pin::new(&mut self.stream), context);
+        if let Poll::Ready(result) = written {
+            self.stalled = None;
+            match &result {
+                Ok(bytes) => self.line.wrote(*bytes),
+                Err(_) => self.line.cut_off(),
+            }
+            return Poll::Ready(result);
+        }
+        if let Poll::Ready(error) = self.line.poll_write(context) {
+            return Poll::Ready(Err(error));
+        }
+        self.line.stop();
         let patience = self.patience;
         let timer = self
             .stalled
             .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(Instant::now() + patience)));
         ready!(timer.as_mut().poll(context));
+        self.line.stall();
         Poll::Ready(Err(io::Error::new(
             io::ErrorKind::TimedOut,
             "the client does not read what it is sent",
@@ -208,7 +230,19 @@ impl AsyncRead for Wire {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
+        if self.line.is_ended() {
+            return Poll::Ready(Err(line::ended()));
+        }
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
+        match &read {
+            Poll::Pending => self.line.poll_read(context).map(Err),
+            Poll::Ready(Ok(())) if buffer.filled().len() > before => read,
+            Poll::Ready(_) => {
+                self.line.cut_off();
+                read
+            }
+        }
     }
 }
 
@@ -218,8 +252,7 @@ impl AsyncWrite for Wire {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.watch(context, written)
+        self.write_with(context, |stream, context| stream.poll_write(context, bytes))
     }
 
     fn poll_write_vectored(
@@ -227,8 +260,9 @@ impl AsyncWrite for Wire {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
-        self.watch(context, written)
+        self.write_with(context, |stream, context| {
+            stream.poll_write_vectored(context, slices)
+        })
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -236,10 +270,20 @@ impl AsyncWrite for Wire {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
+        let flushed = Pin::new(&mut self.stream).poll_flush(context);
+        if flushed.is_ready() {
+            self.line.wrote_all();
+        }
+        flushed
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        self.line.leave();
     }
 }

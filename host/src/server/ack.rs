@@ -1,4 +1,5 @@
-//! The way to answer an event: used or not, the client that wants an answer gets exactly one.
+//! The way to answer an event: used or not, the client that wants an answer gets exactly one. If it cannot get it, since it does not
+//! take what it is sent, its connection ends: no ack is lost in silence.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -8,35 +9,44 @@ use socketioxide::adapter::Adapter;
 use socketioxide::extract::AckSender;
 use socketioxide::handler::{FromMessageParts, Value};
 use socketioxide::socket::Socket;
+use socketioxide::{SendError, SocketError};
 
 use super::waiting::Waiting;
 use crate::dispatch::ack_of_failure;
+use crate::emitter::is_full;
 use crate::message::CallId;
 use crate::payload::{Failure, Payload};
+use crate::session::Session;
 
 /// The way to answer an event, if an answer is wanted: used or not, the client gets exactly one.
 pub(super) struct Ack<A: Adapter> {
-    sender: Option<AckSender<A>>,
+    socket: Arc<Socket<A>>,
+    session: Arc<Session>,
+    /// The client's number for it, until it is sent.
+    wanted: Option<i64>,
     id: CallId,
     _waiting: Option<Waiting>,
 }
 
 impl<A: Adapter> Ack<A> {
-    pub(super) fn new(socket: &Arc<Socket<A>>, ack_id: Option<i64>, id: CallId) -> Self {
-        let nothing = &mut Value::Str("[]".into(), None);
-        let Ok(sender): Result<_, Infallible> =
-            AckSender::from_message_parts(socket, nothing, &ack_id);
+    pub(super) fn new(
+        socket: &Arc<Socket<A>>,
+        session: &Arc<Session>,
+        ack_id: Option<i64>,
+        id: CallId,
+    ) -> Self {
         Self {
-            sender: ack_id.map(|_| sender),
+            socket: Arc::clone(socket),
+            session: Arc::clone(session),
+            wanted: ack_id,
             id,
             _waiting: None,
         }
     }
 
-    pub(super) fn while_waiting(self, waiting: Waiting) -> Ack<A> {
-        let mut ack = self;
-        ack._waiting = Some(waiting);
-        ack
+    pub(super) fn while_waiting(mut self, waiting: Waiting) -> Ack<A> {
+        self._waiting = Some(waiting);
+        self
     }
 
     /// Names the call.
@@ -44,37 +54,90 @@ impl<A: Adapter> Ack<A> {
         &self.id
     }
 
-    /// Answers with any value: a struct is one argument, [`Payload::arguments`] are several.
-    pub(super) fn send(mut self, value: &impl Serialize) {
-        if let Some(sender) = self.sender.take()
-            && let Err(error) = sender.send(value)
-        {
-            tracing::warn!(call = %self.id, "an ack was lost: {error}");
+    /// Answers with any value: a struct is one argument, [`Payload::arguments`] are several. Waits until there is room for it, of
+    /// about `bytes` bytes.
+    pub(super) async fn send(mut self, value: &(impl Serialize + Sync), bytes: usize) {
+        while self.wanted.is_some() {
+            while self.is_crowded() {
+                self.session.progress().await;
+            }
+            self.try_send(value, bytes);
         }
     }
 
+    /// The same at once; a client without room for it is ended.
+    pub(super) fn send_now(mut self, value: &impl Serialize, bytes: usize) {
+        self.send_or_end(value, bytes);
+    }
+
     /// Answers with the arguments of an ack.
-    pub(super) fn answer(self, payload: &Payload) {
+    pub(super) async fn answer(self, payload: &Payload) {
         match payload.arguments() {
-            Ok(arguments) => self.send(&arguments),
-            Err(error) => self.fail(&error.into()),
+            Ok(arguments) => self.send(&arguments, payload.size()).await,
+            Err(error) => self.fail_now(&error.into()),
         }
     }
 
     /// Answers with an error of an event.
-    pub(super) fn fail(self, failure: &Failure) {
+    pub(super) async fn fail(self, failure: &Failure) {
+        let payload = ack_of_failure(&self.id, failure);
+        self.answer(&payload).await;
+    }
+
+    /// The same at once.
+    pub(super) fn fail_now(mut self, failure: &Failure) {
         let payload = ack_of_failure(&self.id, failure);
         if let Ok(arguments) = payload.arguments() {
-            self.send(&arguments);
+            self.send_or_end(&arguments, payload.size());
         }
+    }
+
+    fn send_or_end(&mut self, value: &impl Serialize, bytes: usize) {
+        if self.wanted.is_some() && !self.try_send(value, bytes) {
+            self.session
+                .end_slow_reader("there is no room left for an ack");
+        }
+        self.wanted = None;
+    }
+
+    /// Whether there is room for no more, for a client that is still there.
+    fn is_crowded(&self) -> bool {
+        self.socket.connected()
+            && self.session.ending().is_none()
+            && (self.session.is_heavy() || (self.session.may_be_full() && is_full(&*self.socket)))
+    }
+
+    /// Whether it was sent, or cannot be any more; not when there was no room.
+    fn try_send(&mut self, value: &impl Serialize, bytes: usize) -> bool {
+        let nothing = &mut Value::Str("[]".into(), None);
+        let Ok(sender): Result<AckSender<A>, Infallible> =
+            AckSender::from_message_parts(&self.socket, nothing, &self.wanted);
+        match sender.send(value) {
+            Err(SendError::Socket(SocketError::InternalChannelFull))
+                if self.session.ending().is_none() =>
+            {
+                return false;
+            }
+            // A client that has gone misses nothing.
+            Err(SendError::Socket(_)) => {}
+            Err(SendError::Serialize(error)) => {
+                tracing::error!(call = %self.id, "an ack could not be written: {error}");
+            }
+            Ok(()) => self.session.hand(bytes),
+        }
+        self.wanted = None;
+        true
     }
 }
 
 impl<A: Adapter> Drop for Ack<A> {
     fn drop(&mut self) {
-        if let Some(sender) = self.sender.take() {
-            let payload = ack_of_failure(&self.id, &Failure::new(500, "internal server error"));
-            let _ = payload.arguments().map(|arguments| sender.send(&arguments));
+        if self.wanted.is_some() {
+            let failure = Failure::new(500, "internal server error");
+            let payload = ack_of_failure(&self.id, &failure);
+            if let Ok(arguments) = payload.arguments() {
+                self.send_or_end(&arguments, payload.size());
+            }
         }
     }
 }

@@ -10,27 +10,28 @@ use std::sync::{Arc, Mutex};
 
 use socketioxide::SocketIo;
 use socketioxide::adapter::Adapter;
-use socketioxide::handler::{ConnectHandler, DisconnectHandler, FromConnectParts, Value};
-use socketioxide::socket::{DisconnectReason, Socket};
+use socketioxide::handler::{ConnectHandler, FromConnectParts, Value};
+use socketioxide::socket::Socket;
 use socketioxide_core::adapter::{DefinedAdapter, Spawnable};
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::hitchy::{RUNNING, Requests};
 use super::inbox::{Inbox, Item};
+use super::leaving::{DISMISSED, Leaving};
+use super::packet_limit;
 use super::peer::identify;
 use super::waiting::Load;
-use crate::config::{Config, Server};
+use crate::config::Config;
 use crate::dispatch::Dispatch;
 use crate::emitter::{REQUESTS, SocketLink};
-use crate::sockets::{Connection, Handshake, lock};
+use crate::lock::lock;
+use crate::session::Session;
+use crate::sockets::{Connection, Handshake};
 
 /// Events, or requests, of one connection that wait, of four times the body limit together.
 const WAITING: usize = 256;
-
-/// The reason of a connection that the server ended.
-const DISMISSED: &str = "server namespace disconnect";
 
 /// The namespaces that clients can connect to. Each is registered with the library once: a second time would orphan its sockets.
 pub(super) struct Namespaces<A: Adapter> {
@@ -41,7 +42,7 @@ pub(super) struct Namespaces<A: Adapter> {
 struct Shared<A: Adapter> {
     io: SocketIo<A>,
     dispatch: Arc<Dispatch>,
-    server: Server,
+    config: Arc<Config>,
     workers: TaskTracker,
     /// Says to the workers that the server is shutting down.
     closing: CancellationToken,
@@ -49,11 +50,11 @@ struct Shared<A: Adapter> {
 
 impl<A: Adapter + DefinedAdapter> Namespaces<A> {
     pub(super) fn new(io: SocketIo<A>, dispatch: Arc<Dispatch>, config: &Config) -> Arc<Self> {
-        let server = config.server.clone();
+        let config = Arc::new(config.clone());
         let shared = Arc::new(Shared {
             io,
             dispatch,
-            server,
+            config,
             workers: TaskTracker::new(),
             closing: CancellationToken::new(),
         });
@@ -100,14 +101,7 @@ impl<A: Adapter> Shared<A> {
         Auth(auth): Auth,
     ) -> Result<(), Refused> {
         let socket = socket.0;
-        let link = Box::new(SocketLink::new(self.io.clone(), &socket));
-        let handshake = self.handshake(&socket, auth);
-        let connection = Arc::new(Connection::new(
-            socket.id.to_string(),
-            Arc::clone(namespace),
-            handshake,
-            link,
-        ));
+        let connection = self.connection(namespace, &socket, auth)?;
         self.dispatch
             .connect(&connection)
             .await
@@ -123,23 +117,26 @@ impl<A: Adapter> Shared<A> {
         } else {
             WAITING
         };
+        let packet_limit = packet_limit(&self.config);
         let inbox = Inbox {
             connection: Arc::clone(&connection),
             dispatch: Arc::clone(&self.dispatch),
-            limit: self.server.body_limit,
-            load: Load::new(most, self.server.body_limit.saturating_mul(4)),
+            limit: self.config.server.body_limit,
+            load: Load::new(most, packet_limit),
             items: items.clone(),
         };
         if is_for_requests {
-            socket.on_fallback(Requests::new(inbox));
+            socket.on_fallback(Requests::new(inbox, self.config.socket.set_cookie));
         } else {
             socket.on_fallback(inbox);
         }
         socket.on_disconnect(Leaving {
             connection: Arc::clone(&connection),
             items,
+            packet_limit,
         });
         socket.join(socket.id);
+        connection.session.claim();
         let worker = Worker {
             connection: Arc::clone(&connection),
             dispatch: Arc::clone(&self.dispatch),
@@ -159,16 +156,31 @@ impl<A: Adapter> Shared<A> {
         }
     }
 
-    fn handshake(&self, socket: &Socket<A>, auth: Option<String>) -> Handshake {
+    /// Ours for the library's socket.
+    fn connection(
+        &self,
+        namespace: &Arc<str>,
+        socket: &Arc<Socket<A>>,
+        auth: Option<String>,
+    ) -> Result<Arc<Connection>, Refused> {
         let parts = socket.req_parts();
         let headers = parts.headers.clone();
-        let (remote, headers) = identify(&self.server, parts.extensions.get(), headers);
-        Handshake {
+        let (remote, headers) = identify(&self.config.server, parts.extensions.get(), headers);
+        let handshake = Handshake {
             remote,
             query: parts.uri.query().unwrap_or_default().to_owned(),
             headers,
             auth,
-        }
+        };
+        let session = parts.extensions.get::<Arc<Session>>();
+        let session = session.ok_or_else(|| Refused("this client has no session".to_owned()))?;
+        Ok(Arc::new(Connection::new(
+            socket.id.to_string(),
+            Arc::clone(namespace),
+            handshake,
+            Arc::clone(session),
+            Box::new(SocketLink::new(self.io.clone(), socket)),
+        )))
     }
 }
 
@@ -189,8 +201,8 @@ impl<A: Adapter> Worker<A> {
                 Item::Gone(reason) => break reason,
                 Item::Event(event, ack, _accepted) => {
                     match self.dispatch.event(&self.connection, &event).await {
-                        Ok(payload) => ack.answer(&payload),
-                        Err(failure) => ack.fail(&failure),
+                        Ok(payload) => ack.answer(&payload).await,
+                        Err(failure) => ack.fail(&failure).await,
                     }
                 }
             }
@@ -232,42 +244,6 @@ impl<A: Adapter> FromConnectParts<A> for Auth {
             .and_then(Value::as_str)
             .map(|text| text.as_str().to_owned());
         Ok(Self(text))
-    }
-}
-
-/// Is told by the library that a connection has ended. It remembers the rooms within that very call: when there is a second cause
-/// (a client that closes what the server has just disconnected), the library forgets them without telling anybody.
-struct Leaving<A: Adapter> {
-    connection: Arc<Connection>,
-    items: UnboundedSender<Item<A>>,
-}
-
-impl<A: Adapter> DisconnectHandler<A, Leaving<A>> for Leaving<A> {
-    fn call_with_defer(
-        &self,
-        socket: Arc<Socket<A>>,
-        reason: DisconnectReason,
-        forget: fn(Arc<Socket<A>>),
-    ) {
-        self.connection.leave_for_good();
-        // The queue's other end may have gone with the process's last task.
-        let _ = self.items.send(Item::Gone(name(reason)));
-        forget(socket);
-    }
-}
-
-/// Why a connection ended, in socket.io's words.
-fn name(reason: DisconnectReason) -> &'static str {
-    match reason {
-        DisconnectReason::TransportClose => "transport close",
-        DisconnectReason::TransportError | DisconnectReason::MultipleHttpPollingError => {
-            "transport error"
-        }
-        DisconnectReason::PacketParsingError => "parse error",
-        DisconnectReason::HeartbeatTimeout => "ping timeout",
-        DisconnectReason::ClientNSDisconnect => "client namespace disconnect",
-        DisconnectReason::ServerNSDisconnect => DISMISSED,
-        DisconnectReason::ClosingServer => "server shutting down",
     }
 }
 

@@ -1,80 +1,65 @@
-//! What is decided before a request reaches a door: whether its head is in order, which door it is for, whether the server is ready
-//! for sockets, and whether a page of that origin may open one (CORS does not cover websockets). And CORS, as it is set.
+//! What is decided before a request reaches a door: whether its head is in order, and which door it is for. And CORS, as it is set.
 
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::Request;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, Method, Version, header};
+use axum::http::uri::Authority;
+use axum::http::{HeaderValue, Method, Version, header};
 use axum::response::Response;
 use tower::util::BoxCloneSyncService;
 use tower::{Layer, ServiceExt, service_fn};
 use tower_http::cors::{AllowHeaders, AllowMethods, AllowOrigin, CorsLayer};
 
 use super::http::HttpDoor;
-use crate::config::{Config, Origins};
-use crate::dispatch::{Dispatch, Refusal};
+use super::transport::{Transports, visitors};
+use crate::config::{Origins, Server};
 use crate::payload::Failure;
-use crate::registry::Registry;
 
 /// Bytes of the request target.
-const MAX_TARGET: usize = 8 << 10;
+pub(super) const MAX_TARGET: usize = 8 << 10;
+/// Headers of a request.
+pub(super) const MAX_HEADERS: usize = 100;
 /// Bytes of all headers of a request.
-const MAX_HEADERS: usize = 32 << 10;
+pub(super) const MAX_HEADER_BYTES: usize = 32 << 10;
 
 /// The porch.
 pub(super) struct Front {
     doors: Arc<Doors>,
-    /// The same, with the headers of CORS around them, where pages of other origins may ask.
-    with_cors: Option<BoxCloneSyncService<Request, Response, Infallible>>,
+    /// The doors with the headers of CORS around them, where pages of other origins may ask: for requests, and for polling.
+    cors: Option<WithCors>,
+    cors_of_sockets: Option<WithCors>,
 }
+
+type WithCors = BoxCloneSyncService<Request, Response, Infallible>;
 
 /// The doors that a request can come to.
 struct Doors {
-    registry: Arc<Registry>,
-    dispatch: Arc<Dispatch>,
-    http: HttpDoor,
-    /// The socket.io library's. Requests that are not for it do not walk through its layers, which would cost each of them more
-    /// than finding its route.
-    sockets: Router,
-    socket_path: String,
-    origins: Origins,
-    cors: Origins,
+    http: Arc<HttpDoor>,
+    /// Requests that are not for the socket.io library do not walk through its layers, which would cost each of them more than
+    /// finding its route.
+    transports: Transports,
 }
 
 impl Front {
-    /// `sockets` is what answers below `socket.path`.
-    pub(super) fn new(
-        registry: Arc<Registry>,
-        dispatch: Arc<Dispatch>,
-        sockets: Router,
-        config: &Config,
-    ) -> Self {
-        let doors = Arc::new(Doors {
-            registry,
-            http: HttpDoor::new(Arc::clone(&dispatch), config),
-            dispatch,
-            sockets,
-            socket_path: config.socket.path.clone(),
-            origins: config.server.origins.clone(),
-            cors: config.server.cors.clone(),
-        });
-        let with_cors = cors(&config.server.cors).map(|cors| {
-            let doors = Arc::clone(&doors);
-            let inner = service_fn(move |request| {
-                let doors = Arc::clone(&doors);
-                async move { Ok(doors.answer(request).await) }
-            });
-            BoxCloneSyncService::new(cors.layer(inner))
-        });
-        Self { doors, with_cors }
+    pub(super) fn new(http: Arc<HttpDoor>, transports: Transports, server: &Server) -> Self {
+        let doors = Arc::new(Doors { http, transports });
+        Self {
+            cors: doors.with_cors(&server.cors),
+            cors_of_sockets: doors.with_cors(&visitors(server)),
+            doors,
+        }
     }
 
     /// Answers a request of any kind.
     pub(super) async fn answer(&self, request: Request) -> Response {
-        match &self.with_cors {
+        let cors = if self.doors.transports.owns(request.uri().path()) {
+            &self.cors_of_sockets
+        } else {
+            &self.cors
+        };
+        match cors {
             Some(service) if !is_own_options(&request) => {
                 let Ok(response) = service.clone().oneshot(request).await;
                 response
@@ -87,52 +72,23 @@ impl Front {
 impl Doors {
     async fn answer(&self, request: Request) -> Response {
         let (parts, body) = request.into_parts();
-        let is_for_sockets = self.is_for_sockets(parts.uri.path());
-        let mut checked = check_head(&parts);
-        if is_for_sockets {
-            checked = checked.and_then(|()| self.check_visitor(&parts));
+        if let Err(failure) = check_head(&parts) {
+            return self.http.refuse(&parts.headers, body, &failure).await;
         }
-        match checked {
-            Err(failure) => self.http.refuse(&parts.headers, body, &failure).await,
-            Ok(()) if is_for_sockets => {
-                let request = Request::from_parts(parts, body);
-                let Ok(response) = self.sockets.clone().oneshot(request).await;
-                response
-            }
-            Ok(()) => self.http.answer(parts, body).await,
-        }
-    }
-
-    fn is_for_sockets(&self, path: &str) -> bool {
-        let rest = path.strip_prefix(&self.socket_path);
-        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-    }
-
-    /// Why a request to the socket.io server is not let through.
-    fn check_visitor(&self, parts: &Parts) -> Result<(), Failure> {
-        if !self.registry.table().ready {
-            return Err(Refusal::Starting.failure());
-        }
-        // Sessions that exist may say goodbye.
-        let has_session = parts
-            .uri
-            .query()
-            .is_some_and(|query| query.split('&').any(|pair| pair.starts_with("sid=")));
-        if self.dispatch.is_draining() && !has_session {
-            return Err(Refusal::Draining.failure());
-        }
-        let Some(origin) = parts.headers.get(header::ORIGIN) else {
-            return Ok(());
-        };
-        let allowed = origin.to_str().is_ok_and(|origin| {
-            is_own(origin, &parts.headers) || self.origins.allow(origin) || self.cors.allow(origin)
-        });
-        let sentence = "pages of this origin may not open sockets here; the setting server.origins says which may";
-        if allowed {
-            Ok(())
+        if self.transports.owns(parts.uri.path()) {
+            self.transports.answer(parts, body).await
         } else {
-            Err(Failure::new(403, sentence))
+            self.http.answer(parts, body).await
         }
+    }
+
+    fn with_cors(self: &Arc<Self>, origins: &Origins) -> Option<WithCors> {
+        let doors = Arc::clone(self);
+        let inner = service_fn(move |request| {
+            let doors = Arc::clone(&doors);
+            async move { Ok(doors.answer(request).await) }
+        });
+        Some(BoxCloneSyncService::new(cors(origins)?.layer(inner)))
     }
 }
 
@@ -147,14 +103,21 @@ fn check_head(parts: &Parts) -> Result<(), Failure> {
     let size: usize = headers
         .map(|(name, value)| name.as_str().len() + value.len())
         .sum();
-    if size > MAX_HEADERS {
-        let sentence = format!("the headers are larger than {MAX_HEADERS} bytes");
+    if size > MAX_HEADER_BYTES {
+        let sentence = format!("the headers are larger than {MAX_HEADER_BYTES} bytes");
         return Err(Failure::new(431, sentence));
     }
     // RFC 9112, 3.2: exactly one, from HTTP/1.1 on.
-    let hosts = parts.headers.get_all(header::HOST).iter().count();
-    if hosts > 1 || (hosts == 0 && parts.version == Version::HTTP_11) {
+    let mut hosts = parts.headers.get_all(header::HOST).iter();
+    let (host, second) = (hosts.next(), hosts.next());
+    if second.is_some() || (host.is_none() && parts.version == Version::HTTP_11) {
         return Err(Failure::new(400, "a request has exactly one host header"));
+    }
+    if host.is_some_and(|host| !is_host(host)) {
+        return Err(Failure::new(
+            400,
+            "the host header is no host, with or without a port",
+        ));
     }
     // Whatever answered it would be taken for a tunnel (RFC 9110, 9.3.6).
     if parts.method == Method::CONNECT {
@@ -166,22 +129,20 @@ fn check_head(parts: &Parts) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Whether it names a host and perhaps a port (RFC 9110, 7.2); it may be empty.
+fn is_host(host: &HeaderValue) -> bool {
+    let authority = host
+        .to_str()
+        .ok()
+        .and_then(|host| host.parse::<Authority>().ok());
+    host.is_empty() || authority.is_some_and(|authority| !authority.as_str().contains('@'))
+}
+
 /// Whether it is an OPTIONS that is meant for a route: not a preflight, for which the layer of CORS takes each of them.
 fn is_own_options(request: &Request) -> bool {
     let has = |name| request.headers().contains_key(name);
     request.method() == Method::OPTIONS
         && !(has(header::ORIGIN) && has(header::ACCESS_CONTROL_REQUEST_METHOD))
-}
-
-/// Whether a page comes from this very server: same host and port as the request's own.
-fn is_own(origin: &str, headers: &HeaderMap) -> bool {
-    let authority = origin.split_once("://").map(|(_, authority)| authority);
-    let host = headers
-        .get(header::HOST)
-        .and_then(|host| host.to_str().ok());
-    authority
-        .zip(host)
-        .is_some_and(|(authority, host)| authority.eq_ignore_ascii_case(host))
 }
 
 /// CORS as set; none by default. Credentials are never allowed to everyone.

@@ -1,16 +1,14 @@
 //! Door: HTTP in, HTTP out.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use axum::body::{Body, HttpBody};
+use axum::body::Body;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::Response as AxumResponse;
-use bytes::{Bytes, BytesMut};
-use http_body_util::BodyExt;
-use tokio::time::{Instant, timeout, timeout_at};
+use bytes::Bytes;
 
+use super::body::Bodies;
 use super::peer::identify;
 use crate::config::{Config, Server};
 use crate::dispatch::{Accepted, Dispatch, error_response};
@@ -19,21 +17,25 @@ use crate::path::Target;
 use crate::payload::Failure;
 use crate::sockets::Context;
 
-/// How long a refused client may go on sending.
-const LINGER: Duration = Duration::from_secs(2);
-
 /// The door.
 pub(super) struct HttpDoor {
     dispatch: Arc<Dispatch>,
     server: Server,
+    bodies: Bodies,
 }
 
 impl HttpDoor {
-    pub(super) fn new(dispatch: Arc<Dispatch>, config: &Config) -> Self {
+    pub(super) fn new(dispatch: Arc<Dispatch>, bodies: Bodies, config: &Config) -> Self {
         Self {
             dispatch,
             server: config.server.clone(),
+            bodies,
         }
+    }
+
+    /// Where requests go from here.
+    pub(super) fn dispatch(&self) -> &Arc<Dispatch> {
+        &self.dispatch
     }
 
     /// Answers a request that is not the socket.io library's.
@@ -69,7 +71,7 @@ impl HttpDoor {
         body: Body,
         failure: &Failure,
     ) -> AxumResponse {
-        self.discard(body, headers).await;
+        self.bodies.discard(body, headers).await;
         closing(to_axum(error_response(&self.dispatch.next_id(), failure)))
     }
 
@@ -88,87 +90,8 @@ impl HttpDoor {
             .dispatch
             .accept()
             .map_err(|refusal| refusal.failure())?;
-        let body = self.read(body, &parts.headers).await?;
+        let body = self.bodies.read(body, &parts.headers).await?;
         Ok((target, body, accepted))
-    }
-
-    /// The whole body, within its limits of size and time.
-    async fn read(&self, body: &mut Body, headers: &HeaderMap) -> Result<Bytes, Failure> {
-        if body.is_end_stream() {
-            return Ok(Bytes::new());
-        }
-        let limit = self.server.body_limit;
-        let too_large = || Failure::new(413, format!("the body is larger than {limit} bytes"));
-        let length = headers
-            .get(header::CONTENT_LENGTH)
-            .and_then(|length| length.to_str().ok());
-        let length = length.and_then(|length| length.parse::<u64>().ok());
-        if length.is_some_and(|length| length > limit as u64) {
-            return Err(too_large());
-        }
-        let until = Instant::now() + self.server.body_timeout;
-        let Some(first) = self.frame(body, until).await? else {
-            return Ok(Bytes::new());
-        };
-        let mut whole = BytesMut::new();
-        let mut next = Some(first);
-        while let Some(data) = next {
-            if whole.len() + data.len() > limit {
-                return Err(too_large());
-            }
-            let complete = length == Some(data.len() as u64);
-            if complete && whole.is_empty() {
-                return Ok(data);
-            }
-            whole.extend_from_slice(&data);
-            next = self.frame(body, until).await?;
-        }
-        Ok(whole.freeze())
-    }
-
-    /// Reads what a refused client goes on sending, within bounds: many look for the answer only when they have sent everything,
-    /// and would see a broken connection instead. One that waits to be told (`expect`) sends nothing.
-    async fn discard(&self, mut body: Body, headers: &HeaderMap) {
-        if headers.contains_key(header::EXPECT) {
-            return;
-        }
-        let mut left = self.server.body_limit.saturating_mul(4);
-        let until = Instant::now() + LINGER;
-        while let Ok(Some(data)) = self.frame(&mut body, until).await {
-            if data.len() >= left {
-                return;
-            }
-            left -= data.len();
-        }
-    }
-
-    /// The next piece of a body. Trailers are passed over.
-    async fn frame(&self, body: &mut Body, until: Instant) -> Result<Option<Bytes>, Failure> {
-        let late = |idle: Duration| {
-            Failure::new(
-                408,
-                format!("the body did not come in time (nothing for {idle:?}, or too slowly)"),
-            )
-        };
-        let idle = self.server.body_idle;
-        loop {
-            let frame = timeout_at(until, timeout(idle, body.frame())).await;
-            let frame = frame.map_err(|_| late(idle))?.map_err(|_| late(idle))?;
-            match frame {
-                None => return Ok(None),
-                Some(Err(error)) => {
-                    return Err(Failure::new(
-                        400,
-                        format!("the body could not be read: {error}"),
-                    ));
-                }
-                Some(Ok(frame)) => {
-                    if let Ok(data) = frame.into_data() {
-                        return Ok(Some(data));
-                    }
-                }
-            }
-        }
     }
 }
 

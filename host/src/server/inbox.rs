@@ -6,12 +6,13 @@ use bytes::Bytes;
 use socketioxide::adapter::Adapter;
 use socketioxide::handler::{MessageHandler, Value};
 use socketioxide::socket::Socket;
+use socketioxide_core::Str;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::ack::Ack;
-use super::waiting::Load;
+use super::waiting::{Load, Waiting};
 use crate::dispatch::{Accepted, Dispatch};
-use crate::message::Event;
+use crate::message::{CallId, Event};
 use crate::payload::{Failure, Payload};
 use crate::sockets::Connection;
 
@@ -32,18 +33,21 @@ pub(super) struct Inbox<A: Adapter> {
 
 impl<A: Adapter> MessageHandler<A, Inbox<A>> for Inbox<A> {
     fn call(&self, socket: Arc<Socket<A>>, value: Value, ack_id: Option<i64>) {
-        let (event, ack) = match self.take(&socket, value, ack_id) {
-            Ok(taken) => taken,
-            Err((failure, ack)) => return ack.fail(&failure),
+        let (received, ack) = match self.receive(&socket, value, ack_id) {
+            Ok(received) => received,
+            Err((failure, ack)) => return ack.fail_now(&failure),
+        };
+        let event = match received.event() {
+            Ok(event) => event,
+            Err(failure) => return ack.fail_now(&failure),
         };
         let accepted = match self.dispatch.accept() {
             Ok(accepted) => accepted,
-            Err(refusal) => return ack.fail(&refusal.failure()),
+            Err(refusal) => return ack.fail_now(&refusal.failure()),
         };
-        let Some(waiting) = self.load.take(event.payload.size()) else {
-            tracing::debug!(socket = %self.connection.id, "an event was dropped: too many are waiting");
+        let Some(waiting) = self.place(event.payload.size()) else {
             let sentence = "too many events of this connection are waiting; send more slowly";
-            return ack.fail(&Failure::new(429, sentence));
+            return ack.fail_now(&Failure::new(429, sentence));
         };
         let _ = self
             .items
@@ -52,61 +56,99 @@ impl<A: Adapter> MessageHandler<A, Inbox<A>> for Inbox<A> {
 }
 
 impl<A: Adapter> Inbox<A> {
-    /// An event, checked, and the way to answer it.
-    pub(super) fn take(
+    /// A place for an event of so many bytes, if there is one. A client that goes on and on where there is none is ended.
+    pub(super) fn place(&self, bytes: usize) -> Option<Waiting> {
+        let waiting = self.load.take(bytes);
+        if waiting.is_none() && self.load.is_flooded() {
+            self.connection.session.end_flood();
+        }
+        waiting
+    }
+
+    /// A packet of a size that is taken, and the way to answer it.
+    pub(super) fn receive(
         &self,
         socket: &Arc<Socket<A>>,
         value: Value,
         ack_id: Option<i64>,
-    ) -> Result<(Event, Ack<A>), (Failure, Ack<A>)> {
+    ) -> Result<(Received, Ack<A>), (Failure, Ack<A>)> {
         let id = self.dispatch.next_id();
-        let ack = Ack::new(socket, ack_id, Arc::clone(&id));
+        let session = &self.connection.session;
+        let ack = Ack::new(socket, session, ack_id, Arc::clone(&id));
         let Value::Str(text, attachments) = value else {
             return Err((Failure::new(400, "only JSON packets are understood"), ack));
         };
-        let Some((name, json)) = split(text.as_str()) else {
-            return Err((
-                Failure::new(
-                    400,
-                    "the packet is not an array that begins with the event's name",
-                ),
-                ack,
-            ));
-        };
         let attachments: Vec<Bytes> = attachments.into_iter().flatten().collect();
-        let payload = Payload { json, attachments };
-        let size = payload.size();
-        if size > self.limit {
-            tracing::warn!(socket = %self.connection.id, "a packet of {size} bytes was refused; {} are allowed (server.body-limit)", self.limit);
-            return Err((
-                Failure::new(
-                    413,
-                    format!(
-                        "the packet has {size} bytes; at most {} are taken",
-                        self.limit
-                    ),
-                ),
-                ack,
-            ));
+        let received = Received {
+            id,
+            text,
+            attachments,
+            ack_wanted: ack_id.is_some(),
+        };
+        match self.check_size(received.size()) {
+            Ok(()) => Ok((received, ack)),
+            Err(failure) => Err((failure, ack)),
         }
-        if let Err(error) = payload.check() {
-            return Err((error.into(), ack));
+    }
+
+    fn check_size(&self, size: usize) -> Result<(), Failure> {
+        let limit = self.limit;
+        if size <= limit {
+            return Ok(());
         }
-        Ok((
-            Event {
-                id,
-                name: name.to_owned(),
-                payload,
-                ack_wanted: ack_id.is_some(),
-            },
-            ack,
-        ))
+        let session = &self.connection.session;
+        if let Some(total) = session.metrics().too_large.count() {
+            tracing::warn!(socket = %self.connection.id, "a packet of {size} bytes was refused; {limit} are allowed (server.body-limit); {total} bodies and packets so far");
+        }
+        let sentence = format!("the packet has {size} bytes; at most {limit} are taken");
+        Err(Failure::new(413, sentence))
     }
 }
 
-/// The name of an event and its arguments as a JSON array, from the text of a packet: `["name",1,2]`. The library has seen to it
-/// that the name is a string without escapes.
-fn split(text: &str) -> Option<(&str, String)> {
+/// A packet as it came: `["name",1,2]`, and what its placeholders stand for.
+pub(super) struct Received {
+    pub(super) id: CallId,
+    pub(super) text: Str,
+    pub(super) attachments: Vec<Bytes>,
+    ack_wanted: bool,
+}
+
+impl Received {
+    pub(super) fn size(&self) -> usize {
+        let attachments: usize = self.attachments.iter().map(Bytes::len).sum();
+        self.text.as_str().len() + attachments
+    }
+
+    /// The name of the event.
+    pub(super) fn name(&self) -> Option<&str> {
+        split(self.text.as_str()).map(|(name, _)| name)
+    }
+
+    /// The event, checked.
+    fn event(self) -> Result<Event, Failure> {
+        let sentence = "the packet is not an array that begins with the event's name";
+        let (name, arguments) =
+            split(self.text.as_str()).ok_or_else(|| Failure::new(400, sentence))?;
+        let mut json = String::with_capacity(arguments.len() + 1);
+        json.push('[');
+        json.push_str(arguments);
+        let payload = Payload {
+            json,
+            attachments: self.attachments,
+        };
+        payload.check()?;
+        Ok(Event {
+            id: self.id,
+            name: name.to_owned(),
+            payload,
+            ack_wanted: self.ack_wanted,
+        })
+    }
+}
+
+/// The name of an event and its arguments, from the text of a packet: `name` and `1,2]` of `["name",1,2]`. The library has seen to
+/// it that the name is a string without escapes.
+fn split(text: &str) -> Option<(&str, &str)> {
     let rest = text
         .trim_start()
         .strip_prefix('[')?
@@ -119,10 +161,7 @@ fn split(text: &str) -> Option<(&str, String)> {
         None if rest.starts_with(']') => rest,
         None => return None,
     };
-    let mut json = String::with_capacity(arguments.len() + 1);
-    json.push('[');
-    json.push_str(arguments);
-    Some((name, json))
+    Some((name, arguments))
 }
 
 #[cfg(test)]
@@ -132,11 +171,11 @@ mod tests {
     #[test]
     fn c05_a_packet_is_a_name_and_any_number_of_arguments() {
         for (text, name, arguments) in [
-            (r#"["a"]"#, "a", "[]"),
-            (r#"["a",1,"b"]"#, "a", r#"[1,"b"]"#),
-            (r#" [ "ü🙂" , {"x":[]} ]"#, "ü🙂", r#"[ {"x":[]} ]"#),
+            (r#"["a"]"#, "a", "]"),
+            (r#"["a",1,"b"]"#, "a", r#"1,"b"]"#),
+            (r#" [ "ü🙂" , {"x":[]} ]"#, "ü🙂", r#" {"x":[]} ]"#),
         ] {
-            assert_eq!(split(text), Some((name, arguments.to_owned())));
+            assert_eq!(split(text), Some((name, arguments)));
         }
         for text in ["", "[]", "[1]", r#"["a"1]"#, r#"{"a":1}"#] {
             assert_eq!(split(text), None, "{text}");

@@ -2,12 +2,16 @@
 
 mod accept;
 mod ack;
+mod body;
 mod event;
 mod front;
 mod hitchy;
 mod http;
 mod inbox;
+mod jar;
+mod leaving;
 mod peer;
+mod transport;
 mod waiting;
 
 use std::net::SocketAddr;
@@ -19,17 +23,23 @@ use socketioxide::SocketIo;
 use socketioxide::adapter::LocalAdapter;
 use socketioxide::{ParserConfig, SocketIoBuilder, TransportType};
 use tokio::net::TcpListener;
+use tokio::sync::mpsc::unbounded_channel;
 use tokio::task::JoinHandle;
 
 use self::accept::Acceptor;
+use self::body::Bodies;
 use self::event::Namespaces;
 use self::front::Front;
+use self::http::HttpDoor;
+use self::transport::{Transports, close_ended};
 use crate::config::{Config, Sources, Transport};
 use crate::dispatch::{Dispatch, GateSettings};
 use crate::emitter::Emitter;
+use crate::metrics::Metrics;
 use crate::payload::MAX_ATTACHMENTS;
 use crate::registry::{Registry, Table};
 use crate::runtime::{Dispatcher, Runtime, RuntimeSettings, this_program};
+use crate::session::{Bounds, Sessions};
 
 /// How long sockets and connections may take to close once there is nothing left to answer.
 const CLOSING: Duration = Duration::from_secs(2);
@@ -54,6 +64,8 @@ pub struct Server {
     namespaces: Arc<Namespaces<LocalAdapter>>,
     acceptors: Vec<Acceptor>,
     following: JoinHandle<()>,
+    undertaker: JoinHandle<()>,
+    metrics: Arc<Metrics>,
     grace: Duration,
 }
 
@@ -71,13 +83,28 @@ impl Server {
         let dispatch = Dispatch::new(Arc::clone(&registry), gate_settings(&config));
         runtime.set_dispatcher(Arc::new(Arc::clone(&dispatch)) as Arc<dyn Dispatcher>);
 
+        let metrics = Arc::new(Metrics::default());
+        let (closing, ended) = unbounded_channel();
+        let sessions = Sessions::new(session_bounds(&config), Arc::clone(&metrics), closing);
         let namespaces = Namespaces::new(io.clone(), Arc::clone(&dispatch), &config);
-        let front = Arc::new(Front::new(
-            Arc::clone(&registry),
+        let bodies = |limit| Bodies::new(limit, &config.server, Arc::clone(&metrics));
+        let http = HttpDoor::new(
             Arc::clone(&dispatch),
-            Router::new().layer(layer),
+            bodies(config.server.body_limit),
             &config,
-        ));
+        );
+        let http = Arc::new(http);
+        let library = Router::new().layer(layer);
+        let undertaker = close_ended(library.clone(), config.socket.path.clone(), ended);
+        let transports = Transports::new(
+            library,
+            sessions,
+            Arc::clone(&registry),
+            Arc::clone(&http),
+            bodies(packet_limit(&config)),
+            &config,
+        );
+        let front = Arc::new(Front::new(http, transports, &config.server));
 
         let addresses = listeners
             .iter()
@@ -95,6 +122,8 @@ impl Server {
             namespaces,
             acceptors,
             following,
+            undertaker: tokio::spawn(undertaker),
+            metrics,
             grace,
         })
     }
@@ -147,6 +176,8 @@ impl Server {
             tracing::warn!("some connections did not close within {CLOSING:?}");
         }
         self.following.abort();
+        self.undertaker.abort();
+        tracing::info!("since the start: {}", self.metrics);
     }
 }
 
@@ -196,18 +227,32 @@ fn machine_memory() -> u64 {
     group.map_or(machine, |group: u64| group.min(machine))
 }
 
+fn session_bounds(config: &Config) -> Bounds {
+    let socket = &config.socket;
+    Bounds {
+        sessions: socket.max_sockets,
+        unclaimed: socket.max_unclaimed,
+        packets: socket.send_buffer,
+        bytes: socket.send_bytes as u64,
+    }
+}
+
+/// Bytes of a packet: up to four times the limit of bodies it is still answered, with a 413; above that its session is closed.
+fn packet_limit(config: &Config) -> usize {
+    config.server.body_limit.saturating_mul(4)
+}
+
 /// The socket.io server, with all its limits from our settings.
 fn socket_io(config: &Config) -> SocketIoBuilder<LocalAdapter> {
-    let (server, socket) = (&config.server, &config.socket);
-    // Four times the limit is still answered, with a 413; above that the connection is closed.
-    let most = server.body_limit.saturating_mul(4);
+    let socket = &config.socket;
+    let most = packet_limit(config);
     let parser = ParserConfig::common()
         .max_incoming_binaries(MAX_ATTACHMENTS)
         .max_incoming_binary_buf_size(most)
         .packet_completion_timeout(Duration::from_secs(10));
     let builder = SocketIo::builder()
         .req_path(socket.path.clone())
-        .max_payload(server.body_limit as u64)
+        .max_payload(most as u64)
         .ws_max_message_size(most)
         .ws_max_frame_size(most)
         .max_buffer_size(socket.send_buffer)

@@ -1,14 +1,19 @@
 //! Who is at the other end: the peer's address, or what a trusted proxy says of it.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use axum::http::{HeaderMap, HeaderName};
 
 use crate::config::Server;
+use crate::line::Line;
 
-/// The address of the other end of a TCP connection, put into each request by the accept loop.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Peer(pub(super) SocketAddr);
+/// The other end of a TCP connection, put into each request by the accept loop.
+#[derive(Clone, Debug)]
+pub(super) struct Peer {
+    pub(super) address: SocketAddr,
+    pub(super) line: Arc<Line>,
+}
 
 /// Headers by which proxies say whom they speak for. From anyone else they are lies or mistakes.
 fn is_forwarding(name: &HeaderName) -> bool {
@@ -22,10 +27,9 @@ pub(super) fn identify(
     peer: Option<&Peer>,
     mut headers: HeaderMap,
 ) -> (SocketAddr, HeaderMap) {
-    let unknown = SocketAddr::from(([0, 0, 0, 0], 0));
-    let direct = peer.map_or(unknown, |peer| peer.0);
-    if server.trusts(direct.ip()) {
-        return (forwarded_for(server, &headers).unwrap_or(direct), headers);
+    let remote = remote(server, peer, &headers);
+    if peer.is_some_and(|peer| server.trusts(peer.address.ip())) {
+        return (remote, headers);
     }
     let lies: Vec<HeaderName> = headers
         .keys()
@@ -35,7 +39,17 @@ pub(super) fn identify(
     for name in lies {
         headers.remove(name);
     }
-    (direct, headers)
+    (remote, headers)
+}
+
+/// The client's address: the peer's, or what a trusted proxy says.
+pub(super) fn remote(server: &Server, peer: Option<&Peer>, headers: &HeaderMap) -> SocketAddr {
+    let unknown = SocketAddr::from(([0, 0, 0, 0], 0));
+    let direct = peer.map_or(unknown, |peer| peer.address);
+    if server.trusts(direct.ip()) {
+        return forwarded_for(server, headers).unwrap_or(direct);
+    }
+    direct
 }
 
 /// The last address in `x-forwarded-for` that is not a trusted proxy's: what comes before it the client may have made up.
@@ -70,15 +84,22 @@ mod tests {
         headers
     }
 
+    fn peer() -> Peer {
+        Peer {
+            address: "192.0.2.1:5000".parse().unwrap(),
+            line: Arc::new(Line::of_connection()),
+        }
+    }
+
     #[test]
     fn b12_strangers_do_not_say_whom_they_speak_for() {
-        let peer = Peer("192.0.2.1:5000".parse().unwrap());
+        let peer = peer();
         let (remote, headers) = identify(
             &Config::default().server,
             Some(&peer),
             headers("198.51.100.7"),
         );
-        assert_eq!(remote, peer.0);
+        assert_eq!(remote, peer.address);
         assert_eq!(headers.len(), 1);
     }
 
@@ -86,7 +107,7 @@ mod tests {
     fn b12_a_trusted_proxy_does() {
         let mut server = Config::default().server;
         server.trusted_proxies = vec!["192.0.2.0/24".parse().unwrap()];
-        let peer = Peer("192.0.2.1:5000".parse().unwrap());
+        let peer = peer();
         let (remote, _) = identify(
             &server,
             Some(&peer),

@@ -1,8 +1,11 @@
 //! What one connection has sent and nobody has answered yet: counted and weighed, so that no client can make the server keep more
 //! than it should.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use crate::lock::lock;
 
 /// The load of one connection.
 #[derive(Debug)]
@@ -11,7 +14,23 @@ pub(super) struct Load {
     bytes: AtomicUsize,
     most: usize,
     most_bytes: usize,
+    turned_away: Mutex<Option<TurnedAway>>,
 }
+
+/// What was turned away without a pause.
+#[derive(Debug)]
+struct TurnedAway {
+    since: Instant,
+    last: Instant,
+    count: usize,
+}
+
+/// How long a client may go on being turned away.
+const FLOOD: Duration = Duration::from_secs(5);
+/// How many times its bound may be turned away in that time.
+const FLOOD_FACTOR: usize = 10;
+/// A client that sends nothing too much for so long has stopped.
+const PAUSE: Duration = Duration::from_secs(1);
 
 impl Load {
     /// At most so many at a time, of so many bytes together. One is taken whatever its size.
@@ -21,7 +40,32 @@ impl Load {
             bytes: AtomicUsize::new(0),
             most,
             most_bytes,
+            turned_away: Mutex::default(),
         })
+    }
+
+    /// Whether one more that was turned away makes a flood: without a pause for five seconds, and ten times the bound in all.
+    pub(super) fn is_flooded(&self) -> bool {
+        self.is_flooded_at(Instant::now())
+    }
+
+    fn is_flooded_at(&self, now: Instant) -> bool {
+        let mut turned_away = lock(&self.turned_away);
+        let fresh = TurnedAway {
+            since: now,
+            last: now,
+            count: 0,
+        };
+        let so_far = match turned_away.take() {
+            Some(before) if now.duration_since(before.last) < PAUSE => before,
+            _ => fresh,
+        };
+        let so_far = turned_away.insert(TurnedAway {
+            last: now,
+            count: so_far.count + 1,
+            ..so_far
+        });
+        now.duration_since(so_far.since) >= FLOOD && so_far.count >= self.most * FLOOD_FACTOR
     }
 
     /// Takes one more of `bytes` bytes, if there is room.
@@ -64,5 +108,18 @@ mod tests {
         drop(first);
         let _two = (load.take(5).unwrap(), load.take(5).unwrap());
         assert!(load.take(0).is_none(), "too many");
+    }
+
+    #[test]
+    fn s06_ten_times_the_bound_for_five_seconds_is_a_flood() {
+        let (load, start) = (Load::new(3, 10), Instant::now());
+        let at = |ms| start + Duration::from_millis(ms);
+        assert!(!(0..29).any(|step| load.is_flooded_at(at(step * 200))));
+        assert!(
+            load.is_flooded_at(at(5801)),
+            "thirty, and more than five seconds"
+        );
+        assert!(!load.is_flooded_at(at(9000)), "there was a pause");
+        assert!(!(0..100).any(|_| load.is_flooded_at(at(9000))), "a burst");
     }
 }

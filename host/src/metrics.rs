@@ -1,0 +1,91 @@
+//! The counters: what happened how often since the start. Named once, here.
+
+use std::fmt;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::lock::lock;
+
+/// Lines that one counter may write to the log in each [`WINDOW`].
+const LINES: u32 = 5;
+/// See [`LINES`].
+const WINDOW: Duration = Duration::from_secs(1);
+
+/// Everything that is counted.
+#[derive(Debug, Default)]
+pub struct Metrics {
+    /// Clients whose connection was ended because they did not take what they were sent.
+    pub slow_readers: Counter,
+    /// Events that a client did not get, since its send buffer was full. Its connection was ended.
+    pub lost_events: Counter,
+    /// Bodies and packets above the limit.
+    pub too_large: Counter,
+    /// Connections that were closed for what they sent.
+    pub malformed: Counter,
+    /// Connections that were ended because they went on sending far too much.
+    pub floods: Counter,
+    /// Sessions that were not opened, since there were too many.
+    pub turned_away: Counter,
+}
+
+/// How often something happened, and whether one more line about it may be written to the log: what clients can cause as often as
+/// they like must not fill it.
+#[derive(Debug, Default)]
+pub struct Counter {
+    total: AtomicU64,
+    lines: Mutex<Option<(Instant, u32)>>,
+}
+
+impl Counter {
+    /// Counts one. The total, when a line may be written about it.
+    pub fn count(&self) -> Option<u64> {
+        let total = self.total.fetch_add(1, Ordering::Relaxed) + 1;
+        let mut lines = lock(&self.lines);
+        let now = Instant::now();
+        let (since, written) = lines.get_or_insert((now, 0));
+        if now.duration_since(*since) > WINDOW {
+            (*since, *written) = (now, 0);
+        }
+        *written += 1;
+        (*written <= LINES).then_some(total)
+    }
+
+    /// Counts many, without a word in the log.
+    pub fn add(&self, many: u64) {
+        self.total.fetch_add(many, Ordering::Relaxed);
+    }
+
+    /// How often so far.
+    pub fn total(&self) -> u64 {
+        self.total.load(Ordering::Relaxed)
+    }
+}
+
+impl fmt::Display for Metrics {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            formatter,
+            "slow readers ended {}, events lost by them {}, bodies and packets too large {}, malformed {}, floods ended {}, sessions turned away {}",
+            self.slow_readers.total(),
+            self.lost_events.total(),
+            self.too_large.total(),
+            self.malformed.total(),
+            self.floods.total(),
+            self.turned_away.total(),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn g24_a_counter_counts_all_and_writes_few_lines() {
+        let counter = Counter::default();
+        let lines = (0..1000).filter_map(|_| counter.count()).count();
+        assert_eq!(counter.total(), 1000);
+        assert!((5..=10).contains(&lines), "{lines}");
+    }
+}

@@ -1,0 +1,125 @@
+//! The ack of a request: `{statusCode, headers, body}`, the body as what it is.
+
+use axum::http::{HeaderMap, header};
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
+
+use super::packet::media_type;
+use crate::config::SetCookie;
+use crate::message::{Response, is_hop_by_hop};
+use crate::payload::check_depth;
+
+/// The ack: `{statusCode, headers, body}`.
+pub(super) struct Answer<'a> {
+    pub(super) response: &'a Response,
+    pub(super) set_cookie: SetCookie,
+}
+
+impl Serialize for Answer<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut answer = serializer.serialize_map(Some(3))?;
+        answer.serialize_entry("statusCode", &self.response.status.as_u16())?;
+        let headers = AnswerHeaders {
+            headers: &self.response.headers,
+            set_cookie: self.set_cookie,
+        };
+        answer.serialize_entry("headers", &headers)?;
+        answer.serialize_entry("body", &AnswerBody::of(self.response))?;
+        answer.end()
+    }
+}
+
+/// Repeats are joined, but for `set-cookie`, which is withheld from page scripts, or an array.
+struct AnswerHeaders<'a> {
+    headers: &'a HeaderMap,
+    set_cookie: SetCookie,
+}
+
+impl Serialize for AnswerHeaders<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut headers = serializer.serialize_map(None)?;
+        for name in self.headers.keys() {
+            if name == header::DATE || is_hop_by_hop(name) {
+                continue;
+            }
+            let values = self.headers.get_all(name).iter();
+            let values = values.map(|value| String::from_utf8_lossy(value.as_bytes()));
+            let values: Vec<_> = values.collect();
+            if name != header::SET_COOKIE {
+                headers.serialize_entry(name.as_str(), &values.join(", "))?;
+            } else if self.set_cookie == SetCookie::Pass {
+                headers.serialize_entry(name.as_str(), &values)?;
+            }
+        }
+        headers.end()
+    }
+}
+
+/// The body as a client reads it: JSON as a value, text as a string, anything else as bytes.
+enum AnswerBody<'a> {
+    None,
+    Json(&'a RawValue),
+    Text(&'a str),
+    Bytes(&'a [u8]),
+}
+
+impl<'a> AnswerBody<'a> {
+    fn of(response: &'a Response) -> Self {
+        let body: &[u8] = &response.body;
+        if body.is_empty() {
+            return Self::None;
+        }
+        let content_type = response
+            .headers
+            .get(header::CONTENT_TYPE)
+            .and_then(media_type)
+            .unwrap_or_default();
+        let Ok(text) = std::str::from_utf8(body) else {
+            return Self::Bytes(body);
+        };
+        if is_json(&content_type) {
+            return Self::json(text);
+        }
+        if is_text(&content_type) {
+            Self::Text(text)
+        } else {
+            Self::Bytes(body)
+        }
+    }
+
+    /// JSON text goes into the packet as it is, so that large numbers survive. What is not JSON is a string.
+    fn json(text: &'a str) -> Self {
+        match serde_json::from_str(text) {
+            Ok(raw) if check_depth(text).is_ok() => Self::Json(raw),
+            _ => Self::Text(text),
+        }
+    }
+}
+
+impl Serialize for AnswerBody<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::None => serializer.serialize_none(),
+            Self::Json(raw) => raw.serialize(serializer),
+            Self::Text(text) => serializer.serialize_str(text),
+            Self::Bytes(bytes) => serializer.serialize_bytes(bytes),
+        }
+    }
+}
+
+fn is_json(media_type: &str) -> bool {
+    matches!(media_type, "application/json" | "text/json") || media_type.ends_with("+json")
+}
+
+fn is_text(media_type: &str) -> bool {
+    media_type.starts_with("text/")
+        || media_type.ends_with("+xml")
+        || matches!(
+            media_type,
+            "application/xml"
+                | "application/javascript"
+                | "application/ecmascript"
+                | "application/x-www-form-urlencoded"
+        )
+}

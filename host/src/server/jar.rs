@@ -1,0 +1,184 @@
+//! The cookies of one connection to `/hitchy`: what answers set there, its next requests send. They never reach the browser's own
+//! store, nor another connection.
+
+use std::sync::{Arc, Mutex};
+
+use axum::http::{HeaderMap, HeaderValue, header};
+use cookie::Cookie;
+use cookie::time::OffsetDateTime;
+
+use crate::lock::lock;
+
+/// Cookies that one connection keeps: as many as browsers must for a host (RFC 6265, 6.1). The oldest goes.
+const MOST: usize = 50;
+/// Bytes of one cookie's name and value: as many as browsers must keep (RFC 6265, 6.1). A larger one is not kept.
+const MOST_BYTES: usize = 4096;
+
+/// The jar.
+pub(super) struct Jar {
+    /// The handshake's, as they came.
+    own: Vec<HeaderValue>,
+    kept: Mutex<Vec<Kept>>,
+}
+
+/// One that an answer set.
+struct Kept {
+    name: String,
+    value: String,
+    until: Option<OffsetDateTime>,
+}
+
+impl Jar {
+    /// With the cookies that came with the handshake.
+    pub(super) fn new(handshake: &HeaderMap) -> Arc<Self> {
+        let own = handshake.get_all(header::COOKIE).iter().cloned().collect();
+        Arc::new(Self {
+            own,
+            kept: Mutex::default(),
+        })
+    }
+
+    /// Keeps what an answer sets, and forgets what it says has expired. Its other attributes do not matter: there is one host, and
+    /// it is the connection's.
+    pub(super) fn keep(&self, answer: &HeaderMap) {
+        for value in answer.get_all(header::SET_COOKIE) {
+            let cookie = value.to_str().ok();
+            if let Some(cookie) = cookie.and_then(|text| Cookie::parse(text).ok()) {
+                self.keep_one(&cookie);
+            }
+        }
+    }
+
+    fn keep_one(&self, cookie: &Cookie<'_>) {
+        let now = OffsetDateTime::now_utc();
+        // `max-age` goes before `expires` (RFC 6265, 5.3).
+        let until = match cookie.max_age() {
+            Some(age) => now.checked_add(age),
+            None => cookie.expires_datetime(),
+        };
+        let mut kept = lock(&self.kept);
+        kept.retain(|one| one.name != cookie.name());
+        let expired = until.is_some_and(|until| until <= now);
+        // One that came with the handshake must not come back from there: it is remembered as gone.
+        if expired && !self.is_own(cookie.name()) {
+            return;
+        }
+        if cookie.name().len() + cookie.value().len() > MOST_BYTES {
+            return;
+        }
+        if kept.len() == MOST {
+            kept.remove(0);
+        }
+        kept.push(Kept {
+            name: cookie.name().to_owned(),
+            value: cookie.value().to_owned(),
+            until,
+        });
+    }
+
+    fn is_own(&self, name: &str) -> bool {
+        self.own_pairs().any(|(own, _)| own == name)
+    }
+
+    /// Names and values of the handshake's.
+    fn own_pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        let texts = self.own.iter().filter_map(|value| value.to_str().ok());
+        let pairs = texts.flat_map(|text| text.split(';'));
+        pairs.map(|pair| pair.trim().split_once('=').unwrap_or((pair.trim(), "")))
+    }
+
+    /// The `cookie` headers of the connection's next request.
+    pub(super) fn headers(&self) -> Vec<HeaderValue> {
+        let now = OffsetDateTime::now_utc();
+        let kept = lock(&self.kept);
+        if kept.is_empty() {
+            return self.own.clone();
+        }
+        let own = self
+            .own_pairs()
+            .filter(|(name, _)| kept.iter().all(|one| one.name != *name));
+        let alive = kept
+            .iter()
+            .filter(|one| one.until.is_none_or(|until| until > now));
+        let alive = alive.map(|one| (one.name.as_str(), one.value.as_str()));
+        let pairs: Vec<String> = own
+            .chain(alive)
+            .filter(|(name, _)| !name.is_empty())
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        let header = HeaderValue::from_str(&pairs.join("; ")).ok();
+        header
+            .filter(|header| !header.is_empty())
+            .into_iter()
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn jar(own: &str) -> Arc<Jar> {
+        let mut headers = HeaderMap::new();
+        if !own.is_empty() {
+            headers.insert(header::COOKIE, own.parse().unwrap());
+        }
+        Jar::new(&headers)
+    }
+
+    fn keep(jar: &Jar, cookies: &[&str]) {
+        let mut headers = HeaderMap::new();
+        for cookie in cookies {
+            headers.append(header::SET_COOKIE, cookie.parse().unwrap());
+        }
+        jar.keep(&headers);
+    }
+
+    fn sent(jar: &Jar) -> String {
+        let headers = jar.headers();
+        assert!(headers.len() <= 1);
+        headers
+            .first()
+            .map_or(String::new(), |header| header.to_str().unwrap().to_owned())
+    }
+
+    #[test]
+    fn r03_what_an_answer_sets_the_next_request_sends() {
+        let jar = jar("a=1; b=2");
+        assert_eq!(sent(&jar), "a=1; b=2");
+        keep(&jar, &["b=3; Path=/; HttpOnly; SameSite=Lax", "c=4"]);
+        assert_eq!(sent(&jar), "a=1; b=3; c=4");
+        keep(&jar, &["b=5", "nonsense"]);
+        assert_eq!(sent(&jar), "a=1; c=4; b=5");
+    }
+
+    #[test]
+    fn r03_an_expiry_in_the_past_deletes() {
+        let jar = jar("a=1");
+        keep(&jar, &["b=2", "c=3"]);
+        keep(
+            &jar,
+            &["b=; Expires=Thu, 01 Jan 1970 00:00:00 GMT", "c=; Max-Age=0"],
+        );
+        assert_eq!(sent(&jar), "a=1");
+        keep(&jar, &["a=; Max-Age=-1"]);
+        assert_eq!(sent(&jar), "", "the handshake's too");
+        keep(
+            &jar,
+            &["a=7; Max-Age=60; Expires=Thu, 01 Jan 1970 00:00:00 GMT"],
+        );
+        assert_eq!(sent(&jar), "a=7", "max-age goes first");
+    }
+
+    #[test]
+    fn r03_a_jar_has_an_end() {
+        let jar = jar("");
+        for index in 0..60 {
+            keep(&jar, &[&format!("c{index}=x")]);
+        }
+        assert_eq!(sent(&jar).split("; ").count(), 50);
+        assert!(sent(&jar).starts_with("c10=x"), "the oldest have gone");
+        keep(&jar, &[&format!("large={}", "x".repeat(5000))]);
+        assert!(!sent(&jar).contains("large"));
+    }
+}

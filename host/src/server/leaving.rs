@@ -1,0 +1,93 @@
+//! The end of a connection: remembered, named as socket.io names it, and told in the log when the client is at fault.
+
+use std::sync::Arc;
+
+use socketioxide::adapter::Adapter;
+use socketioxide::handler::DisconnectHandler;
+use socketioxide::socket::{DisconnectReason, Socket};
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::inbox::Item;
+use crate::line::Line;
+use crate::session::Session;
+use crate::sockets::Connection;
+
+/// The reason of a connection that the server ended.
+pub(super) const DISMISSED: &str = "server namespace disconnect";
+
+/// Is told by the library that a connection has ended. It remembers the rooms within that very call: when there is a second cause
+/// (a client that closes what the server has just disconnected), the library forgets them without telling anybody.
+pub(super) struct Leaving<A: Adapter> {
+    pub(super) connection: Arc<Connection>,
+    pub(super) items: UnboundedSender<Item<A>>,
+    /// Bytes above which a packet ends its connection.
+    pub(super) packet_limit: usize,
+}
+
+impl<A: Adapter> DisconnectHandler<A, Leaving<A>> for Leaving<A> {
+    fn call_with_defer(
+        &self,
+        socket: Arc<Socket<A>>,
+        reason: DisconnectReason,
+        forget: fn(Arc<Socket<A>>),
+    ) {
+        self.connection.leave_for_good();
+        let session = &self.connection.session;
+        if session.of_websocket(Line::is_stalled) {
+            session.end_slow_reader("it took nothing within server.write-stall");
+        }
+        let reason = match session.ending() {
+            Some(ending) => ending.reason(),
+            None => {
+                self.blame(reason, session);
+                name(reason)
+            }
+        };
+        // The queue's other end may have gone with the process's last task.
+        let _ = self.items.send(Item::Gone(reason));
+        forget(socket);
+    }
+}
+
+impl<A: Adapter> Leaving<A> {
+    /// Says in the log what the client did, once for all its connections.
+    fn blame(&self, reason: DisconnectReason, session: &Session) {
+        let most = self.packet_limit;
+        let fault = match reason {
+            DisconnectReason::PacketParsingError => {
+                "it sent a packet that cannot be understood (parse error)".to_owned()
+            }
+            DisconnectReason::MultipleHttpPollingError => {
+                "it polled twice at the same time".to_owned()
+            }
+            // The connection below was in order: the library did not like what came over it.
+            DisconnectReason::TransportError if session.of_websocket(|line| !line.is_cut_off()) => {
+                format!(
+                    "it sent a message of more than {most} bytes (four times server.body-limit), or none that a websocket can carry (RFC 6455)"
+                )
+            }
+            _ => return,
+        };
+        if session.asks_why()
+            && let Some(total) = session.metrics().malformed.count()
+        {
+            let Connection { id, namespace, .. } = &*self.connection;
+            tracing::warn!(socket = %id, %namespace, remote = %session.remote, "the connection of a client was closed: {fault}; {total} such connections so far");
+        }
+    }
+}
+
+/// Why a connection ended, in socket.io's words.
+fn name(reason: DisconnectReason) -> &'static str {
+    match reason {
+        DisconnectReason::TransportClose => "transport close",
+        DisconnectReason::TransportError | DisconnectReason::MultipleHttpPollingError => {
+            "transport error"
+        }
+        DisconnectReason::PacketParsingError => "parse error",
+        DisconnectReason::HeartbeatTimeout => "ping timeout",
+        DisconnectReason::ClientNSDisconnect => "client namespace disconnect",
+        DisconnectReason::ServerNSDisconnect => DISMISSED,
+        DisconnectReason::ClosingServer => "server shutting down",
+    }
+}

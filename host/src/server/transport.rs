@@ -1,0 +1,263 @@
+//! Polling and websockets, on their way into the socket.io library: who may open a session, which session a request belongs to, and
+//! what goes over a session that is polled.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::Request;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::response::Response;
+use tokio::sync::mpsc::UnboundedReceiver;
+use tower::ServiceExt;
+
+use super::body::Bodies;
+use super::http::HttpDoor;
+use super::peer::{Peer, remote};
+use crate::config::{Config, Origins, Server};
+use crate::dispatch::{Dispatch, Refusal};
+use crate::payload::Failure;
+use crate::registry::Registry;
+use crate::session::{Ending, Session, Sessions};
+
+/// Bytes of the library's answer that opens a session: far more than it has.
+const MAX_OPEN: usize = 4 << 10;
+
+/// The way to the socket.io library.
+pub(super) struct Transports {
+    library: Router,
+    sessions: Arc<Sessions>,
+    registry: Arc<Registry>,
+    dispatch: Arc<Dispatch>,
+    http: Arc<HttpDoor>,
+    /// Reads what is posted.
+    bodies: Bodies,
+    server: Server,
+    bind_address: bool,
+    path: String,
+}
+
+/// What a request asks for, read as the library reads it.
+struct Asked<'a> {
+    session: Option<&'a str>,
+    is_websocket: bool,
+}
+
+impl<'a> Asked<'a> {
+    fn of(parts: &'a Parts) -> Self {
+        let query = parts.uri.query().unwrap_or_default();
+        let value = |name: &str| query.split('&').find_map(|pair| pair.strip_prefix(name));
+        Self {
+            session: value("sid="),
+            is_websocket: value("transport=") == Some("websocket"),
+        }
+    }
+}
+
+impl Transports {
+    pub(super) fn new(
+        library: Router,
+        sessions: Arc<Sessions>,
+        registry: Arc<Registry>,
+        http: Arc<HttpDoor>,
+        bodies: Bodies,
+        config: &Config,
+    ) -> Self {
+        Self {
+            library,
+            sessions,
+            registry,
+            dispatch: Arc::clone(http.dispatch()),
+            http,
+            bodies,
+            server: config.server.clone(),
+            bind_address: config.socket.bind_address,
+            path: config.socket.path.clone(),
+        }
+    }
+
+    /// Whether a path is the library's.
+    pub(super) fn owns(&self, path: &str) -> bool {
+        let rest = path.strip_prefix(&self.path);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+
+    /// Answers a request of engine.io.
+    pub(super) async fn answer(&self, parts: Parts, body: Body) -> Response {
+        let asked = Asked::of(&parts);
+        if let Err(failure) = self.check_visitor(&parts, &asked) {
+            return self.http.refuse(&parts.headers, body, &failure).await;
+        }
+        match asked.session {
+            None => self.open(parts, body).await,
+            Some(id) => match self.find(id, &parts) {
+                Some(session) => self.go_on(session, parts, body).await,
+                None => complaint(1, "Session ID unknown"),
+            },
+        }
+    }
+
+    /// Why a request is not let through.
+    fn check_visitor(&self, parts: &Parts, asked: &Asked<'_>) -> Result<(), Failure> {
+        if !self.registry.table().ready {
+            return Err(Refusal::Starting.failure());
+        }
+        // Sessions that exist may say goodbye.
+        if self.dispatch.is_draining() && asked.session.is_none() {
+            return Err(Refusal::Draining.failure());
+        }
+        let Some(origin) = parts.headers.get(header::ORIGIN) else {
+            return Ok(());
+        };
+        let Server { origins, cors, .. } = &self.server;
+        let allowed = origin.to_str().is_ok_and(|origin| {
+            is_own(origin, &parts.headers) || origins.allow(origin) || cors.allow(origin)
+        });
+        let sentence = "pages of this origin may not open sockets here; the setting server.origins says which may";
+        if allowed {
+            Ok(())
+        } else {
+            Err(Failure::new(403, sentence))
+        }
+    }
+
+    /// A request that opens a session, or none of engine.io's: then the library says so, and the session is dropped with it.
+    async fn open(&self, mut parts: Parts, body: Body) -> Response {
+        let is_websocket = Asked::of(&parts).is_websocket;
+        let peer = parts.extensions.get::<Peer>();
+        let line = peer.filter(|_| is_websocket);
+        let line = line.map(|peer| Arc::clone(&peer.line));
+        let remote = remote(&self.server, peer, &parts.headers).ip();
+        let session = match self.sessions.open(remote, line) {
+            Ok(session) => session,
+            Err(failure) => return self.http.refuse(&parts.headers, body, &failure).await,
+        };
+        parts.extensions.insert(Arc::clone(&session));
+        let response = self.pass_on(parts, body).await;
+        if is_websocket || response.status() != StatusCode::OK {
+            return response;
+        }
+        let (parts, body) = response.into_parts();
+        // It is in memory already.
+        let body = to_bytes(body, MAX_OPEN).await.unwrap_or_default();
+        if let Some(id) = id_of_open(&body) {
+            self.sessions.name(&session, &id);
+        }
+        Response::from_parts(parts, Body::from(body))
+    }
+
+    /// The session of a request, if it comes from where the session was opened: an id is not secret, since people show ids of
+    /// sockets to each other.
+    fn find(&self, id: &str, parts: &Parts) -> Option<Arc<Session>> {
+        let session = self.sessions.find(id)?;
+        let address = remote(&self.server, parts.extensions.get(), &parts.headers).ip();
+        (!self.bind_address || address == session.remote).then_some(session)
+    }
+
+    /// A request of a session that exists.
+    async fn go_on(&self, session: Arc<Session>, parts: Parts, mut body: Body) -> Response {
+        if Asked::of(&parts).is_websocket {
+            let Some(peer) = parts.extensions.get::<Peer>() else {
+                return complaint(3, "Bad request");
+            };
+            if !session.upgrade(&peer.line) {
+                return complaint(3, "Bad request");
+            }
+            return self.pass_on(parts, body).await;
+        }
+        if parts.method == Method::GET {
+            let _poll = Poll::begin(&session);
+            let response = self.pass_on(parts, body).await;
+            session.polls().wrote_some(length(response.headers()));
+            return response;
+        }
+        match self.bodies.read(&mut body, &parts.headers).await {
+            Ok(whole) => self.pass_on(parts, Body::from(whole)).await,
+            Err(failure) => {
+                if failure.code == 413 {
+                    session.end(Ending::TooLarge);
+                }
+                self.http.refuse(&parts.headers, body, &failure).await
+            }
+        }
+    }
+
+    async fn pass_on(&self, parts: Parts, body: Body) -> Response {
+        let request = Request::from_parts(parts, body);
+        let Ok(response) = self.library.clone().oneshot(request).await;
+        response
+    }
+}
+
+/// Closes polling sessions that were ended, in the library's own way: as if the client had said goodbye.
+pub(super) async fn close_ended(library: Router, path: String, mut ids: UnboundedReceiver<String>) {
+    while let Some(id) = ids.recv().await {
+        let uri = format!("{path}/?EIO=4&transport=polling&sid={id}");
+        let Ok(goodbye) = Request::post(uri).body(Body::from("1")) else {
+            continue;
+        };
+        // One that is closed already, or has become a websocket, is unknown to it.
+        let Ok(_) = library.clone().oneshot(goodbye).await;
+    }
+}
+
+/// A poll under way.
+struct Poll<'a>(&'a Session);
+
+impl<'a> Poll<'a> {
+    fn begin(session: &'a Session) -> Self {
+        session.polls().take();
+        Self(session)
+    }
+}
+
+impl Drop for Poll<'_> {
+    fn drop(&mut self) {
+        self.0.polls().stop();
+    }
+}
+
+/// Whether a page comes from this very server: same host and port as the request's own.
+fn is_own(origin: &str, headers: &HeaderMap) -> bool {
+    let authority = origin.split_once("://").map(|(_, authority)| authority);
+    let host = headers
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok());
+    authority
+        .zip(host)
+        .is_some_and(|(authority, host)| authority.eq_ignore_ascii_case(host))
+}
+
+/// Origins whose pages may open sockets besides the server's own, as CORS needs them for polling.
+pub(super) fn visitors(server: &Server) -> Origins {
+    server.origins.clone().or(server.cors.clone())
+}
+
+/// The id in the library's answer that opens a session: `0{"sid":"…",…}`.
+fn id_of_open(body: &[u8]) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct Open {
+        sid: String,
+    }
+    let json = body.strip_prefix(b"0")?;
+    serde_json::from_slice::<Open>(json)
+        .ok()
+        .map(|open| open.sid)
+}
+
+fn length(headers: &HeaderMap) -> usize {
+    let length = headers.get(header::CONTENT_LENGTH);
+    let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
+    length.unwrap_or(0)
+}
+
+/// An error of engine.io, with its code and words.
+fn complaint(code: u8, message: &str) -> Response {
+    let body = format!(r#"{{"code":"{code}","message":"{message}"}}"#);
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = StatusCode::BAD_REQUEST;
+    let json = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(header::CONTENT_TYPE, json);
+    response
+}

@@ -1,0 +1,361 @@
+//! One client: the engine.io session in which its connections to namespaces live, the lines over which it is reached, and its end.
+//!
+//! The socket.io library has sessions of its own and shows nothing of them. Ours travel in the extensions of the request that opened
+//! them, which the library keeps as long as its own: when that is dropped, ours is.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use tokio::sync::mpsc::UnboundedSender;
+
+use crate::line::Line;
+use crate::lock::lock;
+use crate::metrics::Metrics;
+use crate::payload::Failure;
+
+/// How long a client has to close the connection by itself after it was disconnected from all namespaces.
+const GOODBYE: Duration = Duration::from_secs(1);
+/// How long others wait for one client that does take something, but not enough, before it is ended.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How much of everything there may be.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// Sessions at once.
+    pub sessions: usize,
+    /// Of these, such as have not joined a namespace.
+    pub unclaimed: usize,
+    /// Packets that may wait for one client.
+    pub packets: usize,
+    /// Bytes that may wait for one client.
+    pub bytes: u64,
+}
+
+/// Everyone who is connected.
+#[derive(Debug)]
+pub struct Sessions {
+    bounds: Bounds,
+    metrics: Arc<Metrics>,
+    open: AtomicUsize,
+    unclaimed: AtomicUsize,
+    /// Those that were opened by polling: others cannot be reached by their id.
+    by_id: Mutex<HashMap<String, Weak<Session>>>,
+    /// Ids of polling sessions that are to be closed: only who knows the library can.
+    closing: UnboundedSender<String>,
+}
+
+impl Sessions {
+    /// None yet. The ids of polling sessions that have to be closed are sent to `closing`.
+    pub fn new(
+        bounds: Bounds,
+        metrics: Arc<Metrics>,
+        closing: UnboundedSender<String>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            bounds,
+            metrics,
+            open: AtomicUsize::new(0),
+            unclaimed: AtomicUsize::new(0),
+            by_id: Mutex::default(),
+            closing,
+        })
+    }
+
+    /// The counters.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// A new session of a client at `remote`, over a websocket or by polling. 503 when there are too many.
+    pub fn open(
+        self: &Arc<Self>,
+        remote: IpAddr,
+        websocket: Option<Arc<Line>>,
+    ) -> Result<Arc<Session>, Failure> {
+        // Counted before they are looked at; dropping it gives the places back.
+        let session = Arc::new(Session {
+            remote,
+            id: OnceLock::new(),
+            polls: Line::of_polls(),
+            websocket: ArcSwapOption::from(websocket),
+            claimed: AtomicBool::new(false),
+            ending: OnceLock::new(),
+            said_why: AtomicBool::new(false),
+            sessions: Arc::clone(self),
+        });
+        let open = self.open.fetch_add(1, Ordering::AcqRel);
+        let unclaimed = self.unclaimed.fetch_add(1, Ordering::AcqRel);
+        let (bound, name) = if open >= self.bounds.sessions {
+            (self.bounds.sessions, "socket.max-sockets")
+        } else if unclaimed >= self.bounds.unclaimed {
+            (self.bounds.unclaimed, "socket.max-unclaimed")
+        } else {
+            return Ok(session);
+        };
+        if let Some(total) = self.metrics.turned_away.count() {
+            tracing::warn!(%remote, "a session was turned away: there are {bound} ({name}); {total} so far");
+        }
+        Err(Failure::new(503, "too many clients are connected"))
+    }
+
+    /// Notes the id that the library gave to a polling session.
+    pub fn name(&self, session: &Arc<Session>, id: &str) {
+        if session.id.set(id.to_owned()).is_ok() {
+            lock(&self.by_id).insert(id.to_owned(), Arc::downgrade(session));
+        }
+    }
+
+    /// The polling session of this id, unless it was ended.
+    pub fn find(&self, id: &str) -> Option<Arc<Session>> {
+        let session = lock(&self.by_id).get(id)?.upgrade()?;
+        session.ending.get().is_none().then_some(session)
+    }
+}
+
+/// Why the server ended a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// It did not take what it was sent.
+    NotTaking,
+    /// It went on sending far too much.
+    Flood,
+    /// It sent something far too large.
+    TooLarge,
+    /// A handler closed it.
+    Closed,
+}
+
+impl Ending {
+    /// The reason, as socket.io names it.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::NotTaking => "transport error",
+            Self::TooLarge => "parse error",
+            Self::Flood | Self::Closed => "forced server close",
+        }
+    }
+}
+
+/// One client.
+#[derive(Debug)]
+pub struct Session {
+    /// The address that opened it.
+    pub remote: IpAddr,
+    id: OnceLock<String>,
+    polls: Line,
+    websocket: ArcSwapOption<Line>,
+    claimed: AtomicBool,
+    ending: OnceLock<Ending>,
+    said_why: AtomicBool,
+    sessions: Arc<Sessions>,
+}
+
+impl Session {
+    /// The line of its polls.
+    pub fn polls(&self) -> &Line {
+        &self.polls
+    }
+
+    /// Goes on over a websocket; not when it has one already.
+    pub fn upgrade(&self, line: &Arc<Line>) -> bool {
+        let has_one = self.of_websocket(|line| !line.is_gone());
+        if !has_one {
+            self.websocket.store(Some(Arc::clone(line)));
+        }
+        !has_one
+    }
+
+    /// A client that has joined a namespace is one.
+    pub fn claim(&self) {
+        if !self.claimed.swap(true, Ordering::AcqRel) {
+            self.sessions.unclaimed.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+
+    /// Does something with the line over which it is reached now.
+    fn with_line<T>(&self, act: impl FnOnce(&Line) -> T) -> T {
+        let websocket = self.websocket.load();
+        match websocket.as_ref().filter(|line| !line.is_gone()) {
+            Some(line) => act(line),
+            None => act(&self.polls),
+        }
+    }
+
+    /// Something of so many bytes is handed over for sending.
+    pub fn hand(&self, bytes: usize) {
+        self.with_line(|line| line.hand(bytes));
+    }
+
+    /// Whether so many packets may wait for it that there is no room for another: it is certain only when it says no.
+    pub fn may_be_full(&self) -> bool {
+        self.with_line(|line| line.may_have(self.sessions.bounds.packets))
+    }
+
+    /// Whether more bytes wait for it than should.
+    pub fn is_heavy(&self) -> bool {
+        self.with_line(Line::backlog) > self.sessions.bounds.bytes
+    }
+
+    /// Waits a moment for something to go out.
+    pub async fn progress(&self) {
+        let websocket = self.websocket.load_full();
+        let line = websocket.as_deref().filter(|line| !line.is_gone());
+        line.unwrap_or(&self.polls).progress().await;
+    }
+
+    /// Waits a moment for something to go out. Ends the session when it takes nothing, or was waited for long enough already.
+    pub async fn progress_or_end(&self) {
+        let waited = {
+            let websocket = self.websocket.load_full();
+            let line = websocket.as_deref().filter(|line| !line.is_gone());
+            let line = line.unwrap_or(&self.polls);
+            if line.is_taking() {
+                Some(line.progress().await)
+            } else {
+                None
+            }
+        };
+        if waited.is_none_or(|waited| waited > PATIENCE) {
+            self.end_slow_reader("too much waits for it (socket.send-buffer, socket.send-bytes)");
+        }
+    }
+
+    /// Ends it because it does not take what it is sent.
+    pub fn end_slow_reader(&self, how: &str) {
+        if !self.end(Ending::NotTaking) {
+            return;
+        }
+        let backlog = self.with_line(Line::backlog);
+        if let Some(total) = self.metrics().slow_readers.count() {
+            tracing::warn!(remote = %self.remote, "a client was disconnected that does not take what it is sent: {how}, {backlog} bytes wait; {total} so far");
+        }
+    }
+
+    /// Ends it because it goes on sending far too much.
+    pub fn end_flood(&self) {
+        if self.end(Ending::Flood)
+            && let Some(total) = self.metrics().floods.count()
+        {
+            tracing::warn!(remote = %self.remote, "a client was disconnected that went on sending more than ten times what it may; {total} so far");
+        }
+    }
+
+    /// Ends it. Whether it had not been ended before.
+    pub fn end(&self, why: Ending) -> bool {
+        if self.ending.set(why).is_err() {
+            return false;
+        }
+        if let Some(line) = &*self.websocket.load() {
+            line.end();
+        }
+        if let Some(id) = self.id.get() {
+            // Nobody listens once the server has closed; then there is nothing left to close.
+            let _ = self.sessions.closing.send(id.clone());
+        }
+        true
+    }
+
+    /// Ends it when the client had time to close by itself.
+    pub fn end_soon(self: &Arc<Self>) {
+        let session = Arc::downgrade(self);
+        tokio::spawn(async move {
+            tokio::time::sleep(GOODBYE).await;
+            if let Some(session) = session.upgrade() {
+                session.end(Ending::Closed);
+            }
+        });
+    }
+
+    /// Why the server ended it, if it did.
+    pub fn ending(&self) -> Option<Ending> {
+        self.ending.get().copied()
+    }
+
+    /// Asks something of the websocket's line, if there is or was one.
+    pub fn of_websocket(&self, ask: impl FnOnce(&Line) -> bool) -> bool {
+        let websocket = self.websocket.load();
+        websocket.as_ref().is_some_and(|line| ask(line))
+    }
+
+    /// Whether somebody has still to say why it ended: the first who asks.
+    pub fn asks_why(&self) -> bool {
+        !self.said_why.swap(true, Ordering::AcqRel)
+    }
+
+    /// The counters.
+    pub fn metrics(&self) -> &Metrics {
+        self.sessions.metrics()
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.sessions.open.fetch_sub(1, Ordering::AcqRel);
+        if !*self.claimed.get_mut() {
+            self.sessions.unclaimed.fetch_sub(1, Ordering::AcqRel);
+        }
+        if let Some(id) = self.id.get() {
+            lock(&self.sessions.by_id).remove(id);
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+    pub(crate) fn sessions(most: usize) -> (Arc<Sessions>, UnboundedReceiver<String>) {
+        let bounds = Bounds {
+            sessions: most,
+            unclaimed: 2,
+            packets: 4,
+            bytes: 100,
+        };
+        let (closing, closed) = unbounded_channel();
+        (Sessions::new(bounds, Arc::default(), closing), closed)
+    }
+
+    fn open(sessions: &Arc<Sessions>) -> Result<Arc<Session>, Failure> {
+        sessions.open([127, 0, 0, 1].into(), None)
+    }
+
+    #[test]
+    fn s11_sessions_are_counted_and_those_without_a_namespace_too() {
+        let (sessions, _closed) = sessions(3);
+        let first = open(&sessions).unwrap();
+        let _second = open(&sessions).unwrap();
+        assert_eq!(open(&sessions).unwrap_err().code, 503, "two are unclaimed");
+        first.claim();
+        first.claim();
+        let third = open(&sessions).unwrap();
+        third.claim();
+        assert_eq!(open(&sessions).unwrap_err().code, 503, "three are open");
+        drop(third);
+        assert!(open(&sessions).is_ok());
+        assert_eq!(sessions.metrics().turned_away.total(), 2);
+    }
+
+    #[tokio::test]
+    async fn s13_a_polling_session_that_takes_nothing_is_closed_by_its_id() {
+        let (sessions, mut closed) = sessions(3);
+        let session = open(&sessions).unwrap();
+        sessions.name(&session, "id");
+        assert!(sessions.find("id").is_some());
+        for _ in 0..4 {
+            assert!(!session.may_be_full());
+            session.hand(30);
+        }
+        assert!(session.may_be_full() && session.is_heavy());
+        while session.ending().is_none() {
+            session.progress_or_end().await;
+        }
+        assert_eq!(closed.recv().await.as_deref(), Some("id"));
+        assert!(sessions.find("id").is_none(), "it is nobody's any more");
+        assert_eq!(sessions.metrics().slow_readers.total(), 1);
+    }
+}

@@ -1,0 +1,129 @@
+//! The same request three ways: `request` over a socket, HTTP with connections that are kept, HTTP with a connection for each request.
+//!
+//! `cargo bench --workspace --bench doors`. Each round measures all in turn; the figures are medians of the rounds. All clients are
+//! this program's, on the same machine, over the loopback.
+#![allow(clippy::print_stdout, reason = "it prints a table")]
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use hitchy_tests::Server;
+use hitchy_tests::figures::median;
+use hitchy_tests::guests::example;
+use hitchy_tests::http::Connection;
+use hitchy_tests::raw::{Packet, RawSocket};
+use tokio::task::JoinSet;
+
+const ROUNDS: usize = 5;
+const TIME: Duration = Duration::from_secs(4);
+const CLIENTS: usize = 32;
+/// Requests that one socket has under way in the second measurement of sockets.
+const SIDE_BY_SIDE: usize = 8;
+const TARGET: &str = "/api/hello/you";
+
+/// How requests are sent.
+#[derive(Clone, Copy)]
+enum Way {
+    Socket(usize),
+    Kept,
+    Fresh,
+}
+
+const WAYS: [(&str, Way); 4] = [
+    ("request, one at a time", Way::Socket(1)),
+    ("request, 8 side by side", Way::Socket(SIDE_BY_SIDE)),
+    ("HTTP, connections kept", Way::Kept),
+    ("HTTP, a connection each", Way::Fresh),
+];
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    if !std::env::args().any(|arg| arg == "--bench") {
+        println!("this is a benchmark: run it with cargo bench");
+        return Ok(());
+    }
+    let server = Server::with("hello.wasm", example("hello")).await;
+    let mut rates = [const { Vec::new() }; WAYS.len()];
+    for round in 1..=ROUNDS {
+        for ((_, way), rates) in WAYS.iter().zip(&mut rates) {
+            rates.push(measure(server.addr(), *way).await?);
+        }
+        println!("round {round} of {ROUNDS}");
+    }
+    println!();
+    for ((name, _), rates) in WAYS.iter().zip(rates) {
+        println!("{name:<28}{:>12.0}", median(rates));
+    }
+    println!("answers per second; medians of {ROUNDS} rounds of {TIME:?}; {CLIENTS} clients");
+    Ok(())
+}
+
+/// Answers each second.
+async fn measure(addr: SocketAddr, way: Way) -> Result<f64> {
+    let start = Instant::now();
+    let until = start + TIME;
+    let mut clients = JoinSet::new();
+    for _ in 0..CLIENTS {
+        clients.spawn(async move {
+            match way {
+                Way::Socket(window) => over_socket(addr, window, until).await,
+                Way::Kept => over_kept(addr, until).await,
+                Way::Fresh => over_fresh(addr, until).await,
+            }
+        });
+    }
+    let mut answers = 0;
+    while let Some(done) = clients.join_next().await {
+        answers += done??;
+    }
+    Ok(f64::from(answers) / start.elapsed().as_secs_f64())
+}
+
+async fn over_socket(addr: SocketAddr, window: usize, until: Instant) -> Result<u32> {
+    let mut socket = RawSocket::connect(addr, "/hitchy").await?;
+    let (mut next, mut answers) = (0_u64, 0);
+    for _ in 0..window {
+        ask(&mut socket, &mut next).await?;
+    }
+    while Instant::now() < until {
+        let Packet::Text(text) = socket.next().await? else {
+            continue;
+        };
+        ensure!(
+            text.contains(r#""statusCode":200"#) && text.contains(r#""hello":"you""#),
+            "{text}"
+        );
+        answers += 1;
+        ask(&mut socket, &mut next).await?;
+    }
+    Ok(answers)
+}
+
+async fn ask(socket: &mut RawSocket, next: &mut u64) -> Result<()> {
+    *next += 1;
+    let packet = format!(r#"42/hitchy,{next}["request",{{"method":"GET","url":"{TARGET}"}}]"#);
+    socket.send(packet).await
+}
+
+async fn over_kept(addr: SocketAddr, until: Instant) -> Result<u32> {
+    let mut connection = Connection::try_open(addr).await?;
+    let mut answers = 0;
+    while Instant::now() < until {
+        let answer = connection.try_ask("GET", TARGET, &[], b"").await?;
+        ensure!(answer.status == 200, "{answer:?}");
+        answers += 1;
+    }
+    Ok(answers)
+}
+
+async fn over_fresh(addr: SocketAddr, until: Instant) -> Result<u32> {
+    let mut answers = 0;
+    while Instant::now() < until {
+        let mut connection = Connection::try_open(addr).await?;
+        let answer = connection.try_ask("GET", TARGET, &[], b"").await?;
+        ensure!(answer.status == 200, "{answer:?}");
+        answers += 1;
+    }
+    Ok(answers)
+}
