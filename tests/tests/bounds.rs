@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use hitchy_tests::Server;
 use hitchy_tests::http::{Answer, Connection, tcp_from};
-use hitchy_tests::raw::{OPEN, Packet, RawClient, RawPolling, RawSocket, Witness, target};
-use hitchy_tests::wait::{SOON, until};
+use hitchy_tests::raw::{
+    OPEN, Packet, RawClient, RawPolling, RawSocket, Witness, target, wait_for_end_in_log,
+};
+use hitchy_tests::wait::{SOON, until, within};
 use serde_json::{Value, json};
 
 /// Events of one connection that may wait, the one that runs among them.
@@ -71,18 +73,21 @@ async fn send_all(client: &mut RawClient, packets: &[String]) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn s06_who_goes_on_at_ten_times_the_bound_is_disconnected() {
-    // Nobody answers pings meanwhile, and nobody is ended for that.
+    // The witness answers no pings meanwhile.
     let mut witness = with("[socket]\nping-timeout = \"10min\"").await;
-    let addr = witness.server.addr();
     let from = witness.server.log().len();
-    let mut client = RawSocket::connect(addr, "/").await.expect("let in");
-    let name = client.sid().to_owned();
-    client.send("421[\"slow\",5000]").await.expect("sent");
-    let flood = async { while client.flood("422[\"slow\",5000]", 500).await.is_ok() {} };
-    let deadline = SOON * 3;
-    hitchy_tests::wait::within("the flood is ended", deadline, flood).await;
+    let client = RawSocket::connect(witness.server.addr(), "/").await;
+    let mut client = client.expect("let in");
+    let names = [client.sid().to_owned()];
+    // One runs and the others wait. From then on one more is taken each time that one ends; all the rest are too many.
+    let event = "421[\"slow\",3000]";
+    client.flood(event, WAITING, WAITING).await.expect("sent");
+    // It reads every answer: it is not for a full send buffer that it is ended.
+    let flood = async { while client.flood(event, 300, 2).await.is_ok() {} };
+    within("the flood is ended", SOON * 3, flood).await;
     witness.assert_unharmed().await;
-    witness.wait_for_end_in_log(from, &[name]).await;
+    let line = wait_for_end_in_log(&witness.server, from, &names).await;
+    assert!(line.contains("sending"), "{line}");
 }
 
 #[tokio::test]

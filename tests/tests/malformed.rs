@@ -1,6 +1,6 @@
 //! Packets that the official client would not send. Each harms at most the connection that sent it.
 
-use hitchy_tests::raw::{Packet, RawClient, Witness};
+use hitchy_tests::raw::{Packet, RawClient, Witness, wait_for_end_in_log};
 use hitchy_tests::wait::{SOON, within};
 use serde_json::{Value, json};
 
@@ -96,7 +96,7 @@ async fn the_log_says_why(transport: &str) {
         let from = witness.server.log().len();
         send(&mut client, &sent).await;
         client.ended(SOON).await;
-        let line = witness.wait_for_end_in_log(from, &client.names()).await;
+        let line = wait_for_end_in_log(&witness.server, from, &client.names()).await;
         let for_people = !line.contains("Err(") && !line.contains("ParseError");
         assert!(for_people, "{line}");
     }

@@ -2,17 +2,22 @@
 
 use std::time::Duration;
 
-use hitchy_tests::Server;
-use hitchy_tests::raw::{Packet, RawClient, RawSocket, Witness};
+use hitchy_tests::raw::{Packet, RawClient, RawSocket, Witness, wait_for_end_in_log};
 use hitchy_tests::wait::{SOON, until, within};
+use hitchy_tests::{Server, guest};
 use serde_json::json;
 use tokio::net::TcpSocket;
 
 /// Letters in each broadcast.
 const SIZE: usize = 64 << 10;
 
-async fn with(settings: &str) -> Witness {
-    Witness::start_with(Server::prepare().settings(settings)).await
+/// A server with the guest `probe`.
+async fn with(settings: &str) -> Server {
+    Server::prepare()
+        .handler("probe.wasm", guest("probe"))
+        .settings(settings)
+        .start()
+        .await
 }
 
 /// A client in `/` whose system keeps little of what comes for it.
@@ -80,9 +85,8 @@ impl Reader {
 }
 
 /// Broadcasts to a client that does not read until it is gone; then its hook has run and the log tells why it went.
-async fn is_ended(witness: &mut Witness, at_once: u64) {
-    let from = witness.server.log().len();
-    let server = &witness.server;
+async fn is_ended(server: &mut Server, at_once: u64) {
+    let from = server.log().len();
     let mut reader = Reader::connect(server).await;
     let lazy = narrow(server, "{\"announce\":true,\"user\":\"lazy\"}").await;
     let id = lazy.sid().to_owned();
@@ -100,51 +104,48 @@ async fn is_ended(witness: &mut Witness, at_once: u64) {
     assert!(left.contains(&id), "its hook ran: {left}");
     reader.broadcast(server, at_once).await;
     let names = [id, lazy.address().to_string()];
-    witness.wait_for_end_in_log(from, &names).await;
-    witness.assert_unharmed().await;
+    wait_for_end_in_log(server, from, &names).await;
+    server.assert_unharmed();
 }
 
 #[tokio::test]
 async fn s13_a_client_that_does_not_read_is_ended_after_the_write_stall() {
-    let settings = "[server]\nwrite-stall = \"500ms\"";
-    let mut witness = with(settings).await;
-    within("it ends in time", SOON * 2, is_ended(&mut witness, 8)).await;
+    let mut server = with("[server]\nwrite-stall = \"500ms\"").await;
+    within("it ends in time", SOON * 2, is_ended(&mut server, 8)).await;
 }
 
 #[tokio::test]
 async fn s13_a_client_whose_send_buffer_is_full_is_ended() {
     let settings =
         "[server]\nwrite-stall = \"10min\"\n[socket]\nsend-buffer = 16\nping-interval = \"10min\"";
-    let mut witness = with(settings).await;
-    within("it ends in time", SOON * 2, is_ended(&mut witness, 8)).await;
+    let mut server = with(settings).await;
+    within("it ends in time", SOON * 2, is_ended(&mut server, 8)).await;
 }
 
 /// The same over polling, by a client that never comes for what waits.
 #[tokio::test]
 async fn s13_a_client_that_polls_no_more_is_ended_when_its_send_buffer_is_full() {
     let settings = "[socket]\nsend-buffer = 16\nping-interval = \"10min\"";
-    let mut witness = with(settings).await;
-    let from = witness.server.log().len();
-    let server = &witness.server;
-    let mut reader = Reader::connect(server).await;
-    let lazy = witness.other("polling").await;
+    let mut server = with(settings).await;
+    let from = server.log().len();
+    let mut reader = Reader::connect(&server).await;
+    let lazy = RawClient::connect("polling", server.addr(), "/").await;
     let gone = async {
-        while is_listed(server, lazy.sid()).await {
-            reader.broadcast(server, 8).await;
+        while is_listed(&server, lazy.sid()).await {
+            reader.broadcast(&server, 8).await;
         }
     };
     within("it is gone", SOON, gone).await;
-    reader.broadcast(server, 8).await;
-    witness.wait_for_end_in_log(from, &lazy.names()).await;
-    witness.assert_unharmed().await;
+    reader.broadcast(&server, 8).await;
+    wait_for_end_in_log(&server, from, &lazy.names()).await;
+    server.assert_unharmed();
 }
 
 /// R10: the ack always comes, unless the connection ends.
 #[tokio::test]
 async fn s13_who_reads_slowly_gets_every_ack_or_its_end() {
-    let settings = "[socket]\nsend-buffer = 16";
-    let mut witness = with(settings).await;
-    let mut client = narrow(&witness.server, "").await;
+    let mut server = with("[socket]\nsend-buffer = 16").await;
+    let mut client = narrow(&server, "").await;
     let letters = "x".repeat(SIZE);
     let events = 200;
     for id in 0..events {
@@ -166,7 +167,7 @@ async fn s13_who_reads_slowly_gets_every_ack_or_its_end() {
             acks.push(ack.split('[').next().map(str::to_owned));
         }
     }
-    witness.assert_unharmed().await;
+    server.assert_unharmed();
 }
 
 #[tokio::test]
@@ -210,16 +211,17 @@ async fn c12_disconnect_without_close_leaves_the_connection_open() {
 /// A client that is ended while it does not read takes nothing with it.
 #[tokio::test]
 async fn s13_who_does_not_read_can_be_disconnected() {
-    let mut witness = Witness::start().await;
-    let lazy = narrow(&witness.server, "").await;
-    let mut reader = Reader::connect(&witness.server).await;
-    for _ in 0..10 {
-        reader.broadcast(&witness.server, 30).await;
+    let mut server = with("").await;
+    let lazy = narrow(&server, "").await;
+    let mut reader = Reader::connect(&server).await;
+    for _ in 0..5 {
+        reader.broadcast(&server, 30).await;
     }
     let of = json!({ "namespace": "/", "id": lazy.sid() });
     let step = json!({ "do": "socket.disconnect", "of": of, "close": true });
-    witness.server.script(&json!([step])).await;
-    let gone = async || !is_listed(&witness.server, lazy.sid()).await;
+    server.script(&json!([step])).await;
+    let gone = async || !is_listed(&server, lazy.sid()).await;
     until("it is gone", Duration::from_secs(5), gone).await;
-    witness.assert_unharmed().await;
+    reader.broadcast(&server, 30).await;
+    server.assert_unharmed();
 }

@@ -6,6 +6,7 @@ use hitchy_tests::Server;
 use hitchy_tests::http::{Connection, request};
 use hitchy_tests::raw::{
     OPEN, Packet, RawClient, RawPolling, RawSocket, SEPARATOR, Witness, attachment, target,
+    wait_for_end_in_log,
 };
 use hitchy_tests::wait::{SOON, within};
 use tokio::net::TcpStream;
@@ -170,18 +171,23 @@ async fn s02_a_websocket_message_above_the_limit_is_acked_413_and_the_connection
     witness.assert_unharmed().await;
 }
 
-/// The limit is that of the bytes of arguments and name; one byte decides.
+/// The limit is that of the array of a packet: one byte decides.
 #[tokio::test]
 async fn s02_one_byte_above_the_limit_is_413() {
     let mut witness = with_limit().await;
-    let mut client = RawClient::Websocket(Box::new(websocket(&witness).await));
-    // A guest sees the array of arguments: `["xxx"]`.
-    let event = |size: usize| format!("[\"echo\",\"{}\"]", "x".repeat(size - 4));
-    let ack = client.ask("1", &event(LIMIT)).await.expect("an ack");
-    assert!(ack.contains("xxx"), "{}", &ack[..80]);
-    let ack = client.ask("2", &event(LIMIT + 1)).await.expect("an ack");
-    assert!(ack.contains("\"code\":413"), "{}", &ack[..80]);
-    witness.assert_unharmed().await;
+    for transport in ["websocket", "polling"] {
+        let mut client = witness.other(transport).await;
+        let event = |size: usize| {
+            let (start, end) = ("[\"echo\",\"", "\"]");
+            let letters = size - start.len() - end.len();
+            format!("{start}{}{end}", "x".repeat(letters))
+        };
+        let ack = client.ask("1", &event(LIMIT)).await.expect("an ack");
+        assert!(ack.contains("xxx"), "{}", &ack[..80]);
+        let ack = client.ask("2", &event(LIMIT + 1)).await.expect("an ack");
+        assert!(ack.contains("\"code\":413"), "{}", &ack[..80]);
+        witness.assert_unharmed().await;
+    }
 }
 
 #[tokio::test]
@@ -199,24 +205,32 @@ async fn s02_a_websocket_message_above_four_times_the_limit_ends_the_connection(
         };
         client.ended(SOON).await;
         witness.assert_unharmed().await;
-        witness.wait_for_end_in_log(from, &client.names()).await;
+        wait_for_end_in_log(&witness.server, from, &client.names()).await;
     }
 }
 
+/// As over a websocket: up to four times the limit the event is acked, above that the session ends; the POST says why.
 #[tokio::test]
-async fn s02_a_payload_above_the_limit_is_answered_413() {
+async fn s02_a_payload_above_the_limit_is_acked_or_answered_413() {
     let mut witness = with_limit().await;
-    for size in [LIMIT + 1024, 4 * LIMIT + 1, 20 * LIMIT] {
+    let mut client = RawClient::Polling(Box::new(polling(&witness).await));
+    for size in [LIMIT + 1024, 2 * LIMIT, 4 * LIMIT - 1024] {
+        client.send(event_of(size, "2")).await.expect("sent");
+        let ack = client.ack("2").await.expect("an ack");
+        assert!(ack.contains("\"code\":413"), "{ack}");
+    }
+    assert_eq!(client.ask("4", "[\"echo\"]").await.expect("an ack"), "[]");
+    for size in [4 * LIMIT + 1024, 20 * LIMIT] {
+        let from = witness.server.log().len();
         let mut client = polling(&witness).await;
         let payload = event_of(size, "1");
         let answer = client.post(payload.as_bytes()).await.expect("an answer");
         assert_eq!(answer.status, 413, "{size}: {answer:?}");
+        RawClient::Polling(Box::new(client)).ended(SOON).await;
+        let words = ["body-limit"];
+        witness.server.wait_for_log_from(from, &words).await;
         witness.assert_unharmed().await;
     }
-    let mut client = polling(&witness).await;
-    client.send(&event_of(LIMIT, "1")).await.expect("sent");
-    let ack = client.next().await.expect("an ack");
-    assert!(matches!(ack, Packet::Text(text) if text.starts_with("431[\"xxx")));
 }
 
 /// What a client may send that needs more than one POST: attachments, each below the limit.

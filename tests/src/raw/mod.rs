@@ -6,7 +6,7 @@ mod witness;
 
 pub use polling::{OPEN, RawPolling, SEPARATOR, attachment, target};
 pub use socket::RawSocket;
-pub use witness::Witness;
+pub use witness::{Witness, wait_for_end_in_log};
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};

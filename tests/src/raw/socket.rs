@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use anyhow::{Context, Result, bail};
-use futures_util::{FutureExt, SinkExt, StreamExt};
+use futures_util::{SinkExt, StreamExt};
 use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
@@ -135,17 +135,17 @@ impl RawSocket {
         Ok(self.stream.feed(Message::Frame(frame)).await?)
     }
 
-    /// Sends a packet so many times at once, and takes what has come meanwhile without looking at it.
+    /// Sends a packet so many times at once, and takes that many answers but for `missing`, without looking at them.
     ///
     /// # Errors
     /// When the connection ends.
-    pub async fn flood(&mut self, packet: &str, times: usize) -> Result<()> {
+    pub async fn flood(&mut self, packet: &str, times: usize, missing: usize) -> Result<()> {
         for _ in 0..times {
             self.stream.feed(Message::text(packet)).await?;
         }
         self.stream.flush().await?;
-        while let Some(came) = self.stream.next().now_or_never() {
-            came.context("the connection ended")??;
+        for _ in missing..times {
+            self.next().await?;
         }
         Ok(())
     }
