@@ -79,11 +79,11 @@ async fn s06_who_goes_on_at_ten_times_the_bound_is_disconnected() {
     let client = RawSocket::connect(witness.server.addr(), "/").await;
     let mut client = client.expect("let in");
     let names = [client.sid().to_owned()];
-    // One runs and the others wait. From then on one more is taken each time that one ends; all the rest are too many.
-    let event = "421[\"slow\",3000]";
-    client.flood(event, WAITING, WAITING).await.expect("sent");
-    // It reads every answer: it is not for a full send buffer that it is ended.
-    let flood = async { while client.flood(event, 300, 2).await.is_ok() {} };
+    // One runs and the others wait; all the rest are too many. It reads every answer: it is not for a full send buffer that it is
+    // ended.
+    let (event, mut unanswered) = ("421[\"slow\",3000]", 0);
+    let flood =
+        async { while let Ok(()) = client.flood(event, 300, &mut unanswered, WAITING).await {} };
     within("the flood is ended", SOON * 3, flood).await;
     witness.assert_unharmed().await;
     let line = wait_for_end_in_log(&witness.server, from, &names).await;

@@ -135,17 +135,29 @@ impl RawSocket {
         Ok(self.stream.feed(Message::Frame(frame)).await?)
     }
 
-    /// Sends a packet so many times at once, and takes that many answers but for `missing`, without looking at them.
+    /// Sends an event that wants an ack so many times at once, and reads until no more than `most` of all are without one: their
+    /// number is `unanswered`.
     ///
     /// # Errors
     /// When the connection ends.
-    pub async fn flood(&mut self, packet: &str, times: usize, missing: usize) -> Result<()> {
+    pub async fn flood(
+        &mut self,
+        event: &str,
+        times: usize,
+        unanswered: &mut usize,
+        most: usize,
+    ) -> Result<()> {
         for _ in 0..times {
-            self.stream.feed(Message::text(packet)).await?;
+            self.stream.feed(Message::text(event)).await?;
         }
         self.stream.flush().await?;
-        for _ in missing..times {
-            self.next().await?;
+        *unanswered += times;
+        while *unanswered > most {
+            if let Packet::Text(text) = self.next().await?
+                && text.starts_with("43")
+            {
+                *unanswered -= 1;
+            }
         }
         Ok(())
     }
