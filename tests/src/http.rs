@@ -1,11 +1,11 @@
 //! A raw HTTP/1.1 client: it sends exactly the bytes it is given and shows exactly what came back.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 use crate::wait::within;
 
@@ -70,7 +70,14 @@ impl Connection {
     /// # Errors
     /// When nobody does.
     pub async fn try_open(addr: SocketAddr) -> std::io::Result<Self> {
-        let stream = TcpStream::connect(addr).await?;
+        Self::over(TcpStream::connect(addr).await?)
+    }
+
+    /// Talks over a TCP connection that is there already.
+    ///
+    /// # Errors
+    /// When it is no longer.
+    pub fn over(stream: TcpStream) -> std::io::Result<Self> {
         stream.set_nodelay(true)?;
         Ok(Self(BufReader::new(stream)))
     }
@@ -219,6 +226,18 @@ impl Connection {
             .trim_end_matches(['\r', '\n'])
             .to_string())
     }
+}
+
+/// A TCP connection to `addr` that comes from the address `from` of this machine.
+///
+/// # Panics
+/// When there is no such address, or nobody listens.
+pub async fn tcp_from(from: IpAddr, addr: SocketAddr) -> TcpStream {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket
+        .bind(SocketAddr::new(from, 0))
+        .expect("the address is one of this machine");
+    socket.connect(addr).await.expect("somebody listens")
 }
 
 /// One request on a connection of its own.

@@ -15,6 +15,7 @@ pub mod node;
 pub mod polling;
 pub mod raw;
 pub mod server;
+pub mod stage;
 pub mod wait;
 pub mod witness;
 pub mod wrk;
@@ -23,6 +24,7 @@ pub use door::Client;
 pub use guests::{guest, scripted};
 pub use node::{Node, Socket, official_client};
 pub use server::Server;
+pub use stage::Stage;
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! A small socket.io client over websocket, for load and for packets that the official client would not send.
+//! The raw client over a websocket.
 
 use std::net::SocketAddr;
 
@@ -7,21 +7,18 @@ use futures_util::{SinkExt, StreamExt};
 use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::{Bytes, Message};
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::frame::Frame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
+
+use super::polling::session_of;
+use super::{Packet, answer_to_connect, connect_packet};
 
 /// One websocket connection.
 pub struct RawSocket {
     stream: WebSocketStream<TcpStream>,
+    sid: String,
     next_ack: u64,
-}
-
-/// What came in, apart from pings, which are answered.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Packet {
-    /// A packet of engine.io as text, for example `43` + id + arguments for an ack.
-    Text(String),
-    /// An attachment.
-    Binary(Bytes),
 }
 
 impl RawSocket {
@@ -30,21 +27,38 @@ impl RawSocket {
     /// # Errors
     /// When the server does not open it.
     pub async fn open(addr: SocketAddr) -> Result<Self> {
-        let tcp = TcpStream::connect(addr).await?;
-        tcp.set_nodelay(true)?;
-        let url = format!("ws://{addr}/socket.io/?EIO=4&transport=websocket");
-        let (stream, _) = tokio_tungstenite::client_async(url, tcp).await?;
-        let mut socket = Self {
-            stream,
-            next_ack: 0,
-        };
+        Self::open_over(TcpStream::connect(addr).await?, addr).await
+    }
+
+    /// The same over a TCP connection to `addr` that is there already.
+    ///
+    /// # Errors
+    /// When the server does not open it.
+    pub async fn open_over(tcp: TcpStream, addr: SocketAddr) -> Result<Self> {
+        let mut socket = Self::resume(tcp, addr, "").await?;
         let Packet::Text(open) = socket.next().await? else {
             bail!("binary instead of an open packet")
         };
-        if !open.starts_with('0') {
-            bail!("no open packet: {open}");
-        }
+        socket.sid = session_of(&open)?;
         Ok(socket)
+    }
+
+    /// A websocket for a session that was opened over polling; what is said on it is up to the caller.
+    ///
+    /// # Errors
+    /// When the server does not open it.
+    pub async fn resume(tcp: TcpStream, addr: SocketAddr, sid: &str) -> Result<Self> {
+        tcp.set_nodelay(true)?;
+        let mut url = format!("ws://{addr}/socket.io/?EIO=4&transport=websocket");
+        if !sid.is_empty() {
+            url = format!("{url}&sid={sid}");
+        }
+        let (stream, _) = tokio_tungstenite::client_async(url, tcp).await?;
+        Ok(Self {
+            stream,
+            sid: sid.to_owned(),
+            next_ack: 0,
+        })
     }
 
     /// Connects to a namespace.
@@ -53,19 +67,37 @@ impl RawSocket {
     /// When the server refuses; with its words.
     pub async fn connect(addr: SocketAddr, namespace: &str) -> Result<Self> {
         let mut socket = Self::open(addr).await?;
-        let prefix = if namespace == "/" {
-            String::new()
-        } else {
-            format!("{namespace},")
-        };
-        socket.send(format!("40{prefix}")).await?;
-        let Packet::Text(answer) = socket.next().await? else {
-            bail!("binary instead of CONNECT")
-        };
-        if !answer.starts_with("40") {
-            bail!("refused: {answer}");
-        }
+        socket.enter(namespace, "").await?;
         Ok(socket)
+    }
+
+    /// Connects an open session to a namespace with this text as `auth`.
+    ///
+    /// # Errors
+    /// When the server refuses; with its words.
+    pub async fn enter(&mut self, namespace: &str, auth: &str) -> Result<()> {
+        self.send(connect_packet(namespace, auth)).await?;
+        loop {
+            if let Packet::Text(text) = self.next().await?
+                && let Some(answer) = answer_to_connect(&text)
+            {
+                return answer;
+            }
+        }
+    }
+
+    /// The id of the session.
+    pub fn sid(&self) -> &str {
+        &self.sid
+    }
+
+    /// Its own address.
+    ///
+    /// # Panics
+    /// When the connection has none any more.
+    pub fn address(&self) -> SocketAddr {
+        let address = self.stream.get_ref().local_addr();
+        address.expect("a connection has an address")
     }
 
     /// Sends a packet of engine.io as text.
@@ -83,6 +115,56 @@ impl RawSocket {
     /// When the connection is gone.
     pub async fn send_binary(&mut self, bytes: Vec<u8>) -> Result<()> {
         Ok(self.stream.send(Message::binary(bytes)).await?)
+    }
+
+    /// Sends a frame that need not be a whole message, nor text that is text.
+    ///
+    /// # Errors
+    /// When the connection is gone.
+    pub async fn send_frame(&mut self, kind: Data, bytes: Vec<u8>, last: bool) -> Result<()> {
+        self.feed_frame(kind, bytes, last).await?;
+        Ok(self.stream.flush().await?)
+    }
+
+    /// The same, though it may wait for more to be sent with it.
+    ///
+    /// # Errors
+    /// When the connection is gone.
+    pub async fn feed_frame(&mut self, kind: Data, bytes: Vec<u8>, last: bool) -> Result<()> {
+        let frame = Frame::message(bytes, OpCode::Data(kind), last);
+        Ok(self.stream.feed(Message::Frame(frame)).await?)
+    }
+
+    /// Sends an event that wants an ack so many times at once, and reads until no more than `most` of all are without one: their
+    /// number is `unanswered`.
+    ///
+    /// # Errors
+    /// When the connection ends.
+    pub async fn flood(
+        &mut self,
+        event: &str,
+        times: usize,
+        unanswered: &mut usize,
+        most: usize,
+    ) -> Result<()> {
+        for _ in 0..times {
+            self.stream.feed(Message::text(event)).await?;
+        }
+        self.stream.flush().await?;
+        *unanswered += times;
+        while *unanswered > most {
+            if let Packet::Text(text) = self.next().await?
+                && text.starts_with("43")
+            {
+                *unanswered -= 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the connection apart: it can go on without a word to the server.
+    pub fn into_tcp(self) -> TcpStream {
+        self.stream.into_inner()
     }
 
     /// The next packet; pings are answered on the way.
