@@ -12,12 +12,11 @@ pub mod http;
 pub mod lines;
 pub mod load;
 pub mod node;
-pub mod polling;
 pub mod raw;
+pub mod refusing;
 pub mod server;
 pub mod stage;
 pub mod wait;
-pub mod witness;
 pub mod wrk;
 
 pub use door::Client;

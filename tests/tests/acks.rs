@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use hitchy_tests::clauses::Way;
 use hitchy_tests::door::{Answer, probed};
 use hitchy_tests::node::{binary, undefined};
-use hitchy_tests::witness::Refusing;
+use hitchy_tests::refusing::Refusing;
 use hitchy_tests::{clauses, expect};
 use serde_json::{Value, json};
 

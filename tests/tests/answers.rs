@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use hitchy_tests::clauses::Way;
 use hitchy_tests::door::{Answer, probed};
 use hitchy_tests::node::binary;
-use hitchy_tests::polling::ack_text;
+use hitchy_tests::raw::RawClient;
 use hitchy_tests::{Client, Server, clauses, expect, guest, scripted};
 use serde_json::{Value, json};
 
@@ -133,7 +133,10 @@ async fn r04_large_numbers_survive(way: Way) {
     let text = r#"{"id":18446744073709551615,"exact":0.10000000000000000000001}"#;
     let wish = json!({ "headers": [["content-type", "application/json"]], "body": text });
     let request = json!(["request", { "method": "POST", "url": "/answer", "body": wish }]);
-    let ack = ack_text(way, server.addr(), "/hitchy", &request).await;
+    let mut client = RawClient::connect(way.transport(), server.addr(), "/hitchy").await;
+    let packet = format!("42/hitchy,0{request}");
+    client.send(packet).await.expect("sent");
+    let ack = client.ack("/hitchy,0").await.expect("an ack");
     assert!(ack.contains(&format!(r#""body":{text}"#)), "{ack}");
 }
 

@@ -3,7 +3,7 @@
 use hitchy_tests::clauses::Way;
 use hitchy_tests::door::{Answer, probed};
 use hitchy_tests::node::{binaries, binary, undefined};
-use hitchy_tests::witness::Refusing;
+use hitchy_tests::refusing::Refusing;
 use hitchy_tests::{Client, clauses};
 use serde_json::{Value, json};
 

@@ -2,7 +2,7 @@
 
 use hitchy_tests::clauses::Way;
 use hitchy_tests::door::probed;
-use hitchy_tests::witness::Refusing;
+use hitchy_tests::refusing::Refusing;
 use hitchy_tests::{Client, Server, clauses, guest};
 use serde_json::{Value, json};
 

@@ -3,8 +3,8 @@
 use hitchy_tests::clauses::Way;
 use hitchy_tests::http::Connection;
 use hitchy_tests::node::{Socket, binary};
-use hitchy_tests::polling::Polling;
-use hitchy_tests::witness::Refusing;
+use hitchy_tests::raw::RawPolling;
+use hitchy_tests::refusing::Refusing;
 use hitchy_tests::{Server, clauses, expect, guest, official_client};
 use serde_json::{Value, json};
 
@@ -173,13 +173,14 @@ async fn r14_a_post_far_beyond_the_limit_is_413_and_its_session_closed(way: Way)
         Way::RequestPolling => ("/hitchy", "42/hitchy,0[\"request\",\""),
         _ => ("/", "420[\"echo\",\""),
     };
-    let session = Polling::connect(server.addr(), namespace).await;
-    let session = session.expect("let in");
+    let session = RawPolling::open(server.addr()).await;
+    let mut session = session.expect("a session");
+    session.enter(namespace, "").await.expect("let in");
     let packet = format!("{packet}{}\"]", "x".repeat(5 * LIMIT));
-    let answer = session.post(packet).await.expect("an answer");
+    let answer = session.post(packet.as_bytes()).await.expect("an answer");
     assert_eq!(answer.status, 413, "{answer:?}");
     server.wait_for_log(&["server.body-limit"]).await;
-    let answer = session.get().await.expect("an answer");
+    let answer = session.poll().await.expect("an answer");
     assert_eq!(answer.status, 400, "no such session: {answer:?}");
     assert!(answer.text().contains("Session ID unknown"), "{answer:?}");
 }

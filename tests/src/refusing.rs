@@ -1,4 +1,4 @@
-//! Somebody who sees which requests are answered by handlers at all: a policy before every path that tells a socket.
+//! A server that refuses requests, and the proof that no handler heard of them: a policy before every path, which tells a socket.
 
 use serde_json::{Value, json};
 
@@ -10,24 +10,19 @@ use crate::raw::{Packet, RawSocket};
 use crate::server::Server;
 use crate::wait::{SOON, within};
 
-/// The file of the policy in the handlers folder.
-pub const FILE: &str = "witness.wasm";
-
 /// The policy. It is asked before any handler, also about paths that no route has.
-pub fn policy() -> Vec<u8> {
-    scripted("name witness\nbefore * /\ntell")
-}
+const POLICY: &str = "name policy\nbefore * /\ntell";
 
-/// The socket that it tells.
-pub struct Witness(RawSocket);
+/// The socket that the policy tells.
+struct Told(RawSocket);
 
-/// A server with the guest `probe` that refuses requests, and a witness to it.
+/// A server with the guest `probe`, a client of it, and somebody who is told of each request that handlers hear of.
 pub struct Refusing {
     /// The server.
     pub server: Server,
     /// Who asks it.
     pub client: Client,
-    witness: Witness,
+    told: Told,
 }
 
 impl Refusing {
@@ -35,13 +30,13 @@ impl Refusing {
     pub async fn open(way: Way, settings: &str) -> Option<Self> {
         let server = Server::prepare()
             .handler("probe.wasm", guest("probe"))
-            .handler(FILE, policy())
+            .handler("policy.wasm", scripted(POLICY))
             .settings(settings)
             .start()
             .await;
         Some(Self {
             client: Client::open(way, &server).await?,
-            witness: Witness::of(&server).await,
+            told: Told::of(&server).await,
             server,
         })
     }
@@ -75,25 +70,19 @@ impl Refusing {
     pub async fn asked(&mut self) -> Vec<String> {
         let fence = json!({ "url": "/hello/fence" });
         assert_eq!(self.client.ask(fence).await.status, 200);
-        self.witness.asked_before("/hello/fence").await
+        self.told.asked_before("/hello/fence").await
     }
 }
 
-impl Witness {
+impl Told {
     /// Begins to listen.
-    ///
-    /// # Panics
-    /// When the server does not let it in.
-    pub async fn of(server: &Server) -> Self {
+    async fn of(server: &Server) -> Self {
         let socket = RawSocket::connect(server.addr(), "/").await;
-        Self(socket.expect("the server lets the witness in"))
+        Self(socket.expect("the server lets it in"))
     }
 
     /// The requests (`METHOD url`) that policies were asked about since the last time, up to and without the one for `last`.
-    ///
-    /// # Panics
-    /// When there is none for `last` soon.
-    pub async fn asked_before(&mut self, last: &str) -> Vec<String> {
+    async fn asked_before(&mut self, last: &str) -> Vec<String> {
         let all = async {
             let mut asked = Vec::new();
             loop {
@@ -109,7 +98,7 @@ impl Witness {
 
     async fn next(&mut self) -> (String, String) {
         loop {
-            let packet = self.0.next().await.expect("the witness stays connected");
+            let packet = self.0.next().await.expect("it stays connected");
             let Packet::Text(text) = packet else { continue };
             let Some(event) = text.strip_prefix("42") else {
                 continue;
