@@ -38,7 +38,7 @@ async fn r15_a_client_that_goes_away_cancels_its_call(_: Way) {
 async fn r15_a_client_that_goes_away_frees_its_instance(_: Way) {
     let server = Server::prepare()
         .handler("probe.wasm", guest("probe"))
-        .settings("[limits]\nconcurrency = 1\nqueue = 0")
+        .settings("[limits]\nconcurrency = 1\nqueue = 1\nqueue-wait = \"100ms\"")
         .start()
         .await;
     let mut gone = Connection::open(server.addr()).await;

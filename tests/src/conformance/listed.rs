@@ -9,25 +9,25 @@ use crate::sources;
 
 /// One test, and the ways through which it is run.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listed {
+pub(super) struct Listed {
     /// Its function.
-    pub name: String,
+    pub(super) name: String,
     /// The name of its file in `tests/tests`.
-    pub file: String,
+    pub(super) file: String,
     /// In the order of the table.
-    pub ways: Vec<Way>,
+    pub(super) ways: Vec<Way>,
     /// The ids of its clauses: `B4`.
-    pub clauses: Vec<String>,
+    pub(super) clauses: Vec<String>,
 }
 
 impl Listed {
     /// The name of the record that it leaves when it passes.
-    pub fn record(&self, way: Way) -> String {
+    pub(super) fn record(&self, way: Way) -> String {
         format!("{}.{}", self.name, way.name())
     }
 
     /// Whether it tests the clause through this way.
-    pub fn covers(&self, clause: &str, way: Way) -> bool {
+    pub(super) fn covers(&self, clause: &str, way: Way) -> bool {
         self.ways.contains(&way) && self.clauses.iter().any(|it| it == clause)
     }
 }

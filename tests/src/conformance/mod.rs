@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use serde::Deserialize;
 
-pub use self::listed::Listed;
+use self::listed::Listed;
 use crate::clauses::{Way, records};
 use crate::sources;
 
@@ -162,11 +162,18 @@ impl Table {
         Some(format!("{} through {}: {sentence}", clause.id, way.name()))
     }
 
-    /// The tests of a clause that passed through a way.
-    fn tests(&self, clause: &str, way: Way) -> impl Iterator<Item = &Listed> {
-        let passed = move |test: &&Listed| self.passed.contains(&test.record(way));
-        let covers = move |test: &&Listed| test.covers(clause, way);
-        self.listed.iter().filter(covers).filter(passed)
+    /// The ways through which a test passed.
+    fn passed(&self, test: &Listed) -> impl Iterator<Item = Way> {
+        let passed = |way: &Way| self.passed.contains(&test.record(*way));
+        test.ways.iter().copied().filter(passed)
+    }
+
+    /// How many tests of a clause passed through a way.
+    fn count(&self, clause: &str, way: Way) -> usize {
+        let tests = self.listed.iter().filter(|test| test.covers(clause, way));
+        tests
+            .filter(|test| self.passed(test).any(|it| it == way))
+            .count()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt::{Display, Formatter, Result};
 
+use super::listed::Listed;
 use super::{Clause, Part, Table};
 use crate::clauses::Way;
 
@@ -38,7 +39,7 @@ impl Table {
 
     /// A field: how many tests passed, or why there are none.
     fn field(&self, clause: &Clause, way: Way) -> String {
-        match (self.tests(&clause.id, way).count(), clause.reason(way)) {
+        match (self.count(&clause.id, way), clause.reason(way)) {
             (0, Some(reason)) => format!("[{}](#reasons)", self.letter(reason)),
             (0, None) => "**none**".to_owned(),
             (count, _) => count.to_string(),
@@ -51,18 +52,10 @@ struct Page<'a>(&'a Table);
 impl Display for Page<'_> {
     fn fmt(&self, page: &mut Formatter<'_>) -> Result {
         let table = self.0;
-        let listed = table.listed.iter();
-        let ran = |test: &&super::Listed| {
-            let mut ways = test.ways.iter();
-            ways.any(|way| table.passed.contains(&test.record(*way)))
-        };
-        let tests = listed.filter(ran).count();
+        let runs = table.listed.iter().map(|test| table.passed(test).count());
+        let runs: Vec<_> = runs.filter(|ways| *ways > 0).collect();
+        let (tests, runs) = (runs.len(), runs.iter().sum::<usize>());
         let clauses = table.clauses.clause.len();
-        let runs = table.listed.iter().flat_map(|test| {
-            let mut ways = test.ways.iter().map(|way| test.record(*way));
-            ways.by_ref().collect::<Vec<_>>()
-        });
-        let runs = runs.filter(|record| table.passed.contains(record)).count();
         write!(
             page,
             "{HEAD}\n{clauses} clauses, {tests} tests, {runs} runs through all ways.\n\n"
@@ -115,12 +108,10 @@ impl Page<'_> {
         if let Some(note) = &clause.note {
             writeln!(page, "{note}\n")?;
         }
+        let of_clause = |test: &&Listed| test.clauses.contains(&clause.id);
         let mut any = false;
-        for test in self.0.listed.iter() {
-            let passed = |way: &Way| {
-                test.covers(&clause.id, *way) && self.0.passed.contains(&test.record(*way))
-            };
-            let ways: Vec<_> = Way::ALL.into_iter().filter(passed).map(title).collect();
+        for test in self.0.listed.iter().filter(of_clause) {
+            let ways: Vec<_> = self.0.passed(test).map(title).collect();
             if !ways.is_empty() {
                 any = true;
                 writeln!(
