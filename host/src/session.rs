@@ -80,6 +80,7 @@ impl Sessions {
         let session = Arc::new(Session {
             remote,
             id: OnceLock::new(),
+            name: OnceLock::new(),
             polls: Line::of_polls(),
             websocket: ArcSwapOption::from(websocket),
             claimed: AtomicBool::new(false),
@@ -106,6 +107,22 @@ impl Sessions {
     pub fn name(&self, session: &Arc<Session>, id: &str) {
         if session.id.set(id.to_owned()).is_ok() {
             lock(&self.by_id).insert(id.to_owned(), Arc::downgrade(session));
+        }
+    }
+
+    /// Returns when nothing waits any more for those who poll: they may be between two polls.
+    pub async fn emptied(&self) {
+        let polling: Vec<_> = lock(&self.by_id)
+            .values()
+            .filter_map(Weak::upgrade)
+            .collect();
+        for session in polling {
+            while session.ending().is_none()
+                && session.websocket.load().is_none()
+                && session.polls.backlog() > 0
+            {
+                session.polls.progress().await;
+            }
         }
     }
 
@@ -145,7 +162,10 @@ impl Ending {
 pub struct Session {
     /// The address that opened it.
     pub remote: IpAddr,
+    /// The key of a polling session.
     id: OnceLock<String>,
+    /// The id of its sockets.
+    name: OnceLock<String>,
     polls: Line,
     websocket: ArcSwapOption<Line>,
     claimed: AtomicBool,
@@ -169,8 +189,10 @@ impl Session {
         !has_one
     }
 
-    /// A client that has joined a namespace is one.
-    pub fn claim(&self) {
+    /// A client that has joined a namespace is one. `name` is the id of its sockets.
+    pub fn claim(&self, name: &str) {
+        // Set again for each namespace, to the same.
+        let _ = self.name.set(name.to_owned());
         if !self.claimed.swap(true, Ordering::AcqRel) {
             self.sessions.unclaimed.fetch_sub(1, Ordering::AcqRel);
         }
@@ -231,8 +253,13 @@ impl Session {
         }
         let backlog = self.with_line(Line::backlog);
         if let Some(total) = self.metrics().slow_readers.count() {
-            tracing::warn!(remote = %self.remote, "a client was disconnected that does not take what it is sent: {how}, {backlog} bytes wait; {total} so far");
+            tracing::warn!(socket = self.socket(), remote = %self.remote, "a client was disconnected that does not take what it is sent: {how}, {backlog} bytes wait; {total} so far");
         }
+    }
+
+    /// The id of its sockets, for the log.
+    fn socket(&self) -> &str {
+        self.name.get().map_or("", String::as_str)
     }
 
     /// Ends it because it goes on sending far too much.
@@ -240,7 +267,7 @@ impl Session {
         if self.end(Ending::Flood)
             && let Some(total) = self.metrics().floods.count()
         {
-            tracing::warn!(remote = %self.remote, "a client was disconnected that went on sending more than ten times what it may; {total} so far");
+            tracing::warn!(socket = self.socket(), remote = %self.remote, "a client was disconnected that went on sending more than ten times what it may; {total} so far");
         }
     }
 
@@ -330,10 +357,10 @@ pub(crate) mod tests {
         let first = open(&sessions).unwrap();
         let _second = open(&sessions).unwrap();
         assert_eq!(open(&sessions).unwrap_err().code, 503, "two are unclaimed");
-        first.claim();
-        first.claim();
+        first.claim("id");
+        first.claim("id");
         let third = open(&sessions).unwrap();
-        third.claim();
+        third.claim("other");
         assert_eq!(open(&sessions).unwrap_err().code, 503, "three are open");
         drop(third);
         assert!(open(&sessions).is_ok());

@@ -24,6 +24,8 @@ pub(super) struct Ack<A: Adapter> {
     session: Arc<Session>,
     /// The client's number for it, until it is sent.
     wanted: Option<i64>,
+    /// Whether it is counted among what waits for the client.
+    counted: bool,
     id: CallId,
     _waiting: Option<Waiting>,
 }
@@ -39,6 +41,7 @@ impl<A: Adapter> Ack<A> {
             socket: Arc::clone(socket),
             session: Arc::clone(session),
             wanted: ack_id,
+            counted: false,
             id,
             _waiting: None,
         }
@@ -94,8 +97,9 @@ impl<A: Adapter> Ack<A> {
 
     fn send_or_end(&mut self, value: &impl Serialize, bytes: usize) {
         if self.wanted.is_some() && !self.try_send(value, bytes) {
-            self.session
-                .end_slow_reader("there is no room left for an ack");
+            self.session.end_slow_reader(
+                "it asks faster than it takes the answers, and there is no room for another",
+            );
         }
         self.wanted = None;
     }
@@ -109,6 +113,10 @@ impl<A: Adapter> Ack<A> {
 
     /// Whether it was sent, or cannot be any more; not when there was no room.
     fn try_send(&mut self, value: &impl Serialize, bytes: usize) -> bool {
+        // First: what is sent may be on its way at once.
+        if !std::mem::replace(&mut self.counted, true) {
+            self.session.hand(bytes);
+        }
         let nothing = &mut Value::Str("[]".into(), None);
         let Ok(sender): Result<AckSender<A>, Infallible> =
             AckSender::from_message_parts(&self.socket, nothing, &self.wanted);
@@ -123,7 +131,7 @@ impl<A: Adapter> Ack<A> {
             Err(SendError::Serialize(error)) => {
                 tracing::error!(call = %self.id, "an ack could not be written: {error}");
             }
-            Ok(()) => self.session.hand(bytes),
+            Ok(()) => {}
         }
         self.wanted = None;
         true

@@ -10,8 +10,8 @@ use http_body_util::BodyExt;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::config::Server;
-use crate::metrics::Metrics;
 use crate::payload::Failure;
+use crate::session::Sessions;
 
 /// How long a refused client may go on sending.
 const LINGER: Duration = Duration::from_secs(2);
@@ -22,17 +22,17 @@ pub(super) struct Bodies {
     limit: usize,
     whole: Duration,
     idle: Duration,
-    metrics: Arc<Metrics>,
+    sessions: Arc<Sessions>,
 }
 
 impl Bodies {
     /// Bodies of at most `limit` bytes.
-    pub(super) fn new(limit: usize, server: &Server, metrics: Arc<Metrics>) -> Self {
+    pub(super) fn new(limit: usize, server: &Server, sessions: Arc<Sessions>) -> Self {
         Self {
             limit,
             whole: server.body_timeout,
             idle: server.body_idle,
-            metrics,
+            sessions,
         }
     }
 
@@ -74,7 +74,7 @@ impl Bodies {
 
     fn too_large(&self) -> Failure {
         let limit = self.limit;
-        if let Some(total) = self.metrics.too_large.count() {
+        if let Some(total) = self.sessions.metrics().too_large.count() {
             tracing::warn!(
                 "a body of more than {limit} bytes was refused (server.body-limit); {total} bodies and packets so far"
             );

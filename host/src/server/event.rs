@@ -8,6 +8,7 @@ use std::convert::Infallible;
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
+use serde::de::IgnoredAny;
 use socketioxide::SocketIo;
 use socketioxide::adapter::Adapter;
 use socketioxide::handler::{ConnectHandler, FromConnectParts, Value};
@@ -27,6 +28,7 @@ use crate::config::Config;
 use crate::dispatch::Dispatch;
 use crate::emitter::{REQUESTS, SocketLink};
 use crate::lock::lock;
+use crate::payload::check_depth;
 use crate::session::Session;
 use crate::sockets::{Connection, Handshake};
 
@@ -101,6 +103,7 @@ impl<A: Adapter> Shared<A> {
         Auth(auth): Auth,
     ) -> Result<(), Refused> {
         let socket = socket.0;
+        check_auth(auth.as_deref())?;
         let connection = self.connection(namespace, &socket, auth)?;
         self.dispatch
             .connect(&connection)
@@ -122,6 +125,7 @@ impl<A: Adapter> Shared<A> {
             connection: Arc::clone(&connection),
             dispatch: Arc::clone(&self.dispatch),
             limit: self.config.server.body_limit,
+            packet_limit,
             load: Load::new(most, packet_limit),
             items: items.clone(),
         };
@@ -136,7 +140,7 @@ impl<A: Adapter> Shared<A> {
             packet_limit,
         });
         socket.join(socket.id);
-        connection.session.claim();
+        connection.session.claim(&connection.id);
         let worker = Worker {
             connection: Arc::clone(&connection),
             dispatch: Arc::clone(&self.dispatch),
@@ -245,6 +249,19 @@ impl<A: Adapter> FromConnectParts<A> for Auth {
             .map(|text| text.as_str().to_owned());
         Ok(Self(text))
     }
+}
+
+/// Handlers rely on what came with CONNECT being JSON.
+fn check_auth(auth: Option<&str>) -> Result<(), Refused> {
+    let Some(auth) = auth else {
+        return Ok(());
+    };
+    let is_json = serde_json::from_str::<IgnoredAny>(auth).is_ok();
+    if is_json && check_depth(auth).is_ok() {
+        return Ok(());
+    }
+    let sentence = "auth is not JSON, or nested too deep";
+    Err(Refused(sentence.to_owned()))
 }
 
 /// The message that a refused client reads in `connect_error`.

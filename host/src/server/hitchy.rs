@@ -83,9 +83,10 @@ impl<A: Adapter> Requests<A> {
 
 impl<A: Adapter> MessageHandler<A, Requests<A>> for Requests<A> {
     fn call(&self, socket: Arc<Socket<A>>, value: Value, ack_id: Option<i64>) {
-        let (received, ack) = match self.inbox.receive(&socket, value, ack_id) {
+        let (ack, received) = self.inbox.receive(&socket, value, ack_id);
+        let received = match received {
             Ok(received) => received,
-            Err((failure, ack)) => return refuse(ack, &failure),
+            Err(failure) => return refuse(ack, &failure),
         };
         let name = received.name();
         if name != Some("request") {

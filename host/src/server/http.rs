@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use axum::response::Response as AxumResponse;
 use bytes::Bytes;
 
@@ -48,7 +48,7 @@ impl HttpDoor {
         let request = Request {
             id: self.dispatch.next_id(),
             door: Door::Http,
-            method: parts.method,
+            method: upper_case(parts.method),
             target,
             headers: without_hop_by_hop(headers),
             body: whole,
@@ -93,6 +93,19 @@ impl HttpDoor {
         let body = self.bodies.read(body, &parts.headers).await?;
         Ok((target, body, accepted))
     }
+}
+
+/// Handlers see methods in upper case, through whichever door. The standard ones are so already.
+fn upper_case(method: Method) -> Method {
+    if !method
+        .as_str()
+        .bytes()
+        .any(|byte| byte.is_ascii_lowercase())
+    {
+        return method;
+    }
+    let upper = method.as_str().to_ascii_uppercase();
+    Method::from_bytes(upper.as_bytes()).unwrap_or(method)
 }
 
 /// Without what concerns one hop, headers named by `connection` among it (RFC 9110, 7.6.1), and without `proxy`, which would

@@ -14,6 +14,7 @@ use super::waiting::{Load, Waiting};
 use crate::dispatch::{Accepted, Dispatch};
 use crate::message::{CallId, Event};
 use crate::payload::{Failure, Payload};
+use crate::session::Ending;
 use crate::sockets::Connection;
 
 /// What happens to a connection, in order.
@@ -26,18 +27,17 @@ pub(super) enum Item<A: Adapter> {
 pub(super) struct Inbox<A: Adapter> {
     pub(super) connection: Arc<Connection>,
     pub(super) dispatch: Arc<Dispatch>,
+    /// Bytes of a packet, and above which it ends its client.
     pub(super) limit: usize,
+    pub(super) packet_limit: usize,
     pub(super) load: Arc<Load>,
     pub(super) items: UnboundedSender<Item<A>>,
 }
 
 impl<A: Adapter> MessageHandler<A, Inbox<A>> for Inbox<A> {
     fn call(&self, socket: Arc<Socket<A>>, value: Value, ack_id: Option<i64>) {
-        let (received, ack) = match self.receive(&socket, value, ack_id) {
-            Ok(received) => received,
-            Err((failure, ack)) => return ack.fail_now(&failure),
-        };
-        let event = match received.event() {
+        let (ack, received) = self.receive(&socket, value, ack_id);
+        let event = match received.and_then(Received::event) {
             Ok(event) => event,
             Err(failure) => return ack.fail_now(&failure),
         };
@@ -65,18 +65,19 @@ impl<A: Adapter> Inbox<A> {
         waiting
     }
 
-    /// A packet of a size that is taken, and the way to answer it.
+    /// The way to answer a packet, and the packet, if its size is taken.
     pub(super) fn receive(
         &self,
         socket: &Arc<Socket<A>>,
         value: Value,
         ack_id: Option<i64>,
-    ) -> Result<(Received, Ack<A>), (Failure, Ack<A>)> {
+    ) -> (Ack<A>, Result<Received, Failure>) {
         let id = self.dispatch.next_id();
         let session = &self.connection.session;
         let ack = Ack::new(socket, session, ack_id, Arc::clone(&id));
         let Value::Str(text, attachments) = value else {
-            return Err((Failure::new(400, "only JSON packets are understood"), ack));
+            let failure = Failure::new(400, "only JSON packets are understood");
+            return (ack, Err(failure));
         };
         let attachments: Vec<Bytes> = attachments.into_iter().flatten().collect();
         let received = Received {
@@ -85,10 +86,8 @@ impl<A: Adapter> Inbox<A> {
             attachments,
             ack_wanted: ack_id.is_some(),
         };
-        match self.check_size(received.size()) {
-            Ok(()) => Ok((received, ack)),
-            Err(failure) => Err((failure, ack)),
-        }
+        let fits = self.check_size(received.size());
+        (ack, fits.map(|()| received))
     }
 
     fn check_size(&self, size: usize) -> Result<(), Failure> {
@@ -99,6 +98,10 @@ impl<A: Adapter> Inbox<A> {
         let session = &self.connection.session;
         if let Some(total) = session.metrics().too_large.count() {
             tracing::warn!(socket = %self.connection.id, "a packet of {size} bytes was refused; {limit} are allowed (server.body-limit); {total} bodies and packets so far");
+        }
+        // Over polling more can come in than over a websocket.
+        if size > self.packet_limit {
+            session.end(Ending::TooLarge);
         }
         let sentence = format!("the packet has {size} bytes; at most {limit} are taken");
         Err(Failure::new(413, sentence))

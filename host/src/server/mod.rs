@@ -35,7 +35,6 @@ use self::transport::{Transports, close_ended};
 use crate::config::{Config, Sources, Transport};
 use crate::dispatch::{Dispatch, GateSettings};
 use crate::emitter::Emitter;
-use crate::metrics::Metrics;
 use crate::payload::MAX_ATTACHMENTS;
 use crate::registry::{Registry, Table};
 use crate::runtime::{Dispatcher, Runtime, RuntimeSettings, this_program};
@@ -65,7 +64,7 @@ pub struct Server {
     acceptors: Vec<Acceptor>,
     following: JoinHandle<()>,
     undertaker: JoinHandle<()>,
-    metrics: Arc<Metrics>,
+    sessions: Arc<Sessions>,
     grace: Duration,
 }
 
@@ -84,10 +83,12 @@ impl Server {
         runtime.set_dispatcher(Arc::new(Arc::clone(&dispatch)) as Arc<dyn Dispatcher>);
 
         let namespaces = Namespaces::new(io.clone(), Arc::clone(&dispatch), &config);
-        let metrics = Arc::new(Metrics::default());
+        let (closing, ended) = unbounded_channel();
+        let sessions = Sessions::new(session_bounds(&config), Arc::default(), closing);
         let library = Router::new().layer(layer);
-        let (front, undertaker) = front(library, &registry, &dispatch, &metrics, &config);
-        let front = Arc::new(front);
+        let path = config.socket.path.clone();
+        let undertaker = tokio::spawn(close_ended(library.clone(), path, ended));
+        let front = Arc::new(front(library, &registry, &dispatch, &sessions, &config));
 
         let addresses = listeners
             .iter()
@@ -106,7 +107,7 @@ impl Server {
             acceptors,
             following,
             undertaker,
-            metrics,
+            sessions,
             grace,
         })
     }
@@ -146,6 +147,14 @@ impl Server {
         {
             tracing::warn!("some disconnect hooks did not end within {CLOSING:?}");
         }
+        if tokio::time::timeout(CLOSING, self.sessions.emptied())
+            .await
+            .is_err()
+        {
+            tracing::warn!(
+                "some polling clients did not come for their last packets within {CLOSING:?}"
+            );
+        }
         // The library waits for each socket to close, and one that does not read would not.
         if tokio::time::timeout(CLOSING, self.io.close())
             .await
@@ -160,37 +169,34 @@ impl Server {
         }
         self.following.abort();
         self.undertaker.abort();
-        tracing::info!("since the start: {}", self.metrics);
+        tracing::info!("since the start: {}", self.sessions.metrics());
     }
 }
 
-/// The porch with the doors behind it, and the task that closes sessions that were ended.
+/// The porch with the doors behind it.
 fn front(
     library: Router,
     registry: &Arc<Registry>,
     dispatch: &Arc<Dispatch>,
-    metrics: &Arc<Metrics>,
+    sessions: &Arc<Sessions>,
     config: &Config,
-) -> (Front, JoinHandle<()>) {
-    let bodies = |limit| Bodies::new(limit, &config.server, Arc::clone(metrics));
+) -> Front {
+    let bodies = |limit| Bodies::new(limit, &config.server, Arc::clone(sessions));
     let http = HttpDoor::new(
         Arc::clone(dispatch),
         bodies(config.server.body_limit),
         config,
     );
     let http = Arc::new(http);
-    let (closing, ended) = unbounded_channel();
-    let undertaker = close_ended(library.clone(), config.socket.path.clone(), ended);
     let transports = Transports::new(
         library,
-        Sessions::new(session_bounds(config), Arc::clone(metrics), closing),
+        Arc::clone(sessions),
         Arc::clone(registry),
         Arc::clone(&http),
-        bodies(packet_limit(config)),
+        bodies(post_limit(config)),
         config,
     );
-    let front = Front::new(http, transports, &config.server);
-    (front, tokio::spawn(undertaker))
+    Front::new(http, transports, &config.server)
 }
 
 /// Follows the handlers folder.
@@ -254,6 +260,12 @@ fn packet_limit(config: &Config) -> usize {
     config.server.body_limit.saturating_mul(4)
 }
 
+/// Bytes of the body of a poll: a packet whose attachments are in base64.
+fn post_limit(config: &Config) -> usize {
+    let most = packet_limit(config);
+    most.saturating_add(most / 3).saturating_add(1 << 10)
+}
+
 /// The socket.io server, with all its limits from our settings.
 fn socket_io(config: &Config) -> SocketIoBuilder<LocalAdapter> {
     let socket = &config.socket;
@@ -264,7 +276,7 @@ fn socket_io(config: &Config) -> SocketIoBuilder<LocalAdapter> {
         .packet_completion_timeout(Duration::from_secs(10));
     let builder = SocketIo::builder()
         .req_path(socket.path.clone())
-        .max_payload(most as u64)
+        .max_payload(post_limit(config) as u64)
         .ws_max_message_size(most)
         .ws_max_frame_size(most)
         .max_buffer_size(socket.send_buffer)
