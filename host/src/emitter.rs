@@ -6,10 +6,10 @@
 mod ack;
 mod room;
 
-pub(crate) use self::room::is_full;
+pub(crate) use self::room::is_crowded;
 
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
@@ -25,6 +25,9 @@ use crate::sockets::{Connection, Link, gone};
 
 /// The namespace of `request`, in which nothing else is sent.
 pub const REQUESTS: &str = "/hitchy";
+
+/// Longest wait for a socket that has just been connected.
+const A_MOMENT: Duration = Duration::from_millis(20);
 
 /// Names that socket.io keeps for itself.
 pub const RESERVED: [&str; 6] = [
@@ -203,6 +206,7 @@ impl<A: Adapter> Outlet for SocketIo<A> {
         Box::pin(async move {
             let arguments = payload.arguments()?;
             let operators = select(self, audience)?.timeout(timeout);
+            room::make(&operators, payload.size()).await;
             let sent = operators.emit_with_ack::<_, AckValue>(event, &arguments);
             let acks = sent.await.map_err(|error| {
                 Failure::new(503, format!("the event was not sent everywhere: {error}"))
@@ -258,9 +262,9 @@ impl<A: Adapter> Outlet for SocketIo<A> {
 
     fn find(&self, namespace: &str, id: &str) -> Option<Arc<Connection>> {
         let socket = self.of(namespace)?.get_socket(id.parse().ok()?)?;
-        socket
-            .connected()
-            .then(|| socket.extensions.get::<Arc<Connection>>())?
+        let connection = connection(&socket).filter(|connection| !connection.is_gone())?;
+        settle(&socket, &connection);
+        Some(connection)
     }
 
     fn ids(&self, audience: Audience) -> BoxFuture<'_, Result<Vec<String>, Failure>> {
@@ -271,9 +275,9 @@ impl<A: Adapter> Outlet for SocketIo<A> {
             let ids = sockets.into_iter().map(|socket| socket.into_data().id);
             // The library forgets a socket a moment after it has gone.
             let is_here = |id: &Sid| {
-                operators
-                    .get_socket(*id)
-                    .is_none_or(|socket| socket.connected())
+                let socket = operators.get_socket(*id);
+                let connection = socket.and_then(|socket| connection(&socket));
+                connection.is_none_or(|connection| !connection.is_gone())
             };
             Ok(ids.filter(is_here).map(|id| id.to_string()).collect())
         })
@@ -325,6 +329,15 @@ fn connection<A: Adapter>(socket: &Socket<A>) -> Option<Arc<Connection>> {
     socket.extensions.get::<Arc<Connection>>()
 }
 
+/// The library sends CONNECT a moment before it lets anything else be sent, and a client may be faster than that moment: it lasts as
+/// long as another thread needs for one step.
+fn settle<A: Adapter>(socket: &Socket<A>, connection: &Connection) {
+    let until = Instant::now() + A_MOMENT;
+    while !socket.connected() && !connection.is_gone() && Instant::now() < until {
+        std::thread::yield_now();
+    }
+}
+
 /// Disconnects a socket from its namespace.
 fn disconnect<A: Adapter>(socket: SocketRef<A>) {
     let connection = connection(&socket);
@@ -343,17 +356,13 @@ fn disconnect<A: Adapter>(socket: SocketRef<A>) {
 
 /// A client's id is the same in every namespace. The official client then closes the connection by itself.
 fn disconnect_everywhere<A: Adapter>(io: &SocketIo<A>, id: Sid) {
-    let sockets: Vec<_> = io
-        .nsps()
-        .iter()
-        .filter_map(|namespace| namespace.get_socket(id))
-        .collect();
-    let session = sockets.iter().find_map(|socket| connection(socket));
-    for socket in sockets {
-        disconnect(socket);
-    }
-    if let Some(connection) = session {
-        connection.session.end_soon();
+    for namespace in io.nsps() {
+        if let Some(socket) = namespace.get_socket(id) {
+            if let Some(connection) = connection(&socket) {
+                connection.session.end_soon();
+            }
+            disconnect(socket);
+        }
     }
 }
 
@@ -379,8 +388,8 @@ impl<A: Adapter> Link for SocketLink<A> {
         let arguments = payload.arguments()?;
         let socket = self.socket.upgrade().ok_or_else(gone)?;
         check_namespace(socket.ns())?;
-        hand(&socket, payload.size())?;
-        socket.emit(event, &arguments).map_err(send_failure)
+        let counted = Counted::of(&socket, payload.size())?;
+        counted.after(socket.emit(event, &arguments))
     }
 
     fn emit_with_ack<'a>(
@@ -395,11 +404,11 @@ impl<A: Adapter> Link for SocketLink<A> {
                 let arguments = payload.arguments()?;
                 let socket = self.socket.upgrade().ok_or_else(gone)?;
                 check_namespace(socket.ns())?;
-                hand(&socket, payload.size())?;
+                let counted = Counted::of(&socket, payload.size())?;
                 let sent = socket
                     .timeout(timeout)
                     .emit_with_ack::<_, AckValue>(event, &arguments);
-                sent.map_err(send_failure)?
+                counted.after(sent)?
             };
             waiting.await.map(|value| value.0).map_err(ack_failure)
         })
@@ -437,16 +446,32 @@ impl<A: Adapter> Link for SocketLink<A> {
     }
 }
 
-/// Notes what is handed over for a socket, unless too much waits for it already.
-fn hand<A: Adapter>(socket: &Socket<A>, bytes: usize) -> Result<(), Failure> {
-    let Some(connection) = connection(socket) else {
-        return Ok(());
-    };
-    if connection.session.is_heavy() {
-        return Err(not_keeping_up());
+/// What is about to be sent to one client, counted among what waits for it.
+struct Counted {
+    connection: Option<Arc<Connection>>,
+    bytes: usize,
+}
+
+impl Counted {
+    /// 503 when too much waits already.
+    fn of<A: Adapter>(socket: &Socket<A>, bytes: usize) -> Result<Self, Failure> {
+        let connection = connection(socket);
+        if let Some(connection) = &connection {
+            if connection.session.is_heavy() {
+                return Err(not_keeping_up());
+            }
+            connection.session.hand(bytes);
+        }
+        Ok(Self { connection, bytes })
     }
-    connection.session.hand(bytes);
-    Ok(())
+
+    /// It was sent, or not.
+    fn after<T>(self, sent: Result<T, SendError>) -> Result<T, Failure> {
+        if let (Err(_), Some(connection)) = (&sent, &self.connection) {
+            connection.session.take_back(self.bytes);
+        }
+        sent.map_err(send_failure)
+    }
 }
 
 fn not_keeping_up() -> Failure {

@@ -1,7 +1,8 @@
 //! How one client takes what it is sent: how much waits for it, whether it is taking anything at the moment. And the way to end it.
 //!
-//! The socket.io library queues packets for each client and does not say how they fare. The bytes are counted here twice, when they
-//! are handed to the library and when they go out over the wire, and the difference is what waits.
+//! The socket.io library queues packets for each client and does not say how they fare. The bytes are counted when they are handed to
+//! the library and when they go out over the wire. What a packet is wrapped in is estimated, too much rather than too little; a line
+//! that takes what it is sent and over which nothing went for a moment has nothing waiting, and the count begins anew.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -14,10 +15,14 @@ use tokio::sync::Notify;
 /// How long a websocket may take nothing and still count as taking: the system's buffers are full for a moment, too, when much is
 /// sent at once.
 const WEBSOCKET_PAUSE: Duration = Duration::from_millis(250);
-/// How long a polling client may be between two polls.
-const POLLING_PAUSE: Duration = Duration::from_secs(1);
+/// How long a polling client may be between two polls: the first has to arrive.
+const POLLING_PAUSE: Duration = Duration::from_secs(10);
+/// A line that takes and over which nothing goes for so long has nothing waiting.
+const SILENCE: Duration = Duration::from_millis(20);
 /// Longest wait for something to go out before one looks again.
 const MOMENT: Duration = Duration::from_millis(5);
+/// Bytes that a packet may be wrapped in, beside its payload.
+const WRAPPING: u64 = 64;
 /// The stamp of a line that takes all it is sent.
 const TAKING: u64 = u64::MAX;
 
@@ -26,16 +31,18 @@ const TAKING: u64 = u64::MAX;
 pub struct Line {
     start: Instant,
     pause: Duration,
-    /// Bytes handed over for sending since everything had last gone out.
-    handed: AtomicU64,
-    /// Bytes of these that went out.
-    written: AtomicU64,
-    /// Packets handed over since everything had last gone out: at least as many as wait.
+    /// Bytes handed over for sending that did not go out yet.
+    backlog: AtomicU64,
+    /// Packets handed over since nothing waited.
     packets: AtomicU32,
+    /// Milliseconds after the start at which something was handed over or went out.
+    moved: AtomicU64,
     /// Milliseconds after the start at which it stopped taking; [`TAKING`] while it takes.
     stopped: AtomicU64,
-    /// Milliseconds that others have waited for it since everything had last gone out.
-    waited: AtomicU64,
+    /// Milliseconds that broadcasts have waited for it since nothing waited.
+    delay: AtomicU64,
+    /// Whether somebody is measuring the delay: two who wait at the same time do not wait twice as long.
+    is_measured: AtomicBool,
     ended: AtomicBool,
     gone: AtomicBool,
     /// The network said so, or the client.
@@ -63,11 +70,12 @@ impl Line {
         Self {
             start: Instant::now(),
             pause,
-            handed: AtomicU64::new(0),
-            written: AtomicU64::new(0),
+            backlog: AtomicU64::new(0),
             packets: AtomicU32::new(0),
+            moved: AtomicU64::new(0),
             stopped: AtomicU64::new(stopped),
-            waited: AtomicU64::new(0),
+            delay: AtomicU64::new(0),
+            is_measured: AtomicBool::new(false),
             ended: AtomicBool::new(false),
             gone: AtomicBool::new(false),
             cut_off: AtomicBool::new(false),
@@ -79,36 +87,34 @@ impl Line {
         }
     }
 
-    /// A packet of so many bytes has been handed over for sending.
+    /// A packet with so many bytes of payload is handed over for sending.
     pub fn hand(&self, bytes: usize) {
-        self.handed.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.backlog
+            .fetch_add(bytes as u64 + WRAPPING, Ordering::Relaxed);
         self.packets.fetch_add(1, Ordering::Relaxed);
+        self.moved.store(self.now(), Ordering::Relaxed);
+    }
+
+    /// It was not, after all.
+    pub fn take_back(&self, bytes: usize) {
+        self.lighten(bytes as u64 + WRAPPING);
     }
 
     /// So many bytes went out.
     pub fn wrote(&self, bytes: usize) {
-        self.written.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.lighten(bytes as u64);
+        self.moved.store(self.now(), Ordering::Relaxed);
         if self.stopped.load(Ordering::Relaxed) != TAKING {
             self.stopped.store(TAKING, Ordering::Relaxed);
         }
         self.tell_watchers();
     }
 
-    /// So many bytes went out, and when nothing waits any more that was everything.
-    pub fn wrote_some(&self, bytes: usize) {
-        self.wrote(bytes);
-        if self.backlog() == 0 {
-            self.wrote_all();
-        }
-    }
-
-    /// Everything has gone out.
-    pub fn wrote_all(&self) {
-        self.handed.store(0, Ordering::Relaxed);
-        self.written.store(0, Ordering::Relaxed);
-        self.packets.store(0, Ordering::Relaxed);
-        self.waited.store(0, Ordering::Relaxed);
-        self.tell_watchers();
+    fn lighten(&self, bytes: u64) {
+        let less = |backlog: u64| Some(backlog.saturating_sub(bytes));
+        let _ = self
+            .backlog
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
     }
 
     /// It takes no more at the moment.
@@ -120,35 +126,72 @@ impl Line {
 
     /// It takes again.
     pub fn take(&self) {
+        self.moved.store(self.now(), Ordering::Relaxed);
         self.stopped.store(TAKING, Ordering::Relaxed);
         self.tell_watchers();
     }
 
     /// Whether it takes what it is sent, or did a moment ago.
     pub fn is_taking(&self) -> bool {
-        let stopped = self.stopped.load(Ordering::Relaxed);
-        stopped == TAKING || self.now().saturating_sub(stopped) < self.pause.as_millis() as u64
+        self.stopped_for() < self.pause
     }
 
-    /// Bytes that wait.
+    /// For how long it has taken nothing; zero when it takes.
+    pub fn stopped_for(&self) -> Duration {
+        match self.stopped.load(Ordering::Relaxed) {
+            TAKING => Duration::ZERO,
+            stopped => Duration::from_millis(self.now().saturating_sub(stopped)),
+        }
+    }
+
+    /// Bytes that wait, about.
     pub fn backlog(&self) -> u64 {
-        let handed = self.handed.load(Ordering::Relaxed);
-        handed.saturating_sub(self.written.load(Ordering::Relaxed))
+        let backlog = self.backlog.load(Ordering::Relaxed);
+        if backlog > 0 && self.is_silent() {
+            self.begin_anew();
+            return 0;
+        }
+        backlog
     }
 
-    /// Whether so many packets may wait. It is certain only when it says no.
+    /// Whether so many packets may wait, of those that were handed over here. The library sends some of its own.
     pub fn may_have(&self, packets: usize) -> bool {
-        self.packets.load(Ordering::Relaxed) as usize >= packets
+        let may = self.packets.load(Ordering::Relaxed) as usize >= packets;
+        if may && self.is_silent() {
+            self.begin_anew();
+            return false;
+        }
+        may
     }
 
-    /// Waits until something goes out, but not long. Adds up how long it was waited for since everything had last gone out.
-    pub async fn progress(&self) -> Duration {
-        let before = Instant::now();
-        self.watchers.fetch_add(1, Ordering::Relaxed);
+    /// Were anything waiting it would go out: nothing does.
+    fn is_silent(&self) -> bool {
+        let moved = self.moved.load(Ordering::Relaxed);
+        self.stopped.load(Ordering::Relaxed) == TAKING
+            && self.now().saturating_sub(moved) > SILENCE.as_millis() as u64
+    }
+
+    fn begin_anew(&self) {
+        self.backlog.store(0, Ordering::Relaxed);
+        self.packets.store(0, Ordering::Relaxed);
+        self.delay.store(0, Ordering::Relaxed);
+    }
+
+    /// Waits until something goes out, but not long.
+    pub async fn progress(&self) {
+        let _watcher = Watcher::of(&self.watchers);
         let _ = tokio::time::timeout(MOMENT, self.progress.notified()).await;
-        self.watchers.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// The same for a broadcast: how long broadcasts have waited for it, all in all, since nothing waited.
+    pub async fn delay(&self) -> Duration {
+        let before = Instant::now();
+        let measures = !self.is_measured.swap(true, Ordering::AcqRel);
+        let measure = measures.then(|| Measure(&self.is_measured));
+        self.progress().await;
         let waited = before.elapsed().as_millis() as u64 + 1;
-        Duration::from_millis(self.waited.fetch_add(waited, Ordering::Relaxed) + waited)
+        let added = if measure.is_some() { waited } else { 0 };
+        Duration::from_millis(self.delay.fetch_add(added, Ordering::Relaxed) + added)
     }
 
     /// Ends it: whoever reads from it or writes to it gets an error.
@@ -159,6 +202,11 @@ impl Line {
         self.tell_watchers();
     }
 
+    /// Whether [`Line::end`] was called.
+    pub fn is_ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
+    }
+
     /// Whether [`Line::end`] was called: who waits to read is woken then.
     pub fn poll_read(&self, context: &Context<'_>) -> Poll<io::Error> {
         self.poll_ended(&self.reader, context)
@@ -167,11 +215,6 @@ impl Line {
     /// Whether [`Line::end`] was called: who waits to write is woken then.
     pub fn poll_write(&self, context: &Context<'_>) -> Poll<io::Error> {
         self.poll_ended(&self.writer, context)
-    }
-
-    /// Whether [`Line::end`] was called.
-    pub fn is_ended(&self) -> bool {
-        self.ended.load(Ordering::Acquire)
     }
 
     fn poll_ended(&self, waker: &AtomicWaker, context: &Context<'_>) -> Poll<io::Error> {
@@ -226,6 +269,31 @@ impl Line {
     }
 }
 
+/// Counts one who waits.
+struct Watcher<'a>(&'a AtomicU32);
+
+impl<'a> Watcher<'a> {
+    fn of(watchers: &'a AtomicU32) -> Self {
+        watchers.fetch_add(1, Ordering::Relaxed);
+        Self(watchers)
+    }
+}
+
+impl Drop for Watcher<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Held by who measures.
+struct Measure<'a>(&'a AtomicBool);
+
+impl Drop for Measure<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
+    }
+}
+
 /// What who reads from an ended line or writes to it gets.
 pub fn ended() -> io::Error {
     io::Error::new(
@@ -244,30 +312,50 @@ mod tests {
         line.hand(100);
         line.hand(50);
         line.wrote(120);
-        assert_eq!(line.backlog(), 30);
+        assert_eq!(line.backlog(), 30 + 2 * WRAPPING);
         assert!(line.may_have(2) && !line.may_have(3));
-        line.wrote_all();
-        assert_eq!(line.backlog(), 0);
+        line.take_back(50);
+        line.wrote(1000);
+        line.hand(7);
+        assert_eq!(line.backlog(), 7 + WRAPPING, "there are no debts");
+    }
+
+    #[test]
+    fn a_line_that_takes_and_is_silent_has_nothing_waiting() {
+        let mut line = Line::of_connection();
+        let pass = |line: &mut Line| line.start -= SILENCE * 2;
+        line.hand(100);
+        line.stop();
+        pass(&mut line);
+        assert_ne!(line.backlog(), 0, "it takes nothing: all waits");
+        line.take();
+        assert_ne!(line.backlog(), 0, "it may be just about to");
+        pass(&mut line);
         assert!(!line.may_have(1));
+        assert_eq!(line.backlog(), 0);
     }
 
     #[test]
     fn a_line_takes_until_it_has_stopped_for_a_while() {
         let line = Line::new(Duration::ZERO, TAKING);
-        assert!(line.is_taking());
         line.stop();
         assert!(!line.is_taking());
         line.wrote(1);
-        assert!(line.is_taking());
+        assert_eq!(line.stopped_for(), Duration::ZERO);
         assert!(Line::of_polls().is_taking(), "it has just opened");
     }
 
     #[tokio::test]
-    async fn it_is_added_up_how_long_a_line_was_waited_for() {
+    async fn those_who_wait_at_the_same_time_do_not_wait_twice() {
         let line = Line::of_connection();
-        let once = line.progress().await;
-        assert!(line.progress().await > once);
-        line.wrote_all();
-        assert_eq!(line.waited.load(Ordering::Relaxed), 0);
+        let once = line.delay().await;
+        assert!(line.delay().await > once);
+        let before = line.delay.load(Ordering::Relaxed);
+        let start = Instant::now();
+        let all = (0..100).map(|_| line.delay());
+        futures_util::future::join_all(all).await;
+        let added = line.delay.load(Ordering::Relaxed) - before;
+        assert!(u128::from(added) <= start.elapsed().as_millis() + 1);
+        assert_eq!(line.watchers.load(Ordering::Relaxed), 0);
     }
 }

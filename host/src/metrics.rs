@@ -17,7 +17,7 @@ const WINDOW: Duration = Duration::from_secs(1);
 pub struct Metrics {
     /// Clients whose connection was ended because they did not take what they were sent.
     pub slow_readers: Counter,
-    /// Events that a client did not get, since its send buffer was full. Its connection was ended.
+    /// Events that a client did not get, since its send buffer was full at that very moment.
     pub lost_events: Counter,
     /// Bodies and packets above the limit.
     pub too_large: Counter,
@@ -66,7 +66,7 @@ impl fmt::Display for Metrics {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             formatter,
-            "slow readers ended {}, events lost by them {}, bodies and packets too large {}, malformed {}, floods ended {}, sessions turned away {}",
+            "slow readers ended {}, events lost {}, bodies and packets too large {}, malformed {}, floods ended {}, sessions turned away {}",
             self.slow_readers.total(),
             self.lost_events.total(),
             self.too_large.total(),

@@ -33,6 +33,8 @@ pub struct Bounds {
     pub packets: usize,
     /// Bytes that may wait for one client.
     pub bytes: u64,
+    /// How long a client may take nothing of what waits for it.
+    pub stall: Duration,
 }
 
 /// Everyone who is connected.
@@ -76,16 +78,17 @@ impl Sessions {
         remote: IpAddr,
         websocket: Option<Arc<Line>>,
     ) -> Result<Arc<Session>, Failure> {
-        // Counted before they are looked at; dropping it gives the places back.
+        // Dropping it gives its places back: they are taken before they are looked at.
         let session = Arc::new(Session {
             remote,
             id: OnceLock::new(),
             name: OnceLock::new(),
-            polls: Line::of_polls(),
+            polls: Arc::new(Line::of_polls()),
             websocket: ArcSwapOption::from(websocket),
             claimed: AtomicBool::new(false),
             ending: OnceLock::new(),
             said_why: AtomicBool::new(false),
+            ends_soon: AtomicBool::new(false),
             sessions: Arc::clone(self),
         });
         let open = self.open.fetch_add(1, Ordering::AcqRel);
@@ -166,11 +169,12 @@ pub struct Session {
     id: OnceLock<String>,
     /// The id of its sockets.
     name: OnceLock<String>,
-    polls: Line,
+    polls: Arc<Line>,
     websocket: ArcSwapOption<Line>,
     claimed: AtomicBool,
     ending: OnceLock<Ending>,
     said_why: AtomicBool,
+    ends_soon: AtomicBool,
     sessions: Arc<Sessions>,
 }
 
@@ -180,13 +184,18 @@ impl Session {
         &self.polls
     }
 
-    /// Goes on over a websocket; not when it has one already.
-    pub fn upgrade(&self, line: &Arc<Line>) -> bool {
-        let has_one = self.of_websocket(|line| !line.is_gone());
-        if !has_one {
-            self.websocket.store(Some(Arc::clone(line)));
+    /// Whether it has a websocket.
+    pub fn has_websocket(&self) -> bool {
+        self.of_websocket(|line| !line.is_gone())
+    }
+
+    /// Goes on over a websocket.
+    pub fn upgrade(&self, line: &Arc<Line>) {
+        self.websocket.store(Some(Arc::clone(line)));
+        // It may have been ended meanwhile.
+        if self.ending.get().is_some() {
+            line.end();
         }
-        !has_one
     }
 
     /// A client that has joined a namespace is one. `name` is the id of its sockets.
@@ -198,50 +207,46 @@ impl Session {
         }
     }
 
-    /// Does something with the line over which it is reached now.
-    fn with_line<T>(&self, act: impl FnOnce(&Line) -> T) -> T {
-        let websocket = self.websocket.load();
-        match websocket.as_ref().filter(|line| !line.is_gone()) {
-            Some(line) => act(line),
-            None => act(&self.polls),
-        }
+    /// The line over which it is reached now.
+    fn line(&self) -> Arc<Line> {
+        let websocket = self.websocket.load_full();
+        let websocket = websocket.filter(|line| !line.is_gone());
+        websocket.unwrap_or_else(|| Arc::clone(&self.polls))
     }
 
-    /// Something of so many bytes is handed over for sending.
+    /// Something with so many bytes of payload is handed over for sending.
     pub fn hand(&self, bytes: usize) {
-        self.with_line(|line| line.hand(bytes));
+        self.line().hand(bytes);
     }
 
-    /// Whether so many packets may wait for it that there is no room for another: it is certain only when it says no.
+    /// It was not, after all.
+    pub fn take_back(&self, bytes: usize) {
+        self.line().take_back(bytes);
+    }
+
+    /// Whether it is worth asking the library if there is room for another packet.
     pub fn may_be_full(&self) -> bool {
-        self.with_line(|line| line.may_have(self.sessions.bounds.packets))
+        self.line().may_have(self.sessions.bounds.packets / 2)
     }
 
     /// Whether more bytes wait for it than should.
     pub fn is_heavy(&self) -> bool {
-        self.with_line(Line::backlog) > self.sessions.bounds.bytes
+        self.line().backlog() > self.sessions.bounds.bytes
     }
 
-    /// Waits a moment for something to go out.
+    /// Waits a moment for something to go out. Ends the session when it has taken nothing for too long.
     pub async fn progress(&self) {
-        let websocket = self.websocket.load_full();
-        let line = websocket.as_deref().filter(|line| !line.is_gone());
-        line.unwrap_or(&self.polls).progress().await;
+        let line = self.line();
+        line.progress().await;
+        if line.stopped_for() > self.sessions.bounds.stall {
+            self.end_slow_reader("it took nothing within server.write-stall");
+        }
     }
 
-    /// Waits a moment for something to go out. Ends the session when it takes nothing, or was waited for long enough already.
+    /// The same for a broadcast. Ends the session when it takes nothing, or others have waited for it long enough.
     pub async fn progress_or_end(&self) {
-        let waited = {
-            let websocket = self.websocket.load_full();
-            let line = websocket.as_deref().filter(|line| !line.is_gone());
-            let line = line.unwrap_or(&self.polls);
-            if line.is_taking() {
-                Some(line.progress().await)
-            } else {
-                None
-            }
-        };
-        if waited.is_none_or(|waited| waited > PATIENCE) {
+        let line = self.line();
+        if !line.is_taking() || line.delay().await > PATIENCE {
             self.end_slow_reader("too much waits for it (socket.send-buffer, socket.send-bytes)");
         }
     }
@@ -251,7 +256,7 @@ impl Session {
         if !self.end(Ending::NotTaking) {
             return;
         }
-        let backlog = self.with_line(Line::backlog);
+        let backlog = self.line().backlog();
         if let Some(total) = self.metrics().slow_readers.count() {
             tracing::warn!(socket = self.socket(), remote = %self.remote, "a client was disconnected that does not take what it is sent: {how}, {backlog} bytes wait; {total} so far");
         }
@@ -288,6 +293,9 @@ impl Session {
 
     /// Ends it when the client had time to close by itself.
     pub fn end_soon(self: &Arc<Self>) {
+        if self.ends_soon.swap(true, Ordering::AcqRel) {
+            return;
+        }
         let session = Arc::downgrade(self);
         tokio::spawn(async move {
             tokio::time::sleep(GOODBYE).await;
@@ -342,6 +350,7 @@ pub(crate) mod tests {
             unclaimed: 2,
             packets: 4,
             bytes: 100,
+            stall: Duration::ZERO,
         };
         let (closing, closed) = unbounded_channel();
         (Sessions::new(bounds, Arc::default(), closing), closed)
@@ -373,13 +382,13 @@ pub(crate) mod tests {
         let session = open(&sessions).unwrap();
         sessions.name(&session, "id");
         assert!(sessions.find("id").is_some());
-        for _ in 0..4 {
+        for _ in 0..2 {
             assert!(!session.may_be_full());
             session.hand(30);
         }
         assert!(session.may_be_full() && session.is_heavy());
         while session.ending().is_none() {
-            session.progress_or_end().await;
+            session.progress().await;
         }
         assert_eq!(closed.recv().await.as_deref(), Some("id"));
         assert!(sessions.find("id").is_none(), "it is nobody's any more");

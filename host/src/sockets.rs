@@ -180,12 +180,21 @@ impl Connection {
     pub fn disconnect(&self, close: bool) {
         self.dismiss();
         self.link.disconnect(close);
+        // In `on-connect` the library does not know it yet.
+        if close {
+            self.session.end_soon();
+        }
     }
 
     /// Notes that the server is about to end it. The rooms are remembered before the client can know of it and close.
     pub fn dismiss(&self) {
         self.dismissed.store(true, Ordering::Release);
         self.leave_for_good();
+    }
+
+    /// Whether it has ended, from whichever side.
+    pub fn is_gone(&self) -> bool {
+        lock(&self.left).is_some()
     }
 
     /// Whether the server ended it.

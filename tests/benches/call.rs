@@ -172,6 +172,7 @@ fn connection() -> Connection {
         unclaimed: 1,
         packets: 1,
         bytes: 1,
+        stall: Duration::ZERO,
     };
     let (closing, _closed) = unbounded_channel();
     let sessions = Sessions::new(bounds, Arc::default(), closing);

@@ -161,16 +161,11 @@ impl Origins {
             Self::Listed(listed) => listed.iter().any(|one| one.eq_ignore_ascii_case(origin)),
         }
     }
-}
 
-impl Origins {
     /// These and those.
     pub fn or(self, others: Self) -> Self {
-        Vec::from(self)
-            .into_iter()
-            .chain(Vec::from(others))
-            .collect::<Vec<_>>()
-            .into()
+        let all = Vec::from(self).into_iter().chain(Vec::from(others));
+        all.collect::<Vec<_>>().into()
     }
 }
 

@@ -1,6 +1,7 @@
 //! Sees to it that a broadcast reaches everyone it is for: who has no room for it is waited for while it takes what it is sent, else
 //! its connection is ended. A client that misses an event and does not know of it would be worse off.
 
+use futures_util::future::join_all;
 use serde::ser::Error;
 use serde::{Serialize, Serializer};
 use socketioxide::adapter::Adapter;
@@ -10,14 +11,15 @@ use socketioxide::socket::Socket;
 use socketioxide::{SendError, SocketError};
 
 use super::connection;
+use crate::session::Session;
 
-/// Makes room for a packet of so many bytes with everyone in an audience, as far as they are connected here.
+/// Makes room for a packet of so many bytes with everyone in an audience, as far as they are connected here, and counts it.
 pub(super) async fn make<A: Adapter>(operators: &BroadcastOperators<A>, bytes: usize) {
-    for socket in operators.clone().local().sockets() {
-        if let Some(connection) = connection(&socket) {
-            if connection.session.may_be_full() || connection.session.is_heavy() {
-                wait_for(&socket).await;
-            }
+    let sockets = operators.clone().local().sockets();
+    let crowded = sockets.iter().filter(|socket| is_crowded(socket));
+    join_all(crowded.map(wait_for)).await;
+    for socket in &sockets {
+        if let Some(connection) = connection(socket) {
             connection.session.hand(bytes);
         }
     }
@@ -27,32 +29,42 @@ async fn wait_for<A: Adapter>(socket: &SocketRef<A>) {
     let Some(connection) = connection(socket) else {
         return;
     };
-    let session = &connection.session;
-    while socket.connected()
-        && session.ending().is_none()
-        && (session.is_heavy() || is_full(socket))
-    {
-        session.progress_or_end().await;
+    while is_crowded(socket) {
+        connection.session.progress_or_end().await;
     }
 }
 
-/// Ends those who had no room after all, since others were faster: their send buffer is full.
+/// Whether there is no room for another packet for a client that is still there.
+pub(crate) fn is_crowded<A: Adapter>(socket: &Socket<A>) -> bool {
+    let is_crowded = |session: &Session| {
+        session.ending().is_none()
+            && (session.is_heavy() || (session.may_be_full() && is_full(socket)))
+    };
+    socket.connected()
+        && connection(socket).is_some_and(|connection| is_crowded(&connection.session))
+}
+
+/// Ends those who had no room after all, since others were faster: their send buffer is full. One that has made room by now is not
+/// found any more, and has lost an event.
 pub(super) fn end_losers<A: Adapter>(operators: &BroadcastOperators<A>, losses: usize) {
-    let mut losses = Some(losses);
+    let mut losses = Some(losses as u64);
     for socket in operators.clone().local().sockets() {
-        if is_full(&socket)
-            && let Some(connection) = connection(&socket)
-        {
-            let session = &connection.session;
-            let uncounted = losses.take().unwrap_or_default();
-            session.metrics().lost_events.add(uncounted as u64);
+        let Some(connection) = connection(&socket) else {
+            continue;
+        };
+        let session = &connection.session;
+        session
+            .metrics()
+            .lost_events
+            .add(losses.take().unwrap_or_default());
+        if is_full(&socket) {
             session.end_slow_reader("its send buffer is full, and it lost an event");
         }
     }
 }
 
 /// Whether the library has no room for another packet for a socket. It does not say; but it looks for room before it serialises.
-pub(crate) fn is_full<A: Adapter>(socket: &Socket<A>) -> bool {
+fn is_full<A: Adapter>(socket: &Socket<A>) -> bool {
     let sent = socket.emit("", &Nothing);
     matches!(
         sent,

@@ -121,7 +121,9 @@ fn serve(stream: TcpStream, address: SocketAddr, front: &Arc<Front>, settings: &
     };
     // Without it each answer may wait for an acknowledgement. A socket that refuses options still works.
     let _ = stream.set_nodelay(true);
-    let _ = SockRef::from(&stream).set_tcp_user_timeout(Some(settings.write_stall));
+    // The system's own timer is the second: it does not say what it was that failed.
+    let patience = settings.write_stall + Duration::from_secs(1);
+    let _ = SockRef::from(&stream).set_tcp_user_timeout(Some(patience));
     let line = Arc::new(Line::of_connection());
     let wire = Wire::new(stream, settings.write_stall, place, Arc::clone(&line));
     let front = Arc::clone(front);
@@ -270,11 +272,7 @@ impl AsyncWrite for Wire {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let flushed = Pin::new(&mut self.stream).poll_flush(context);
-        if flushed.is_ready() {
-            self.line.wrote_all();
-        }
-        flushed
+        Pin::new(&mut self.stream).poll_flush(context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

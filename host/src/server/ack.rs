@@ -2,7 +2,7 @@
 //! take what it is sent, its connection ends: no ack is lost in silence.
 
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use serde::Serialize;
 use socketioxide::adapter::Adapter;
@@ -10,22 +10,26 @@ use socketioxide::extract::AckSender;
 use socketioxide::handler::{FromMessageParts, Value};
 use socketioxide::socket::Socket;
 use socketioxide::{SendError, SocketError};
+use tokio::sync::Semaphore;
 
 use super::waiting::Waiting;
 use crate::dispatch::ack_of_failure;
-use crate::emitter::is_full;
+use crate::emitter::is_crowded;
 use crate::message::CallId;
 use crate::payload::{Failure, Payload};
-use crate::session::Session;
+use crate::sockets::Connection;
+
+/// Refusals of one connection that wait for room. A client that sends so fast that there are more is ended.
+pub(super) const LATE: usize = 1024;
 
 /// The way to answer an event, if an answer is wanted: used or not, the client gets exactly one.
 pub(super) struct Ack<A: Adapter> {
-    socket: Arc<Socket<A>>,
-    session: Arc<Session>,
+    /// Weak: what waits for a connection that never begins must not keep it.
+    socket: Weak<Socket<A>>,
+    connection: Arc<Connection>,
+    late: Arc<Semaphore>,
     /// The client's number for it, until it is sent.
     wanted: Option<i64>,
-    /// Whether it is counted among what waits for the client.
-    counted: bool,
     id: CallId,
     _waiting: Option<Waiting>,
 }
@@ -33,15 +37,16 @@ pub(super) struct Ack<A: Adapter> {
 impl<A: Adapter> Ack<A> {
     pub(super) fn new(
         socket: &Arc<Socket<A>>,
-        session: &Arc<Session>,
+        connection: &Arc<Connection>,
+        late: &Arc<Semaphore>,
         ack_id: Option<i64>,
         id: CallId,
     ) -> Self {
         Self {
-            socket: Arc::clone(socket),
-            session: Arc::clone(session),
+            socket: Arc::downgrade(socket),
+            connection: Arc::clone(connection),
+            late: Arc::clone(late),
             wanted: ack_id,
-            counted: false,
             id,
             _waiting: None,
         }
@@ -60,17 +65,9 @@ impl<A: Adapter> Ack<A> {
     /// Answers with any value: a struct is one argument, [`Payload::arguments`] are several. Waits until there is room for it, of
     /// about `bytes` bytes.
     pub(super) async fn send(mut self, value: &(impl Serialize + Sync), bytes: usize) {
-        while self.wanted.is_some() {
-            while self.is_crowded() {
-                self.session.progress().await;
-            }
-            self.try_send(value, bytes);
+        while !self.try_send(value, bytes) {
+            self.connection.session.progress().await;
         }
-    }
-
-    /// The same at once; a client without room for it is ended.
-    pub(super) fn send_now(mut self, value: &impl Serialize, bytes: usize) {
-        self.send_or_end(value, bytes);
     }
 
     /// Answers with the arguments of an ack.
@@ -87,65 +84,87 @@ impl<A: Adapter> Ack<A> {
         self.answer(&payload).await;
     }
 
-    /// The same at once.
-    pub(super) fn fail_now(mut self, failure: &Failure) {
+    /// The same from where nothing can wait.
+    pub(super) fn fail_now(self, failure: &Failure) {
         let payload = ack_of_failure(&self.id, failure);
-        if let Ok(arguments) = payload.arguments() {
-            self.send_or_end(&arguments, payload.size());
+        self.send_now(payload, |payload, ack| {
+            let arguments = payload.arguments();
+            arguments.map_or(true, |arguments| ack.try_send(&arguments, payload.size()))
+        });
+    }
+
+    /// Sends from where nothing can wait. What there is no room for goes later, from a task of its own; there are so many of these.
+    pub(super) fn send_now<T: Send + 'static>(
+        mut self,
+        value: T,
+        try_send: impl Fn(&T, &mut Self) -> bool + Send + 'static,
+    ) {
+        if try_send(&value, &mut self) {
+            return;
         }
+        let Ok(late) = Arc::clone(&self.late).try_acquire_owned() else {
+            let how = "it asks faster than it takes the answers";
+            return self.connection.session.end_slow_reader(how);
+        };
+        tokio::spawn(async move {
+            let _late = late;
+            while !try_send(&value, &mut self) {
+                self.connection.session.progress().await;
+            }
+        });
     }
 
-    fn send_or_end(&mut self, value: &impl Serialize, bytes: usize) {
-        if self.wanted.is_some() && !self.try_send(value, bytes) {
-            self.session.end_slow_reader(
-                "it asks faster than it takes the answers, and there is no room for another",
-            );
+    /// Whether it was sent, or cannot be any more; not when there is no room.
+    pub(super) fn try_send(&mut self, value: &impl Serialize, bytes: usize) -> bool {
+        let Some(ack_id) = self.wanted else {
+            return true;
+        };
+        let session = &self.connection.session;
+        let is_gone = self.connection.is_gone() || session.ending().is_some();
+        // A client that has gone misses nothing.
+        let Some(socket) = self.socket.upgrade().filter(|_| !is_gone) else {
+            self.wanted = None;
+            return true;
+        };
+        if is_crowded(&socket) {
+            return false;
         }
-        self.wanted = None;
-    }
-
-    /// Whether there is room for no more, for a client that is still there.
-    fn is_crowded(&self) -> bool {
-        self.socket.connected()
-            && self.session.ending().is_none()
-            && (self.session.is_heavy() || (self.session.may_be_full() && is_full(&*self.socket)))
-    }
-
-    /// Whether it was sent, or cannot be any more; not when there was no room.
-    fn try_send(&mut self, value: &impl Serialize, bytes: usize) -> bool {
         // First: what is sent may be on its way at once.
-        if !std::mem::replace(&mut self.counted, true) {
-            self.session.hand(bytes);
-        }
-        let nothing = &mut Value::Str("[]".into(), None);
-        let Ok(sender): Result<AckSender<A>, Infallible> =
-            AckSender::from_message_parts(&self.socket, nothing, &self.wanted);
-        match sender.send(value) {
-            Err(SendError::Socket(SocketError::InternalChannelFull))
-                if self.session.ending().is_none() =>
-            {
+        session.hand(bytes);
+        match sender(&socket, ack_id).send(value) {
+            Err(SendError::Socket(SocketError::InternalChannelFull)) => {
+                session.take_back(bytes);
                 return false;
             }
-            // A client that has gone misses nothing.
-            Err(SendError::Socket(_)) => {}
             Err(SendError::Serialize(error)) => {
                 tracing::error!(call = %self.id, "an ack could not be written: {error}");
             }
-            Ok(()) => {}
+            Err(SendError::Socket(SocketError::Closed)) | Ok(()) => {}
         }
         self.wanted = None;
         true
     }
 }
 
+fn sender<A: Adapter>(socket: &Arc<Socket<A>>, ack_id: i64) -> AckSender<A> {
+    let nothing = &mut Value::Str("[]".into(), None);
+    let Ok(sender): Result<_, Infallible> =
+        AckSender::from_message_parts(socket, nothing, &Some(ack_id));
+    sender
+}
+
 impl<A: Adapter> Drop for Ack<A> {
     fn drop(&mut self) {
-        if self.wanted.is_some() {
-            let failure = Failure::new(500, "internal server error");
-            let payload = ack_of_failure(&self.id, &failure);
-            if let Ok(arguments) = payload.arguments() {
-                self.send_or_end(&arguments, payload.size());
-            }
+        if self.wanted.is_none() {
+            return;
+        }
+        let failure = Failure::new(500, "internal server error");
+        let payload = ack_of_failure(&self.id, &failure);
+        let arguments = payload.arguments();
+        if !arguments.is_ok_and(|arguments| self.try_send(&arguments, payload.size())) {
+            self.connection
+                .session
+                .end_slow_reader("there is no room for an ack");
         }
     }
 }

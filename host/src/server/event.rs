@@ -14,10 +14,12 @@ use socketioxide::adapter::Adapter;
 use socketioxide::handler::{ConnectHandler, FromConnectParts, Value};
 use socketioxide::socket::Socket;
 use socketioxide_core::adapter::{DefinedAdapter, Spawnable};
+use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::ack::LATE;
 use super::hitchy::{RUNNING, Requests};
 use super::inbox::{Inbox, Item};
 use super::leaving::{DISMISSED, Leaving};
@@ -32,7 +34,7 @@ use crate::payload::check_depth;
 use crate::session::Session;
 use crate::sockets::{Connection, Handshake};
 
-/// Events, or requests, of one connection that wait, of four times the body limit together.
+/// Events, or requests, of one connection that wait.
 const WAITING: usize = 256;
 
 /// The namespaces that clients can connect to. Each is registered with the library once: a second time would orphan its sockets.
@@ -127,6 +129,7 @@ impl<A: Adapter> Shared<A> {
             limit: self.config.server.body_limit,
             packet_limit,
             load: Load::new(most, packet_limit),
+            late: Arc::new(Semaphore::new(LATE)),
             items: items.clone(),
         };
         if is_for_requests {

@@ -94,6 +94,11 @@ impl<A: Adapter> MessageHandler<A, Requests<A>> for Requests<A> {
             let sentence = format!("only `request` is answered in /hitchy, not {name:?}");
             return ack.fail_now(&Failure::new(404, sentence));
         }
+        let Some(waiting) = self.inbox.place(received.size()) else {
+            let sentence =
+                "too many requests of this connection are running and waiting; send more slowly";
+            return refuse(ack, &Failure::new(429, sentence));
+        };
         let request = match self.request(&received) {
             Ok(request) => request,
             Err(failure) => return refuse(ack, &failure),
@@ -101,11 +106,6 @@ impl<A: Adapter> MessageHandler<A, Requests<A>> for Requests<A> {
         let accepted = match self.inbox.dispatch.accept() {
             Ok(accepted) => accepted,
             Err(refusal) => return refuse(ack, &refusal.failure()),
-        };
-        let Some(waiting) = self.inbox.place(received.size()) else {
-            let sentence =
-                "too many requests of this connection are running and waiting; send more slowly";
-            return refuse(ack, &Failure::new(429, sentence));
         };
         let running = Arc::clone(&self.running);
         let (dispatch, jar) = (Arc::clone(&self.inbox.dispatch), Arc::clone(&self.jar));
@@ -146,9 +146,11 @@ fn refuse<A: Adapter>(ack: Ack<A>, failure: &Failure) {
             .headers
             .insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     }
-    let answer = Answer {
-        response: &response,
-        set_cookie: SetCookie::Withhold,
-    };
-    ack.send_now(&answer, response.body.len());
+    ack.send_now(response, |response, ack| {
+        let answer = Answer {
+            response,
+            set_cookie: SetCookie::Withhold,
+        };
+        ack.try_send(&answer, response.body.len())
+    });
 }

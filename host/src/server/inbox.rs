@@ -7,6 +7,7 @@ use socketioxide::adapter::Adapter;
 use socketioxide::handler::{MessageHandler, Value};
 use socketioxide::socket::Socket;
 use socketioxide_core::Str;
+use tokio::sync::Semaphore;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::ack::Ack;
@@ -31,23 +32,29 @@ pub(super) struct Inbox<A: Adapter> {
     pub(super) limit: usize,
     pub(super) packet_limit: usize,
     pub(super) load: Arc<Load>,
+    /// Refusals that wait for room.
+    pub(super) late: Arc<Semaphore>,
     pub(super) items: UnboundedSender<Item<A>>,
 }
 
 impl<A: Adapter> MessageHandler<A, Inbox<A>> for Inbox<A> {
     fn call(&self, socket: Arc<Socket<A>>, value: Value, ack_id: Option<i64>) {
         let (ack, received) = self.receive(&socket, value, ack_id);
-        let event = match received.and_then(Received::event) {
+        let received = match received {
+            Ok(received) => received,
+            Err(failure) => return ack.fail_now(&failure),
+        };
+        let Some(waiting) = self.place(received.size()) else {
+            let sentence = "too many events of this connection are waiting; send more slowly";
+            return ack.fail_now(&Failure::new(429, sentence));
+        };
+        let event = match received.event() {
             Ok(event) => event,
             Err(failure) => return ack.fail_now(&failure),
         };
         let accepted = match self.dispatch.accept() {
             Ok(accepted) => accepted,
             Err(refusal) => return ack.fail_now(&refusal.failure()),
-        };
-        let Some(waiting) = self.place(event.payload.size()) else {
-            let sentence = "too many events of this connection are waiting; send more slowly";
-            return ack.fail_now(&Failure::new(429, sentence));
         };
         let _ = self
             .items
@@ -73,8 +80,13 @@ impl<A: Adapter> Inbox<A> {
         ack_id: Option<i64>,
     ) -> (Ack<A>, Result<Received, Failure>) {
         let id = self.dispatch.next_id();
-        let session = &self.connection.session;
-        let ack = Ack::new(socket, session, ack_id, Arc::clone(&id));
+        let ack = Ack::new(
+            socket,
+            &self.connection,
+            &self.late,
+            ack_id,
+            Arc::clone(&id),
+        );
         let Value::Str(text, attachments) = value else {
             let failure = Failure::new(400, "only JSON packets are understood");
             return (ack, Err(failure));

@@ -13,12 +13,22 @@ use crate::lock::lock;
 const MOST: usize = 50;
 /// Bytes of one cookie's name and value: as many as browsers must keep (RFC 6265, 6.1). A larger one is not kept.
 const MOST_BYTES: usize = 4096;
+/// Bytes of all of them: they come with each request. The oldest go.
+const ALL_BYTES: usize = 16 << 10;
 
 /// The jar.
 pub(super) struct Jar {
     /// The handshake's, as they came.
     own: Vec<HeaderValue>,
-    kept: Mutex<Vec<Kept>>,
+    changes: Mutex<Changes>,
+}
+
+/// What answers did.
+#[derive(Default)]
+struct Changes {
+    kept: Vec<Kept>,
+    /// Names of the handshake's that were deleted.
+    deleted: Vec<String>,
 }
 
 /// One that an answer set.
@@ -28,13 +38,19 @@ struct Kept {
     until: Option<OffsetDateTime>,
 }
 
+impl Kept {
+    fn size(&self) -> usize {
+        self.name.len() + self.value.len()
+    }
+}
+
 impl Jar {
     /// With the cookies that came with the handshake.
     pub(super) fn new(handshake: &HeaderMap) -> Arc<Self> {
         let own = handshake.get_all(header::COOKIE).iter().cloned().collect();
         Arc::new(Self {
             own,
-            kept: Mutex::default(),
+            changes: Mutex::default(),
         })
     }
 
@@ -42,8 +58,8 @@ impl Jar {
     /// it is the connection's.
     pub(super) fn keep(&self, answer: &HeaderMap) {
         for value in answer.get_all(header::SET_COOKIE) {
-            let cookie = value.to_str().ok();
-            if let Some(cookie) = cookie.and_then(|text| Cookie::parse(text).ok()) {
+            let cookie = text(value).and_then(|text| Cookie::parse(text).ok());
+            if let Some(cookie) = cookie {
                 self.keep_one(&cookie);
             }
         }
@@ -56,24 +72,28 @@ impl Jar {
             Some(age) => now.checked_add(age),
             None => cookie.expires_datetime(),
         };
-        let mut kept = lock(&self.kept);
-        kept.retain(|one| one.name != cookie.name());
-        let expired = until.is_some_and(|until| until <= now);
-        // One that came with the handshake must not come back from there: it is remembered as gone.
-        if expired && !self.is_own(cookie.name()) {
-            return;
-        }
-        if cookie.name().len() + cookie.value().len() > MOST_BYTES {
-            return;
-        }
-        if kept.len() == MOST {
-            kept.remove(0);
-        }
-        kept.push(Kept {
+        let new = Kept {
             name: cookie.name().to_owned(),
             value: cookie.value().to_owned(),
             until,
-        });
+        };
+        if new.size() > MOST_BYTES {
+            return;
+        }
+        let mut changes = lock(&self.changes);
+        let Changes { kept, deleted } = &mut *changes;
+        kept.retain(|one| one.name != new.name);
+        if until.is_some_and(|until| until <= now) {
+            // One that came with the handshake must not come back from there.
+            if self.is_own(&new.name) && !deleted.contains(&new.name) {
+                deleted.push(new.name);
+            }
+            return;
+        }
+        kept.push(new);
+        while kept.len() > MOST || kept.iter().map(Kept::size).sum::<usize>() > ALL_BYTES {
+            kept.remove(0);
+        }
     }
 
     fn is_own(&self, name: &str) -> bool {
@@ -82,21 +102,25 @@ impl Jar {
 
     /// Names and values of the handshake's.
     fn own_pairs(&self) -> impl Iterator<Item = (&str, &str)> {
-        let texts = self.own.iter().filter_map(|value| value.to_str().ok());
-        let pairs = texts.flat_map(|text| text.split(';'));
+        let pairs = self
+            .own
+            .iter()
+            .filter_map(text)
+            .flat_map(|text| text.split(';'));
         pairs.map(|pair| pair.trim().split_once('=').unwrap_or((pair.trim(), "")))
     }
 
     /// The `cookie` headers of the connection's next request.
     pub(super) fn headers(&self) -> Vec<HeaderValue> {
         let now = OffsetDateTime::now_utc();
-        let kept = lock(&self.kept);
-        if kept.is_empty() {
+        let changes = lock(&self.changes);
+        let Changes { kept, deleted } = &*changes;
+        if kept.is_empty() && deleted.is_empty() {
             return self.own.clone();
         }
-        let own = self
-            .own_pairs()
-            .filter(|(name, _)| kept.iter().all(|one| one.name != *name));
+        let own = self.own_pairs().filter(|(name, _)| {
+            kept.iter().all(|one| one.name != *name) && deleted.iter().all(|gone| gone != name)
+        });
         let alive = kept
             .iter()
             .filter(|one| one.until.is_none_or(|until| until > now));
@@ -106,12 +130,17 @@ impl Jar {
             .filter(|(name, _)| !name.is_empty())
             .map(|(name, value)| format!("{name}={value}"))
             .collect();
-        let header = HeaderValue::from_str(&pairs.join("; ")).ok();
+        let header = HeaderValue::from_bytes(pairs.join("; ").as_bytes()).ok();
         header
             .filter(|header| !header.is_empty())
             .into_iter()
             .collect()
     }
+}
+
+/// Browsers send what was set, in UTF-8 perhaps.
+fn text(value: &HeaderValue) -> Option<&str> {
+    std::str::from_utf8(value.as_bytes()).ok()
 }
 
 #[cfg(test)]
@@ -180,5 +209,22 @@ mod tests {
         assert!(sent(&jar).starts_with("c10=x"), "the oldest have gone");
         keep(&jar, &[&format!("large={}", "x".repeat(5000))]);
         assert!(!sent(&jar).contains("large"));
+        keep(&jar, &[&format!("c59={}", "x".repeat(5000))]);
+        assert!(
+            sent(&jar).ends_with("c59=x"),
+            "what is not kept replaces nothing"
+        );
+        for index in 0..10 {
+            keep(&jar, &[&format!("big{index}={}", "x".repeat(4000))]);
+        }
+        assert!(sent(&jar).len() < ALL_BYTES + 200);
+    }
+
+    #[test]
+    fn r03_cookies_that_are_no_ascii_stay() {
+        let own = HeaderValue::from_bytes("a=ü; b=1".as_bytes()).unwrap();
+        let jar = Jar::new(&HeaderMap::from_iter([(header::COOKIE, own)]));
+        keep(&jar, &["c=2"]);
+        assert_eq!(jar.headers()[0].as_bytes(), "a=ü; b=1; c=2".as_bytes());
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use socketioxide::TransportType;
 use socketioxide::adapter::Adapter;
 use socketioxide::handler::DisconnectHandler;
 use socketioxide::socket::{DisconnectReason, Socket};
@@ -9,7 +10,6 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::inbox::Item;
 use crate::line::Line;
-use crate::session::Session;
 use crate::sockets::Connection;
 
 /// The reason of a connection that the server ended.
@@ -39,7 +39,7 @@ impl<A: Adapter> DisconnectHandler<A, Leaving<A>> for Leaving<A> {
         let reason = match session.ending() {
             Some(ending) => ending.reason(),
             None => {
-                self.blame(reason, session);
+                self.blame(reason, &socket);
                 name(reason)
             }
         };
@@ -51,8 +51,9 @@ impl<A: Adapter> DisconnectHandler<A, Leaving<A>> for Leaving<A> {
 
 impl<A: Adapter> Leaving<A> {
     /// Says in the log what the client did, once for all its connections.
-    fn blame(&self, reason: DisconnectReason, session: &Session) {
-        let most = self.packet_limit;
+    fn blame(&self, reason: DisconnectReason, socket: &Socket<A>) {
+        let (most, session) = (self.packet_limit, &self.connection.session);
+        let is_websocket = socket.transport_type() == TransportType::Websocket;
         let fault = match reason {
             DisconnectReason::PacketParsingError => {
                 "it sent a packet that cannot be understood (parse error)".to_owned()
@@ -61,7 +62,9 @@ impl<A: Adapter> Leaving<A> {
                 "it polled twice at the same time".to_owned()
             }
             // The connection below was in order: the library did not like what came over it.
-            DisconnectReason::TransportError if session.of_websocket(|line| !line.is_cut_off()) => {
+            DisconnectReason::TransportError
+                if is_websocket && session.of_websocket(|line| !line.is_cut_off()) =>
+            {
                 format!(
                     "it sent a message of more than {most} bytes (four times server.body-limit), or none that a websocket can carry (RFC 6455)"
                 )

@@ -123,11 +123,14 @@ impl Server {
         self.registry.table()
     }
 
-    /// Returns when the handlers folder is no longer followed, which only a bug of ours can cause: a server whose code cannot be
-    /// replaced is half alive.
+    /// Returns when the handlers folder is no longer followed, or sessions are no longer closed, which only a bug of ours can cause: such
+    /// a server is half alive.
     pub async fn failed(&mut self) {
-        // It ends by a panic or not at all.
-        let _ = (&mut self.following).await;
+        // They end by a panic or not at all.
+        tokio::select! {
+            _ = &mut self.following => {}
+            _ = &mut self.undertaker => {}
+        }
     }
 
     /// Shuts down: accepts nothing new, answers what was accepted within the grace period, says goodbye to sockets, closes.
@@ -252,6 +255,7 @@ fn session_bounds(config: &Config) -> Bounds {
         unclaimed: socket.max_unclaimed,
         packets: socket.send_buffer,
         bytes: socket.send_bytes as u64,
+        stall: config.server.write_stall,
     }
 }
 

@@ -16,7 +16,7 @@ pub(super) struct Peer {
 }
 
 /// Headers by which proxies say whom they speak for. From anyone else they are lies or mistakes.
-fn is_forwarding(name: &HeaderName) -> bool {
+pub(super) fn is_forwarding(name: &HeaderName) -> bool {
     let name = name.as_str();
     name == "forwarded" || name == "x-real-ip" || name.starts_with("x-forwarded-")
 }
@@ -62,14 +62,17 @@ fn forwarded_for(server: &Server, headers: &HeaderMap) -> Option<SocketAddr> {
         .flat_map(|value| value.split(','))
         .map(str::trim)
         .collect();
-    let addresses = hops
-        .iter()
-        .rev()
-        .map_while(|hop| hop.parse::<IpAddr>().ok());
+    let addresses = hops.iter().rev().map_while(|hop| address_of(hop));
     let client = addresses
         .into_iter()
         .find(|address| !server.trusts(*address))?;
     Some(SocketAddr::new(client, 0))
+}
+
+/// Some proxies add the port.
+fn address_of(hop: &str) -> Option<IpAddr> {
+    let with_port = || hop.parse().map(|address: SocketAddr| address.ip());
+    hop.parse().or_else(|_| with_port()).ok()
 }
 
 #[cfg(test)]
@@ -113,6 +116,9 @@ mod tests {
             Some(&peer),
             headers("10.0.0.1, 198.51.100.7, 192.0.2.9"),
         );
+        assert_eq!(remote.to_string(), "198.51.100.7:0");
+        let ported = headers("198.51.100.7:4711, 192.0.2.9:80");
+        let (remote, _) = identify(&server, Some(&peer), ported);
         assert_eq!(remote.to_string(), "198.51.100.7:0");
     }
 }

@@ -9,6 +9,7 @@ use axum::extract::Request;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
+use bytes::Bytes;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tower::ServiceExt;
 
@@ -34,8 +35,17 @@ pub(super) struct Transports {
     /// Reads what is posted.
     bodies: Bodies,
     server: Server,
+    visitors: Origins,
     bind_address: bool,
     path: String,
+}
+
+/// Who asks.
+enum Visitor {
+    /// No page, or one of an origin that was named.
+    Known,
+    /// A page of any origin.
+    Anyone,
 }
 
 /// What a request asks for, read as the library reads it.
@@ -50,7 +60,8 @@ impl<'a> Asked<'a> {
         let value = |name: &str| query.split('&').find_map(|pair| pair.strip_prefix(name));
         Self {
             session: value("sid="),
-            is_websocket: value("transport=") == Some("websocket"),
+            is_websocket: value("transport=").and_then(|value| value.split('=').next())
+                == Some("websocket"),
         }
     }
 }
@@ -71,6 +82,7 @@ impl Transports {
             dispatch: Arc::clone(http.dispatch()),
             http,
             bodies,
+            visitors: visitors(&config.server),
             server: config.server.clone(),
             bind_address: config.socket.bind_address,
             path: config.socket.path.clone(),
@@ -84,22 +96,28 @@ impl Transports {
     }
 
     /// Answers a request of engine.io.
-    pub(super) async fn answer(&self, parts: Parts, body: Body) -> Response {
+    pub(super) async fn answer(&self, mut parts: Parts, body: Body) -> Response {
         let asked = Asked::of(&parts);
-        if let Err(failure) = self.check_visitor(&parts, &asked) {
-            return self.http.refuse(&parts.headers, body, &failure).await;
+        match self.check_visitor(&parts, &asked) {
+            Err(failure) => return self.http.refuse(&parts.headers, body, &failure).await,
+            Ok(Visitor::Known) => {}
+            // Else any page could act in the name of its visitors.
+            Ok(Visitor::Anyone) => drop(parts.headers.remove(header::COOKIE)),
         }
-        match asked.session {
+        let Asked { session, .. } = Asked::of(&parts);
+        match session {
+            // Only GET opens a session. To all else the library says what is wrong with it.
+            None if parts.method != Method::GET => self.pass_on(parts, body).await,
             None => self.open(parts, body).await,
             Some(id) => match self.find(id, &parts) {
                 Some(session) => self.go_on(session, parts, body).await,
-                None => complaint(1, "Session ID unknown"),
+                None => self.complain(1, "Session ID unknown", &parts, body).await,
             },
         }
     }
 
-    /// Why a request is not let through.
-    fn check_visitor(&self, parts: &Parts, asked: &Asked<'_>) -> Result<(), Failure> {
+    /// Who asks, or why a request is not let through.
+    fn check_visitor(&self, parts: &Parts, asked: &Asked<'_>) -> Result<Visitor, Failure> {
         if !self.registry.table().ready {
             return Err(Refusal::Starting.failure());
         }
@@ -108,18 +126,20 @@ impl Transports {
             return Err(Refusal::Draining.failure());
         }
         let Some(origin) = parts.headers.get(header::ORIGIN) else {
-            return Ok(());
+            return Ok(Visitor::Known);
         };
-        let Server { origins, cors, .. } = &self.server;
-        let allowed = origin.to_str().is_ok_and(|origin| {
-            is_own(origin, &parts.headers) || origins.allow(origin) || cors.allow(origin)
-        });
-        let sentence = "pages of this origin may not open sockets here; the setting server.origins says which may";
-        if allowed {
-            Ok(())
-        } else {
-            Err(Failure::new(403, sentence))
+        let origin = origin.to_str().unwrap_or_default();
+        if is_own(origin, &parts.headers) {
+            return Ok(Visitor::Known);
         }
+        if !self.visitors.allow(origin) {
+            let sentence = "pages of this origin may not open sockets here; the setting server.origins says which may";
+            return Err(Failure::new(403, sentence));
+        }
+        Ok(match self.visitors {
+            Origins::Any => Visitor::Anyone,
+            _ => Visitor::Known,
+        })
     }
 
     /// A request that opens a session, or none of engine.io's: then the library says so, and the session is dropped with it.
@@ -158,22 +178,26 @@ impl Transports {
     /// A request of a session that exists.
     async fn go_on(&self, session: Arc<Session>, parts: Parts, mut body: Body) -> Response {
         if Asked::of(&parts).is_websocket {
-            let Some(peer) = parts.extensions.get::<Peer>() else {
-                return complaint(3, "Bad request");
-            };
-            if !session.upgrade(&peer.line) {
-                return complaint(3, "Bad request");
+            if session.has_websocket() {
+                return self.complain(3, "Bad request", &parts, body).await;
             }
-            return self.pass_on(parts, body).await;
+            let peer = parts.extensions.get::<Peer>().cloned();
+            let response = self.pass_on(parts, body).await;
+            if let Some(peer) = peer
+                && response.status() == StatusCode::SWITCHING_PROTOCOLS
+            {
+                session.upgrade(&peer.line);
+            }
+            return response;
         }
         if parts.method == Method::GET {
             let _poll = Poll::begin(&session);
             let response = self.pass_on(parts, body).await;
-            session.polls().wrote_some(length(response.headers()));
+            session.polls().wrote(length(response.headers()));
             return response;
         }
         match self.bodies.read(&mut body, &parts.headers).await {
-            Ok(whole) => self.pass_on(parts, Body::from(whole)).await,
+            Ok(whole) => self.post(session, parts, whole).await,
             Err(failure) => {
                 if failure.code == 413 {
                     session.end(Ending::TooLarge);
@@ -181,6 +205,28 @@ impl Transports {
                 self.http.refuse(&parts.headers, body, &failure).await
             }
         }
+    }
+
+    /// Packets of a client that polls.
+    async fn post(&self, session: Arc<Session>, parts: Parts, packets: Bytes) -> Response {
+        let headers = parts.headers.clone();
+        let response = self.pass_on(parts, Body::from(packets)).await;
+        if session.ending() != Some(Ending::TooLarge) {
+            return response;
+        }
+        let failure = Failure::new(413, "a packet was too large, and the session is closed");
+        self.http.refuse(&headers, Body::empty(), &failure).await
+    }
+
+    /// Answers with an error of engine.io, with its code and words.
+    async fn complain(&self, code: u8, message: &str, parts: &Parts, body: Body) -> Response {
+        self.bodies.discard(body, &parts.headers).await;
+        let body = format!(r#"{{"code":"{code}","message":"{message}"}}"#);
+        let mut response = Response::new(Body::from(body));
+        *response.status_mut() = StatusCode::BAD_REQUEST;
+        let json = HeaderValue::from_static("application/json");
+        response.headers_mut().insert(header::CONTENT_TYPE, json);
+        response
     }
 
     async fn pass_on(&self, parts: Parts, body: Body) -> Response {
@@ -229,9 +275,13 @@ fn is_own(origin: &str, headers: &HeaderMap) -> bool {
         .is_some_and(|(authority, host)| authority.eq_ignore_ascii_case(host))
 }
 
-/// Origins whose pages may open sockets besides the server's own, as CORS needs them for polling.
+/// Origins whose pages may open sockets besides the server's own. Those that may ask over HTTP may do it over sockets; but everyone
+/// is not meant by that, since with a websocket cookies come along whatever CORS says.
 pub(super) fn visitors(server: &Server) -> Origins {
-    server.origins.clone().or(server.cors.clone())
+    match &server.cors {
+        Origins::Any => server.origins.clone(),
+        cors => server.origins.clone().or(cors.clone()),
+    }
 }
 
 /// The id in the library's answer that opens a session: `0{"sid":"…",…}`.
@@ -252,12 +302,30 @@ fn length(headers: &HeaderMap) -> usize {
     length.unwrap_or(0)
 }
 
-/// An error of engine.io, with its code and words.
-fn complaint(code: u8, message: &str) -> Response {
-    let body = format!(r#"{{"code":"{code}","message":"{message}"}}"#);
-    let mut response = Response::new(Body::from(body));
-    *response.status_mut() = StatusCode::BAD_REQUEST;
-    let json = HeaderValue::from_static("application/json");
-    response.headers_mut().insert(header::CONTENT_TYPE, json);
-    response
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_query_is_read_as_the_library_reads_it() {
+        for (query, session, is_websocket) in [
+            ("EIO=4&transport=websocket", None, true),
+            ("EIO=4&transport=websocket=x&sid=a=b", Some("a=b"), true),
+            (
+                "transport=polling&transport=websocket&sid=",
+                Some(""),
+                false,
+            ),
+            ("transport=%77ebsocket&xsid=a", None, false),
+        ] {
+            let uri = format!("/socket.io/?{query}");
+            let (parts, ()) = axum::http::Request::get(uri).body(()).unwrap().into_parts();
+            let asked = Asked::of(&parts);
+            assert_eq!(
+                (asked.session, asked.is_websocket),
+                (session, is_websocket),
+                "{query}"
+            );
+        }
+    }
 }

@@ -44,7 +44,7 @@ impl Load {
         })
     }
 
-    /// Whether one more that was turned away makes a flood: without a pause for five seconds, and ten times the bound in all.
+    /// Whether one more that was turned away makes a flood: without a pause for five seconds, and ten times the bound in that time.
     pub(super) fn is_flooded(&self) -> bool {
         self.is_flooded_at(Instant::now())
     }
@@ -56,16 +56,17 @@ impl Load {
             last: now,
             count: 0,
         };
-        let so_far = match turned_away.take() {
+        let mut so_far = match turned_away.take() {
             Some(before) if now.duration_since(before.last) < PAUSE => before,
             _ => fresh,
         };
-        let so_far = turned_away.insert(TurnedAway {
-            last: now,
-            count: so_far.count + 1,
-            ..so_far
-        });
-        now.duration_since(so_far.since) >= FLOOD && so_far.count >= self.most * FLOOD_FACTOR
+        (so_far.last, so_far.count) = (now, so_far.count + 1);
+        let is_over = now.duration_since(so_far.since) >= FLOOD;
+        let is_flooded = is_over && so_far.count >= self.most * FLOOD_FACTOR;
+        if !is_over || is_flooded {
+            *turned_away = Some(so_far);
+        }
+        is_flooded
     }
 
     /// Takes one more of `bytes` bytes, if there is room.
@@ -114,12 +115,13 @@ mod tests {
     fn s06_ten_times_the_bound_for_five_seconds_is_a_flood() {
         let (load, start) = (Load::new(3, 10), Instant::now());
         let at = |ms| start + Duration::from_millis(ms);
-        assert!(!(0..29).any(|step| load.is_flooded_at(at(step * 200))));
-        assert!(
-            load.is_flooded_at(at(5801)),
-            "thirty, and more than five seconds"
-        );
+        assert!(!(0..33).any(|step| load.is_flooded_at(at(step * 150))));
+        let now = at(5000);
+        assert!(load.is_flooded_at(now), "thirty, and for five seconds");
         assert!(!load.is_flooded_at(at(9000)), "there was a pause");
+        let mut slowly = (0..100).map(|step| at(20_000 + step * 900));
+        assert!(!slowly.any(|now| load.is_flooded_at(now)), "no flood");
+        let at = |ms| start + Duration::from_secs(200) + Duration::from_millis(ms);
         assert!(!(0..100).any(|_| load.is_flooded_at(at(9000))), "a burst");
     }
 }

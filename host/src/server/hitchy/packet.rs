@@ -12,6 +12,7 @@ use crate::message::is_hop_by_hop;
 use crate::path::Target;
 use crate::payload::{Failure, attachment, fields};
 use crate::server::front::{MAX_HEADER_BYTES, MAX_HEADERS, MAX_TARGET};
+use crate::server::peer::is_forwarding;
 
 /// Identity is the handshake's: what a page's script sends under these names does not count.
 pub(super) const FROM_HANDSHAKE: [HeaderName; 5] = [
@@ -200,10 +201,8 @@ fn is_withheld(name: &HeaderName) -> bool {
     is_hop_by_hop(name)
         || FROM_HANDSHAKE.contains(name)
         || name == header::COOKIE
-        || name == header::FORWARDED
+        || is_forwarding(name)
         || name.as_str() == "proxy"
-        || name.as_str() == "x-real-ip"
-        || name.as_str().starts_with("x-forwarded-")
 }
 
 /// The values of a header: none for `null`, several of an array.
