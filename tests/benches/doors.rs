@@ -1,6 +1,7 @@
 //! The same request three ways: `request` over a socket, HTTP with connections that are kept, HTTP with a connection for each request.
 //!
-//! `cargo bench --workspace --bench doors`. Each round measures all in turn; the figures are medians of the rounds. All clients are
+//! `cargo bench --workspace --bench doors`. Handlers see the same headers through each: those of a browser, which HTTP sends with every
+//! request and a socket with its handshake. Each round measures all in turn; the figures are medians of the rounds. All clients are
 //! this program's, on the same machine, over the loopback.
 #![allow(clippy::print_stdout, reason = "it prints a table")]
 
@@ -21,6 +22,26 @@ const CLIENTS: usize = 32;
 /// Requests that one socket has under way in the second measurement of sockets.
 const SIDE_BY_SIDE: usize = 8;
 const TARGET: &str = "/api/hello/you";
+
+/// What a browser sends.
+const HEADERS: [(&str, &str); 10] = [
+    (
+        "user-agent",
+        "Mozilla/5.0 (X11; Linux x86_64; rv:144.0) Gecko/20100101 Firefox/144.0",
+    ),
+    ("accept", "*/*"),
+    ("accept-language", "en-US,en;q=0.5"),
+    ("accept-encoding", "gzip, deflate, br, zstd"),
+    ("referer", "https://app.example.com/rooms/general"),
+    (
+        "cookie",
+        "session=0123456789abcdef0123456789abcdef; theme=dark",
+    ),
+    ("sec-fetch-dest", "empty"),
+    ("sec-fetch-mode", "cors"),
+    ("sec-fetch-site", "same-origin"),
+    ("priority", "u=4"),
+];
 
 /// How requests are sent.
 #[derive(Clone, Copy)]
@@ -100,7 +121,8 @@ async fn measure(addr: SocketAddr, way: Way) -> Result<(f64, Duration)> {
 }
 
 async fn over_socket(addr: SocketAddr, window: usize, until: Instant) -> Result<u32> {
-    let mut socket = RawSocket::connect(addr, "/hitchy").await?;
+    let mut socket = RawSocket::open_with(addr, &HEADERS).await?;
+    socket.enter("/hitchy", "").await?;
     let (mut next, mut answers) = (0_u64, 0);
     for _ in 0..window {
         ask(&mut socket, &mut next).await?;
@@ -129,7 +151,7 @@ async fn over_kept(addr: SocketAddr, until: Instant) -> Result<u32> {
     let mut connection = Connection::try_open(addr).await?;
     let mut answers = 0;
     while Instant::now() < until {
-        let answer = connection.try_ask("GET", TARGET, &[], b"").await?;
+        let answer = connection.try_ask("GET", TARGET, &HEADERS, b"").await?;
         ensure!(answer.status == 200, "{answer:?}");
         answers += 1;
     }
@@ -140,7 +162,7 @@ async fn over_fresh(addr: SocketAddr, until: Instant) -> Result<u32> {
     let mut answers = 0;
     while Instant::now() < until {
         let mut connection = Connection::try_open(addr).await?;
-        let answer = connection.try_ask("GET", TARGET, &[], b"").await?;
+        let answer = connection.try_ask("GET", TARGET, &HEADERS, b"").await?;
         ensure!(answer.status == 200, "{answer:?}");
         answers += 1;
     }

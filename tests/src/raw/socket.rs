@@ -4,15 +4,22 @@ use std::net::SocketAddr;
 
 use anyhow::{Context, Result, bail};
 use futures_util::{SinkExt, StreamExt};
+use http::HeaderName;
 use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::handshake::client::Request;
 use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 
 use super::polling::session_of;
 use super::{Packet, answer_to_connect, connect_packet};
+
+fn url(addr: SocketAddr) -> String {
+    format!("ws://{addr}/socket.io/?EIO=4&transport=websocket")
+}
 
 /// One websocket connection.
 pub struct RawSocket {
@@ -35,12 +42,29 @@ impl RawSocket {
     /// # Errors
     /// When the server does not open it.
     pub async fn open_over(tcp: TcpStream, addr: SocketAddr) -> Result<Self> {
-        let mut socket = Self::resume(tcp, addr, "").await?;
-        let Packet::Text(open) = socket.next().await? else {
+        Self::resume(tcp, addr, "").await?.opened().await
+    }
+
+    /// Opens a connection with these headers in its handshake.
+    ///
+    /// # Errors
+    /// When the server does not open it.
+    pub async fn open_with(addr: SocketAddr, headers: &[(&str, &str)]) -> Result<Self> {
+        let mut request = url(addr).into_client_request()?;
+        for (name, value) in headers {
+            let name = HeaderName::from_bytes(name.as_bytes())?;
+            request.headers_mut().append(name, value.parse()?);
+        }
+        let tcp = TcpStream::connect(addr).await?;
+        Self::handshake(tcp, request, "").await?.opened().await
+    }
+
+    async fn opened(mut self) -> Result<Self> {
+        let Packet::Text(open) = self.next().await? else {
             bail!("binary instead of an open packet")
         };
-        socket.sid = session_of(&open)?;
-        Ok(socket)
+        self.sid = session_of(&open)?;
+        Ok(self)
     }
 
     /// A websocket for a session that was opened over polling; what is said on it is up to the caller.
@@ -48,12 +72,16 @@ impl RawSocket {
     /// # Errors
     /// When the server does not open it.
     pub async fn resume(tcp: TcpStream, addr: SocketAddr, sid: &str) -> Result<Self> {
-        tcp.set_nodelay(true)?;
-        let mut url = format!("ws://{addr}/socket.io/?EIO=4&transport=websocket");
+        let mut url = url(addr);
         if !sid.is_empty() {
             url = format!("{url}&sid={sid}");
         }
-        let (stream, _) = tokio_tungstenite::client_async(url, tcp).await?;
+        Self::handshake(tcp, url.into_client_request()?, sid).await
+    }
+
+    async fn handshake(tcp: TcpStream, request: Request, sid: &str) -> Result<Self> {
+        tcp.set_nodelay(true)?;
+        let (stream, _) = tokio_tungstenite::client_async(request, tcp).await?;
         Ok(Self {
             stream,
             sid: sid.to_owned(),
