@@ -4,11 +4,13 @@
 //! [`SocketIo`] of any adapter becomes an [`Emitter`], a socket of any adapter a [`Link`].
 
 mod ack;
+mod link;
 mod room;
 
+pub use self::link::SocketLink;
 pub(crate) use self::room::is_crowded;
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
@@ -17,11 +19,11 @@ use socketioxide::adapter::Adapter;
 use socketioxide::extract::SocketRef;
 use socketioxide::operators::BroadcastOperators;
 use socketioxide::socket::{Sid, Socket};
-use socketioxide::{AckError, SendError, SocketError, SocketIo};
+use socketioxide::{AckError, SocketError, SocketIo};
 
 use self::ack::AckValue;
 use crate::payload::{Failure, Payload};
-use crate::sockets::{Connection, Link, gone};
+use crate::sockets::{Connection, gone};
 
 /// The namespace of `request`, in which nothing else is sent.
 pub const REQUESTS: &str = "/hitchy";
@@ -366,124 +368,8 @@ fn disconnect_everywhere<A: Adapter>(io: &SocketIo<A>, id: Sid) {
     }
 }
 
-/// A socket of the library. Weak: the library's socket holds what belongs to our connection, not the other way round.
-pub struct SocketLink<A: Adapter> {
-    io: SocketIo<A>,
-    socket: Weak<Socket<A>>,
-}
-
-impl<A: Adapter> SocketLink<A> {
-    /// The link to a socket of `io`.
-    pub fn new(io: SocketIo<A>, socket: &Arc<Socket<A>>) -> Self {
-        Self {
-            io,
-            socket: Arc::downgrade(socket),
-        }
-    }
-}
-
-impl<A: Adapter> Link for SocketLink<A> {
-    fn emit(&self, event: &str, payload: &Payload) -> Result<(), Failure> {
-        check_event(event)?;
-        let arguments = payload.arguments()?;
-        let socket = self.socket.upgrade().ok_or_else(gone)?;
-        check_namespace(socket.ns())?;
-        let counted = Counted::of(&socket, payload.size())?;
-        counted.after(socket.emit(event, &arguments))
-    }
-
-    fn emit_with_ack<'a>(
-        &'a self,
-        event: &'a str,
-        payload: &'a Payload,
-        timeout: Duration,
-    ) -> BoxFuture<'a, Result<Payload, Failure>> {
-        Box::pin(async move {
-            check_event(event)?;
-            let waiting = {
-                let arguments = payload.arguments()?;
-                let socket = self.socket.upgrade().ok_or_else(gone)?;
-                check_namespace(socket.ns())?;
-                let counted = Counted::of(&socket, payload.size())?;
-                let sent = socket
-                    .timeout(timeout)
-                    .emit_with_ack::<_, AckValue>(event, &arguments);
-                counted.after(sent)?
-            };
-            waiting.await.map(|value| value.0).map_err(ack_failure)
-        })
-    }
-
-    fn rooms(&self) -> Vec<String> {
-        let Some(socket) = self.socket.upgrade() else {
-            return Vec::new();
-        };
-        let rooms = socket.rooms();
-        rooms.into_iter().map(|room| room.into_owned()).collect()
-    }
-
-    fn join(&self, rooms: Vec<String>) {
-        if let Some(socket) = self.socket.upgrade() {
-            socket.join(rooms);
-        }
-    }
-
-    fn leave(&self, rooms: Vec<String>) {
-        if let Some(socket) = self.socket.upgrade() {
-            socket.leave(rooms);
-        }
-    }
-
-    fn disconnect(&self, close: bool) {
-        let Some(socket) = self.socket.upgrade() else {
-            return;
-        };
-        if close {
-            disconnect_everywhere(&self.io, socket.id);
-        } else {
-            disconnect(socket.into());
-        }
-    }
-}
-
-/// What is about to be sent to one client, counted among what waits for it.
-struct Counted {
-    connection: Option<Arc<Connection>>,
-    bytes: usize,
-}
-
-impl Counted {
-    /// 503 when too much waits already.
-    fn of<A: Adapter>(socket: &Socket<A>, bytes: usize) -> Result<Self, Failure> {
-        let connection = connection(socket);
-        if let Some(connection) = &connection {
-            if connection.session.is_heavy() {
-                return Err(not_keeping_up());
-            }
-            connection.session.hand(bytes);
-        }
-        Ok(Self { connection, bytes })
-    }
-
-    /// It was sent, or not.
-    fn after<T>(self, sent: Result<T, SendError>) -> Result<T, Failure> {
-        if let (Err(_), Some(connection)) = (&sent, &self.connection) {
-            connection.session.take_back(self.bytes);
-        }
-        sent.map_err(send_failure)
-    }
-}
-
 fn not_keeping_up() -> Failure {
     Failure::new(503, "the client is not keeping up with what is sent to it")
-}
-
-fn send_failure(error: SendError) -> Failure {
-    match error {
-        SendError::Socket(SocketError::Closed) => gone(),
-        SendError::Socket(SocketError::InternalChannelFull) => not_keeping_up(),
-        SendError::Serialize(error) => Failure::new(400, error.to_string()),
-    }
 }
 
 fn ack_failure(error: AckError) -> Failure {
