@@ -27,6 +27,10 @@ pub struct Metrics {
     pub floods: Counter,
     /// Sessions that were not opened, since there were too many.
     pub turned_away: Counter,
+    /// Requests of pages whose origin may not open sockets.
+    pub foreign_origins: Counter,
+    /// Requests in the name of a session from another address than its own.
+    pub foreign_addresses: Counter,
 }
 
 /// How often something happened, and whether one more line about it may be written to the log: what clients can cause as often as
@@ -66,13 +70,15 @@ impl fmt::Display for Metrics {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             formatter,
-            "slow readers ended {}, events lost {}, bodies and packets too large {}, malformed {}, floods ended {}, sessions turned away {}",
+            "slow readers ended {}, events lost {}, bodies and packets too large {}, malformed {}, floods ended {}, sessions turned away {}, foreign origins {}, foreign addresses {}",
             self.slow_readers.total(),
             self.lost_events.total(),
             self.too_large.total(),
             self.malformed.total(),
             self.floods.total(),
             self.turned_away.total(),
+            self.foreign_origins.total(),
+            self.foreign_addresses.total(),
         )
     }
 }

@@ -296,11 +296,11 @@ impl App {
     /// can still be read.
     ///
     /// ```
-    /// use hitchy_guest::{App, Reason, Socket, to};
+    /// use hitchy_guest::{App, Reason, Socket};
     ///
     /// fn app() -> App {
     ///     App::new().on_disconnect("/", |socket: Socket, Reason(why): Reason| {
-    ///         to(socket.rooms()).emit("left", &(socket.get::<String>("user").ok().flatten(), why))
+    ///         socket.to(socket.rooms()).emit("left", &(socket.get::<String>("user").ok().flatten(), why))
     ///     })
     /// }
     /// # app();

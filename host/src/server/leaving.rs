@@ -40,7 +40,13 @@ impl<A: Adapter> DisconnectHandler<A, Leaving<A>> for Leaving<A> {
             Some(ending) => ending.reason(),
             None => {
                 self.blame(reason, &socket);
-                name(reason)
+                match reason {
+                    // A client that dies does not say goodbye. To the library that is an error.
+                    DisconnectReason::TransportError if session.of_websocket(Line::is_cut_off) => {
+                        name(DisconnectReason::TransportClose)
+                    }
+                    reason => name(reason),
+                }
             }
         };
         // The queue's other end may have gone with the process's last task.
@@ -56,7 +62,7 @@ impl<A: Adapter> Leaving<A> {
         let is_websocket = socket.transport_type() == TransportType::Websocket;
         let fault = match reason {
             DisconnectReason::PacketParsingError => {
-                "it sent a packet that cannot be understood (parse error)".to_owned()
+                "it sent a packet that cannot be understood (parse error): none of socket.io's, or more than 10 attachments, or an event name with a quote, a backslash or a control character".to_owned()
             }
             DisconnectReason::MultipleHttpPollingError => {
                 "it polled twice at the same time".to_owned()

@@ -133,6 +133,13 @@ impl Transports {
             return Ok(Visitor::Known);
         }
         if !self.visitors.allow(origin) {
+            if let Some(total) = self.sessions.metrics().foreign_origins.count() {
+                tracing::warn!(
+                    "a page of {:?} may not open sockets here; [server] origins = [{:?}] lets it; {total} such requests so far",
+                    origin,
+                    origin
+                );
+            }
             let sentence = "pages of this origin may not open sockets here; the setting server.origins says which may";
             return Err(Failure::new(403, sentence));
         }
@@ -172,7 +179,13 @@ impl Transports {
     fn find(&self, id: &str, parts: &Parts) -> Option<Arc<Session>> {
         let session = self.sessions.find(id)?;
         let address = remote(&self.server, parts.extensions.get(), &parts.headers).ip();
-        (!self.bind_address || address == session.remote).then_some(session)
+        if !self.bind_address || address == session.remote {
+            return Some(session);
+        }
+        if let Some(total) = self.sessions.metrics().foreign_addresses.count() {
+            tracing::info!(remote = %address, "a session of {} was asked for and not given; [socket] bind-address = false would have; {total} such requests so far", session.remote);
+        }
+        None
     }
 
     /// A request of a session that exists.
