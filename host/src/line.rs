@@ -33,6 +33,8 @@ pub struct Line {
     pause: Duration,
     /// Bytes handed over for sending that did not go out yet.
     backlog: AtomicU64,
+    /// Bytes that went out since it was opened.
+    written: AtomicU64,
     /// Packets handed over since nothing waited.
     packets: AtomicU32,
     /// Milliseconds after the start at which something was handed over or went out.
@@ -71,6 +73,7 @@ impl Line {
             start: Instant::now(),
             pause,
             backlog: AtomicU64::new(0),
+            written: AtomicU64::new(0),
             packets: AtomicU32::new(0),
             moved: AtomicU64::new(0),
             stopped: AtomicU64::new(stopped),
@@ -103,6 +106,7 @@ impl Line {
     /// So many bytes went out.
     pub fn wrote(&self, bytes: usize) {
         self.lighten(bytes as u64);
+        self.written.fetch_add(bytes as u64, Ordering::Relaxed);
         self.moved.store(self.now(), Ordering::Relaxed);
         if self.stopped.load(Ordering::Relaxed) != TAKING {
             self.stopped.store(TAKING, Ordering::Relaxed);
@@ -142,6 +146,11 @@ impl Line {
             TAKING => Duration::ZERO,
             stopped => Duration::from_millis(self.now().saturating_sub(stopped)),
         }
+    }
+
+    /// Bytes that went out since it was opened.
+    pub fn written(&self) -> u64 {
+        self.written.load(Ordering::Relaxed)
     }
 
     /// Bytes that wait, about.

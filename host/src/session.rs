@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
+use tokio::sync::MutexGuard;
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::line::Line;
@@ -21,6 +22,9 @@ use crate::payload::Failure;
 const GOODBYE: Duration = Duration::from_secs(1);
 /// How long others wait for one client that does take something, but not enough, before it is ended.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Bytes that go over a websocket at most before a session goes on over it: the head of the answer, and the answer to the probe.
+const UPGRADING: u64 = 1024;
 
 /// How much of everything there may be.
 #[derive(Clone, Copy, Debug)]
@@ -89,6 +93,7 @@ impl Sessions {
             ending: OnceLock::new(),
             said_why: AtomicBool::new(false),
             ends_soon: AtomicBool::new(false),
+            turn: tokio::sync::Mutex::default(),
             sessions: Arc::clone(self),
         });
         let open = self.open.fetch_add(1, Ordering::AcqRel);
@@ -175,6 +180,7 @@ pub struct Session {
     ending: OnceLock<Ending>,
     said_why: AtomicBool,
     ends_soon: AtomicBool,
+    turn: tokio::sync::Mutex<()>,
     sessions: Arc<Sessions>,
 }
 
@@ -207,10 +213,12 @@ impl Session {
         }
     }
 
-    /// The line over which it is reached now.
+    /// The line over which it is reached now. That of an upgrade which may never be completed does not count yet.
     fn line(&self) -> Arc<Line> {
+        let is_polling = self.id.get().is_some();
+        let is_used = |line: &Arc<Line>| !is_polling || line.written() > UPGRADING;
         let websocket = self.websocket.load_full();
-        let websocket = websocket.filter(|line| !line.is_gone());
+        let websocket = websocket.filter(|line| !line.is_gone() && is_used(line));
         websocket.unwrap_or_else(|| Arc::clone(&self.polls))
     }
 
@@ -229,9 +237,21 @@ impl Session {
         self.line().may_have(self.sessions.bounds.packets / 2)
     }
 
-    /// Whether more bytes wait for it than should.
+    /// Whether more bytes wait for it than should, so that what is for it alone waits.
     pub fn is_heavy(&self) -> bool {
         self.line().backlog() > self.sessions.bounds.bytes
+    }
+
+    /// The same for broadcasts. What a client asked for itself does not hold them up while it takes it: up to twice as much may wait.
+    pub fn is_heavy_for_others(&self) -> bool {
+        let (line, most) = (self.line(), self.sessions.bounds.bytes);
+        let backlog = line.backlog();
+        backlog > most && (backlog > most.saturating_mul(2) || !line.is_taking())
+    }
+
+    /// The turn of who has something for this client and found no room: one waits for room, the others for the one.
+    pub async fn turn(&self) -> MutexGuard<'_, ()> {
+        self.turn.lock().await
     }
 
     /// Waits a moment for something to go out. Ends the session when it has taken nothing for too long.

@@ -4,7 +4,9 @@ use std::borrow::Cow;
 
 /// The text with its control characters made visible, so that nobody can forge records or colour the operator's terminal.
 pub fn visible(text: &str) -> Cow<'_, str> {
-    let is_harmless = |c: char| c == '\t' || !c.is_control();
+    // Some readers of logs break lines at U+2028 and U+2029.
+    let breaks = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
+    let is_harmless = |c: char| c == '\t' || !breaks(c);
     if text.chars().all(is_harmless) {
         return Cow::Borrowed(text);
     }
@@ -27,5 +29,6 @@ mod tests {
     fn g21_control_characters_are_made_visible() {
         assert_eq!(visible("a\u{1b}[31mb\rc\n"), "a\\u{1b}[31mb\\rc\\n");
         assert_eq!(visible("\"ü\"\t"), "\"ü\"\t");
+        assert_eq!(visible("a\u{2028}b"), "a\\u{2028}b");
     }
 }

@@ -18,6 +18,7 @@ clauses! {
         c04_a_failure_is_an_ack_with_code_message_id_and_data
         c04_a_failing_listener_does_not_keep_others_from_answering
         c04_whatever_a_guest_does_the_ack_comes
+        c04_a_burst_beyond_the_bounds_is_answered_to_the_last
         c05_any_number_of_arguments_both_ways
         c05_binary_anywhere_both_ways
         c05_as_many_attachments_as_a_client_takes_and_no_more
@@ -134,6 +135,23 @@ async fn c04_a_failure_is_an_ack_with_code_message_id_and_data(way: Way) {
     let error = expect::failed_ack(&socket.ask("panic", json!([])).await, 500);
     stage.server.wait_for_log(&["probe", &id(&error)]).await;
     stage.server.wait_for_log(&["the listener gave up"]).await;
+}
+
+/// Over polling all of them may come in one POST: no ack can be fetched while it is read.
+async fn c04_a_burst_beyond_the_bounds_is_answered_to_the_last(way: Way) {
+    let Some(stage) = Stage::set(way).await else {
+        return;
+    };
+    let socket = stage.connect("/").await;
+    let calls: Vec<Value> = (0..5000).map(|number| json!(["echo", number])).collect();
+    let acks = socket.ask_all(&calls).await;
+    assert_eq!(acks.len(), calls.len());
+    for ack in &acks {
+        if ack["ack"] != json!([ack["index"]]) {
+            expect::failed_ack(&ack["ack"], 429);
+        }
+    }
+    assert_eq!(socket.ask("echo", json!(["on"])).await, json!(["on"]));
 }
 
 async fn c04_a_failing_listener_does_not_keep_others_from_answering(way: Way) {

@@ -16,7 +16,9 @@ use crate::session::Session;
 /// Makes room for a packet of so many bytes with everyone in an audience, as far as they are connected here, and counts it.
 pub(super) async fn make<A: Adapter>(operators: &BroadcastOperators<A>, bytes: usize) {
     let sockets = operators.clone().local().sockets();
-    let crowded = sockets.iter().filter(|socket| is_crowded(socket));
+    let crowded = sockets
+        .iter()
+        .filter(|socket| is_crowded_for_others(socket));
     join_all(crowded.map(wait_for)).await;
     for socket in &sockets {
         if let Some(connection) = connection(socket) {
@@ -29,16 +31,25 @@ async fn wait_for<A: Adapter>(socket: &SocketRef<A>) {
     let Some(connection) = connection(socket) else {
         return;
     };
-    while is_crowded(socket) {
+    while is_crowded_for_others(socket) {
         connection.session.progress_or_end().await;
     }
 }
 
-/// Whether there is no room for another packet for a client that is still there.
+/// Whether there is no room for another packet that is for this client alone. One that is not there any more has room.
 pub(crate) fn is_crowded<A: Adapter>(socket: &Socket<A>) -> bool {
+    is_crowded_by(socket, Session::is_heavy)
+}
+
+/// The same for a broadcast.
+fn is_crowded_for_others<A: Adapter>(socket: &Socket<A>) -> bool {
+    is_crowded_by(socket, Session::is_heavy_for_others)
+}
+
+fn is_crowded_by<A: Adapter>(socket: &Socket<A>, is_heavy: fn(&Session) -> bool) -> bool {
     let is_crowded = |session: &Session| {
         session.ending().is_none()
-            && (session.is_heavy() || (session.may_be_full() && is_full(socket)))
+            && (is_heavy(session) || (session.may_be_full() && is_full(socket)))
     };
     socket.connected()
         && connection(socket).is_some_and(|connection| is_crowded(&connection.session))

@@ -19,8 +19,9 @@ use crate::message::CallId;
 use crate::payload::{Failure, Payload};
 use crate::sockets::Connection;
 
-/// Refusals of one connection that wait for room. A client that sends so fast that there are more is ended.
-pub(super) const LATE: usize = 1024;
+/// Refusals of one connection that wait for room: those of one large POST, while no poll can fetch anything. A client that sends so
+/// fast that there are more is ended.
+pub(super) const LATE: usize = 8192;
 
 /// The way to answer an event, if an answer is wanted: used or not, the client gets exactly one.
 pub(super) struct Ack<A: Adapter> {
@@ -65,8 +66,12 @@ impl<A: Adapter> Ack<A> {
     /// Answers with any value: a struct is one argument, [`Payload::arguments`] are several. Waits until there is room for it, of
     /// about `bytes` bytes.
     pub(super) async fn send(mut self, value: &(impl Serialize + Sync), bytes: usize) {
-        while !self.try_send(value, bytes) {
-            self.connection.session.progress().await;
+        if !self.try_send(value, bytes) {
+            let session = Arc::clone(&self.connection.session);
+            let _turn = session.turn().await;
+            while !self.try_send(value, bytes) {
+                session.progress().await;
+            }
         }
     }
 
@@ -108,8 +113,10 @@ impl<A: Adapter> Ack<A> {
         };
         tokio::spawn(async move {
             let _late = late;
+            let session = Arc::clone(&self.connection.session);
+            let _turn = session.turn().await;
             while !try_send(&value, &mut self) {
-                self.connection.session.progress().await;
+                session.progress().await;
             }
         });
     }
