@@ -1,7 +1,7 @@
 //! The way out: events to one client, to rooms, to a namespace.
 //!
 //! The only room but the server's that knows the socket.io library, and the one that hides which of its adapters is in use: a
-//! [`SocketIo`] of any adapter becomes an [`Emitter`], a socket of any adapter a [`Link`].
+//! [`SocketIo`] of any adapter becomes an [`Emitter`], a socket of any adapter a [`Link`](crate::sockets::Link).
 
 mod ack;
 mod link;
