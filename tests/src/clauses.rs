@@ -99,7 +99,7 @@ pub fn records() -> PathBuf {
 
 /// Lists tests of clauses and the ways through which each is run:
 ///
-/// ```ignore
+/// ```text
 /// clauses! {
 ///     request_websocket request_polling: b01_method_is_get_by_default b05_root_is_a_url;
 ///     http: r09_unknown_path_is_404;
