@@ -105,9 +105,12 @@ impl Line {
 
     /// So many bytes went out.
     pub fn wrote(&self, bytes: usize) {
-        self.lighten(bytes as u64);
         self.written.fetch_add(bytes as u64, Ordering::Relaxed);
-        self.moved.store(self.now(), Ordering::Relaxed);
+        // Nothing is handed over for what only carries HTTP, which need not pay for it.
+        if self.packets.load(Ordering::Relaxed) > 0 {
+            self.lighten(bytes as u64);
+            self.moved.store(self.now(), Ordering::Relaxed);
+        }
         if self.stopped.load(Ordering::Relaxed) != TAKING {
             self.stopped.store(TAKING, Ordering::Relaxed);
         }
