@@ -25,6 +25,15 @@ pub enum Packet {
     Binary(Bytes),
 }
 
+impl Packet {
+    fn text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::Binary(_) => None,
+        }
+    }
+}
+
 /// A raw client over either transport. Nothing that it waits for may take longer than [`SOON`].
 pub enum RawClient {
     /// Over a websocket.
@@ -75,9 +84,7 @@ impl RawClient {
     pub async fn enter(&mut self, namespace: &str, auth: &str) -> Result<()> {
         self.send(connect_packet(namespace, auth)).await?;
         loop {
-            if let Packet::Text(text) = self.next().await?
-                && let Some(answer) = answer_to_connect(&text)
-            {
+            if let Some(answer) = answer_to_connect(&self.next().await?) {
                 return answer;
             }
         }
@@ -145,12 +152,9 @@ impl RawClient {
     /// # Errors
     /// When the session ends.
     pub async fn ack(&mut self, id: &str) -> Result<String> {
-        let prefix = format!("43{id}[");
         loop {
-            if let Packet::Text(text) = self.next().await?
-                && text.starts_with(&prefix)
-            {
-                return Ok(text[prefix.len() - 1..].to_owned());
+            if let Some(arguments) = ack_of(&self.next().await?, id) {
+                return Ok(arguments);
             }
         }
     }
@@ -182,6 +186,12 @@ impl RawClient {
     }
 }
 
+/// The text of the arguments of the ack of this id (with its namespace: `7`, or `/chat,7`), if a packet is that.
+fn ack_of(packet: &Packet, id: &str) -> Option<String> {
+    let arguments = packet.text()?.strip_prefix("43")?.strip_prefix(id)?;
+    arguments.starts_with('[').then(|| arguments.to_owned())
+}
+
 /// CONNECT to a namespace.
 fn connect_packet(namespace: &str, auth: &str) -> String {
     match namespace {
@@ -191,10 +201,11 @@ fn connect_packet(namespace: &str, auth: &str) -> String {
 }
 
 /// What a packet says to CONNECT, if it is its answer.
-fn answer_to_connect(packet: &str) -> Option<Result<()>> {
-    match packet.get(..2)? {
+fn answer_to_connect(packet: &Packet) -> Option<Result<()>> {
+    let text = packet.text()?;
+    match text.get(..2)? {
         "40" => Some(Ok(())),
-        "44" => Some(Err(anyhow::anyhow!("refused: {packet}"))),
+        "44" => Some(Err(anyhow::anyhow!("refused: {text}"))),
         _ => None,
     }
 }

@@ -52,9 +52,7 @@ impl RawPolling {
     pub async fn enter(&mut self, namespace: &str, auth: &str) -> Result<()> {
         self.send(&connect_packet(namespace, auth)).await?;
         loop {
-            if let Packet::Text(text) = self.next().await?
-                && let Some(answer) = answer_to_connect(&text)
-            {
+            if let Some(answer) = answer_to_connect(&self.next().await?) {
                 return answer;
             }
         }

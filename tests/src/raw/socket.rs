@@ -15,7 +15,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 
 use super::polling::session_of;
-use super::{Packet, answer_to_connect, connect_packet};
+use super::{Packet, ack_of, answer_to_connect, connect_packet};
 
 fn url(addr: SocketAddr) -> String {
     format!("ws://{addr}/socket.io/?EIO=4&transport=websocket")
@@ -106,9 +106,7 @@ impl RawSocket {
     pub async fn enter(&mut self, namespace: &str, auth: &str) -> Result<()> {
         self.send(connect_packet(namespace, auth)).await?;
         loop {
-            if let Packet::Text(text) = self.next().await?
-                && let Some(answer) = answer_to_connect(&text)
-            {
+            if let Some(answer) = answer_to_connect(&self.next().await?) {
                 return answer;
             }
         }
@@ -257,12 +255,10 @@ impl RawSocket {
         let mut packet = vec![Value::from(event)];
         packet.extend_from_slice(args);
         self.send(format!("42{id}{}", Value::from(packet))).await?;
-        let prefix = format!("43{id}[");
+        let id = id.to_string();
         loop {
-            if let Packet::Text(text) = self.next().await?
-                && text.starts_with(&prefix)
-            {
-                return Ok(text[prefix.len() - 1..].to_string());
+            if let Some(arguments) = ack_of(&self.next().await?, &id) {
+                return Ok(arguments);
             }
         }
     }
