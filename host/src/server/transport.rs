@@ -97,19 +97,23 @@ impl Transports {
 
     /// Answers a request of engine.io.
     pub(super) async fn answer(&self, mut parts: Parts, body: Body) -> Response {
-        let asked = Asked::of(&parts);
-        match self.check_visitor(&parts, &asked) {
+        let Asked {
+            session,
+            is_websocket,
+        } = Asked::of(&parts);
+        let session = session.map(str::to_owned);
+        match self.check_visitor(&parts, session.is_none()) {
             Err(failure) => return self.http.refuse(&parts.headers, body, &failure).await,
             Ok(Visitor::Known) => {}
             // Else any page could act in the name of its visitors.
             Ok(Visitor::Anyone) => drop(parts.headers.remove(header::COOKIE)),
         }
-        let Asked { session, .. } = Asked::of(&parts);
-        match session {
+        match session.as_deref() {
             // Only GET opens a session. To all else the library says what is wrong with it.
             None if parts.method != Method::GET => self.pass_on(parts, body).await,
-            None => self.open(parts, body).await,
+            None => self.open(is_websocket, parts, body).await,
             Some(id) => match self.find(id, &parts) {
+                Some(session) if is_websocket => self.upgrade(session, parts, body).await,
                 Some(session) => self.go_on(session, parts, body).await,
                 None => self.complain(1, "Session ID unknown", &parts, body).await,
             },
@@ -117,12 +121,12 @@ impl Transports {
     }
 
     /// Who asks, or why a request is not let through.
-    fn check_visitor(&self, parts: &Parts, asked: &Asked<'_>) -> Result<Visitor, Failure> {
+    fn check_visitor(&self, parts: &Parts, is_new: bool) -> Result<Visitor, Failure> {
         if !self.registry.table().ready {
             return Err(Refusal::Starting.failure());
         }
         // Sessions that exist may say goodbye.
-        if self.dispatch.is_draining() && asked.session.is_none() {
+        if self.dispatch.is_draining() && is_new {
             return Err(Refusal::Draining.failure());
         }
         let Some(origin) = parts.headers.get(header::ORIGIN) else {
@@ -150,8 +154,7 @@ impl Transports {
     }
 
     /// A request that opens a session, or none of engine.io's: then the library says so, and the session is dropped with it.
-    async fn open(&self, mut parts: Parts, body: Body) -> Response {
-        let is_websocket = Asked::of(&parts).is_websocket;
+    async fn open(&self, is_websocket: bool, mut parts: Parts, body: Body) -> Response {
         let peer = parts.extensions.get::<Peer>();
         let line = peer.filter(|_| is_websocket);
         let line = line.map(|peer| Arc::clone(&peer.line));
@@ -188,21 +191,23 @@ impl Transports {
         None
     }
 
-    /// A request of a session that exists.
-    async fn go_on(&self, session: Arc<Session>, parts: Parts, mut body: Body) -> Response {
-        if Asked::of(&parts).is_websocket {
-            if session.has_websocket() {
-                return self.complain(3, "Bad request", &parts, body).await;
-            }
-            let peer = parts.extensions.get::<Peer>().cloned();
-            let response = self.pass_on(parts, body).await;
-            if let Some(peer) = peer
-                && response.status() == StatusCode::SWITCHING_PROTOCOLS
-            {
-                session.upgrade(&peer.line);
-            }
-            return response;
+    /// A session that was polled goes on over a websocket.
+    async fn upgrade(&self, session: Arc<Session>, parts: Parts, body: Body) -> Response {
+        if session.has_websocket() {
+            return self.complain(3, "Bad request", &parts, body).await;
         }
+        let peer = parts.extensions.get::<Peer>().cloned();
+        let response = self.pass_on(parts, body).await;
+        if let Some(peer) = peer
+            && response.status() == StatusCode::SWITCHING_PROTOCOLS
+        {
+            session.upgrade(&peer.line);
+        }
+        response
+    }
+
+    /// A poll, or a post, of a session that exists.
+    async fn go_on(&self, session: Arc<Session>, parts: Parts, mut body: Body) -> Response {
         if parts.method == Method::GET {
             let _poll = Poll::begin(&session);
             let response = self.pass_on(parts, body).await;
