@@ -14,7 +14,7 @@ use axum::extract::Path;
 use axum::routing::get;
 use axum::serve::ListenerExt;
 use axum::{Json, Router};
-use hitchy_tests::figures::median;
+use hitchy_tests::figures::{self, median};
 use hitchy_tests::guests::example;
 use hitchy_tests::lines::Lines;
 use hitchy_tests::load::{self, Plan};
@@ -35,8 +35,7 @@ async fn main() -> Result<()> {
     if std::env::args().any(|arg| arg == "--native") {
         return serve_natively().await;
     }
-    if !std::env::args().any(|arg| arg == "--bench") {
-        println!("this is a benchmark: run it with cargo bench");
+    if !figures::are_wanted() {
         return Ok(());
     }
     let hitchy = Server::with("hello.wasm", example("hello")).await;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use hitchy_tests::Server;
-use hitchy_tests::figures::median;
+use hitchy_tests::figures::{self, median};
 use hitchy_tests::guests::example;
 use hitchy_tests::http::Connection;
 use hitchy_tests::raw::{Packet, RawSocket};
@@ -60,8 +60,7 @@ const WAYS: [(&str, Way); 4] = [
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    if !std::env::args().any(|arg| arg == "--bench") {
-        println!("this is a benchmark: run it with cargo bench");
+    if !figures::are_wanted() {
         return Ok(());
     }
     let server = Server::with("hello.wasm", example("hello")).await;

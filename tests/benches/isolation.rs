@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use hitchy_tests::figures::millis;
+use hitchy_tests::figures::{self, millis};
 use hitchy_tests::load::{self, Plan};
 use hitchy_tests::{Server, guest};
 
@@ -16,8 +16,7 @@ const GOOD_CLIENTS: usize = 8;
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    if !std::env::args().any(|arg| arg == "--bench") {
-        println!("this is a benchmark: run it with cargo bench");
+    if !figures::are_wanted() {
         return Ok(());
     }
     let server = Server::prepare()

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use hitchy_tests::figures;
 use hitchy_tests::guests::stamped;
 use hitchy_tests::raw::{Packet, RawSocket};
 use hitchy_tests::wait::until;
@@ -27,8 +28,7 @@ const AT_MOST: Duration = Duration::from_secs(900);
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    if !std::env::args().any(|arg| arg == "--bench") {
-        println!("this is a benchmark: run it with cargo bench");
+    if !figures::are_wanted() {
         return Ok(());
     }
     let server = Server::with("probe.wasm", guest("probe")).await;

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use hitchy_tests::figures::{Durations, millis};
+use hitchy_tests::figures::{self, Durations, millis};
 use hitchy_tests::http::Connection;
 use hitchy_tests::load::{self, Outcome, Plan, Stop};
 use hitchy_tests::{Server, guest, wrk};
@@ -20,8 +20,7 @@ const AT_MOST: Duration = Duration::from_secs(300);
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    if !std::env::args().any(|arg| arg == "--bench") {
-        println!("this is a benchmark: run it with cargo bench");
+    if !figures::are_wanted() {
         return Ok(());
     }
     let server = Server::with("v.wasm", guest("version_one")).await;

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use hitchy_tests::figures::millis;
+use hitchy_tests::figures::{self, millis};
 use hitchy_tests::http::Connection;
 use hitchy_tests::raw::{Packet, RawSocket};
 use hitchy_tests::wait::until;
@@ -33,8 +33,7 @@ const TIME: Duration = Duration::from_secs(60);
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    if !std::env::args().any(|arg| arg == "--bench") {
-        println!("this is a benchmark: run it with cargo bench");
+    if !figures::are_wanted() {
         return Ok(());
     }
     let server = Server::with("probe.wasm", guest("probe")).await;

@@ -31,6 +31,16 @@ impl Durations {
     }
 }
 
+/// Whether `cargo bench` started this program. `cargo test --benches` starts it too, and nobody waits for figures then.
+#[expect(clippy::print_stdout, reason = "whoever started it reads it")]
+pub fn are_wanted() -> bool {
+    let wanted = std::env::args().any(|arg| arg == "--bench");
+    if !wanted {
+        println!("this is a benchmark: run it with cargo bench");
+    }
+    wanted
+}
+
 /// The median of numbers.
 pub fn median(mut numbers: Vec<f64>) -> f64 {
     numbers.sort_unstable_by(f64::total_cmp);
