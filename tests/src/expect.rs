@@ -1,9 +1,10 @@
-//! What a client may expect of every answer of the host's own.
+//! What may be expected of whatever the host itself refuses: of its answers, and of its lines in the log.
 
 use serde_json::Value;
 
 use crate::door;
 use crate::http::Answer;
+use crate::server::Server;
 
 /// Asserts that the answer is a refusal of the host's own, whichever door it came through: the id of the call in the header, and
 /// `{error, code, id}` with nothing else in the body. Gives back the sentence.
@@ -90,6 +91,39 @@ pub fn failed_ack(ack: &Value, code: u16) -> Value {
     assert!(!message.is_empty(), "{ack}");
     assert_no_internals(message);
     error.clone()
+}
+
+/// Waits for the line of the log that refuses `file`, from place `from` on: the file, the cause in these words, what to do, and what
+/// is served instead. Gives back the line.
+///
+/// # Panics
+/// When there is none soon, or it lacks something.
+pub async fn refused(
+    server: &Server,
+    from: usize,
+    file: &str,
+    words: &[&str],
+    serving: &str,
+) -> String {
+    let line = server
+        .wait_for_log_from(from, &[&format!("{file}: refused: ")])
+        .await;
+    for word in words {
+        assert!(
+            line.to_lowercase().contains(&word.to_lowercase()),
+            "{word:?} is missing in: {line}"
+        );
+    }
+    assert!(
+        line.trim_end().ends_with(&format!("; {serving}")),
+        "{serving:?} is missing in: {line}"
+    );
+    let sentence = line.split("refused: ").nth(1).unwrap_or_default();
+    assert!(
+        sentence.split("; ").count() >= 3,
+        "cause; fix; what is served: {line}"
+    );
+    line
 }
 
 /// Clients never see paths, traps or backtraces.

@@ -1,0 +1,140 @@
+//! What an operator says of handlers: sidecars, sections of the settings, and which must not be missing.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use hitchy_tests::wait::{SOON, until};
+use hitchy_tests::{Server, expect, guest, scripted};
+
+#[tokio::test]
+async fn a_sidecar_grants_and_a_change_of_it_is_a_reload() {
+    let server = Server::prepare()
+        .handler("faults.wasm", guest("faults"))
+        .handler("faults.toml", "deadline = \"300ms\"")
+        .start()
+        .await;
+    let start = Instant::now();
+    assert_eq!(server.get("/fault/sleep/3000").await.status, 504);
+    assert!(
+        start.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        start.elapsed()
+    );
+    let from = server.log().len();
+    server.drop_in("faults.toml", "deadline = \"9s\"");
+    server
+        .wait_for_log_from(from, &["faults.wasm: reloaded"])
+        .await;
+    assert_eq!(server.get("/fault/sleep/1000").await.status, 200);
+    let from = server.log().len();
+    server.drop_in("faults.toml", "dedline = \"1s\"");
+    expect::refused(
+        &server,
+        from,
+        "faults.wasm",
+        &["dedline", "deadline"],
+        "still serving generation 2",
+    )
+    .await;
+    assert_eq!(server.get("/fault/sleep/1000").await.status, 200);
+    let from = server.log().len();
+    server.remove("faults.toml");
+    server
+        .wait_for_log_from(from, &["faults.wasm: reloaded", "generation 3"])
+        .await;
+}
+
+#[tokio::test]
+async fn a_change_of_the_settings_reloads_whom_it_concerns() {
+    let server = Server::prepare()
+        .handler("faults.wasm", guest("faults"))
+        .handler("faults.toml", "deadline = \"5s\"")
+        .settings("[handler.faults]\ndeadline = \"300ms\"")
+        .start()
+        .await;
+    assert_eq!(
+        server.get("/fault/sleep/3000").await.status,
+        504,
+        "the settings win over the sidecar"
+    );
+    let settings = server.dir().join("hitchy.toml");
+    let from = server.log().len();
+    fs::write(&settings, "[handler.faults]\ndeadline = \"4s\"").expect("written");
+    server
+        .wait_for_log_from(from, &["faults.wasm: reloaded"])
+        .await;
+    assert_eq!(server.get("/fault/sleep/1000").await.status, 200);
+    let from = server.log().len();
+    fs::write(&settings, "[handler.faults]\nnonsense = 1").expect("written");
+    server.wait_for_log_from(from, &["nonsense"]).await;
+    assert_eq!(
+        server.get("/fault/sleep/1000").await.status,
+        200,
+        "what is wrong changes nothing"
+    );
+}
+
+#[tokio::test]
+async fn required_guards_must_not_vanish() {
+    let server = Server::prepare()
+        .handler("v.wasm", guest("version_one"))
+        .settings("[handlers]\nrequired = [\"guard\"]")
+        .start()
+        .await;
+    expect::error(&server.get("/version").await, 503);
+    expect::error(&server.get("/nobody").await, 503);
+    server.wait_for_log(&["guard", "required"]).await;
+    let script = "name guard\nbefore * /\nguard x-key\nconnection /";
+    server.drop_in("guard.wasm", scripted(script));
+    expect::failure(&server.wait_for_status("/version", 401).await, 401);
+    let answer = server
+        .request("GET", "/version", &[("x-key", "k")], b"")
+        .await;
+    assert_eq!((answer.status, answer.text().as_str()), (200, "one"));
+    assert_eq!(answer.header("x-passed"), Some("guard:0"));
+    let from = server.log().len();
+    server.drop_in("guard.wasm", "no handler");
+    expect::refused(
+        &server,
+        from,
+        "guard.wasm",
+        &[],
+        "still serving generation 1",
+    )
+    .await;
+    assert_eq!(
+        server.get("/version").await.status,
+        401,
+        "the old guard still stands"
+    );
+    server.remove("guard.wasm");
+    expect::error(&server.wait_for_status("/version", 503).await, 503);
+}
+
+#[tokio::test]
+async fn required_guards_refuse_connections_while_they_are_absent() {
+    let Some(node) = hitchy_tests::official_client().await else {
+        return;
+    };
+    let server = Server::prepare()
+        .handler("probe.wasm", guest("probe"))
+        .settings("[handlers]\nrequired = [\"guard\"]")
+        .start()
+        .await;
+    for namespace in ["/", "/hitchy", "/chat"] {
+        let refused = node
+            .connect_with(&server, namespace, serde_json::json!({}))
+            .await;
+        assert!(refused.is_err(), "{namespace} was open without its guard");
+    }
+    server.drop_in(
+        "guard.wasm",
+        scripted("name guard\nconnection /\nconnection /chat"),
+    );
+    let open = async || {
+        node.connect_with(&server, "/", serde_json::json!({}))
+            .await
+            .is_ok()
+    };
+    until("the guard is there", SOON, open).await;
+}
