@@ -119,6 +119,11 @@ pub use self::payload::{Bytes, Payload};
 pub use self::request::Request;
 pub use self::socket::Socket;
 
+/// The guide's code, run as doctests.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/handlers.md")]
+mod guide {}
+
 /// Makes a handler of the function that makes its [`App`].
 ///
 /// ```

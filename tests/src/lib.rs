@@ -4,6 +4,7 @@
 pub mod clauses;
 pub mod components;
 pub mod conformance;
+pub mod docs;
 pub mod door;
 pub mod expect;
 pub mod figures;
