@@ -1,10 +1,14 @@
 //! The values that walk from a door to a guest and back: requests, responses and events.
 
+mod body;
+
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+
+pub use self::body::{Body, NotWhole, Pieces};
 
 use crate::lock::lock;
 use crate::path::Target;
@@ -64,15 +68,43 @@ pub struct Request {
     pub context: Context,
 }
 
-/// The answer to a request.
-#[derive(Clone, Debug)]
-pub struct Response {
+/// The answer to a request. One whose body is `Bytes` is whole for sure.
+#[derive(Debug)]
+pub struct Response<B = Body> {
     /// 200 to 599.
     pub status: StatusCode,
     /// Without hop-by-hop and framing headers.
     pub headers: HeaderMap,
-    /// The whole body.
-    pub body: Bytes,
+    /// Whole, or a stream.
+    pub body: B,
+}
+
+impl<B> Response<B> {
+    /// Its head, and its body.
+    pub fn parted(self) -> (Response<()>, B) {
+        let head = Response {
+            status: self.status,
+            headers: self.headers,
+            body: (),
+        };
+        (head, self.body)
+    }
+
+    /// The same with another body.
+    pub fn with<C>(self, body: C) -> Response<C> {
+        Response {
+            status: self.status,
+            headers: self.headers,
+            body,
+        }
+    }
+}
+
+impl From<Response<Bytes>> for Response {
+    fn from(response: Response<Bytes>) -> Self {
+        let (head, body) = response.parted();
+        head.with(Body::Whole(body))
+    }
 }
 
 /// An event from a client.

@@ -15,6 +15,9 @@ pub struct Target {
     pub path: String,
     /// Without `?`; none if there was no `?`.
     pub query: Option<String>,
+    /// Whether the path was written with a slash at its end. That is no part of it, and only for relative links in a folder's page
+    /// it makes a difference.
+    pub slash: bool,
 }
 
 /// Why something is no path. The sentence is for clients.
@@ -50,6 +53,7 @@ impl Target {
         Ok(Self {
             path: normal(path)?,
             query: query.map(str::to_owned),
+            slash: path.ends_with('/'),
         })
     }
 }

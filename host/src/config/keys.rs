@@ -131,6 +131,7 @@ const HANDLER_NAMES: Kind = Kind::List {
 #[rustfmt::skip]
 pub const KEYS: &[Key] = &[
     Key::new("server.listen", LISTEN, "localhost:3000", "Where the server listens. `localhost` means both loopbacks, 127.0.0.1 and ::1; port 0 lets the system choose."),
+    Key::new("server.public", Kind::Folder, "public", "The folder whose files are served below the routes; it may be missing."),
     Key::new("server.body-limit", size(1, GIB), "1MiB", "Largest body of a request: HTTP, polling and websocket alike."),
     Key::new("server.answer-limit", size(1, GIB), "4MiB", "Largest body of an answer of a handler."),
     Key::computed("server.max-connections", count(1, 1_000_000), "Connections open at once; by default 20000, or 80 % of the descriptors the system grants when that is less."),
@@ -144,6 +145,7 @@ pub const KEYS: &[Key] = &[
     Key::new("server.write-stall", time(MS, HOUR), "20s", "How long a client may take nothing of what it is sent before its connection is closed."),
 
     Key::new("socket.path", SOCKET_PATH, "/socket.io", "Path of the socket.io endpoint."),
+    Key::new("socket.client", Kind::Folder, "node_modules/socket.io-client/dist", "The folder with the files of the official client, as `npm install socket.io-client` makes it; they are served below the path of the endpoint."),
     Key::new("socket.ping-interval", time(MS, HOUR), "25s", "Time between two pings to a client."),
     Key::new("socket.ping-timeout", time(MS, HOUR), "20s", "Time for a client to answer a ping before it counts as gone."),
     Key::new("socket.connect-timeout", time(MS, HOUR), "10s", "Time for a client to connect to a namespace after its transport was opened."),

@@ -14,6 +14,8 @@ use super::types::{Format, Level, Listen, Network, Origins, SetCookie, Transport
 pub struct Server {
     /// Where the server listens.
     pub listen: Listen,
+    /// The folder whose files are served below the routes, absolute.
+    pub public: PathBuf,
     /// Largest body of a request, in bytes: HTTP, polling and websocket alike.
     pub body_limit: usize,
     /// Largest body of an answer of a handler, in bytes.
@@ -53,6 +55,8 @@ impl Server {
 pub struct Socket {
     /// Path of the endpoint: begins with `/`, does not end with it.
     pub path: String,
+    /// The folder with the files of the official client, absolute.
+    pub client: PathBuf,
     /// Time between two pings.
     pub ping_interval: Duration,
     /// Time for a client to answer a ping.

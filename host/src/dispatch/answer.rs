@@ -10,7 +10,7 @@ use crate::payload::{Failure, Payload};
 use crate::runtime::CallError;
 
 /// The header with the id of the call.
-pub(super) const X_REQUEST_ID: &str = "x-request-id";
+const X_REQUEST_ID: &str = "x-request-id";
 
 /// Why nothing is accepted at the moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,7 +76,7 @@ struct EventErrorFields<'a> {
 }
 
 /// The answer to a request that failed: `{"error", "code", "id"}` and the failure's `data`.
-pub fn error_response(id: &str, failure: &Failure) -> Response {
+pub fn error_response(id: &str, failure: &Failure) -> Response<Bytes> {
     let body = RequestError {
         error: &failure.message,
         code: failure.code,
@@ -90,18 +90,24 @@ pub fn error_response(id: &str, failure: &Failure) -> Response {
         header::CONTENT_TYPE,
         HeaderValue::from_static("application/json; charset=utf-8"),
     );
-    if let Ok(id) = HeaderValue::from_str(id) {
-        headers.insert(X_REQUEST_ID, id);
-    }
     if failure.code == 503 {
         headers.insert(header::RETRY_AFTER, retry_after(id));
     }
     let status = StatusCode::from_u16(failure.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    Response {
+    let response = Response {
         status,
         headers,
         body: Bytes::from(body),
+    };
+    with_id(response, id)
+}
+
+/// The answer with the id of its call.
+pub fn with_id<B>(mut response: Response<B>, id: &str) -> Response<B> {
+    if let Ok(id) = HeaderValue::from_str(id) {
+        response.headers.insert(X_REQUEST_ID, id);
     }
+    response
 }
 
 /// One to three seconds, so that those who were turned away together do not come back together.
@@ -130,7 +136,7 @@ pub(super) fn allow_header(methods: &[Method]) -> HeaderValue {
 }
 
 /// The answer to OPTIONS where no handler answers it.
-pub(super) fn options_response(methods: &[Method]) -> Response {
+pub(super) fn options_response(methods: &[Method]) -> Response<Bytes> {
     let mut headers = HeaderMap::new();
     headers.insert(header::ALLOW, allow_header(methods));
     Response {

@@ -1,36 +1,40 @@
-//! Who answers: takes what a door brings, finds policies, route, listeners or hooks in the table, takes a permit, calls, and makes
-//! an answer of whatever happens. Every request and every wanted ack ends here in exactly one answer.
+//! Who answers: takes what a door brings, finds policies, route, file, listeners or hooks, takes a permit, calls, and makes an
+//! answer of whatever happens. Every request and every wanted ack ends here in exactly one answer.
 
 mod answer;
+mod files;
 mod gate;
 mod ids;
+mod whole;
 
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
 
-use futures_util::future::BoxFuture;
-use http::{HeaderValue, Method, header};
+use http::{Method, header};
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-pub use self::answer::{Refusal, ack_of_failure, error_response};
+pub use self::answer::{Refusal, ack_of_failure, error_response, with_id};
+pub use self::files::Files;
 pub use self::gate::GateSettings;
 
-use self::answer::{X_REQUEST_ID, allow_header, of_call_error, options_response};
+use self::answer::{allow_header, of_call_error, options_response};
 use self::gate::Gate;
 use self::ids::Ids;
-use crate::message::{CallId, Door, Event, Exchange, Request, Response};
+use crate::message::{Body, CallId, Door, Event, Exchange, Request, Response};
 use crate::payload::{Failure, Payload};
 use crate::registry::{Entry, Matched, Registry, Table};
-use crate::runtime::{CallContext, CallError, Dispatcher, Handler, Outcome, Stage};
+use crate::runtime::{CallContext, CallError, Handler, Outcome, Stage};
 use crate::sockets::Connection;
 use crate::text::visible;
 
 /// The way from the doors to the handlers.
 pub struct Dispatch {
     registry: Arc<Registry>,
+    files: Box<dyn Files>,
+    /// Bytes of a body that is collected.
+    answer_limit: usize,
     gate: Gate,
     ids: Ids,
     /// What was accepted and has not been answered yet.
@@ -41,12 +45,26 @@ pub struct Dispatch {
 /// Something accepted: shutting down waits until it is dropped.
 pub type Accepted = TaskTrackerToken;
 
+/// A request that was answered and not handed over yet.
+struct UnderWay {
+    table: Arc<Table>,
+    exchange: Arc<Exchange>,
+}
+
 impl Dispatch {
-    /// Answers with what `registry` serves, within `settings`.
-    pub fn new(registry: Arc<Registry>, settings: GateSettings) -> Arc<Self> {
+    /// Answers with what `registry` serves and, below it, with `files`, within `gate`. Where a body has to be collected it has at most
+    /// `answer_limit` bytes.
+    pub fn new(
+        registry: Arc<Registry>,
+        files: Box<dyn Files>,
+        gate: GateSettings,
+        answer_limit: usize,
+    ) -> Arc<Self> {
         Arc::new(Self {
             registry,
-            gate: Gate::new(settings),
+            files,
+            answer_limit,
+            gate: Gate::new(gate),
             ids: Ids::new(),
             work: TaskTracker::new(),
             draining: AtomicBool::new(false),
@@ -87,28 +105,37 @@ impl Dispatch {
         self.draining.load(Ordering::SeqCst)
     }
 
-    /// Answers a request that was accepted.
+    /// Answers a request that was accepted. A body that streams counts as work until it has gone out.
     pub async fn request(self: &Arc<Self>, request: Request, accepted: Accepted) -> Response {
         let context = CallContext::new(Arc::clone(&request.id), request.remote);
-        self.exchange(request, &context, accepted).await
+        let (under_way, mut response) = self.answer(request, &context).await;
+        if let Body::Stream(_) = response.body {
+            response.body = response.body.keeping(accepted.clone());
+        }
+        self.hand_over(under_way, response, accepted)
     }
 
-    /// Policies, the route, and the policies that look back.
-    async fn exchange(
-        self: &Arc<Self>,
-        request: Request,
-        context: &CallContext,
-        accepted: Accepted,
-    ) -> Response {
+    /// Policies, and the route or the file.
+    async fn answer(&self, request: Request, context: &CallContext) -> (UnderWay, Response) {
         let (table, exchange) = (self.registry.table(), Arc::new(Exchange::new(request)));
-        let mut response = match self.before(&table, &exchange, context).await {
+        let response = match self.before(&table, &exchange, context).await {
             Some(response) => response,
             None => self.route(&table, &exchange, context).await,
         };
+        (UnderWay { table, exchange }, response)
+    }
+
+    /// What every answer has, and the policies that look back.
+    fn hand_over<B>(
+        self: &Arc<Self>,
+        UnderWay { table, exchange }: UnderWay,
+        mut response: Response<B>,
+        accepted: Accepted,
+    ) -> Response<B> {
         for (name, value) in &exchange.added_headers() {
             response.headers.append(name.clone(), value.clone());
         }
-        let response = finish(response, &exchange.request.id);
+        let response = with_id(response, &exchange.request.id);
         self.look_back(&table, exchange, response.status.as_u16(), accepted);
         response
     }
@@ -132,7 +159,7 @@ impl Dispatch {
             match self.settle(handler, &request.id, &RequestName(request), outcome) {
                 Ok(None) => {}
                 Ok(Some(response)) => return Some(response),
-                Err(failure) => return Some(error_response(&request.id, &failure)),
+                Err(failure) => return Some(error_response(&request.id, &failure).into()),
             }
         }
         None
@@ -145,16 +172,22 @@ impl Dispatch {
         context: &CallContext,
     ) -> Response {
         let request = &exchange.request;
-        match table.matched(&request.method, &request.target.path) {
+        let matched = table.matched(&request.method, &request.target.path);
+        if !matches!(matched, Matched::Route(..))
+            && let Some(response) = self.file(exchange).await
+        {
+            return response;
+        }
+        match matched {
             Matched::Route(Entry { handler, index }, params) => {
                 let call =
                     |context| handler.on_request(context, index, Arc::clone(exchange), params);
                 let outcome = self.call(&handler, context, call).await;
                 let answer = self.settle(&handler, &request.id, &RequestName(request), outcome);
-                answer.unwrap_or_else(|failure| error_response(&request.id, &failure))
+                answer.unwrap_or_else(|failure| error_response(&request.id, &failure).into())
             }
             Matched::OtherMethods(methods) if request.method == Method::OPTIONS => {
-                options_response(&methods)
+                options_response(&methods).into()
             }
             Matched::OtherMethods(methods) => {
                 let failure = Failure::new(405, format!("{} is not possible here", request.method));
@@ -162,11 +195,11 @@ impl Dispatch {
                 response
                     .headers
                     .insert(header::ALLOW, allow_header(&methods));
-                response
+                response.into()
             }
             Matched::Nothing => {
                 let failure = Failure::new(404, format!("nothing answers {}", request.target.path));
-                error_response(&request.id, &failure)
+                error_response(&request.id, &failure).into()
             }
         }
     }
@@ -363,35 +396,6 @@ impl fmt::Display for News {
     }
 }
 
-impl Dispatcher for Arc<Dispatch> {
-    fn dispatch(
-        &self,
-        request: Request,
-        depth: u32,
-        remaining: Duration,
-    ) -> BoxFuture<'_, Response> {
-        let context = CallContext {
-            id: Arc::clone(&request.id),
-            until: Some(Instant::now() + remaining),
-            depth,
-            remote: request.remote,
-        };
-        Box::pin(async move {
-            let method = request.method.clone();
-            let response = self.exchange(request, &context, self.work.token()).await;
-            without_head_body(response, &method)
-        })
-    }
-}
-
-/// For doors that do not know HEAD by themselves.
-pub fn without_head_body(mut response: Response, method: &Method) -> Response {
-    if method == Method::HEAD {
-        response.body.clear();
-    }
-    response
-}
-
 /// `GET /path`, for the log; a request from inside says so. It is written only when there is something to log.
 struct RequestName<'a>(&'a Request);
 
@@ -429,12 +433,4 @@ fn log_news(handler: &Handler, id: &CallId, what: &dyn fmt::Display, outcome: Ou
         }
         Err(error) => log_call_error(handler, id, what, &error),
     }
-}
-
-/// What every answer has.
-fn finish(mut response: Response, id: &CallId) -> Response {
-    if let Ok(value) = HeaderValue::from_str(id) {
-        response.headers.insert(X_REQUEST_ID, value);
-    }
-    response
 }

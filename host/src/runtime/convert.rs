@@ -6,7 +6,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use super::bindings::hitchy::platform::types;
 use super::error::CallError;
 use super::limits::Limits;
-use crate::message::{MAX_RESPONSE_HEADER_BYTES, MAX_RESPONSE_HEADERS, Response, is_hop_by_hop};
+use crate::message::{
+    Body, MAX_RESPONSE_HEADER_BYTES, MAX_RESPONSE_HEADERS, Response, is_hop_by_hop,
+};
 use crate::payload::{Failure, Payload, check_depth};
 
 /// How long a failure's sentence may be.
@@ -95,9 +97,9 @@ pub(super) fn response(response: types::Response, limits: &Limits) -> Result<Res
     let headers = headers(list.collect()).map_err(CallError::BadAnswer)?;
     let bodiless = status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED;
     let body = if bodiless {
-        Bytes::new()
+        Body::empty()
     } else {
-        Bytes::from(body)
+        Body::Whole(Bytes::from(body))
     };
     Ok(Response {
         status,
@@ -107,7 +109,7 @@ pub(super) fn response(response: types::Response, limits: &Limits) -> Result<Res
 }
 
 /// A response, for a guest that dispatched.
-pub(super) fn response_to_guest(response: Response) -> types::Response {
+pub(super) fn response_to_guest(response: Response<Bytes>) -> types::Response {
     types::Response {
         status: response.status.as_u16(),
         headers: header_list(&response.headers),

@@ -3,6 +3,7 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
 use super::limits::MemoryBudget;
@@ -17,7 +18,7 @@ pub trait Dispatcher: Send + Sync {
         request: Request,
         depth: u32,
         remaining: Duration,
-    ) -> BoxFuture<'_, Response>;
+    ) -> BoxFuture<'_, Response<Bytes>>;
 }
 
 /// Shared by all calls.

@@ -12,6 +12,7 @@ use tower::util::BoxCloneSyncService;
 use tower::{Layer, ServiceExt, service_fn};
 use tower_http::cors::{AllowHeaders, AllowMethods, AllowOrigin, CorsLayer};
 
+use super::bundle::Bundle;
 use super::http::HttpDoor;
 use super::transport::{Transports, visitors};
 use crate::config::{Origins, Server};
@@ -40,11 +41,22 @@ struct Doors {
     /// Requests that are not for the socket.io library do not walk through its layers, which would cost each of them more than
     /// finding its route.
     transports: Transports,
+    /// Files beside the endpoint, of which the library knows nothing.
+    bundle: Bundle,
 }
 
 impl Front {
-    pub(super) fn new(http: Arc<HttpDoor>, transports: Transports, server: &Server) -> Self {
-        let doors = Arc::new(Doors { http, transports });
+    pub(super) fn new(
+        http: Arc<HttpDoor>,
+        transports: Transports,
+        bundle: Bundle,
+        server: &Server,
+    ) -> Self {
+        let doors = Arc::new(Doors {
+            http,
+            transports,
+            bundle,
+        });
         Self {
             cors: doors.with_cors(&server.cors),
             cors_of_sockets: doors.with_cors(&visitors(server)),
@@ -75,10 +87,12 @@ impl Doors {
         if let Err(failure) = check_head(&parts) {
             return self.http.refuse(&parts.headers, body, &failure).await;
         }
-        if self.transports.owns(parts.uri.path()) {
-            self.transports.answer(parts, body).await
-        } else {
-            self.http.answer(parts, body).await
+        if !self.transports.owns(parts.uri.path()) {
+            return self.http.answer(parts, body).await;
+        }
+        match self.bundle.file_of(&parts) {
+            Some(name) => self.bundle.answer(name, &parts, body).await,
+            None => self.transports.answer(parts, body).await,
         }
     }
 

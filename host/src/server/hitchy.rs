@@ -19,7 +19,7 @@ use super::ack::Ack;
 use super::inbox::{Inbox, Received};
 use super::jar::Jar;
 use crate::config::SetCookie;
-use crate::dispatch::{error_response, without_head_body};
+use crate::dispatch::error_response;
 use crate::message::{Door, Request};
 use crate::payload::{Failure, check_depth};
 
@@ -115,10 +115,8 @@ impl<A: Adapter> MessageHandler<A, Requests<A>> for Requests<A> {
             let _permit = running.acquire().await;
             // Shutting down waits for the ack too.
             let _accepted = accepted.clone();
-            let method = request.method.clone();
-            let response = dispatch.request(request, accepted).await;
+            let response = &dispatch.request_whole(request, accepted).await;
             jar.keep(&response.headers);
-            let response = &without_head_body(response, &method);
             let bytes = response.body.len();
             let answer = Answer {
                 response,

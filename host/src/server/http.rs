@@ -1,18 +1,23 @@
 //! Door: HTTP in, HTTP out.
 
+use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context as TaskContext, Poll, ready};
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use axum::response::Response as AxumResponse;
 use bytes::Bytes;
+use futures_util::StreamExt;
+use hyper::body::{Frame, SizeHint};
 
 use super::body::Bodies;
 use super::peer::identify;
 use crate::config::{Config, Server};
 use crate::dispatch::{Accepted, Dispatch, error_response};
-use crate::message::{Door, Request, Response, is_hop_by_hop};
+use crate::message::{self, Door, Pieces, Request, Response, is_hop_by_hop};
 use crate::path::Target;
 use crate::payload::Failure;
 use crate::sockets::Context;
@@ -72,7 +77,9 @@ impl HttpDoor {
         failure: &Failure,
     ) -> AxumResponse {
         self.bodies.discard(body, headers).await;
-        closing(to_axum(error_response(&self.dispatch.next_id(), failure)))
+        closing(to_axum(
+            error_response(&self.dispatch.next_id(), failure).into(),
+        ))
     }
 
     /// Where a request goes, its body, and that it was accepted.
@@ -130,12 +137,42 @@ fn without_hop_by_hop(mut headers: HeaderMap) -> HeaderMap {
     headers
 }
 
-/// A response as hyper sends it. It sets the length by itself.
-fn to_axum(response: Response) -> AxumResponse {
-    let mut answer = AxumResponse::new(Body::from(response.body));
+/// A response as hyper sends it. It sets the length by itself, from what it is told of the body.
+pub(super) fn to_axum(response: Response) -> AxumResponse {
+    let body = match response.body {
+        message::Body::Whole(bytes) => Body::from(bytes),
+        message::Body::Stream(pieces) => Body::new(Sent(pieces)),
+    };
+    let mut answer = AxumResponse::new(body);
     *answer.status_mut() = response.status;
     *answer.headers_mut() = response.headers;
     answer
+}
+
+/// A stream on its way out.
+struct Sent(Pieces);
+
+impl HttpBody for Sent {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut TaskContext<'_>,
+    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        let piece = ready!(self.0.poll_next_unpin(context));
+        // The client sees less than it was promised: its connection is closed.
+        if let Some(Err(error)) = &piece {
+            tracing::warn!("an answer broke off while it was sent: {error}");
+        }
+        Poll::Ready(piece.map(|piece| piece.map(Frame::data)))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.0
+            .length()
+            .map_or_else(SizeHint::default, SizeHint::with_exact)
+    }
 }
 
 fn closing(mut response: AxumResponse) -> AxumResponse {

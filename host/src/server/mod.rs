@@ -3,6 +3,7 @@
 mod accept;
 mod ack;
 mod body;
+mod bundle;
 mod event;
 mod front;
 mod hitchy;
@@ -11,8 +12,10 @@ mod inbox;
 mod jar;
 mod leaving;
 mod peer;
+mod public;
 mod transport;
 mod waiting;
+mod within;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -28,9 +31,11 @@ use tokio::task::JoinHandle;
 
 use self::accept::Acceptor;
 use self::body::Bodies;
+use self::bundle::Bundle;
 use self::event::Namespaces;
 use self::front::Front;
 use self::http::HttpDoor;
+use self::public::Folder;
 use self::transport::{Transports, close_ended};
 use crate::config::{Config, Sources, Transport};
 use crate::dispatch::{Dispatch, GateSettings};
@@ -79,7 +84,12 @@ impl Server {
         let runtime = Runtime::new(runtime_settings(&config), Emitter::new(io.clone()));
         let runtime = Arc::new(runtime.map_err(|error| StartError::Runtime(format!("{error:#}")))?);
         let registry = Registry::new();
-        let dispatch = Dispatch::new(Arc::clone(&registry), gate_settings(&config));
+        let dispatch = Dispatch::new(
+            Arc::clone(&registry),
+            Box::new(Folder::new(&config.server.public)),
+            gate_settings(&config),
+            config.server.answer_limit,
+        );
         runtime.set_dispatcher(Arc::new(Arc::clone(&dispatch)) as Arc<dyn Dispatcher>);
 
         let namespaces = Namespaces::new(io.clone(), Arc::clone(&dispatch), &config);
@@ -199,7 +209,8 @@ fn front(
         bodies(post_limit(config)),
         config,
     );
-    Front::new(http, transports, &config.server)
+    let bundle = Bundle::new(Arc::clone(&http), &config.socket);
+    Front::new(http, transports, bundle, &config.server)
 }
 
 /// Follows the handlers folder.

@@ -1,6 +1,7 @@
 //! The ack of a request: `{statusCode, headers, body}`, the body as what it is.
 
 use axum::http::{HeaderMap, header};
+use bytes::Bytes;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
@@ -12,7 +13,7 @@ use crate::payload::check_depth;
 
 /// The ack: `{statusCode, headers, body}`.
 pub(super) struct Answer<'a> {
-    pub(super) response: &'a Response,
+    pub(super) response: &'a Response<Bytes>,
     pub(super) set_cookie: SetCookie,
 }
 
@@ -65,7 +66,7 @@ enum AnswerBody<'a> {
 }
 
 impl<'a> AnswerBody<'a> {
-    fn of(response: &'a Response) -> Self {
+    fn of(response: &'a Response<Bytes>) -> Self {
         let body: &[u8] = &response.body;
         if body.is_empty() {
             return Self::None;

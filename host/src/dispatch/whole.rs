@@ -1,0 +1,86 @@
+//! Answers for doors that cannot stream: a request over a socket, and one from inside. They get a body whole, within the limit.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use http::Method;
+
+use super::{Accepted, Dispatch, error_response};
+use crate::message::{NotWhole, Request, Response};
+use crate::payload::Failure;
+use crate::runtime::{CallContext, Dispatcher};
+
+impl Dispatch {
+    /// Answers a request that was accepted; a body that streams is collected.
+    pub async fn request_whole(
+        self: &Arc<Self>,
+        request: Request,
+        accepted: Accepted,
+    ) -> Response<Bytes> {
+        let context = CallContext::new(Arc::clone(&request.id), request.remote);
+        self.exchange_whole(request, &context, accepted).await
+    }
+
+    async fn exchange_whole(
+        self: &Arc<Self>,
+        request: Request,
+        context: &CallContext,
+        accepted: Accepted,
+    ) -> Response<Bytes> {
+        let (under_way, response) = self.answer(request, context).await;
+        let response = self.whole(response, &under_way.exchange.request).await;
+        self.hand_over(under_way, response, accepted)
+    }
+
+    /// The answer with its whole body. HEAD has none, which these doors do not know by themselves.
+    async fn whole(&self, response: Response, request: &Request) -> Response<Bytes> {
+        let (head, body) = response.parted();
+        if request.method == Method::HEAD {
+            return head.with(Bytes::new());
+        }
+        match body.whole(self.answer_limit).await {
+            Ok(body) => head.with(body),
+            Err(error) => {
+                tracing::warn!(
+                    call = %request.id,
+                    "{} {:?}: the answer is not passed on: {error}", request.method, request.target.path
+                );
+                error_response(&request.id, &not_whole(&error))
+            }
+        }
+    }
+}
+
+fn not_whole(error: &NotWhole) -> Failure {
+    match error {
+        NotWhole::TooLarge(limit) => Failure::new(
+            502,
+            format!(
+                "the answer has more than {limit} bytes (server.answer-limit); ask for it over HTTP, where it streams"
+            ),
+        ),
+        NotWhole::Broken(_) => Failure::new(502, "the answer broke off"),
+    }
+}
+
+impl Dispatcher for Arc<Dispatch> {
+    fn dispatch(
+        &self,
+        request: Request,
+        depth: u32,
+        remaining: Duration,
+    ) -> BoxFuture<'_, Response<Bytes>> {
+        let context = CallContext {
+            id: Arc::clone(&request.id),
+            until: Some(Instant::now() + remaining),
+            depth,
+            remote: request.remote,
+        };
+        Box::pin(async move {
+            self.exchange_whole(request, &context, self.work.token())
+                .await
+        })
+    }
+}

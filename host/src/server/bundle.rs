@@ -1,0 +1,89 @@
+//! The official client for browsers, beside the endpoint that it connects to, as socket.io for Node serves it: files of an npm
+//! package, which is not part of this program.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::http::Method;
+use axum::http::request::Parts;
+use axum::response::Response;
+
+use super::http::{HttpDoor, to_axum};
+use super::public::{Folder, Wanted};
+use crate::config::Socket;
+use crate::dispatch::with_id;
+use crate::message;
+use crate::payload::Failure;
+
+/// The files of the package that speak what this server speaks: those for msgpack do not.
+const NAMES: [&str; 6] = [
+    "/socket.io.js",
+    "/socket.io.js.map",
+    "/socket.io.min.js",
+    "/socket.io.min.js.map",
+    "/socket.io.esm.min.js",
+    "/socket.io.esm.min.js.map",
+];
+
+/// The files of the client.
+pub(super) struct Bundle {
+    http: Arc<HttpDoor>,
+    folder: Folder,
+    /// Of the endpoint.
+    path: String,
+}
+
+impl Bundle {
+    pub(super) fn new(http: Arc<HttpDoor>, socket: &Socket) -> Self {
+        Self {
+            http,
+            folder: Folder::new(&socket.client),
+            path: socket.path.clone(),
+        }
+    }
+
+    /// The file that a request is for, if it is for one.
+    pub(super) fn file_of(&self, parts: &Parts) -> Option<&'static str> {
+        let is_read = parts.method == Method::GET || parts.method == Method::HEAD;
+        let rest = parts.uri.path().strip_prefix(&self.path)?;
+        let name = NAMES.into_iter().find(|name| *name == rest);
+        name.filter(|_| is_read)
+    }
+
+    /// Answers with a file of [`NAMES`].
+    pub(super) async fn answer(&self, name: &str, parts: &Parts, body: Body) -> Response {
+        match self.get(name, parts).await {
+            Ok(response) => to_axum(response),
+            Err(failure) => self.http.refuse(&parts.headers, body, &failure).await,
+        }
+    }
+
+    async fn get(&self, name: &str, parts: &Parts) -> Result<message::Response, Failure> {
+        let dispatch = self.http.dispatch();
+        let accepted = dispatch.accept().map_err(|refusal| refusal.failure())?;
+        let id = dispatch.next_id();
+        let wanted = Wanted {
+            id: &id,
+            method: &parts.method,
+            path: name,
+            slash: false,
+            query: None,
+            headers: &parts.headers,
+        };
+        let mut response = self
+            .folder
+            .get(&wanted)
+            .await
+            .ok_or_else(|| missing(name))?;
+        response.body = response.body.keeping(accepted);
+        Ok(with_id(response, &id))
+    }
+}
+
+fn missing(name: &str) -> Failure {
+    let name = name.trim_start_matches('/');
+    let sentence = format!(
+        "{name} is not installed: run `npm install socket.io-client` in the project's folder, or set [socket] client to the folder that holds it"
+    );
+    Failure::new(404, sentence)
+}
