@@ -1,7 +1,11 @@
-//! A folder as a stream of changes. Knows no handler.
+//! A folder as a stream of changes; `trees` are folders of sources as a stream of saves. Knows no handler.
 //!
 //! The system's notifications are prompt but not certain (queues overflow, folders are replaced, some file systems have none), so
 //! the folder is also looked at in whole from time to time, and watched anew when it is not the folder it was.
+
+mod trees;
+
+pub use self::trees::{Roots, Trees, files};
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;

@@ -36,6 +36,7 @@ const TOOLS: &[(&str, &[&str])] = &[
     ("socketioxide", &["server", "emitter"]),
     ("cookie", &["server"]),
     ("notify", &["watch"]),
+    ("ignore", &["watch"]),
     ("clap", &["cli"]),
     ("anyhow", &["cli", "main"]),
     ("mimalloc", &["main"]),

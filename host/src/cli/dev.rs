@@ -1,246 +1,175 @@
-//! `hitchy dev`: builds the Rust handlers below a folder, and serves them.
+//! `hitchy dev`: builds the handlers below a folder, serves them, and builds again what is made of a source that was saved.
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::path::PathBuf;
+use std::sync::Arc;
 
-use anyhow::{Context, anyhow, bail};
-use serde::Deserialize;
+use anyhow::Context;
 
-use super::{CommandError, DevArgs, log, say, serve};
-use crate::config::Config;
-
-/// What handlers are built for.
-const TARGET: &str = "wasm32-wasip2";
-/// A stack of 64 KiB instead of Rust's 1 MiB: what a fresh instance has to clear is what a call costs.
-const RUSTFLAGS: &str = r#"target.wasm32-wasip2.rustflags=["-Clink-arg=-zstack-size=65536"]"#;
-/// Folders in which nobody keeps handlers.
-const SKIPPED: [&str; 2] = ["target", "node_modules"];
+use super::build::{self, Builder};
+use super::cargo::{self, Profile};
+use super::serve::{self, Signals};
+use super::sources::{Recipe, Sources, is_manifest, shown};
+use super::{CommandError, DevArgs, log, say};
+use crate::config::{self, Config};
+use crate::registry::Registry;
+use crate::watch::Trees;
 
 /// Runs `hitchy dev`.
 pub(super) fn main(args: DevArgs) -> Result<(), CommandError> {
-    let folder = args.path.canonicalize();
-    let folder = folder.map_err(|error| {
-        CommandError::Usage(anyhow!(
-            "{} cannot be read: {error}; name a folder",
-            args.path.display()
-        ))
-    })?;
-    let sources = args.settings.sources(Some(folder.clone()));
-    let config = Config::load(&sources)?;
+    let folder = build::folder(&args.path)?;
+    let settings = args.settings.sources(Some(folder.clone()));
+    let config = Config::load(&settings)?;
     log::start(&config.log);
-    let packages = packages(&folder)?;
-    if packages.is_empty() {
-        return Err(anyhow!(
-            "there is no Rust handler below {}: no Cargo.toml of a library with crate-type cdylib",
-            folder.display()
-        )
-        .into());
+    Ok(serve::block_on(dev(folder, config, settings))?)
+}
+
+async fn dev(folder: PathBuf, config: Config, settings: config::Sources) -> anyhow::Result<()> {
+    let mut signals = Signals::new().context("signals cannot be received")?;
+    // First, so that nobody waits for a build to read that the port is in use.
+    let listeners = serve::listen(config.server.listen).await?;
+    let workshop = tokio::select! {
+        workshop = Workshop::open(folder.clone(), &config, &settings) => workshop?,
+        () = signals.next() => {
+            say("stopped");
+            return Ok(());
+        }
+    };
+    let note = format!("watching {}", folder.display());
+    let beside = |registry| workshop.follow(registry);
+    serve::serve(config, settings, listeners, signals, Some(note), beside).await
+}
+
+/// What follows the sources and builds.
+struct Workshop {
+    folder: PathBuf,
+    settings: config::Sources,
+    config: Config,
+    sources: Sources,
+    builder: Builder,
+    trees: Trees,
+    /// Handlers whose last build failed.
+    failed: BTreeSet<String>,
+}
+
+impl Workshop {
+    /// Builds everything once. A handler that cannot be built waits for its mending.
+    async fn open(
+        folder: PathBuf,
+        config: &Config,
+        settings: &config::Sources,
+    ) -> anyhow::Result<Self> {
+        let (sources, builder) = build::prepare(&folder, config, settings, Profile::Dev).await?;
+        let roots = sources.roots(settings.settings_file());
+        let mut workshop = Self {
+            folder,
+            settings: settings.clone(),
+            config: config.clone(),
+            // Before the build: what is saved meanwhile is built afterwards.
+            trees: Trees::new(roots, config.handlers.rescan).await,
+            sources,
+            builder,
+            failed: BTreeSet::new(),
+        };
+        workshop.builder.remove_but(&workshop.sources)?;
+        let all = workshop.sources.recipes.keys().cloned().collect();
+        workshop.build(all, &[], None).await;
+        Ok(workshop)
     }
-    ensure_target(&folder)?;
-    let dir = &config.handlers.dir;
-    fs::create_dir_all(dir)
-        .with_context(|| format!("the handlers folder {} cannot be made", dir.display()))?;
-    for package in &packages {
-        build(package, dir)?;
-    }
-    Ok(serve::run(config, sources)?)
-}
 
-/// A library that becomes a handler.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Package {
-    name: String,
-    manifest: PathBuf,
-}
-
-/// What `cargo metadata` says, as far as it matters here.
-#[derive(Deserialize)]
-struct Metadata {
-    packages: Vec<MetadataPackage>,
-}
-
-#[derive(Deserialize)]
-struct MetadataPackage {
-    name: String,
-    manifest_path: PathBuf,
-    targets: Vec<MetadataTarget>,
-}
-
-#[derive(Deserialize)]
-struct MetadataTarget {
-    crate_types: Vec<String>,
-}
-
-/// The handlers below a folder.
-fn packages(folder: &Path) -> anyhow::Result<BTreeSet<Package>> {
-    let mut manifests = Vec::new();
-    find_manifests(folder, &mut manifests);
-    let mut packages = BTreeSet::new();
-    for manifest in manifests {
-        for package in metadata(&manifest)?.packages {
-            let is_handler = package
-                .targets
+    /// Builds after saves. Ends when it is dropped, and what it runs with it.
+    async fn follow(mut self, registry: Arc<Registry>) {
+        self.builder.announce_to(registry.builds());
+        loop {
+            let changed = self.trees.changed().await;
+            tracing::debug!("saved: {changed:?}");
+            let mut concerned = self.sources.concerned(&changed);
+            if self.is_about_what_is_built(&changed) {
+                concerned.extend(self.find_again().await);
+                concerned.extend(self.sources.concerned(&changed));
+            }
+            concerned.extend(self.failed.iter().cloned());
+            let saved: Vec<String> = changed
                 .iter()
-                .any(|target| target.crate_types.iter().any(|kind| kind == "cdylib"));
-            if is_handler && package.manifest_path.starts_with(folder) {
-                packages.insert(Package {
-                    name: package.name,
-                    manifest: package.manifest_path,
-                });
+                .map(|path| shown(path, &self.folder))
+                .collect();
+            self.build(concerned, &saved, Some(&registry)).await;
+        }
+    }
+
+    fn is_about_what_is_built(&self, changed: &BTreeSet<PathBuf>) -> bool {
+        let settings = self.settings.settings_file();
+        !self.sources.problems.is_empty()
+            || changed
+                .iter()
+                .any(|path| is_manifest(path) || *path == settings)
+    }
+
+    /// Looks again for what there is to build: the files that are new or made in another way.
+    async fn find_again(&mut self) -> BTreeSet<String> {
+        // What is wrong with the settings the server says; what there was to build still is.
+        if let Ok(config) = Config::load(&self.settings) {
+            self.config.dev = config.dev;
+        }
+        let before = std::mem::take(&mut self.sources);
+        self.sources = Sources::find(&self.folder, &self.config).await;
+        for problem in &self.sources.problems {
+            tracing::error!("{problem:#}");
+        }
+        if !self.sources.problems.is_empty() {
+            self.sources.keep(before.recipes.clone());
+        }
+        if let Err(error) = self.builder.remove_but(&self.sources) {
+            tracing::error!("{error:#}");
+        }
+        if self.sources.need_cargo()
+            && !before.need_cargo()
+            && let Err(error) = cargo::ensure_target(&self.folder).await
+        {
+            tracing::error!("{error:#}");
+        }
+        self.failed
+            .retain(|file| self.sources.recipes.contains_key(file));
+        let roots = self.sources.roots(self.settings.settings_file());
+        self.trees.follow(roots).await;
+        let is_new = |recipe: &&Recipe| before.recipes.get(&recipe.file) != Some(recipe);
+        let new = self.sources.recipes.values().filter(is_new);
+        new.map(|recipe| recipe.file.clone()).collect()
+    }
+
+    /// Builds these, one after the other, and says of each that fails what is served instead.
+    async fn build(
+        &mut self,
+        files: BTreeSet<String>,
+        saved: &[String],
+        registry: Option<&Registry>,
+    ) {
+        for file in files {
+            let Some(recipe) = self.sources.recipes.get(&file) else {
+                continue;
+            };
+            match self.builder.build(recipe, saved).await {
+                Ok(()) => drop(self.failed.remove(&file)),
+                Err(error) => {
+                    tracing::error!("{error:#}; {}", instead(&file, registry));
+                    self.failed.insert(file);
+                }
             }
         }
-    }
-    Ok(packages)
-}
-
-fn find_manifests(folder: &Path, found: &mut Vec<PathBuf>) {
-    let manifest = folder.join("Cargo.toml");
-    if manifest.is_file() {
-        found.push(manifest);
-    }
-    // A folder that cannot be read has nothing for us.
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        let name = entry.file_name();
-        let skipped = name.as_encoded_bytes().starts_with(b".")
-            || SKIPPED.iter().any(|skipped| name == *skipped);
-        if !skipped && entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            find_manifests(&entry.path(), found);
-        }
+        let written = self.builder.written(&self.sources);
+        self.trees.accept(&written);
     }
 }
 
-fn cargo() -> Command {
-    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-}
-
-fn no_cargo(error: std::io::Error) -> anyhow::Error {
-    anyhow!("cargo cannot be run: {error}; install Rust (https://rustup.rs)")
-}
-
-fn metadata(manifest: &Path) -> anyhow::Result<Metadata> {
-    let output = cargo()
-        .args([
-            "metadata",
-            "--no-deps",
-            "--format-version",
-            "1",
-            "--manifest-path",
-        ])
-        .arg(manifest)
-        .stderr(Stdio::inherit())
-        .output()
-        .map_err(no_cargo)?;
-    if !output.status.success() {
-        bail!(
-            "{} cannot be understood; cargo says why above",
-            manifest.display()
-        );
+/// What is served while a file cannot be built.
+fn instead(file: &str, registry: Option<&Registry>) -> String {
+    let Some(registry) = registry else {
+        return "waiting for a change".to_owned();
+    };
+    let table = registry.table();
+    let serving = table.handlers.iter().find(|handler| *handler.name == *file);
+    match serving {
+        Some(handler) => format!("still serving generation {}", handler.generation),
+        None => "not served until it builds".to_owned(),
     }
-    serde_json::from_slice(&output.stdout).context("cargo metadata answered something unexpected")
-}
-
-/// Sees to it that the standard library for the target is there.
-fn ensure_target(folder: &Path) -> anyhow::Result<()> {
-    let sysroot = Command::new("rustc")
-        .args(["--print", "sysroot"])
-        .current_dir(folder)
-        .output()
-        .map_err(no_cargo)?;
-    let sysroot = PathBuf::from(String::from_utf8_lossy(&sysroot.stdout).trim());
-    if sysroot.join("lib/rustlib").join(TARGET).is_dir() {
-        return Ok(());
-    }
-    say(format_args!("adding the Rust target {TARGET}"));
-    let added = Command::new("rustup")
-        .args(["target", "add", TARGET])
-        .current_dir(folder)
-        .status();
-    match added {
-        Ok(status) if status.success() => Ok(()),
-        _ => bail!(
-            "the Rust target {TARGET} is missing and could not be added; run: rustup target add {TARGET}"
-        ),
-    }
-}
-
-/// One line of cargo's `--message-format=json`.
-#[derive(Deserialize)]
-#[serde(tag = "reason", rename_all = "kebab-case")]
-enum Message {
-    CompilerArtifact {
-        manifest_path: PathBuf,
-        filenames: Vec<PathBuf>,
-    },
-    #[serde(other)]
-    Other,
-}
-
-/// Builds a handler and moves it into the folder. Cargo shows its own messages.
-fn build(package: &Package, dir: &Path) -> anyhow::Result<()> {
-    let began = Instant::now();
-    say(format_args!("building {}", package.name));
-    let mut child = cargo()
-        .args([
-            "build",
-            "--release",
-            "--target",
-            TARGET,
-            "--config",
-            RUSTFLAGS,
-        ])
-        .args([
-            "--message-format",
-            "json-render-diagnostics",
-            "--manifest-path",
-        ])
-        .arg(&package.manifest)
-        .stdout(Stdio::piped())
-        .spawn()
-        .map_err(no_cargo)?;
-    let mut built = None;
-    let lines = child
-        .stdout
-        .take()
-        .map(BufReader::new)
-        .into_iter()
-        .flat_map(BufRead::lines);
-    for line in lines.map_while(Result::ok) {
-        if let Ok(Message::CompilerArtifact {
-            manifest_path,
-            filenames,
-        }) = serde_json::from_str(&line)
-        {
-            let wasm = filenames.into_iter().find(|file| {
-                file.extension()
-                    .is_some_and(|extension| extension == "wasm")
-            });
-            built = wasm.filter(|_| manifest_path == package.manifest).or(built);
-        }
-    }
-    if !child.wait()?.success() {
-        bail!(
-            "building {} failed; the compiler says why above",
-            package.name
-        );
-    }
-    let built = built.ok_or_else(|| anyhow!("building {} made no .wasm", package.name))?;
-    let name = built.file_name().unwrap_or_default();
-    install(&built, &dir.join(name))?;
-    say(format_args!(
-        "built {} in {:.1} s",
-        name.display(),
-        began.elapsed().as_secs_f64()
-    ));
-    Ok(())
-}
-
-/// Puts a file in its place as a whole: the server never sees half of it.
-fn install(from: &Path, to: &Path) -> anyhow::Result<()> {
-    let part = to.with_extension("wasm.part");
-    let copied = fs::copy(from, &part).and_then(|_| fs::rename(&part, to));
-    copied.with_context(|| format!("{} cannot be written", to.display()))
 }

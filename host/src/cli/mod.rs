@@ -1,9 +1,14 @@
 //! The command line: one file for each command.
 
+mod build;
+mod cargo;
 mod compile;
 mod dev;
+mod install;
+mod job;
 mod log;
 mod serve;
+mod sources;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -25,8 +30,17 @@ struct Cli {
 enum Command {
     /// Run the server on a folder of handlers
     Serve(ServeArgs),
-    /// Build the Rust handlers below PATH and serve them
+    /// Build the handlers below PATH, serve them, and build them again whenever a source is saved
+    ///
+    /// Every Cargo.toml below PATH whose library has crate-type cdylib becomes a handler; for what cargo does not build, [dev] build
+    /// in hitchy.toml names a command. Sources are followed, those of local dependencies too; what .gitignore lists is not. A build
+    /// that fails leaves the old code serving. Clients stay connected while code is replaced.
     Dev(DevArgs),
+    /// Build the handlers below PATH once, as they are deployed
+    ///
+    /// Puts each .wasm into the handlers folder, by a rename and only when its content is new. The exit code is 1 when one cannot be
+    /// built; the others are built all the same.
+    Build(BuildArgs),
     #[command(name = crate::runtime::COMPILE_COMMAND, hide = true)]
     CompileComponent,
 }
@@ -47,6 +61,19 @@ struct DevArgs {
     path: PathBuf,
     #[command(flatten)]
     settings: SettingsArgs,
+}
+
+#[derive(Args)]
+struct BuildArgs {
+    /// The folder to look for handlers in; also where hitchy.toml and the handlers folder are
+    #[arg(default_value = ".")]
+    path: PathBuf,
+    /// Read the settings from FILE instead of hitchy.toml
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Put the .wasm files into DIR [handlers.dir]
+    #[arg(long, value_name = "DIR")]
+    handlers: Option<String>,
 }
 
 #[derive(Args)]
@@ -114,6 +141,7 @@ pub fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Serve(args) => serve::main(args),
         Command::Dev(args) => dev::main(args),
+        Command::Build(args) => build::main(args),
         Command::CompileComponent => return compile::main(),
     };
     let (error, code) = match done {

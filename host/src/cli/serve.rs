@@ -3,6 +3,7 @@
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -11,7 +12,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{CommandError, ServeArgs, log, say};
 use crate::config::{Config, Listen, Sources};
-use crate::registry::Table;
+use crate::registry::{Registry, Table};
 use crate::server::Server;
 use crate::text::visible;
 
@@ -24,31 +25,48 @@ pub(super) fn main(args: ServeArgs) -> Result<(), CommandError> {
         return Ok(());
     }
     log::start(&config.log);
-    Ok(run(config, sources)?)
+    check_folder(&config.handlers.dir)?;
+    Ok(block_on(run(config, sources))?)
 }
 
-/// Serves until the process is told to stop.
-pub(super) fn run(config: Config, sources: Sources) -> anyhow::Result<()> {
-    check_folder(&config.handlers.dir)?;
+async fn run(config: Config, sources: Sources) -> anyhow::Result<()> {
+    let signals = Signals::new().context("signals cannot be received")?;
+    let listeners = listen(config.server.listen).await?;
+    let nothing = |_| std::future::pending();
+    serve(config, sources, listeners, signals, None, nothing).await
+}
+
+/// Runs a server's work to its end, with as many descriptors as there are.
+pub(super) fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
     raise_descriptor_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .context("the async runtime cannot be set up")?;
-    runtime.block_on(serve(config, sources))
+    runtime.block_on(work)
 }
 
-async fn serve(config: Config, sources: Sources) -> anyhow::Result<()> {
-    let mut signals = Signals::new().context("signals cannot be received")?;
-    let listeners = listen(config.server.listen).await?;
+/// Serves until the process is told to stop. What goes on `beside` it ends then too; `note` says what that is.
+pub(super) async fn serve<W>(
+    config: Config,
+    sources: Sources,
+    listeners: Vec<TcpListener>,
+    mut signals: Signals,
+    note: Option<String>,
+    beside: impl FnOnce(Arc<Registry>) -> W,
+) -> anyhow::Result<()>
+where
+    W: Future<Output = ()> + Send + 'static,
+{
     let dir = config.handlers.dir.clone();
     let mut server = Server::start(config, sources, listeners)?;
     say(format_args!("hitchy {}", env!("CARGO_PKG_VERSION")));
     for address in server.addresses() {
         say(format_args!("listening on http://{address}"));
     }
+    let beside = tokio::spawn(beside(server.registry()));
     tokio::select! {
-        table = server.ready() => introduce(&table, &dir),
+        table = server.ready() => introduce(&table, &dir, note.as_deref()),
         () = signals.next() => {}
     }
     if !signals.came {
@@ -57,6 +75,7 @@ async fn serve(config: Config, sources: Sources) -> anyhow::Result<()> {
             () = server.failed() => return Err(anyhow!("the handlers folder is no longer followed; the log says why. Start the server again")),
         }
     }
+    beside.abort();
     say("shutting down");
     tokio::select! {
         () = server.shut_down() => Ok(()),
@@ -65,7 +84,7 @@ async fn serve(config: Config, sources: Sources) -> anyhow::Result<()> {
 }
 
 /// What is served, for the person at the terminal.
-fn introduce(table: &Table, dir: &Path) {
+fn introduce(table: &Table, dir: &Path, note: Option<&str>) {
     if table.handlers.is_empty() {
         say(format_args!(
             "no handlers in {}; copy a .wasm there",
@@ -83,6 +102,9 @@ fn introduce(table: &Table, dir: &Path) {
         for line in handler.declarations.lines() {
             say(format_args!("    {line}"));
         }
+    }
+    if let Some(note) = note {
+        say(note);
     }
     say("the log is on standard error");
     say("ready");
@@ -120,7 +142,7 @@ fn raise_descriptor_limit() {
 }
 
 /// Opens the listening sockets. Of the two loopbacks one is enough; both get the same port.
-async fn listen(listen: Listen) -> anyhow::Result<Vec<TcpListener>> {
+pub(super) async fn listen(listen: Listen) -> anyhow::Result<Vec<TcpListener>> {
     let addresses = listen.addresses();
     let mut listeners: Vec<TcpListener> = Vec::new();
     for mut address in addresses.iter().copied() {
@@ -161,14 +183,14 @@ fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> anyhow::Error {
 }
 
 /// SIGTERM and Ctrl-C.
-struct Signals {
+pub(super) struct Signals {
     terminate: Signal,
     interrupt: Signal,
     came: bool,
 }
 
 impl Signals {
-    fn new() -> std::io::Result<Self> {
+    pub(super) fn new() -> std::io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
@@ -176,7 +198,7 @@ impl Signals {
         })
     }
 
-    async fn next(&mut self) {
+    pub(super) async fn next(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}

@@ -61,6 +61,16 @@ pub enum Error {
         name: String,
     },
 
+    /// A variable for `[dev]`, whose values are tables.
+    #[error(
+        "{name}: what `hitchy dev` runs is not read from the environment; write it in [dev] of {}",
+        super::FILE
+    )]
+    DevVariable {
+        /// Its name.
+        name: String,
+    },
+
     /// A `HITCHY_` variable that is not UTF-8.
     #[error("{name} is not valid UTF-8")]
     NotText {

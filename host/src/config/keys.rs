@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use super::commands;
 use super::text;
 use super::value::Kind;
 
@@ -127,6 +128,17 @@ const HANDLER_NAMES: Kind = Kind::List {
     read: text::handler_name,
 };
 
+const SETUP: Kind = Kind::Table {
+    what: "a command and what it creates, a path below the folder",
+    example: r#"{ command = "npm ci", creates = "node_modules" }"#,
+    read: commands::setup,
+};
+const COMMANDS: Kind = Kind::Table {
+    what: "a table of .wasm files below the folder, each with the command that makes it",
+    example: r#"{ "handlers/chat.wasm" = "make chat" }"#,
+    read: commands::build,
+};
+
 /// Every setting, in the order of the reference. One line a setting: a table is read by its columns.
 #[rustfmt::skip]
 pub const KEYS: &[Key] = &[
@@ -176,6 +188,9 @@ pub const KEYS: &[Key] = &[
 
     Key::new("log.level", Kind::Word(&["error", "warn", "info", "debug", "trace"]), "info", "How much is logged."),
     Key::new("log.format", Kind::Word(&["pretty", "json"]), "pretty", "Lines for people, or one JSON object a line."),
+
+    Key::computed("dev.setup", SETUP, "A command that `hitchy dev` and `hitchy build` run before the first build when what it creates is missing.").live(),
+    Key::computed("dev.build", COMMANDS, "Files of the handlers folder that cargo does not build, each with the command that makes it: it writes to `$OUT`, or to the file itself.").live(),
 ];
 
 /// The sections of the table, in its order.
@@ -227,7 +242,10 @@ mod tests {
     #[test]
     fn every_name_is_there_once_with_its_section_together() {
         let sections = sections();
-        assert_eq!(sections, ["server", "socket", "handlers", "limits", "log"]);
+        assert_eq!(
+            sections,
+            ["server", "socket", "handlers", "limits", "log", "dev"]
+        );
         let mut names: Vec<_> = KEYS.iter().map(|key| key.name).collect();
         names.sort_unstable();
         names.dedup();

@@ -4,6 +4,7 @@
 //! `keys` is the table of all settings and `source` lays what was written over its defaults; serde then hands the values to
 //! the fields here. A changed file is simply loaded again, [`Config::changes`] says what that means for a running server.
 
+mod commands;
 mod error;
 mod grant;
 mod keys;
@@ -22,7 +23,7 @@ use toml::{Table, Value};
 
 pub use error::{Error, Written};
 pub use keys::{KEYS, Key};
-pub use sections::{HandlerLimits, Handlers, Limits, Log, Server, Socket};
+pub use sections::{Dev, HandlerLimits, Handlers, Limits, Log, Server, Setup, Socket};
 pub use source::{FILE, Flag, Source, Sources};
 pub use types::{Format, Level, Listen, Network, Origins, SetCookie, Transport};
 pub use value::Kind;
@@ -44,6 +45,8 @@ pub struct Config {
     pub limits: Limits,
     /// `[log]`
     pub log: Log,
+    /// `[dev]`
+    pub dev: Dev,
     /// `[handler.NAME]`: what is set for one handler only.
     #[serde(skip)]
     handler: BTreeMap<String, Table>,

@@ -43,6 +43,7 @@ fn render_section(
         let from = comment(&config.source(&whole).to_string());
         let _ = match values.get(&whole) {
             Some(value) => writeln!(text, "{short} = {}  # {from}", key.kind.write(value)),
+            None if key.kind.is_table() => writeln!(text, "# {short}: none  # {from}"),
             None => writeln!(text, "# {short}: worked out at start  # {from}"),
         };
     }

@@ -1,5 +1,6 @@
 //! What settings are past the porch: plain values, a struct a section, a field a row of the table of keys.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -149,4 +150,25 @@ pub struct Log {
     pub level: Level,
     /// How a line is written.
     pub format: Format,
+}
+
+/// `[dev]`: what `hitchy dev` and `hitchy build` run besides cargo.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Dev {
+    /// What has to run once before anything is built.
+    pub setup: Option<Setup>,
+    /// Files of the handlers folder, as paths below the folder of the settings, each with the command that makes it.
+    #[serde(default)]
+    pub build: BTreeMap<String, String>,
+}
+
+/// A command that is run when what it creates is missing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Setup {
+    /// For `sh -c`.
+    pub command: String,
+    /// A file or folder, as a path below the folder of the settings.
+    pub creates: String,
 }

@@ -212,8 +212,12 @@ impl Gathered {
         if name.starts_with("HITCHY_HANDLER__") {
             return Err(Error::HandlerVariable { name });
         }
-        let Some(key) = KEYS.iter().find(|key| key.variable() == name) else {
-            let nearest = keys::nearest(&name, KEYS.iter().map(Key::variable));
+        if name.starts_with("HITCHY_DEV__") {
+            return Err(Error::DevVariable { name });
+        }
+        let readable = || KEYS.iter().filter(|key| !key.kind.is_table());
+        let Some(key) = readable().find(|key| key.variable() == name) else {
+            let nearest = keys::nearest(&name, readable().map(Key::variable));
             return Err(Error::UnknownVariable { name, nearest });
         };
         let Some(value) = value.to_str() else {
@@ -282,6 +286,13 @@ pub(super) fn handler_key(name: &str, short: &str) -> String {
 
 fn read(key: &Key, name: &str, value: &Value, from: &Source) -> Result<Value, Error> {
     key.kind.read(value).map_err(|refusal| {
+        if let Refusal::Key { unknown, known } = &refusal {
+            let whole = |short: &str| format!("{name}.{short}");
+            let key = whole(unknown);
+            let nearest = keys::nearest(&key, known.iter().map(|short| whole(short)));
+            let from = from.clone();
+            return Error::UnknownKey { from, key, nearest };
+        }
         let written = Box::new(Written {
             from: from.clone(),
             key: name.to_owned(),

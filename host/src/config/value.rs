@@ -8,6 +8,9 @@ use toml::Value;
 /// Reads a piece of text and writes it in its one form; `None` when it is none of its kind.
 type Read = fn(&str) -> Option<String>;
 
+/// Reads a table; it may not be written as text.
+type ReadTable = fn(&Value) -> Result<Value, Refusal>;
+
 /// What a setting takes.
 #[derive(Debug)]
 pub enum Kind {
@@ -58,15 +61,31 @@ pub enum Kind {
         /// How an item is read.
         read: Read,
     },
+    /// A table, which only a file can hold.
+    Table {
+        /// Its name in a sentence, with the article.
+        what: &'static str,
+        /// One that is accepted.
+        example: &'static str,
+        /// How it is read.
+        read: ReadTable,
+    },
 }
 
 /// Why a value was refused; whoever knows its place and key makes the sentence.
 #[derive(Debug, PartialEq)]
-pub(super) enum Refusal {
+pub enum Refusal {
     /// Not of the kind.
     Kind,
     /// Of the kind, smaller than the smallest accepted or larger than the largest.
     Bounds,
+    /// A table with a key that it does not have.
+    Key {
+        /// What was written.
+        unknown: String,
+        /// What there is.
+        known: &'static [&'static str],
+    },
 }
 
 impl Kind {
@@ -77,6 +96,7 @@ impl Kind {
             Self::Count { min, max } => return bounded(count(written), *min, *max).map(integer),
             Self::Size { min, max } => return bounded(size(written), *min, *max).map(integer),
             Self::Time { min, max } => return bounded(time(written), *min, *max).map(span),
+            Self::Table { read, .. } => return read(written),
             Self::Word(words) => text(written, |text| word(text, words)),
             Self::Words(words) => list(written, |text| word(text, words)).filter(has_items),
             Self::Folder => text(written, |text| (!text.is_empty()).then(|| text.to_owned())),
@@ -95,6 +115,11 @@ impl Kind {
         }
     }
 
+    /// Whether only a file can hold it: environment variables and flags are text.
+    pub fn is_table(&self) -> bool {
+        matches!(self, Self::Table { .. })
+    }
+
     /// The kind in a sentence, with the article.
     pub fn expected(&self) -> String {
         match self {
@@ -105,7 +130,9 @@ impl Kind {
             Self::Word(words) => format!("one of {}", alternatives(words)),
             Self::Words(words) => format!("a list of one or more of {}", alternatives(words)),
             Self::Folder => "the path of a folder".to_owned(),
-            Self::Text { what, .. } | Self::List { what, .. } => (*what).to_owned(),
+            Self::Text { what, .. } | Self::List { what, .. } | Self::Table { what, .. } => {
+                (*what).to_owned()
+            }
         }
     }
 
@@ -120,6 +147,7 @@ impl Kind {
             Self::Words(words) => format!("[{}]", alternatives(words)),
             Self::Folder => quoted("handlers"),
             Self::Text { example, .. } => quoted(example),
+            Self::Table { example, .. } => (*example).to_owned(),
             Self::List { example, .. } => format!("[{}]", quoted(example)),
         }
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
+use super::builds::{Build, Builds};
 use super::folder::{Found, Listing, Stamp};
 use super::table::{Conflict, conflict};
 use crate::runtime::{ContentHash, Handler, Limits};
@@ -178,9 +179,10 @@ impl Files {
     }
 
     /// Tells what was taken up. Call it when it is served: who reads the line may ask at once.
-    pub(super) fn report(&mut self) {
+    pub(super) fn report(&mut self, builds: &Builds) {
         for (handler, before) in self.news.drain(..) {
-            report_load(&handler, before.as_deref());
+            let build = builds.take(&handler.name, handler.hash());
+            report_load(&handler, before.as_deref(), build.as_ref());
         }
     }
 
@@ -282,8 +284,8 @@ impl File {
     }
 }
 
-/// The line of a load: file, what changed, generation, hash, compile time, what it declares.
-fn report_load(handler: &Handler, before: Option<&Handler>) {
+/// The line of a load: file, what changed, generation, hash, build and compile time, what it declares.
+fn report_load(handler: &Handler, before: Option<&Handler>, build: Option<&Build>) {
     let what = match before {
         None => "loaded".to_owned(),
         Some(before) if before.hash() == handler.hash() => {
@@ -295,14 +297,35 @@ fn report_load(handler: &Handler, before: Option<&Handler>) {
         Some(_) => "reloaded (its code and settings changed)".to_owned(),
     };
     tracing::info!(
-        "{}: {what}, generation {}, {} ({} KiB, compiled in {} ms): {}",
+        "{}: {what}{}, generation {}, {} ({} KiB, {}compiled in {} ms): {}",
         visible(&handler.name),
+        build.map(saved).unwrap_or_default(),
         handler.generation,
         handler.hash(),
         handler.size().div_ceil(1024),
+        build.map(built).unwrap_or_default(),
         handler.compile_time().as_millis(),
         handler.declarations
     );
+}
+
+/// The sources that a person saved, for the line of the load; of many the first.
+fn saved(build: &Build) -> String {
+    let shown: Vec<_> = build
+        .saved
+        .iter()
+        .take(3)
+        .map(|path| visible(path).to_string())
+        .collect();
+    match build.saved.len().saturating_sub(shown.len()) {
+        _ if shown.is_empty() => String::new(),
+        0 => format!(": {}", shown.join(", ")),
+        more => format!(": {} and {more} more", shown.join(", ")),
+    }
+}
+
+fn built(build: &Build) -> String {
+    format!("built in {} ms, ", build.time.as_millis())
 }
 
 /// The line of a refusal: file, cause, fix, what is served instead.

@@ -2,6 +2,7 @@
 //!
 //! Start-up is the first reload. What is refused leaves the old code serving; calls under way keep the table they began with.
 
+mod builds;
 mod files;
 mod folder;
 mod pass;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
+pub use self::builds::{Build, Builds};
 pub use self::table::{Conflict, Entry, Matched, Table};
 
 use self::pass::Reloads;
@@ -25,6 +27,7 @@ pub type OpenNamespace = Box<dyn Fn(&str) + Send + Sync>;
 /// The table that is served, and whoever changes it.
 pub struct Registry {
     table: ArcSwap<Table>,
+    builds: Builds,
     ready: watch::Sender<bool>,
 }
 
@@ -33,6 +36,7 @@ impl Registry {
     pub fn new() -> Arc<Self> {
         Arc::new(Self {
             table: ArcSwap::default(),
+            builds: Builds::default(),
             ready: watch::Sender::new(false),
         })
     }
@@ -40,6 +44,11 @@ impl Registry {
     /// The table as it is now. A call keeps the one it began with.
     pub fn table(&self) -> Arc<Table> {
         self.table.load_full()
+    }
+
+    /// Where builds of files are announced, to be told with the line of their reload.
+    pub fn builds(&self) -> &Builds {
+        &self.builds
     }
 
     /// Returns when the folder has been read for the first time.
@@ -73,7 +82,7 @@ impl Registry {
             self.ready.send_replace(true);
         };
         publish(reloads.first().await);
-        reloads.report();
+        reloads.report(&self.builds);
         let Some(mut watch) = watch else {
             return std::future::pending().await;
         };
@@ -81,7 +90,7 @@ impl Registry {
             reloads.wait(&mut watch).await;
             if let Some(table) = reloads.pass().await {
                 publish(table);
-                reloads.report();
+                reloads.report(&self.builds);
             }
         }
     }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use super::builds::Builds;
 use super::files::{Files, Verdict, report_refusal};
 use super::folder::{self, Found, Listing, Unfit};
 use super::table::{Table, bare};
@@ -99,8 +100,8 @@ impl Reloads {
     }
 
     /// Tells what a pass has taken up, once its table is served.
-    pub(super) fn report(&mut self) {
-        self.files.report();
+    pub(super) fn report(&mut self, builds: &Builds) {
+        self.files.report(builds);
     }
 
     /// Looks at the folder and at the settings. A table, if what is served has changed.

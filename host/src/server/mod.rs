@@ -127,6 +127,11 @@ impl Server {
         &self.addresses
     }
 
+    /// Who is served now.
+    pub fn registry(&self) -> Arc<Registry> {
+        Arc::clone(&self.registry)
+    }
+
     /// Returns when the handlers folder has been read for the first time: the table that is served.
     pub async fn ready(&self) -> Arc<Table> {
         self.registry.ready().await;

@@ -1,0 +1,298 @@
+//! What cargo is asked: which packages below a folder become handlers, which folders of this machine go into them, and to build
+//! one.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use anyhow::{Context, anyhow, bail};
+use serde::Deserialize;
+use tokio::process::Command;
+
+use super::job;
+use super::say;
+
+/// What handlers are built for.
+const TARGET: &str = "wasm32-wasip2";
+/// A stack of 64 KiB instead of Rust's 1 MiB: what a fresh instance has to clear is what a call costs.
+const RUSTFLAGS: &str = r#"target.wasm32-wasip2.rustflags=["-Clink-arg=-zstack-size=65536"]"#;
+/// The profile of `hitchy dev`. From a save to the new code: what the linker would spend on making it small is not worth waiting
+/// for, nor is compiling again what has not changed.
+const DEV_PROFILE: [&str; 7] = [
+    r#"profile.hitchy-dev.inherits="release""#,
+    r#"profile.hitchy-dev.opt-level=1"#,
+    r#"profile.hitchy-dev.lto="off""#,
+    r#"profile.hitchy-dev.incremental=true"#,
+    r#"profile.hitchy-dev.codegen-units=16"#,
+    r#"profile.hitchy-dev.package."*".codegen-units=1"#,
+    r#"profile.hitchy-dev.package."*".opt-level="s""#,
+];
+
+/// How code is built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Profile {
+    /// As it is deployed: the package's own release profile.
+    Release,
+    /// In the shortest time after a change.
+    Dev,
+}
+
+/// A library that becomes a handler.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Package {
+    pub(super) name: String,
+    /// The file that cargo makes: `my_chat.wasm`.
+    pub(super) file: String,
+    pub(super) manifest: PathBuf,
+    /// The package's folder and those of local packages that it depends on.
+    pub(super) folders: BTreeSet<PathBuf>,
+    /// Files of its workspace that say how it is built.
+    pub(super) files: BTreeSet<PathBuf>,
+    /// What cargo writes beside the sources.
+    pub(super) lock: PathBuf,
+}
+
+/// Packages below a folder, and what could not be understood.
+#[derive(Default)]
+pub(super) struct Packages {
+    pub(super) found: BTreeSet<Package>,
+    pub(super) problems: Vec<anyhow::Error>,
+}
+
+/// What `cargo metadata` says, as far as it matters here.
+#[derive(Deserialize)]
+struct Metadata {
+    packages: Vec<MetadataPackage>,
+    workspace_root: PathBuf,
+}
+
+#[derive(Clone, Deserialize)]
+struct MetadataPackage {
+    name: String,
+    manifest_path: PathBuf,
+    targets: Vec<MetadataTarget>,
+    dependencies: Vec<MetadataDependency>,
+    #[serde(skip)]
+    root: PathBuf,
+}
+
+#[derive(Clone, Deserialize)]
+struct MetadataTarget {
+    name: String,
+    crate_types: Vec<String>,
+}
+
+#[derive(Clone, Deserialize)]
+struct MetadataDependency {
+    kind: Option<String>,
+    path: Option<PathBuf>,
+}
+
+impl MetadataPackage {
+    fn folder(&self) -> &Path {
+        self.manifest_path.parent().unwrap_or(Path::new("/"))
+    }
+
+    /// The name of the library, when it becomes a handler.
+    fn library(&self) -> Option<&str> {
+        let is_cdylib =
+            |target: &&MetadataTarget| target.crate_types.iter().any(|kind| kind == "cdylib");
+        self.targets
+            .iter()
+            .find(is_cdylib)
+            .map(|target| target.name.as_str())
+    }
+}
+
+/// The packages that become handlers, among those with these manifests and in their workspaces, as far as they lie below `folder`.
+pub(super) async fn packages(folder: &Path, manifests: BTreeSet<PathBuf>) -> Packages {
+    let (mut known, mut problems) = (BTreeMap::new(), Vec::new());
+    for manifest in manifests {
+        if let Err(error) = learn(&manifest, &mut known, Stdio::inherit()).await {
+            problems.push(error);
+        }
+    }
+    let handlers: Vec<MetadataPackage> = known
+        .values()
+        .filter(|package| package.library().is_some() && package.folder().starts_with(folder))
+        .cloned()
+        .collect();
+    let mut found = BTreeSet::new();
+    for package in handlers {
+        let folders = folders_of(&package, &mut known).await;
+        let library = package.library().unwrap_or_default().replace('-', "_");
+        found.insert(Package {
+            file: format!("{library}.wasm"),
+            folders,
+            files: [
+                "Cargo.toml",
+                "Cargo.lock",
+                "rust-toolchain.toml",
+                ".cargo/config.toml",
+            ]
+            .map(|name| package.root.join(name))
+            .into(),
+            lock: package.root.join("Cargo.lock"),
+            name: package.name,
+            manifest: package.manifest_path,
+        });
+    }
+    Packages { found, problems }
+}
+
+/// The folder of a package and of the local packages that go into it.
+async fn folders_of(
+    package: &MetadataPackage,
+    known: &mut BTreeMap<PathBuf, MetadataPackage>,
+) -> BTreeSet<PathBuf> {
+    let mut folders = BTreeSet::new();
+    let mut next = vec![package.folder().to_owned()];
+    while let Some(folder) = next.pop() {
+        if !folders.insert(folder.clone()) {
+            continue;
+        }
+        let manifest = folder.join("Cargo.toml");
+        // What is wrong with it cargo says when it builds.
+        let _ = learn(&manifest, known, Stdio::null()).await;
+        let dependencies = known
+            .get(&manifest)
+            .map(|package| package.dependencies.clone());
+        let local = dependencies
+            .into_iter()
+            .flatten()
+            .filter(|dependency| dependency.kind.as_deref() != Some("dev"))
+            .filter_map(|dependency| dependency.path);
+        next.extend(local);
+    }
+    folders
+}
+
+/// Asks about a manifest and all of its workspace, unless it was asked already.
+async fn learn(
+    manifest: &Path,
+    known: &mut BTreeMap<PathBuf, MetadataPackage>,
+    complaints: Stdio,
+) -> anyhow::Result<()> {
+    if known.contains_key(manifest) {
+        return Ok(());
+    }
+    let metadata = metadata(manifest, complaints).await?;
+    for mut package in metadata.packages {
+        package.root.clone_from(&metadata.workspace_root);
+        known.insert(package.manifest_path.clone(), package);
+    }
+    Ok(())
+}
+
+async fn metadata(manifest: &Path, complaints: Stdio) -> anyhow::Result<Metadata> {
+    let output = cargo(manifest)
+        .args(["metadata", "--no-deps", "--format-version", "1"])
+        .arg("--manifest-path")
+        .arg(manifest)
+        .stdin(Stdio::null())
+        .stderr(complaints)
+        .kill_on_drop(true)
+        .output()
+        .await
+        .map_err(no_cargo)?;
+    if !output.status.success() {
+        bail!(
+            "{} cannot be understood; cargo says why above",
+            manifest.display()
+        );
+    }
+    serde_json::from_slice(&output.stdout).context("cargo metadata answered something unexpected")
+}
+
+/// Cargo as it is called in the folder of a manifest, where a toolchain may be chosen and settings may lie.
+fn cargo(manifest: &Path) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    if let Some(folder) = manifest.parent() {
+        command.current_dir(folder);
+    }
+    command
+}
+
+fn no_cargo(error: std::io::Error) -> anyhow::Error {
+    anyhow!("cargo cannot be run: {error}; install Rust (https://rustup.rs)")
+}
+
+/// Sees to it that the standard library for the target is there.
+pub(super) async fn ensure_target(folder: &Path) -> anyhow::Result<()> {
+    let mut rustc = Command::new("rustc");
+    rustc.args(["--print", "sysroot"]).current_dir(folder);
+    let sysroot = rustc.kill_on_drop(true).output().await.map_err(no_cargo)?;
+    let sysroot = PathBuf::from(String::from_utf8_lossy(&sysroot.stdout).trim());
+    if sysroot.join("lib/rustlib").join(TARGET).is_dir() {
+        return Ok(());
+    }
+    say(format_args!("adding the Rust target {TARGET}"));
+    let mut rustup = Command::new("rustup");
+    rustup.args(["target", "add", TARGET]).current_dir(folder);
+    match job::run(&mut rustup, "adding it", |_| {}).await {
+        Ok(status) if status.success() => Ok(()),
+        _ => bail!(
+            "the Rust target {TARGET} is missing and could not be added; run: rustup target add {TARGET}"
+        ),
+    }
+}
+
+/// One line of cargo's `--message-format=json`.
+#[derive(Deserialize)]
+#[serde(tag = "reason", rename_all = "kebab-case")]
+enum Message {
+    CompilerArtifact {
+        manifest_path: PathBuf,
+        filenames: Vec<PathBuf>,
+    },
+    #[serde(other)]
+    Other,
+}
+
+/// Builds a package; cargo and the compiler show their own messages. The file that was made; none when it failed.
+pub(super) async fn build(package: &Package, profile: Profile) -> anyhow::Result<Option<PathBuf>> {
+    let mut command = cargo(&package.manifest);
+    command
+        .args(["build", "--target", TARGET, "--config", RUSTFLAGS])
+        .args(["--message-format", "json-render-diagnostics"])
+        .arg("--manifest-path")
+        .arg(&package.manifest)
+        .stdout(Stdio::piped());
+    match profile {
+        Profile::Release => command.arg("--release"),
+        Profile::Dev => command
+            .args(["--profile", "hitchy-dev"])
+            .args(DEV_PROFILE.iter().flat_map(|setting| ["--config", setting])),
+    };
+    if !job::is_terminal() {
+        command.arg("--quiet");
+    }
+    let mut built = None;
+    let doing = format!("building {}", package.name);
+    let running = job::run(&mut command, &doing, |line| {
+        built = artifact(line, package).or(built.take());
+    });
+    if !running.await.map_err(no_cargo)?.success() {
+        return Ok(None);
+    }
+    built
+        .map(Some)
+        .ok_or_else(|| anyhow!("building {} made no .wasm", package.name))
+}
+
+/// The handler of the package, when the line tells of it.
+fn artifact(line: &str, package: &Package) -> Option<PathBuf> {
+    let Ok(Message::CompilerArtifact {
+        manifest_path,
+        filenames,
+    }) = serde_json::from_str(line)
+    else {
+        return None;
+    };
+    let is_wasm = |file: &PathBuf| {
+        file.extension()
+            .is_some_and(|extension| extension == "wasm")
+    };
+    let wasm = filenames.into_iter().find(is_wasm);
+    wasm.filter(|_| manifest_path == package.manifest)
+}

@@ -1,0 +1,93 @@
+//! `[dev]`: the commands that `hitchy dev` and `hitchy build` run besides cargo, and the files that they make.
+
+use std::path::{Component, Path};
+
+use toml::{Table, Value};
+
+use super::value::Refusal;
+
+/// The keys of `dev.setup`.
+const SETUP: [&str; 2] = ["command", "creates"];
+
+/// Reads `{ "handlers/chat.wasm" = "command" }`: files below the folder, each with the command that makes it.
+pub(super) fn build(written: &Value) -> Result<Value, Refusal> {
+    let table = written.as_table().ok_or(Refusal::Kind)?;
+    let good = |(file, command): (&String, &Value)| {
+        is_inside(file) && file.ends_with(".wasm") && is_command(command)
+    };
+    match table.iter().all(good) {
+        true => Ok(written.clone()),
+        false => Err(Refusal::Kind),
+    }
+}
+
+/// Reads `{ command = "npm ci", creates = "node_modules" }`.
+pub(super) fn setup(written: &Value) -> Result<Value, Refusal> {
+    let table = written.as_table().ok_or(Refusal::Kind)?;
+    if let Some(unknown) = table.keys().find(|key| !SETUP.contains(&key.as_str())) {
+        return Err(Refusal::Key {
+            unknown: unknown.clone(),
+            known: &SETUP,
+        });
+    }
+    let creates = table.get("creates").and_then(Value::as_str);
+    let good = table.get("command").is_some_and(is_command) && creates.is_some_and(is_inside);
+    match good {
+        true => Ok(Value::Table(Table::clone(table))),
+        false => Err(Refusal::Kind),
+    }
+}
+
+fn is_command(value: &Value) -> bool {
+    value.as_str().is_some_and(|text| !text.trim().is_empty())
+}
+
+/// Whether a path leads to something below the folder that it starts from.
+fn is_inside(path: &str) -> bool {
+    let is_name = |part| matches!(part, Component::Normal(_));
+    !path.is_empty() && Path::new(path).components().all(is_name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn value(text: &str) -> Value {
+        let table: Table = format!("x = {text}").parse().unwrap();
+        table["x"].clone()
+    }
+
+    #[test]
+    fn a_build_is_a_file_below_the_folder_and_a_command() {
+        assert!(build(&value(r#"{ "handlers/a.wasm" = "make a" }"#)).is_ok());
+        for text in [
+            r#"{ "a.js" = "make" }"#,
+            r#"{ "../a.wasm" = "make" }"#,
+            r#"{ "/a.wasm" = "make" }"#,
+            r#"{ "a.wasm" = " " }"#,
+            r#"{ "a.wasm" = 1 }"#,
+            r#""make""#,
+        ] {
+            assert_eq!(build(&value(text)), Err(Refusal::Kind), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_setup_says_what_it_creates_inside_the_folder() {
+        assert!(
+            setup(&value(
+                r#"{ command = "npm ci", creates = "node_modules" }"#
+            ))
+            .is_ok()
+        );
+        for text in [
+            r#"{ command = "npm ci" }"#,
+            r#"{ creates = "a" }"#,
+            r#"{ command = "rm", creates = ".." }"#,
+            r#"{ command = "x", creates = "" }"#,
+            r#""npm ci""#,
+        ] {
+            assert_eq!(setup(&value(text)), Err(Refusal::Kind), "{text}");
+        }
+    }
+}
