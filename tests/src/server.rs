@@ -21,6 +21,7 @@ use crate::wait::{SOON, eventually};
 pub struct Server {
     child: Child,
     addr: SocketAddr,
+    console: Option<SocketAddr>,
     dir: TempDir,
     out: Lines,
     log: Lines,
@@ -40,6 +41,19 @@ impl Server {
     /// Where it listens.
     pub fn addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// Where the console listens.
+    ///
+    /// # Panics
+    /// When it was not asked for: see [`Plan::console`].
+    pub fn console(&self) -> SocketAddr {
+        self.console.expect("a console was asked for")
+    }
+
+    /// Answers `GET target` of the console.
+    pub async fn ask_console(&self, target: &str) -> Answer {
+        http::ask(self.console(), "GET", target, &[], b"").await
     }
 
     /// `http://127.0.0.1:PORT`.

@@ -22,9 +22,9 @@ use toml::{Table, Value};
 
 pub use error::{Error, Written};
 pub use keys::{KEYS, Key};
-pub use sections::{HandlerLimits, Handlers, Limits, Log, Server, Socket};
+pub use sections::{Admin, HandlerLimits, Handlers, Limits, Log, Server, Socket};
 pub use source::{FILE, Flag, Source, Sources};
-pub use types::{Format, Level, Listen, Network, Origins, SetCookie, Transport};
+pub use types::{Console, Format, Level, Listen, Network, Origins, SetCookie, Transport};
 pub use value::Kind;
 
 use grant::Grant;
@@ -42,6 +42,8 @@ pub struct Config {
     pub handlers: Handlers,
     /// `[limits]`: for the node, and what a handler gets that has no other.
     pub limits: Limits,
+    /// `[admin]`
+    pub admin: Admin,
     /// `[log]`
     pub log: Log,
     /// `[handler.NAME]`: what is set for one handler only.
@@ -128,6 +130,7 @@ impl Config {
                 memory_budget,
                 ..newer.limits.clone()
             },
+            admin: self.admin.clone(),
             log: self.log.clone(),
             ..newer.clone()
         }

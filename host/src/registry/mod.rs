@@ -4,7 +4,9 @@
 
 mod files;
 mod folder;
+mod journal;
 mod pass;
+mod standing;
 mod table;
 
 use std::sync::Arc;
@@ -12,6 +14,8 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
+pub use self::journal::{Journal, Reload, What};
+pub use self::standing::{RefusedFile, Standing};
 pub use self::table::{Conflict, Entry, Matched, Table};
 
 use self::pass::Reloads;
@@ -26,6 +30,8 @@ pub type OpenNamespace = Box<dyn Fn(&str) + Send + Sync>;
 pub struct Registry {
     table: ArcSwap<Table>,
     ready: watch::Sender<bool>,
+    standing: ArcSwap<Standing>,
+    journal: Arc<Journal>,
 }
 
 impl Registry {
@@ -34,12 +40,24 @@ impl Registry {
         Arc::new(Self {
             table: ArcSwap::default(),
             ready: watch::Sender::new(false),
+            standing: ArcSwap::default(),
+            journal: Arc::default(),
         })
     }
 
     /// The table as it is now. A call keeps the one it began with.
     pub fn table(&self) -> Arc<Table> {
         self.table.load_full()
+    }
+
+    /// What is not as it should be.
+    pub fn standing(&self) -> Arc<Standing> {
+        self.standing.load_full()
+    }
+
+    /// What became of files.
+    pub fn journal(&self) -> &Journal {
+        &self.journal
     }
 
     /// Returns when the folder has been read for the first time.
@@ -64,7 +82,7 @@ impl Registry {
                 handlers.rescan,
             )
         });
-        let mut reloads = Reloads::new(runtime, config, sources);
+        let mut reloads = Reloads::new(runtime, config, sources, Arc::clone(&self.journal));
         let publish = |table: Table| {
             for namespace in table.namespaces() {
                 open_namespace(namespace);
@@ -72,14 +90,18 @@ impl Registry {
             self.table.store(Arc::new(table));
             self.ready.send_replace(true);
         };
-        publish(reloads.first().await);
+        let first = reloads.first().await;
+        self.standing.store(Arc::new(reloads.standing()));
+        publish(first);
         reloads.report();
         let Some(mut watch) = watch else {
             return std::future::pending().await;
         };
         loop {
             reloads.wait(&mut watch).await;
-            if let Some(table) = reloads.pass().await {
+            let table = reloads.pass().await;
+            self.standing.store(Arc::new(reloads.standing()));
+            if let Some(table) = table {
                 publish(table);
                 reloads.report();
             }
