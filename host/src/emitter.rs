@@ -22,6 +22,7 @@ use socketioxide::socket::{Sid, Socket};
 use socketioxide::{AckError, SocketError, SocketIo};
 
 use self::ack::AckValue;
+use crate::metrics::Metrics;
 use crate::payload::{Failure, Payload};
 use crate::sockets::{Connection, gone};
 
@@ -76,13 +77,15 @@ pub type Acks = Vec<(String, Result<Payload, Failure>)>;
 #[derive(Clone)]
 pub struct Emitter {
     outlet: Arc<dyn Outlet>,
+    metrics: Arc<Metrics>,
 }
 
 impl Emitter {
-    /// Sends through a socket.io server.
-    pub fn new<A: Adapter>(io: SocketIo<A>) -> Self {
+    /// Sends through a socket.io server, and counts in `metrics`.
+    pub fn new<A: Adapter>(io: SocketIo<A>, metrics: Arc<Metrics>) -> Self {
         Self {
             outlet: Arc::new(io),
+            metrics,
         }
     }
 
@@ -94,6 +97,7 @@ impl Emitter {
         payload: &Payload,
     ) -> Result<(), Failure> {
         check_event(event)?;
+        self.metrics.emits_to_many.one();
         self.outlet.emit(audience, event, payload).await
     }
 
@@ -106,6 +110,7 @@ impl Emitter {
         timeout: Duration,
     ) -> Result<Acks, Failure> {
         check_event(event)?;
+        self.metrics.emits_to_many.one();
         self.outlet
             .emit_with_ack(audience, event, payload, timeout)
             .await

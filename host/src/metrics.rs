@@ -1,4 +1,8 @@
-//! The counters: what happened how often since the start. Named once, here.
+//! The counters: what happened how often since the start. Named once, here; `calls` has those of each handler.
+
+mod calls;
+
+pub use self::calls::{Calls, Ended, Kind, LastFailure, Times};
 
 use std::fmt;
 use std::sync::Mutex;
@@ -31,6 +35,60 @@ pub struct Metrics {
     pub foreign_origins: Counter,
     /// Requests in the name of a session from another address than its own.
     pub foreign_addresses: Counter,
+    /// Answers over HTTP.
+    pub answers_http: Answers,
+    /// Answers to `request` over sockets.
+    pub answers_socket: Answers,
+    /// Answers to requests of handlers.
+    pub answers_dispatch: Answers,
+    /// Events that were handled.
+    pub events_handled: Count,
+    /// Events that came to a failure: refused, nobody listens, or a call failed.
+    pub events_failed: Count,
+    /// Connections to namespaces that were let in.
+    pub connects_accepted: Count,
+    /// Connections to namespaces that were refused.
+    pub connects_refused: Count,
+    /// Events that handlers sent to one client.
+    pub emits_to_one: Count,
+    /// Events that handlers sent to many: to rooms, or to a namespace.
+    pub emits_to_many: Count,
+}
+
+/// How often something happened.
+#[derive(Debug, Default)]
+pub struct Count(AtomicU64);
+
+impl Count {
+    /// Counts one.
+    pub fn one(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often so far.
+    pub fn total(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// How often requests were answered, by class of status.
+#[derive(Debug, Default)]
+pub struct Answers([Count; CLASSES.len()]);
+
+/// Classes of status, as metrics name them.
+const CLASSES: [&str; 4] = ["2xx", "3xx", "4xx", "5xx"];
+
+impl Answers {
+    /// Counts an answer of this status, 200 to 599.
+    pub fn one(&self, status: u16) {
+        let class = usize::from(status / 100).clamp(2, 5) - 2;
+        self.0[class].one();
+    }
+
+    /// How often so far, by class of status.
+    pub fn totals(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        CLASSES.into_iter().zip(self.0.iter().map(Count::total))
+    }
 }
 
 /// How often something happened, and whether one more line about it may be written to the log: what clients can cause as often as
@@ -86,6 +144,16 @@ impl fmt::Display for Metrics {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_answer_counts_for_its_class() {
+        let answers = Answers::default();
+        for status in [200, 404, 499, 599, 301] {
+            answers.one(status);
+        }
+        let totals: Vec<_> = answers.totals().map(|(_, total)| total).collect();
+        assert_eq!(totals, [1, 1, 2, 1]);
+    }
 
     #[test]
     fn g24_a_counter_counts_all_and_writes_few_lines() {

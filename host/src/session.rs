@@ -48,6 +48,8 @@ pub struct Sessions {
     metrics: Arc<Metrics>,
     open: AtomicUsize,
     unclaimed: AtomicUsize,
+    /// Those that have, or had, a websocket.
+    with_websocket: AtomicUsize,
     /// Those that were opened by polling: others cannot be reached by their id.
     by_id: Mutex<HashMap<String, Weak<Session>>>,
     /// Ids of polling sessions that are to be closed: only who knows the library can.
@@ -66,6 +68,7 @@ impl Sessions {
             metrics,
             open: AtomicUsize::new(0),
             unclaimed: AtomicUsize::new(0),
+            with_websocket: AtomicUsize::new(0),
             by_id: Mutex::default(),
             closing,
         })
@@ -76,12 +79,26 @@ impl Sessions {
         &self.metrics
     }
 
+    /// How many there are.
+    pub fn count(&self) -> SessionCounts {
+        let open = self.open.load(Ordering::Acquire);
+        let websocket = self.with_websocket.load(Ordering::Acquire).min(open);
+        SessionCounts {
+            websocket,
+            polling: open - websocket,
+            unclaimed: self.unclaimed.load(Ordering::Acquire),
+        }
+    }
+
     /// A new session of a client at `remote`, over a websocket or by polling. 503 when there are too many.
     pub fn open(
         self: &Arc<Self>,
         remote: IpAddr,
         websocket: Option<Arc<Line>>,
     ) -> Result<Arc<Session>, Failure> {
+        if websocket.is_some() {
+            self.with_websocket.fetch_add(1, Ordering::AcqRel);
+        }
         // Dropping it gives its places back: they are taken before they are looked at.
         let session = Arc::new(Session {
             remote,
@@ -141,6 +158,17 @@ impl Sessions {
     }
 }
 
+/// How many sessions there are.
+#[derive(Clone, Copy, Debug)]
+pub struct SessionCounts {
+    /// Those that have, or had, a websocket.
+    pub websocket: usize,
+    /// The others.
+    pub polling: usize,
+    /// Of all, those that have not joined a namespace.
+    pub unclaimed: usize,
+}
+
 /// Why the server ended a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
@@ -197,7 +225,9 @@ impl Session {
 
     /// Goes on over a websocket.
     pub fn upgrade(&self, line: &Arc<Line>) {
-        self.websocket.store(Some(Arc::clone(line)));
+        if self.websocket.swap(Some(Arc::clone(line))).is_none() {
+            self.sessions.with_websocket.fetch_add(1, Ordering::AcqRel);
+        }
         // It may have been ended meanwhile.
         if self.ending.get().is_some() {
             line.end();
@@ -350,6 +380,9 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         self.sessions.open.fetch_sub(1, Ordering::AcqRel);
+        if self.websocket.load().is_some() {
+            self.sessions.with_websocket.fetch_sub(1, Ordering::AcqRel);
+        }
         if !*self.claimed.get_mut() {
             self.sessions.unclaimed.fetch_sub(1, Ordering::AcqRel);
         }

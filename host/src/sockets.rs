@@ -3,6 +3,10 @@
 //! A connection outlives calls and reloads. What it can be asked to do goes through [`Link`], so that nothing here knows the
 //! socket.io library.
 
+mod census;
+
+pub use self::census::{Census, Headcount, Seat};
+
 use std::collections::HashSet;
 use std::fmt;
 use std::net::SocketAddr;
@@ -162,6 +166,7 @@ impl Connection {
 
     /// Sends an event to this client.
     pub fn emit(&self, event: &str, payload: &Payload) -> Result<(), Failure> {
+        self.session.metrics().emits_to_one.one();
         self.link.emit(event, payload)
     }
 
@@ -172,6 +177,7 @@ impl Connection {
         payload: &Payload,
         timeout: Duration,
     ) -> Result<Payload, Failure> {
+        self.session.metrics().emits_to_one.one();
         self.link.emit_with_ack(event, payload, timeout).await
     }
 

@@ -99,7 +99,7 @@ fn runtime() -> Runtime {
         memory_budget: 1 << 30,
         compiler: Compiler::Here,
     };
-    Runtime::new(settings, Emitter::new(io)).expect("the runtime starts")
+    Runtime::new(settings, Emitter::new(io, Arc::default())).expect("the runtime starts")
 }
 
 async fn load(runtime: &Runtime, name: &str, wasm: Vec<u8>) -> Handler {
@@ -110,6 +110,7 @@ async fn load(runtime: &Runtime, name: &str, wasm: Vec<u8>) -> Handler {
         generation: 1,
         limits: limits(),
         permits: Arc::new(Semaphore::new(16)),
+        calls: Arc::default(),
     };
     runtime
         .load(candidate, None)

@@ -15,6 +15,7 @@ pub mod load;
 pub mod node;
 pub mod raw;
 pub mod refusing;
+pub mod scrape;
 pub mod server;
 pub mod stage;
 pub mod wait;

@@ -15,12 +15,14 @@ use tempfile::TempDir;
 
 use crate::http::{self, Answer};
 use crate::lines::Lines;
+use crate::scrape::Scrape;
 use crate::wait::{SOON, eventually};
 
 /// A running server. It is killed when this is dropped.
 pub struct Server {
     child: Child,
     addr: SocketAddr,
+    console: Option<SocketAddr>,
     dir: TempDir,
     out: Lines,
     log: Lines,
@@ -40,6 +42,31 @@ impl Server {
     /// Where it listens.
     pub fn addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// Where the console listens.
+    ///
+    /// # Panics
+    /// When it was not asked for: see [`Plan::console`].
+    pub fn console(&self) -> SocketAddr {
+        self.console.expect("a console was asked for")
+    }
+
+    /// Answers `GET target` of the console.
+    pub async fn ask_console(&self, target: &str) -> Answer {
+        http::ask(self.console(), "GET", target, &[], b"").await
+    }
+
+    /// What the console's `/metrics` shows.
+    ///
+    /// # Panics
+    /// When it is not what Prometheus reads.
+    pub async fn metrics(&self) -> Scrape {
+        let answer = self.ask_console("/metrics").await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        let kind = answer.header("content-type").unwrap_or_default();
+        assert!(kind.starts_with("text/plain; version=0.0.4"), "{kind}");
+        Scrape::read(&answer.text())
     }
 
     /// `http://127.0.0.1:PORT`.

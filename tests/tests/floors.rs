@@ -35,6 +35,7 @@ const TOOLS: &[(&str, &[&str])] = &[
     ("socket2", &["server"]),
     ("socketioxide", &["server", "emitter"]),
     ("cookie", &["server"]),
+    ("prometheus_client", &["server"]),
     ("notify", &["watch"]),
     ("ignore", &["watch"]),
     ("clap", &["cli"]),

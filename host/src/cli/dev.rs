@@ -27,7 +27,7 @@ pub(super) fn main(args: DevArgs) -> Result<(), CommandError> {
 async fn dev(folder: PathBuf, config: Config, settings: config::Sources) -> anyhow::Result<()> {
     let mut signals = Signals::new().context("signals cannot be received")?;
     // First, so that nobody waits for a build to read that the port is in use.
-    let listeners = serve::listen(config.server.listen).await?;
+    let listening = serve::Listening::open(&config).await?;
     let workshop = tokio::select! {
         workshop = Workshop::open(folder.clone(), &config, &settings) => workshop?,
         () = signals.next() => {
@@ -37,7 +37,7 @@ async fn dev(folder: PathBuf, config: Config, settings: config::Sources) -> anyh
     };
     let note = format!("watching {}", folder.display());
     let beside = |registry| workshop.follow(registry);
-    serve::serve(config, settings, listeners, signals, Some(note), beside).await
+    serve::serve(config, settings, listening, signals, Some(note), beside).await
 }
 
 /// What follows the sources and builds.

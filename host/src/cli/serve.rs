@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{CommandError, ServeArgs, log, say};
-use crate::config::{Config, Listen, Sources};
+use crate::config::{Config, Console, Listen, Source, Sources};
 use crate::registry::{Registry, Table};
 use crate::server::Server;
 use crate::text::visible;
@@ -31,9 +31,9 @@ pub(super) fn main(args: ServeArgs) -> Result<(), CommandError> {
 
 async fn run(config: Config, sources: Sources) -> anyhow::Result<()> {
     let signals = Signals::new().context("signals cannot be received")?;
-    let listeners = listen(config.server.listen).await?;
+    let listening = Listening::open(&config).await?;
     let nothing = |_| std::future::pending();
-    serve(config, sources, listeners, signals, None, nothing).await
+    serve(config, sources, listening, signals, None, nothing).await
 }
 
 /// Runs a server's work to its end, with as many descriptors as there are.
@@ -50,7 +50,7 @@ pub(super) fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> anyhow
 pub(super) async fn serve<W>(
     config: Config,
     sources: Sources,
-    listeners: Vec<TcpListener>,
+    listening: Listening,
     mut signals: Signals,
     note: Option<String>,
     beside: impl FnOnce(Arc<Registry>) -> W,
@@ -59,10 +59,13 @@ where
     W: Future<Output = ()> + Send + 'static,
 {
     let dir = config.handlers.dir.clone();
-    let mut server = Server::start(config, sources, listeners)?;
+    let mut server = Server::start(config, sources, listening.server, listening.console)?;
     say(format_args!("hitchy {}", env!("CARGO_PKG_VERSION")));
     for address in server.addresses() {
         say(format_args!("listening on http://{address}"));
+    }
+    for address in server.console_addresses() {
+        say(format_args!("console on http://{address}"));
     }
     let beside = tokio::spawn(beside(server.registry()));
     tokio::select! {
@@ -141,8 +144,41 @@ fn raise_descriptor_limit() {
     );
 }
 
-/// Opens the listening sockets. Of the two loopbacks one is enough; both get the same port.
-pub(super) async fn listen(listen: Listen) -> anyhow::Result<Vec<TcpListener>> {
+/// The sockets that listen.
+pub(super) struct Listening {
+    server: Vec<TcpListener>,
+    console: Vec<TcpListener>,
+}
+
+impl Listening {
+    /// Opens them, wherever the settings say.
+    pub(super) async fn open(config: &Config) -> anyhow::Result<Self> {
+        Ok(Self {
+            server: listen(config.server.listen, "--listen").await?,
+            console: listen_for_console(config).await?,
+        })
+    }
+}
+
+/// Opens the console's listening sockets, if it is on. Where nobody said that there must be one, the server does without: another on
+/// the same machine may have it.
+async fn listen_for_console(config: &Config) -> anyhow::Result<Vec<TcpListener>> {
+    let Console::On(address) = config.admin.listen else {
+        return Ok(Vec::new());
+    };
+    let opened = listen(address, "admin.listen").await;
+    if opened.is_ok() || config.source("admin.listen") != Source::Default {
+        return opened;
+    }
+    tracing::warn!(
+        "the console cannot listen on {address}, perhaps since another server's does, and is left out; give it an address of its own with admin.listen (HITCHY_ADMIN__LISTEN), or \"off\""
+    );
+    Ok(Vec::new())
+}
+
+/// Opens listening sockets, of which the operator says where with `setting`. Of the two loopbacks one is enough; both get the same
+/// port.
+async fn listen(listen: Listen, setting: &str) -> anyhow::Result<Vec<TcpListener>> {
     let addresses = listen.addresses();
     let mut listeners: Vec<TcpListener> = Vec::new();
     for mut address in addresses.iter().copied() {
@@ -152,12 +188,12 @@ pub(super) async fn listen(listen: Listen) -> anyhow::Result<Vec<TcpListener>> {
         match TcpListener::bind(address).await {
             Ok(listener) => listeners.push(listener),
             Err(error) if addresses.len() > 1 && is_missing_protocol(&error) => {}
-            Err(error) => return Err(cannot_listen(address, &error)),
+            Err(error) => return Err(cannot_listen(address, &error, setting)),
         }
     }
     if listeners.is_empty() {
         return Err(anyhow!(
-            "no loopback address can be listened on; choose an address with --listen"
+            "no loopback address can be listened on; choose an address with {setting}"
         ));
     }
     Ok(listeners)
@@ -169,17 +205,15 @@ fn is_missing_protocol(error: &std::io::Error) -> bool {
     error.kind() == ErrorKind::AddrNotAvailable || error.raw_os_error() == Some(unsupported)
 }
 
-fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> anyhow::Error {
+fn cannot_listen(address: SocketAddr, error: &std::io::Error, setting: &str) -> anyhow::Error {
     let fix = match error.kind() {
-        ErrorKind::AddrInUse => {
-            "stop the program that uses it, or choose another address with --listen"
-        }
+        ErrorKind::AddrInUse => "stop the program that uses it, or choose another address with",
         ErrorKind::PermissionDenied => {
-            "choose a port above 1023 with --listen, or grant the right to use it"
+            "grant the right to use it, or choose a port above 1023 with"
         }
-        _ => "choose another address with --listen",
+        _ => "choose another address with",
     };
-    anyhow!("cannot listen on {address}: {error}; {fix}")
+    anyhow!("cannot listen on {address}: {error}; {fix} {setting}")
 }
 
 /// SIGTERM and Ctrl-C.

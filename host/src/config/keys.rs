@@ -107,6 +107,11 @@ const LISTEN: Kind = Kind::Text {
     example: "localhost:3000",
     read: text::listen,
 };
+const CONSOLE: Kind = Kind::Text {
+    what: "an address to listen on, or \"off\"",
+    example: "127.0.0.1:9000",
+    read: text::console,
+};
 const SOCKET_PATH: Kind = Kind::Text {
     what: "a path that begins with \"/\" and does not end with it",
     example: "/socket.io",
@@ -186,6 +191,8 @@ pub const KEYS: &[Key] = &[
     Key::new("limits.dispatches-per-call", count(0, 10_000), "16", "Requests a call may send to other routes of this server.").per_handler(),
     Key::computed("limits.memory-budget", size(MIB, 1024 * TIB), "Memory of all guests together; by default half of the machine's or, in a container, of the container's."),
 
+    Key::new("admin.listen", CONSOLE, "127.0.0.1:9000", "Where the console listens: health, metrics, what is served; or \"off\". Where nothing is set and the default is taken, the server goes without."),
+
     Key::new("log.level", Kind::Word(&["error", "warn", "info", "debug", "trace"]), "info", "How much is logged."),
     Key::new("log.format", Kind::Word(&["pretty", "json"]), "pretty", "Lines for people, or one JSON object a line."),
 
@@ -211,17 +218,19 @@ pub(super) fn is_live(name: &str) -> bool {
     key.map_or(name.starts_with("handler."), |key| key.live)
 }
 
-/// The known name most similar to what was written: a slip in the key, which may stand in the wrong section, or in the whole.
+/// The known name most similar to what was written: a slip in the key, which may stand in the wrong section, or in the whole. Of
+/// several keys that were written without their section, the first of the table.
 pub(super) fn nearest(written: &str, known: impl Iterator<Item = String>) -> Option<String> {
     let rank = |name: &String| {
         let whole = strsim::osa_distance(written, name);
         let short = strsim::osa_distance(last(written), last(name));
         let near = whole <= 2 || short * 3 <= last(written).len();
-        near.then_some((short.min(whole), whole))
+        let has_section = last(written) != written;
+        near.then_some((short.min(whole), if has_section { whole } else { 0 }))
     };
     known
         .filter_map(|name| Some((rank(&name)?, name)))
-        .min()
+        .min_by_key(|(rank, _)| *rank)
         .map(|(_, name)| name)
 }
 
@@ -244,7 +253,9 @@ mod tests {
         let sections = sections();
         assert_eq!(
             sections,
-            ["server", "socket", "handlers", "limits", "log", "dev"]
+            [
+                "server", "socket", "handlers", "limits", "admin", "log", "dev"
+            ]
         );
         let mut names: Vec<_> = KEYS.iter().map(|key| key.name).collect();
         names.sort_unstable();

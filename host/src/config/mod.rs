@@ -23,9 +23,9 @@ use toml::{Table, Value};
 
 pub use error::{Error, Written};
 pub use keys::{KEYS, Key};
-pub use sections::{Dev, HandlerLimits, Handlers, Limits, Log, Server, Setup, Socket};
+pub use sections::{Admin, Dev, HandlerLimits, Handlers, Limits, Log, Server, Setup, Socket};
 pub use source::{FILE, Flag, Source, Sources};
-pub use types::{Format, Level, Listen, Network, Origins, SetCookie, Transport};
+pub use types::{Console, Format, Level, Listen, Network, Origins, SetCookie, Transport};
 pub use value::Kind;
 
 use grant::Grant;
@@ -43,6 +43,8 @@ pub struct Config {
     pub handlers: Handlers,
     /// `[limits]`: for the node, and what a handler gets that has no other.
     pub limits: Limits,
+    /// `[admin]`
+    pub admin: Admin,
     /// `[log]`
     pub log: Log,
     /// `[dev]`
@@ -131,6 +133,7 @@ impl Config {
                 memory_budget,
                 ..newer.limits.clone()
             },
+            admin: self.admin.clone(),
             log: self.log.clone(),
             ..newer.clone()
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::types::{Format, Level, Listen, Network, Origins, SetCookie, Transport};
+use super::types::{Console, Format, Level, Listen, Network, Origins, SetCookie, Transport};
 
 /// `[server]`: the HTTP side.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -140,6 +140,14 @@ pub struct HandlerLimits {
     pub emit_bytes_per_call: usize,
     /// Requests a call may send to other routes of this server.
     pub dispatches_per_call: usize,
+}
+
+/// `[admin]`: the console.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Admin {
+    /// Where it listens.
+    pub listen: Console,
 }
 
 /// `[log]`

@@ -1,11 +1,16 @@
 //! Settings that are text of some form: each is read from what people write and written in its one form, or refused with
 //! `None`.
 
-use super::types::{Listen, Network};
+use super::types::{Console, Listen, Network};
 
 /// Reads an address to listen on.
 pub(super) fn listen(text: &str) -> Option<String> {
     text.parse::<Listen>().ok().map(String::from)
+}
+
+/// Reads an address to listen on, or `off`.
+pub(super) fn console(text: &str) -> Option<String> {
+    text.parse::<Console>().ok().map(String::from)
 }
 
 /// Reads an IP address or block.

@@ -69,6 +69,44 @@ impl From<Listen> for String {
     }
 }
 
+/// Where the console listens, if it does: `off`, or an address as [`Listen`] has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Console {
+    /// Nowhere.
+    Off,
+    /// Here.
+    On(Listen),
+}
+
+impl FromStr for Console {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "off" => Ok(Self::Off),
+            address => address.parse().map(Self::On),
+        }
+    }
+}
+
+impl TryFrom<String> for Console {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<Console> for String {
+    fn from(console: Console) -> Self {
+        match console {
+            Console::Off => "off".to_owned(),
+            Console::On(listen) => listen.into(),
+        }
+    }
+}
+
 /// An IP address or a block of them: `10.0.0.1`, `10.0.0.0/8`, `fd00::/8`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]

@@ -32,6 +32,17 @@ pub(super) struct Permits {
     _node: OwnedSemaphorePermit,
 }
 
+/// What the gate is busy with.
+#[derive(Clone, Copy, Debug)]
+pub struct Load {
+    /// Calls that run. Those from inside go on the permits of their callers and are not counted.
+    pub running: usize,
+    /// Calls that wait.
+    pub waiting: usize,
+    /// Calls that may run at the same time.
+    pub concurrency: usize,
+}
+
 /// A place in the queue, given back when dropped.
 struct Place<'a>(&'a AtomicUsize);
 
@@ -47,6 +58,15 @@ impl Gate {
             settings,
             permits: Arc::new(Semaphore::new(settings.concurrency)),
             waiting: AtomicUsize::new(0),
+        }
+    }
+
+    pub(super) fn load(&self) -> Load {
+        let concurrency = self.settings.concurrency;
+        Load {
+            running: concurrency.saturating_sub(self.permits.available_permits()),
+            waiting: self.waiting.load(Ordering::Relaxed),
+            concurrency,
         }
     }
 

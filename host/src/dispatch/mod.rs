@@ -5,6 +5,7 @@ mod answer;
 mod files;
 mod gate;
 mod ids;
+mod telling;
 mod whole;
 
 use std::fmt;
@@ -17,17 +18,18 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 
 pub use self::answer::{Refusal, ack_of_failure, error_response, with_id};
 pub use self::files::Files;
-pub use self::gate::GateSettings;
+pub use self::gate::{GateSettings, Load};
 
 use self::answer::{allow_header, of_call_error, options_response};
-use self::gate::Gate;
+use self::gate::{Gate, Permits};
 use self::ids::Ids;
+use self::telling::{RequestName, Running, answers, log_call_error, log_news};
 use crate::message::{Body, CallId, Door, Event, Exchange, Request, Response};
+use crate::metrics::{Kind, Metrics};
 use crate::payload::{Failure, Payload};
 use crate::registry::{Entry, Matched, Registry, Table};
 use crate::runtime::{CallContext, CallError, Handler, Outcome, Stage};
 use crate::sockets::Connection;
-use crate::text::visible;
 
 /// The way from the doors to the handlers.
 pub struct Dispatch {
@@ -37,6 +39,7 @@ pub struct Dispatch {
     answer_limit: usize,
     gate: Gate,
     ids: Ids,
+    metrics: Arc<Metrics>,
     /// What was accepted and has not been answered yet.
     work: TaskTracker,
     draining: AtomicBool,
@@ -52,13 +55,14 @@ struct UnderWay {
 }
 
 impl Dispatch {
-    /// Answers with what `registry` serves and, below it, with `files`, within `gate`. Where a body has to be collected it has at most
-    /// `answer_limit` bytes.
+    /// Answers with what `registry` serves and, below it, with `files`, within `gate`, and counts in `metrics`. Where a body has to be
+    /// collected it has at most `answer_limit` bytes.
     pub fn new(
         registry: Arc<Registry>,
         files: Box<dyn Files>,
         gate: GateSettings,
         answer_limit: usize,
+        metrics: Arc<Metrics>,
     ) -> Arc<Self> {
         Arc::new(Self {
             registry,
@@ -66,6 +70,7 @@ impl Dispatch {
             answer_limit,
             gate: Gate::new(gate),
             ids: Ids::new(),
+            metrics,
             work: TaskTracker::new(),
             draining: AtomicBool::new(false),
         })
@@ -80,7 +85,13 @@ impl Dispatch {
     pub fn accept(&self) -> Result<Accepted, Refusal> {
         // Counted before it is looked at, so that shutting down sees it or it sees shutting down.
         let accepted = self.work.token();
-        if self.draining.load(Ordering::SeqCst) {
+        self.readiness()?;
+        Ok(accepted)
+    }
+
+    /// Whether something that came now would be accepted, or why not.
+    pub fn readiness(&self) -> Result<(), Refusal> {
+        if self.is_draining() {
             return Err(Refusal::Draining);
         }
         let table = self.registry.table();
@@ -90,7 +101,17 @@ impl Dispatch {
         if !table.missing.is_empty() {
             return Err(Refusal::Unguarded);
         }
-        Ok(accepted)
+        Ok(())
+    }
+
+    /// How many calls run and wait.
+    pub fn load(&self) -> Load {
+        self.gate.load()
+    }
+
+    /// Counts a request that was refused at its door.
+    pub fn refused(&self, door: Door, failure: &Failure) {
+        answers(&self.metrics, door).one(failure.code);
     }
 
     /// Accepts nothing new from now on, and returns when all that was accepted has been answered.
@@ -136,6 +157,7 @@ impl Dispatch {
             response.headers.append(name.clone(), value.clone());
         }
         let response = with_id(response, &exchange.request.id);
+        answers(&self.metrics, exchange.request.door).one(response.status.as_u16());
         self.look_back(&table, exchange, response.status.as_u16(), accepted);
         response
     }
@@ -152,7 +174,7 @@ impl Dispatch {
             table.policies(Stage::Before, &request.method, &request.target.path)
         {
             let outcome = self
-                .call(handler, context, |context| {
+                .call(handler, Kind::Before, context, |context| {
                     handler.on_before(context, *index, Arc::clone(exchange))
                 })
                 .await;
@@ -182,7 +204,7 @@ impl Dispatch {
             Matched::Route(Entry { handler, index }, params) => {
                 let call =
                     |context| handler.on_request(context, index, Arc::clone(exchange), params);
-                let outcome = self.call(&handler, context, call).await;
+                let outcome = self.call(&handler, Kind::Request, context, call).await;
                 let answer = self.settle(&handler, &request.id, &RequestName(request), outcome);
                 answer.unwrap_or_else(|failure| error_response(&request.id, &failure).into())
             }
@@ -227,9 +249,11 @@ impl Dispatch {
             for Entry { handler, index } in entries {
                 let _permits = dispatch.gate.enter_patiently(&handler.permits).await;
                 let context = CallContext::new(Arc::clone(&request.id), request.remote);
+                let running = Running::begin(&handler, Kind::After);
                 let told = handler
                     .on_after(context, index, Arc::clone(&exchange), status)
                     .await;
+                running.end(&told);
                 log_news(
                     &handler,
                     &request.id,
@@ -242,6 +266,19 @@ impl Dispatch {
 
     /// Handles an event: every file that listens, one after the other. The answer is the ack.
     pub async fn event(
+        &self,
+        connection: &Arc<Connection>,
+        event: &Event,
+    ) -> Result<Payload, Failure> {
+        let ack = self.tell_listeners(connection, event).await;
+        match &ack {
+            Ok(_) => self.metrics.events_handled.one(),
+            Err(_) => self.metrics.events_failed.one(),
+        }
+        ack
+    }
+
+    async fn tell_listeners(
         &self,
         connection: &Arc<Connection>,
         event: &Event,
@@ -261,7 +298,7 @@ impl Dispatch {
         for Entry { handler, index } in &listeners {
             let context = CallContext::new(Arc::clone(&event.id), connection.handshake.remote);
             let call = |context| handler.on_event(context, *index, Arc::clone(connection), event);
-            let outcome = self.call(handler, &context, call).await;
+            let outcome = self.call(handler, Kind::Event, &context, call).await;
             match self.settle(
                 handler,
                 &event.id,
@@ -281,6 +318,15 @@ impl Dispatch {
 
     /// Asks the connection hooks of a namespace, in order; the first refusal counts.
     pub async fn connect(&self, connection: &Arc<Connection>) -> Result<(), Failure> {
+        let answer = self.ask_hooks(connection).await;
+        match &answer {
+            Ok(()) => self.metrics.connects_accepted.one(),
+            Err(_) => self.metrics.connects_refused.one(),
+        }
+        answer
+    }
+
+    async fn ask_hooks(&self, connection: &Arc<Connection>) -> Result<(), Failure> {
         let _accepted = self.accept().map_err(|refusal| refusal.failure())?;
         let table = self.registry.table();
         if !table.declares(&connection.namespace) {
@@ -296,6 +342,7 @@ impl Dispatch {
             let outcome = self
                 .call(
                     handler,
+                    Kind::Connect,
                     &CallContext::new(Arc::clone(&id), connection.handshake.remote),
                     call,
                 )
@@ -333,6 +380,7 @@ impl Dispatch {
                 CallContext::new(Arc::clone(&id), connection.handshake.remote),
                 Arc::clone(connection),
             );
+            let running = Running::begin(handler, news.kind());
             let told = match news {
                 News::Connected => handler.on_connected(context, *index, connection).await,
                 News::Gone(reason) => {
@@ -341,6 +389,7 @@ impl Dispatch {
                         .await
                 }
             };
+            running.end(&told);
             log_news(handler, &id, &news, told);
         }
     }
@@ -349,14 +398,26 @@ impl Dispatch {
     async fn call<T, F: Future<Output = Outcome<T>>>(
         &self,
         handler: &Handler,
+        kind: Kind,
         context: &CallContext,
         call: impl FnOnce(CallContext) -> F,
     ) -> Outcome<T> {
         let _permits = match context.depth {
-            0 => Some(self.gate.enter(&handler.permits).await?),
+            0 => Some(self.enter(handler, kind).await?),
             _ => None,
         };
-        call(context.clone()).await
+        let running = Running::begin(handler, kind);
+        let outcome = call(context.clone()).await;
+        running.end(&outcome);
+        outcome
+    }
+
+    async fn enter(&self, handler: &Handler, kind: Kind) -> Result<Permits, CallError> {
+        let permits = self.gate.enter(&handler.permits).await;
+        if permits.is_err() {
+            handler.calls.turned_away(kind);
+        }
+        permits
     }
 
     /// What the client gets of an outcome. What went wrong is logged here, once.
@@ -387,50 +448,20 @@ enum News {
     Gone(&'static str),
 }
 
+impl News {
+    fn kind(self) -> Kind {
+        match self {
+            Self::Connected => Kind::Connected,
+            Self::Gone(_) => Kind::Disconnect,
+        }
+    }
+}
+
 impl fmt::Display for News {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Connected => formatter.write_str("on-connected"),
             Self::Gone(reason) => write!(formatter, "on-disconnect ({reason})"),
         }
-    }
-}
-
-/// `GET /path`, for the log; a request from inside says so. It is written only when there is something to log.
-struct RequestName<'a>(&'a Request);
-
-impl fmt::Display for RequestName<'_> {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Request {
-            method,
-            target,
-            door,
-            ..
-        } = self.0;
-        write!(formatter, "{method} {}", target.path)?;
-        match door {
-            Door::Dispatch => formatter.write_str(" (dispatched)"),
-            Door::Http | Door::Socket => Ok(()),
-        }
-    }
-}
-
-fn log_call_error(handler: &Handler, id: &CallId, what: &dyn fmt::Display, error: &CallError) {
-    let what = what.to_string();
-    tracing::error!(handler = %visible(&handler.name), call = %id, "{}: {}", visible(&what), visible(&error.to_string()));
-}
-
-/// Nobody waits for what a hook or a policy says afterwards: it is logged.
-fn log_news(handler: &Handler, id: &CallId, what: &dyn fmt::Display, outcome: Outcome<()>) {
-    match outcome {
-        Ok(Ok(())) => {}
-        Ok(Err(failure)) => {
-            let what = what.to_string();
-            tracing::warn!(
-                handler = %visible(&handler.name), call = %id,
-                "{}: failed with {}: {}", visible(&what), failure.code, visible(&failure.message)
-            );
-        }
-        Err(error) => log_call_error(handler, id, what, &error),
     }
 }

@@ -6,20 +6,22 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
-use super::builds::{Build, Builds};
+use super::builds::Builds;
 use super::folder::{Found, Listing, Stamp};
+use super::journal::Journal;
+use super::standing::RefusedFile;
 use super::table::{Conflict, conflict};
+use crate::metrics::Calls;
 use crate::runtime::{ContentHash, Handler, Limits};
-use crate::text::visible;
 
 /// All files that were seen.
-#[derive(Default)]
 pub(super) struct Files {
     files: BTreeMap<String, File>,
     /// Kept when a file goes, so that generations count on and calls of old code count against the same bound.
     histories: HashMap<String, History>,
     /// What was taken up and has not been told yet, with what it replaces.
     news: Vec<(Arc<Handler>, Option<Arc<Handler>>)>,
+    journal: Arc<Journal>,
 }
 
 /// A file as it was seen last.
@@ -36,10 +38,12 @@ struct File {
     refusal: Option<String>,
 }
 
+/// What stays of a file from one generation to the next.
 struct History {
     generation: u64,
     permits: Arc<Semaphore>,
     concurrency: usize,
+    calls: Arc<Calls>,
 }
 
 /// What became of a file in this pass.
@@ -50,6 +54,16 @@ pub(super) enum Verdict {
 }
 
 impl Files {
+    /// None yet. What becomes of them is told to `journal`.
+    pub(super) fn new(journal: Arc<Journal>) -> Self {
+        Self {
+            files: BTreeMap::new(),
+            histories: HashMap::new(),
+            news: Vec::new(),
+            journal,
+        }
+    }
+
     /// Whether a file was seen before.
     pub(super) fn contains(&self, name: &str) -> bool {
         self.files.contains_key(name)
@@ -61,6 +75,23 @@ impl Files {
             .values()
             .filter_map(|file| file.serving.clone())
             .collect()
+    }
+
+    /// The generation of a file that is served.
+    pub(super) fn generation(&self, name: &str) -> Option<u64> {
+        let serving = self.files.get(name)?.serving.as_ref()?;
+        Some(serving.generation)
+    }
+
+    /// Those that are not served as they are now.
+    pub(super) fn refused(&self) -> impl Iterator<Item = RefusedFile> {
+        self.files.iter().filter_map(|(name, file)| {
+            Some(RefusedFile {
+                file: name.clone(),
+                cause: file.refusal.clone()?,
+                serving: file.serving.as_ref().map(|handler| handler.generation),
+            })
+        })
     }
 
     /// A handler of this very content, served or waiting: its code can be used again.
@@ -93,7 +124,7 @@ impl Files {
                 || listing.hides(name);
             if !there {
                 removed |= file.serving.is_some();
-                tracing::info!("{}: removed", visible(name));
+                self.journal.removed(name);
             }
             there
         });
@@ -109,11 +140,7 @@ impl Files {
         let is_served = file.serving.as_ref().filter(is_it).is_some();
         if let Some(handler) = file.serving.as_ref().filter(|_| is_served) {
             if file.refusal.take().is_some() {
-                let name = visible(&found.name);
-                tracing::info!(
-                    "{name}: is again what is served, generation {}",
-                    handler.generation
-                );
+                self.journal.restored(handler);
             }
             file.waiting = None;
         }
@@ -136,21 +163,31 @@ impl Files {
         is_known
     }
 
-    /// The next generation of a file, and the permits that all its generations share.
-    pub(super) fn history(&mut self, name: &str, concurrency: usize) -> (u64, Arc<Semaphore>) {
+    /// The next generation of a file, and what all its generations share: permits, and the count of calls.
+    pub(super) fn history(
+        &mut self,
+        name: &str,
+        concurrency: usize,
+    ) -> (u64, Arc<Semaphore>, Arc<Calls>) {
         let fresh = || History {
             generation: 0,
             permits: Arc::new(Semaphore::new(concurrency)),
             concurrency,
+            calls: Arc::default(),
         };
         let history = self.histories.entry(name.to_owned()).or_insert_with(fresh);
         if history.concurrency != concurrency {
             *history = History {
                 generation: history.generation,
+                calls: Arc::clone(&history.calls),
                 ..fresh()
             };
         }
-        (history.generation + 1, Arc::clone(&history.permits))
+        (
+            history.generation + 1,
+            Arc::clone(&history.permits),
+            Arc::clone(&history.calls),
+        )
     }
 
     /// Notes how a file looked, so that it is looked at again only when it changes, or when it should be tried `again`.
@@ -182,7 +219,8 @@ impl Files {
     pub(super) fn report(&mut self, builds: &Builds) {
         for (handler, before) in self.news.drain(..) {
             let build = builds.take(&handler.name, handler.hash());
-            report_load(&handler, before.as_deref(), build.as_ref());
+            self.journal
+                .loaded(&handler, before.as_deref(), build.as_ref());
         }
     }
 
@@ -191,7 +229,7 @@ impl Files {
         for (name, verdict) in verdicts {
             let Some(file) = self.files.get_mut(&name) else {
                 if let Verdict::Refused(cause) = verdict {
-                    report_refusal(&name, &cause, None);
+                    self.journal.refused(&name, &cause, None);
                 }
                 continue;
             };
@@ -205,9 +243,9 @@ impl Files {
                     file.waiting = None;
                     // What is tried again and again is told once.
                     if file.again {
-                        file.refuse(&name, cause);
+                        file.refuse(&name, cause, &self.journal);
                     } else {
-                        report_refusal(&name, &cause, file.serving.as_deref());
+                        self.journal.refused(&name, &cause, file.serving.as_deref());
                         file.refusal = Some(cause);
                     }
                 }
@@ -217,7 +255,7 @@ impl Files {
         let mut changed = false;
         for (name, file) in &mut self.files {
             match conflicts.get(name) {
-                Some(conflict) => file.refuse(name, conflict.to_string()),
+                Some(conflict) => file.refuse(name, conflict.to_string(), &self.journal),
                 None => changed |= file.promote(name, &mut self.histories, &mut self.news),
             }
         }
@@ -276,66 +314,10 @@ impl File {
     }
 
     /// Reports why the file as it is now is not served, once.
-    fn refuse(&mut self, name: &str, cause: String) {
+    fn refuse(&mut self, name: &str, cause: String, journal: &Journal) {
         if self.refusal.as_ref() != Some(&cause) {
-            report_refusal(name, &cause, self.serving.as_deref());
+            journal.refused(name, &cause, self.serving.as_deref());
         }
         self.refusal = Some(cause);
-    }
-}
-
-/// The line of a load: file, what changed, generation, hash, build and compile time, what it declares.
-fn report_load(handler: &Handler, before: Option<&Handler>, build: Option<&Build>) {
-    let what = match before {
-        None => "loaded".to_owned(),
-        Some(before) if before.hash() == handler.hash() => {
-            "reloaded (its settings changed)".to_owned()
-        }
-        Some(before) if *before.limits == *handler.limits => {
-            "reloaded (its code changed)".to_owned()
-        }
-        Some(_) => "reloaded (its code and settings changed)".to_owned(),
-    };
-    tracing::info!(
-        "{}: {what}{}, generation {}, {} ({} KiB, {}compiled in {} ms): {}",
-        visible(&handler.name),
-        build.map(saved).unwrap_or_default(),
-        handler.generation,
-        handler.hash(),
-        handler.size().div_ceil(1024),
-        build.map(built).unwrap_or_default(),
-        handler.compile_time().as_millis(),
-        handler.declarations
-    );
-}
-
-/// The sources that a person saved, for the line of the load; of many the first.
-fn saved(build: &Build) -> String {
-    let shown: Vec<_> = build
-        .saved
-        .iter()
-        .take(3)
-        .map(|path| visible(path).to_string())
-        .collect();
-    match build.saved.len().saturating_sub(shown.len()) {
-        _ if shown.is_empty() => String::new(),
-        0 => format!(": {}", shown.join(", ")),
-        more => format!(": {} and {more} more", shown.join(", ")),
-    }
-}
-
-fn built(build: &Build) -> String {
-    format!("built in {} ms, ", build.time.as_millis())
-}
-
-/// The line of a refusal: file, cause, fix, what is served instead.
-pub(super) fn report_refusal(name: &str, cause: &str, serving: Option<&Handler>) {
-    let name = visible(name);
-    match serving {
-        Some(handler) => tracing::error!(
-            "{name}: refused: {cause}; still serving generation {}",
-            handler.generation
-        ),
-        None => tracing::error!("{name}: refused: {cause}; not served"),
     }
 }

@@ -5,7 +5,9 @@
 mod builds;
 mod files;
 mod folder;
+mod journal;
 mod pass;
+mod standing;
 mod table;
 
 use std::sync::Arc;
@@ -14,6 +16,8 @@ use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
 pub use self::builds::{Build, Builds};
+pub use self::journal::{Journal, Reload, What};
+pub use self::standing::{RefusedFile, Standing};
 pub use self::table::{Conflict, Entry, Matched, Table};
 
 use self::pass::Reloads;
@@ -29,6 +33,8 @@ pub struct Registry {
     table: ArcSwap<Table>,
     builds: Builds,
     ready: watch::Sender<bool>,
+    standing: ArcSwap<Standing>,
+    journal: Arc<Journal>,
 }
 
 impl Registry {
@@ -38,6 +44,8 @@ impl Registry {
             table: ArcSwap::default(),
             builds: Builds::default(),
             ready: watch::Sender::new(false),
+            standing: ArcSwap::default(),
+            journal: Arc::default(),
         })
     }
 
@@ -49,6 +57,16 @@ impl Registry {
     /// Where builds of files are announced, to be told with the line of their reload.
     pub fn builds(&self) -> &Builds {
         &self.builds
+    }
+
+    /// What is not as it should be.
+    pub fn standing(&self) -> Arc<Standing> {
+        self.standing.load_full()
+    }
+
+    /// What became of files.
+    pub fn journal(&self) -> &Journal {
+        &self.journal
     }
 
     /// Returns when the folder has been read for the first time.
@@ -73,7 +91,7 @@ impl Registry {
                 handlers.rescan,
             )
         });
-        let mut reloads = Reloads::new(runtime, config, sources);
+        let mut reloads = Reloads::new(runtime, config, sources, Arc::clone(&self.journal));
         let publish = |table: Table| {
             for namespace in table.namespaces() {
                 open_namespace(namespace);
@@ -81,14 +99,18 @@ impl Registry {
             self.table.store(Arc::new(table));
             self.ready.send_replace(true);
         };
-        publish(reloads.first().await);
+        let first = reloads.first().await;
+        self.standing.store(Arc::new(reloads.standing()));
+        publish(first);
         reloads.report(&self.builds);
         let Some(mut watch) = watch else {
             return std::future::pending().await;
         };
         loop {
             reloads.wait(&mut watch).await;
-            if let Some(table) = reloads.pass().await {
+            let table = reloads.pass().await;
+            self.standing.store(Arc::new(reloads.standing()));
+            if let Some(table) = table {
                 publish(table);
                 reloads.report(&self.builds);
             }

@@ -8,8 +8,10 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::builds::Builds;
-use super::files::{Files, Verdict, report_refusal};
+use super::files::{Files, Verdict};
 use super::folder::{self, Found, Listing, Unfit};
+use super::journal::Journal;
+use super::standing::{RefusedFile, Standing};
 use super::table::{Table, bare};
 use crate::config::{Config, Sources};
 use crate::runtime::{Candidate, ContentHash, Limits, Runtime};
@@ -29,6 +31,7 @@ pub(super) struct Reloads {
     /// The settings as they were read last: some of them wait for the next start.
     written: Config,
     sources: Sources,
+    journal: Arc<Journal>,
     files: Files,
     /// Files that were written a moment ago, and when they count as complete.
     settling: HashMap<PathBuf, Instant>,
@@ -41,13 +44,19 @@ pub(super) struct Reloads {
 }
 
 impl Reloads {
-    pub(super) fn new(runtime: Arc<Runtime>, config: Config, sources: Sources) -> Self {
+    pub(super) fn new(
+        runtime: Arc<Runtime>,
+        config: Config,
+        sources: Sources,
+        journal: Arc<Journal>,
+    ) -> Self {
         Self {
             runtime,
             written: config.clone(),
             config,
             sources,
-            files: Files::default(),
+            files: Files::new(Arc::clone(&journal)),
+            journal,
             settling: HashMap::new(),
             moved: HashSet::new(),
             unfit: Vec::new(),
@@ -123,6 +132,34 @@ impl Reloads {
         self.moved.clear();
         let changed = self.files.conclude(verdicts);
         (first || removed || changed || settings_changed).then(|| self.table())
+    }
+
+    /// What is not as it should be.
+    pub(super) fn standing(&self) -> Standing {
+        let (hidden, unfit): (Vec<_>, Vec<_>) =
+            self.unfit.iter().partition(|one| one.name.ends_with('/'));
+        let unfit = unfit.into_iter().map(|one| RefusedFile {
+            file: one.name.clone(),
+            cause: one.cause.clone(),
+            serving: self.files.generation(&one.name),
+        });
+        let dir = self.config.handlers.dir.display();
+        let folder = self
+            .folder_error
+            .iter()
+            .map(|error| format!("{dir}: cannot be read: {error}; still serving what was loaded"));
+        let hidden = hidden.into_iter().map(|one| {
+            let Unfit { name, cause } = one;
+            format!("{name}: cannot be read: {cause}; what was loaded from it goes on serving")
+        });
+        let settings = self
+            .settings_error
+            .iter()
+            .map(|error| format!("{error}; still serving with the settings as they were"));
+        Standing {
+            refused: self.files.refused().chain(unfit).collect(),
+            troubles: settings.chain(folder).chain(hidden).collect(),
+        }
     }
 
     /// The table of what is served now.
@@ -222,7 +259,7 @@ impl Reloads {
     /// Tells, once, what cannot be served whatever is in it, and what cannot be seen.
     fn report_unfit(&mut self, listing: &Listing) {
         for one in listing.unfit.iter().filter(|one| !self.unfit.contains(one)) {
-            report_refusal(&one.name, &one.cause, None);
+            self.journal.refused(&one.name, &one.cause, None);
         }
         for folder in listing
             .hidden
@@ -294,7 +331,7 @@ impl Reloads {
     ) -> Verdict {
         let name: Arc<str> = found.name.as_str().into();
         let looked_at = Some((hash, limits.clone()));
-        let (generation, permits) = self.files.history(&found.name, limits.concurrency);
+        let (generation, permits, calls) = self.files.history(&found.name, limits.concurrency);
         let candidate = Candidate {
             name,
             wasm,
@@ -302,6 +339,7 @@ impl Reloads {
             generation,
             limits,
             permits,
+            calls,
         };
         let known = self.files.with_content(hash);
         match self.runtime.load(candidate, known.as_deref()).await {

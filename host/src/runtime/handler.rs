@@ -2,11 +2,12 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::Semaphore;
 use wasmtime::component::{Component, InstancePre};
 
+use super::Candidate;
 use super::call::{CallContext, Outcome};
 use super::compile::ContentHash;
 use super::convert;
@@ -19,6 +20,7 @@ use super::limits::Limits;
 use super::services::Services;
 use super::state::{Phase, RegistrarHandle, RequestHandle, SocketHandle, State};
 use crate::message::{Event, Exchange, Response};
+use crate::metrics::Calls;
 use crate::payload::Payload;
 use crate::sockets::Connection;
 
@@ -53,6 +55,10 @@ pub struct Handler {
     pub limits: Arc<Limits>,
     /// Permits for calls of it; shared by all its generations.
     pub permits: Arc<Semaphore>,
+    /// What its calls came to; shared by all its generations.
+    pub calls: Arc<Calls>,
+    /// When it was loaded.
+    pub loaded: SystemTime,
     pub(super) code: Code,
     exports: Exports,
     pub(super) shared: Arc<Shared>,
@@ -61,21 +67,27 @@ pub struct Handler {
 impl Handler {
     /// Makes a handler of code: asks it to describe itself and checks what it says.
     pub(super) async fn load(
-        name: Arc<str>,
+        candidate: Candidate,
         code: Code,
-        generation: u64,
-        limits: Limits,
-        permits: Arc<Semaphore>,
         shared: Arc<Shared>,
     ) -> Result<Self, LoadError> {
         let exports = Exports::of(&code)?;
-        let limits = Arc::new(limits);
+        let Candidate {
+            name,
+            generation,
+            limits,
+            permits,
+            calls,
+            ..
+        } = candidate;
         let mut handler = Self {
             name,
             declarations: Declarations::default(),
             generation,
-            limits,
+            limits: Arc::new(limits),
             permits,
+            calls,
+            loaded: SystemTime::now(),
             code,
             exports,
             shared,
@@ -84,6 +96,12 @@ impl Handler {
         handler.declarations = Declarations::check(description)?;
         handler.exports.check(&handler.declarations)?;
         Ok(handler)
+    }
+
+    /// How many calls of it, that came from a door, run now.
+    pub fn running(&self) -> usize {
+        let free = self.permits.available_permits();
+        self.limits.concurrency.saturating_sub(free)
     }
 
     /// The content of its file.

@@ -40,6 +40,7 @@ use self::handler::{Code, Shared};
 use self::services::Services;
 use self::state::State;
 use crate::emitter::Emitter;
+use crate::metrics::Calls;
 
 /// Bytes of one linear memory of 32 bits. The pool only reserves addresses; what a call may use is its limit.
 const MAX_MEMORY: usize = 4 << 30;
@@ -77,6 +78,8 @@ pub struct Candidate {
     pub limits: Limits,
     /// Permits for calls of this file.
     pub permits: Arc<Semaphore>,
+    /// What calls of this file came to.
+    pub calls: Arc<Calls>,
 }
 
 impl Runtime {
@@ -115,29 +118,15 @@ impl Runtime {
     /// With the code of an earlier handler of the same content (`known`) nothing is compiled.
     pub async fn load(
         &self,
-        candidate: Candidate,
+        mut candidate: Candidate,
         known: Option<&Handler>,
     ) -> Result<Handler, LoadError> {
+        let wasm = std::mem::take(&mut candidate.wasm);
         let code = match known.filter(|known| known.hash() == candidate.hash) {
             Some(known) => known.code().clone(),
-            None => self.compile(candidate.wasm, candidate.hash).await?,
+            None => self.compile(wasm, candidate.hash).await?,
         };
-        let Candidate {
-            name,
-            generation,
-            limits,
-            permits,
-            ..
-        } = candidate;
-        Handler::load(
-            name,
-            code,
-            generation,
-            limits,
-            permits,
-            Arc::clone(&self.shared),
-        )
-        .await
+        Handler::load(candidate, code, Arc::clone(&self.shared)).await
     }
 
     async fn compile(&self, wasm: Bytes, hash: ContentHash) -> Result<Code, LoadError> {

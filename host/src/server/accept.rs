@@ -9,6 +9,8 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::body::Body;
+use axum::extract::Request;
+use axum::response::Response;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -21,9 +23,9 @@ use tokio::time::{Instant, Sleep};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::front::{Front, MAX_HEADERS};
+use super::front::MAX_HEADERS;
 use super::peer::Peer;
-use crate::config::Config;
+use crate::config::Server;
 use crate::line::{self, Line};
 
 /// Bytes of the head of one request.
@@ -33,6 +35,34 @@ const OUT_OF_DESCRIPTORS: Duration = Duration::from_millis(20);
 /// What a client above the cap reads.
 const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 1\r\ncontent-length: 0\r\n\r\n";
 
+/// Who answers the requests of a listening socket.
+pub(super) trait Porch: Send + Sync + 'static {
+    /// Answers a request of any kind.
+    fn answer(&self, request: Request) -> impl Future<Output = Response> + Send;
+}
+
+/// What a client of a listening socket may take up.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    /// Connections open at once.
+    pub(super) connections: usize,
+    /// Time for the head of a request.
+    pub(super) header_timeout: Duration,
+    /// How long a client may take nothing of what it is sent.
+    pub(super) write_stall: Duration,
+}
+
+impl Bounds {
+    /// Those of the settings.
+    pub(super) fn of(server: &Server) -> Self {
+        Self {
+            connections: server.max_connections.unwrap_or_else(default_connections),
+            header_timeout: server.header_timeout,
+            write_stall: server.write_stall,
+        }
+    }
+}
+
 /// One listening socket.
 pub(super) struct Acceptor {
     stop: CancellationToken,
@@ -41,24 +71,18 @@ pub(super) struct Acceptor {
 
 #[derive(Clone)]
 struct Settings {
-    header_timeout: Duration,
-    write_stall: Duration,
+    bounds: Bounds,
     places: Arc<Semaphore>,
     stop: CancellationToken,
     connections: TaskTracker,
 }
 
 impl Acceptor {
-    /// Accepts connections and hands their requests to `front`.
-    pub(super) fn start(listener: TcpListener, front: Arc<Front>, config: &Config) -> Self {
-        let places = config
-            .server
-            .max_connections
-            .unwrap_or_else(default_connections);
+    /// Accepts connections and hands their requests to `porch`.
+    pub(super) fn start<P: Porch>(listener: TcpListener, porch: Arc<P>, bounds: Bounds) -> Self {
         let settings = Settings {
-            header_timeout: config.server.header_timeout,
-            write_stall: config.server.write_stall,
-            places: Arc::new(Semaphore::new(places)),
+            bounds,
+            places: Arc::new(Semaphore::new(bounds.connections)),
             stop: CancellationToken::new(),
             connections: TaskTracker::new(),
         };
@@ -66,7 +90,7 @@ impl Acceptor {
             stop: settings.stop.clone(),
             connections: settings.connections.clone(),
         };
-        tokio::spawn(accept(listener, front, settings));
+        tokio::spawn(accept(listener, porch, settings));
         acceptor
     }
 
@@ -87,14 +111,14 @@ fn default_connections() -> usize {
     (descriptors / 5).saturating_mul(4).min(20_000)
 }
 
-async fn accept(listener: TcpListener, front: Arc<Front>, settings: Settings) {
+async fn accept<P: Porch>(listener: TcpListener, porch: Arc<P>, settings: Settings) {
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = settings.stop.cancelled() => return,
         };
         match accepted {
-            Ok((stream, address)) => serve(stream, address, &front, &settings),
+            Ok((stream, address)) => serve(stream, address, &porch, &settings),
             Err(error) if is_of_the_connection(&error) => {}
             Err(error) => {
                 tracing::warn!(
@@ -114,7 +138,7 @@ fn is_of_the_connection(error: &io::Error) -> bool {
     )
 }
 
-fn serve(stream: TcpStream, address: SocketAddr, front: &Arc<Front>, settings: &Settings) {
+fn serve<P: Porch>(stream: TcpStream, address: SocketAddr, porch: &Arc<P>, settings: &Settings) {
     let Ok(place) = Arc::clone(&settings.places).try_acquire_owned() else {
         turn_away(stream);
         return;
@@ -122,20 +146,25 @@ fn serve(stream: TcpStream, address: SocketAddr, front: &Arc<Front>, settings: &
     // Without it each answer may wait for an acknowledgement. A socket that refuses options still works.
     let _ = stream.set_nodelay(true);
     // The system's own timer is the second: it does not say what it was that failed.
-    let patience = settings.write_stall + Duration::from_secs(1);
+    let patience = settings.bounds.write_stall + Duration::from_secs(1);
     let _ = SockRef::from(&stream).set_tcp_user_timeout(Some(patience));
     let line = Arc::new(Line::of_connection());
-    let wire = Wire::new(stream, settings.write_stall, place, Arc::clone(&line));
-    let front = Arc::clone(front);
+    let wire = Wire::new(
+        stream,
+        settings.bounds.write_stall,
+        place,
+        Arc::clone(&line),
+    );
+    let porch = Arc::clone(porch);
     let peer = Peer { address, line };
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(peer.clone());
-        let front = Arc::clone(&front);
-        async move { Ok::<_, Infallible>(front.answer(request.map(Body::new)).await) }
+        let porch = Arc::clone(&porch);
+        async move { Ok::<_, Infallible>(porch.answer(request.map(Body::new)).await) }
     });
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
-        .header_read_timeout(settings.header_timeout)
+        .header_read_timeout(settings.bounds.header_timeout)
         .max_headers(MAX_HEADERS)
         .max_buf_size(MAX_HEAD);
     let connection = http

@@ -3,7 +3,6 @@
 //! Events are taken from the library synchronously, in the order of arrival, and from the very first: what is needed for that is in
 //! place before CONNECT is answered.
 
-use std::collections::HashSet;
 use std::convert::Infallible;
 use std::fmt;
 use std::sync::{Arc, Mutex};
@@ -32,14 +31,14 @@ use crate::emitter::{REQUESTS, SocketLink};
 use crate::lock::lock;
 use crate::payload::check_depth;
 use crate::session::Session;
-use crate::sockets::{Connection, Handshake};
+use crate::sockets::{Census, Connection, Handshake, Headcount};
 
 /// Events, or requests, of one connection that wait.
 const WAITING: usize = 256;
 
 /// The namespaces that clients can connect to. Each is registered with the library once: a second time would orphan its sockets.
 pub(super) struct Namespaces<A: Adapter> {
-    opened: Mutex<HashSet<String>>,
+    census: Arc<Census>,
     shared: Arc<Shared<A>>,
 }
 
@@ -63,21 +62,22 @@ impl<A: Adapter + DefinedAdapter> Namespaces<A> {
             closing: CancellationToken::new(),
         });
         Arc::new(Self {
-            opened: Mutex::default(),
+            census: Arc::default(),
             shared,
         })
     }
 
     /// Lets clients connect to a namespace, unless they can already.
     pub(super) fn open(&self, namespace: &str) {
-        if !lock(&self.opened).insert(namespace.to_owned()) {
+        let Some(headcount) = self.census.open(namespace) else {
             return;
-        }
+        };
         let name: Arc<str> = namespace.into();
         let shared = Arc::clone(&self.shared);
         let admit = move |socket: RawSocket<A>, auth: Auth| {
             let (shared, name) = (Arc::clone(&shared), Arc::clone(&name));
-            async move { shared.admit(&name, socket, auth).await }
+            let headcount = Arc::clone(&headcount);
+            async move { shared.admit(&name, &headcount, socket, auth).await }
         };
         let shared = Arc::clone(&self.shared);
         let begin = move |socket: RawSocket<A>| async move { shared.begin(&socket.0) };
@@ -85,6 +85,11 @@ impl<A: Adapter + DefinedAdapter> Namespaces<A> {
             .io
             .ns(namespace.to_owned(), begin.with(admit))
             .spawn();
+    }
+
+    /// How many sockets are connected to each of them.
+    pub(super) fn census(&self) -> &Arc<Census> {
+        &self.census
     }
 
     /// Runs the disconnect hooks of all connections, and returns when they have ended. The clients are still connected then: once
@@ -101,6 +106,7 @@ impl<A: Adapter> Shared<A> {
     async fn admit(
         &self,
         namespace: &Arc<str>,
+        headcount: &Arc<Headcount>,
         socket: RawSocket<A>,
         Auth(auth): Auth,
     ) -> Result<(), Refused> {
@@ -141,6 +147,7 @@ impl<A: Adapter> Shared<A> {
             connection: Arc::clone(&connection),
             items,
             packet_limit,
+            seat: headcount.seat(),
         });
         socket.join(socket.id);
         connection.session.claim(&connection.id);

@@ -12,6 +12,7 @@ use tower::util::BoxCloneSyncService;
 use tower::{Layer, ServiceExt, service_fn};
 use tower_http::cors::{AllowHeaders, AllowMethods, AllowOrigin, CorsLayer};
 
+use super::accept::Porch;
 use super::bundle::Bundle;
 use super::http::HttpDoor;
 use super::transport::{Transports, visitors};
@@ -63,9 +64,10 @@ impl Front {
             doors,
         }
     }
+}
 
-    /// Answers a request of any kind.
-    pub(super) async fn answer(&self, request: Request) -> Response {
+impl Porch for Front {
+    async fn answer(&self, request: Request) -> Response {
         let cors = if self.doors.transports.owns(request.uri().path()) {
             &self.cors_of_sockets
         } else {
@@ -107,7 +109,7 @@ impl Doors {
 }
 
 /// Why the head of a request is not in order, whoever it is for.
-fn check_head(parts: &Parts) -> Result<(), Failure> {
+pub(super) fn check_head(parts: &Parts) -> Result<(), Failure> {
     let target = parts.uri.path_and_query();
     if target.is_some_and(|target| target.as_str().len() > MAX_TARGET) {
         let sentence = format!("the url is longer than {MAX_TARGET} bytes");

@@ -79,6 +79,24 @@ impl<A: Adapter> Requests<A> {
             context: connection.context(),
         })
     }
+
+    /// Answers what is not run.
+    fn refuse(&self, ack: Ack<A>, failure: &Failure) {
+        self.inbox.dispatch.refused(Door::Socket, failure);
+        let mut response = error_response(ack.id(), failure);
+        if failure.code == 429 {
+            response
+                .headers
+                .insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        ack.send_now(response, |response, ack| {
+            let answer = Answer {
+                response,
+                set_cookie: SetCookie::Withhold,
+            };
+            ack.try_send(&answer, response.body.len())
+        });
+    }
 }
 
 impl<A: Adapter> MessageHandler<A, Requests<A>> for Requests<A> {
@@ -86,7 +104,7 @@ impl<A: Adapter> MessageHandler<A, Requests<A>> for Requests<A> {
         let (ack, received) = self.inbox.receive(&socket, value, ack_id);
         let received = match received {
             Ok(received) => received,
-            Err(failure) => return refuse(ack, &failure),
+            Err(failure) => return self.refuse(ack, &failure),
         };
         let name = received.name();
         if name != Some("request") {
@@ -97,15 +115,15 @@ impl<A: Adapter> MessageHandler<A, Requests<A>> for Requests<A> {
         let Some(waiting) = self.inbox.place(received.size()) else {
             let sentence =
                 "too many requests of this connection are running and waiting; send more slowly";
-            return refuse(ack, &Failure::new(429, sentence));
+            return self.refuse(ack, &Failure::new(429, sentence));
         };
         let request = match self.request(&received) {
             Ok(request) => request,
-            Err(failure) => return refuse(ack, &failure),
+            Err(failure) => return self.refuse(ack, &failure),
         };
         let accepted = match self.inbox.dispatch.accept() {
             Ok(accepted) => accepted,
-            Err(refusal) => return refuse(ack, &refusal.failure()),
+            Err(refusal) => return self.refuse(ack, &refusal.failure()),
         };
         let running = Arc::clone(&self.running);
         let (dispatch, jar) = (Arc::clone(&self.inbox.dispatch), Arc::clone(&self.jar));
@@ -135,20 +153,4 @@ fn start(answered: impl Future<Output = ()> + Send + 'static) {
     if answered.as_mut().now_or_never().is_none() {
         tokio::spawn(answered);
     }
-}
-
-fn refuse<A: Adapter>(ack: Ack<A>, failure: &Failure) {
-    let mut response = error_response(ack.id(), failure);
-    if failure.code == 429 {
-        response
-            .headers
-            .insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-    }
-    ack.send_now(response, |response, ack| {
-        let answer = Answer {
-            response,
-            set_cookie: SetCookie::Withhold,
-        };
-        ack.try_send(&answer, response.body.len())
-    });
 }

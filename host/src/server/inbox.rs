@@ -42,19 +42,19 @@ impl<A: Adapter> MessageHandler<A, Inbox<A>> for Inbox<A> {
         let (ack, received) = self.receive(&socket, value, ack_id);
         let received = match received {
             Ok(received) => received,
-            Err(failure) => return ack.fail_now(&failure),
+            Err(failure) => return self.refuse(ack, &failure),
         };
         let Some(waiting) = self.place(received.size()) else {
             let sentence = "too many events of this connection are waiting; send more slowly";
-            return ack.fail_now(&Failure::new(429, sentence));
+            return self.refuse(ack, &Failure::new(429, sentence));
         };
         let event = match received.event() {
             Ok(event) => event,
-            Err(failure) => return ack.fail_now(&failure),
+            Err(failure) => return self.refuse(ack, &failure),
         };
         let accepted = match self.dispatch.accept() {
             Ok(accepted) => accepted,
-            Err(refusal) => return ack.fail_now(&refusal.failure()),
+            Err(refusal) => return self.refuse(ack, &refusal.failure()),
         };
         let _ = self
             .items
@@ -63,6 +63,11 @@ impl<A: Adapter> MessageHandler<A, Inbox<A>> for Inbox<A> {
 }
 
 impl<A: Adapter> Inbox<A> {
+    fn refuse(&self, ack: Ack<A>, failure: &Failure) {
+        self.connection.session.metrics().events_failed.one();
+        ack.fail_now(failure);
+    }
+
     /// A place for an event of so many bytes, if there is one. A client that goes on and on where there is none is ended.
     pub(super) fn place(&self, bytes: usize) -> Option<Waiting> {
         let waiting = self.load.take(bytes);

@@ -10,7 +10,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::inbox::Item;
 use crate::line::Line;
-use crate::sockets::Connection;
+use crate::sockets::{Connection, Seat};
 
 /// The reason of a connection that the server ended.
 pub(super) const DISMISSED: &str = "server namespace disconnect";
@@ -22,6 +22,8 @@ pub(super) struct Leaving<A: Adapter> {
     pub(super) items: UnboundedSender<Item<A>>,
     /// Bytes above which a packet ends its connection.
     pub(super) packet_limit: usize,
+    /// Its place in the count of the namespace's sockets.
+    pub(super) seat: Seat,
 }
 
 impl<A: Adapter> DisconnectHandler<A, Leaving<A>> for Leaving<A> {
@@ -31,6 +33,7 @@ impl<A: Adapter> DisconnectHandler<A, Leaving<A>> for Leaving<A> {
         reason: DisconnectReason,
         forget: fn(Arc<Socket<A>>),
     ) {
+        self.seat.leave();
         self.connection.leave_for_good();
         let session = &self.connection.session;
         if session.of_websocket(Line::is_stalled) {

@@ -2,6 +2,7 @@
 
 mod accept;
 mod ack;
+mod admin;
 mod body;
 mod bundle;
 mod event;
@@ -19,7 +20,7 @@ mod within;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use axum::Router;
 use socketioxide::SocketIo;
@@ -29,7 +30,8 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc::unbounded_channel;
 use tokio::task::JoinHandle;
 
-use self::accept::Acceptor;
+use self::accept::{Acceptor, Bounds as ConnectionBounds};
+use self::admin::{Admin, Pulse, View, Vitals};
 use self::body::Bodies;
 use self::bundle::Bundle;
 use self::event::Namespaces;
@@ -40,6 +42,7 @@ use self::transport::{Transports, close_ended};
 use crate::config::{Config, Sources, Transport};
 use crate::dispatch::{Dispatch, GateSettings};
 use crate::emitter::Emitter;
+use crate::metrics::Metrics;
 use crate::payload::MAX_ATTACHMENTS;
 use crate::registry::{Registry, Table};
 use crate::runtime::{Dispatcher, Runtime, RuntimeSettings, this_program};
@@ -69,19 +72,25 @@ pub struct Server {
     acceptors: Vec<Acceptor>,
     following: JoinHandle<()>,
     undertaker: JoinHandle<()>,
+    pulse: JoinHandle<()>,
+    console: Option<Admin>,
     sessions: Arc<Sessions>,
     grace: Duration,
 }
 
 impl Server {
-    /// Builds the house and opens its doors on `listeners`. They answer 503 until the handlers folder has been read.
+    /// Builds the house and opens its doors on `listeners`, and the console on `console` if there are such. The doors answer 503 until
+    /// the handlers folder has been read.
     pub fn start(
         config: Config,
         sources: Sources,
         listeners: Vec<TcpListener>,
+        console: Vec<TcpListener>,
     ) -> Result<Self, StartError> {
+        let (started, metrics) = (SystemTime::now(), Arc::<Metrics>::default());
         let (layer, io) = socket_io(&config).build_layer();
-        let runtime = Runtime::new(runtime_settings(&config), Emitter::new(io.clone()));
+        let emitter = Emitter::new(io.clone(), Arc::clone(&metrics));
+        let runtime = Runtime::new(runtime_settings(&config), emitter);
         let runtime = Arc::new(runtime.map_err(|error| StartError::Runtime(format!("{error:#}")))?);
         let registry = Registry::new();
         let dispatch = Dispatch::new(
@@ -89,12 +98,13 @@ impl Server {
             Box::new(Folder::new(&config.server.public)),
             gate_settings(&config),
             config.server.answer_limit,
+            Arc::clone(&metrics),
         );
         runtime.set_dispatcher(Arc::new(Arc::clone(&dispatch)) as Arc<dyn Dispatcher>);
 
         let namespaces = Namespaces::new(io.clone(), Arc::clone(&dispatch), &config);
         let (closing, ended) = unbounded_channel();
-        let sessions = Sessions::new(session_bounds(&config), Arc::default(), closing);
+        let sessions = Sessions::new(session_bounds(&config), metrics, closing);
         let library = Router::new().layer(layer);
         let path = config.socket.path.clone();
         let undertaker = tokio::spawn(close_ended(library.clone(), path, ended));
@@ -104,10 +114,24 @@ impl Server {
             .iter()
             .map(TcpListener::local_addr)
             .collect::<Result<_, _>>()?;
-        let accept = |listener| Acceptor::start(listener, Arc::clone(&front), &config);
+        let bounds = ConnectionBounds::of(&config.server);
+        let accept = |listener| Acceptor::start(listener, Arc::clone(&front), bounds);
         let acceptors = listeners.into_iter().map(accept).collect();
         let grace = config.server.grace;
         let following = follow(&registry, runtime, config, sources, &namespaces);
+        let (pulse, beating) = Pulse::start();
+        let view = View {
+            registry: Arc::clone(&registry),
+            dispatch: Arc::clone(&dispatch),
+            sessions: Arc::clone(&sessions),
+            census: Arc::clone(namespaces.census()),
+            vitals: Vitals {
+                started,
+                tasks: vec![following.abort_handle(), undertaker.abort_handle()],
+                pulse,
+            },
+        };
+        let console = (!console.is_empty()).then(|| Admin::start(console, view));
         Ok(Self {
             addresses,
             registry,
@@ -117,6 +141,8 @@ impl Server {
             acceptors,
             following,
             undertaker,
+            pulse: beating,
+            console: console.transpose()?,
             sessions,
             grace,
         })
@@ -130,6 +156,11 @@ impl Server {
     /// Who is served now.
     pub fn registry(&self) -> Arc<Registry> {
         Arc::clone(&self.registry)
+    }
+
+    /// Where the console listens; nowhere when it is off.
+    pub fn console_addresses(&self) -> &[SocketAddr] {
+        self.console.as_ref().map_or(&[], Admin::addresses)
     }
 
     /// Returns when the handlers folder has been read for the first time: the table that is served.
@@ -185,8 +216,12 @@ impl Server {
         if closed.is_err() {
             tracing::warn!("some connections did not close within {CLOSING:?}");
         }
+        if let Some(console) = self.console {
+            console.close().await;
+        }
         self.following.abort();
         self.undertaker.abort();
+        self.pulse.abort();
         tracing::info!("since the start: {}", self.sessions.metrics());
     }
 }

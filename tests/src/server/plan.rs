@@ -1,6 +1,7 @@
 //! What a server starts with: the program, its folder, its flags, its environment.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
@@ -18,7 +19,19 @@ pub struct Plan {
     dir: TempDir,
     flags: Vec<String>,
     env: Vec<(String, String)>,
+    console: Console,
 }
+
+/// Whether a server has its console: many run side by side, and only one could have the usual port.
+enum Console {
+    Off,
+    On,
+    /// Nothing is said of it.
+    Unsaid,
+}
+
+/// Where the console listens.
+const CONSOLE: &str = "HITCHY_ADMIN__LISTEN";
 
 /// How a server ended that was not meant to go on.
 pub struct Ended {
@@ -38,6 +51,7 @@ impl Plan {
             dir,
             flags: Vec::new(),
             env: Vec::new(),
+            console: Console::Off,
         }
     }
 
@@ -66,6 +80,18 @@ impl Plan {
     /// One more argument for the command line.
     pub fn flag(mut self, flag: &str) -> Self {
         self.flags.push(flag.into());
+        self
+    }
+
+    /// With the console, on a port of its own: see [`Server::console`].
+    pub fn console(mut self) -> Self {
+        self.console = Console::On;
+        self
+    }
+
+    /// Nobody says whether there is a console, nor where: it is as users have it.
+    pub fn usual_console(mut self) -> Self {
+        self.console = Console::Unsaid;
         self
     }
 
@@ -110,9 +136,14 @@ impl Plan {
             })
         });
         let addr = addr.await;
+        let console = match self.console {
+            Console::On => Some(console(&out).await),
+            Console::Off | Console::Unsaid => None,
+        };
         Server {
             child,
             addr,
+            console,
             dir: self.dir,
             out,
             log,
@@ -172,6 +203,11 @@ impl Plan {
             }
         }
         command.env_remove("RUST_LOG").env("NO_COLOR", "1");
+        match self.console {
+            Console::Off => command.env(CONSOLE, "off"),
+            Console::On => command.env(CONSOLE, "127.0.0.1:0"),
+            Console::Unsaid => &mut command,
+        };
         if !self.flags.iter().any(|flag| flag == "--listen") {
             command.args(["--listen", "127.0.0.1:0"]);
         }
@@ -185,6 +221,12 @@ impl Plan {
             .envs(self.env.iter().map(|(name, value)| (name, value)));
         command
     }
+}
+
+/// Where the console of a server listens that has just begun to.
+async fn console(out: &Lines) -> SocketAddr {
+    let address = |_, line: &str| line.strip_prefix("console on http://")?.trim().parse().ok();
+    eventually("the console listens", SOON, async || out.find(0, address)).await
 }
 
 /// The program `hitchy`, built and current, from the same profile as this one. `HITCHY_BINARY` names another.

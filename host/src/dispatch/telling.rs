@@ -1,0 +1,121 @@
+//! What is written down of calls: how each ended and how long it ran in the handler's counts, what went wrong in the log.
+
+use std::fmt;
+use std::time::{Instant, SystemTime};
+
+use crate::message::{CallId, Door, Request};
+use crate::metrics::{Answers, Ended, Kind, LastFailure, Metrics};
+use crate::runtime::{CallError, Handler, Outcome};
+use crate::text::visible;
+
+/// A call that runs. Counted when this is dropped, as aborted unless it has ended before.
+pub(super) struct Running<'a> {
+    handler: &'a Handler,
+    kind: Kind,
+    began: Instant,
+    ended: Ended,
+}
+
+impl<'a> Running<'a> {
+    pub(super) fn begin(handler: &'a Handler, kind: Kind) -> Self {
+        Self {
+            handler,
+            kind,
+            began: Instant::now(),
+            ended: Ended::Aborted,
+        }
+    }
+
+    pub(super) fn end<T>(mut self, outcome: &Outcome<T>) {
+        self.ended = match outcome {
+            Ok(Ok(_)) => Ended::Ok,
+            Ok(Err(_)) => Ended::Failure,
+            Err(error) => how(error),
+        };
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        let ran = self.began.elapsed();
+        self.handler.calls.ended(self.kind, self.ended, ran);
+    }
+}
+
+/// The word of the metrics for a failed call.
+fn how(error: &CallError) -> Ended {
+    match error {
+        CallError::Trap { .. } => Ended::Trap,
+        CallError::OutOfMemory { .. } | CallError::NoMemory => Ended::Memory,
+        CallError::Deadline(_) => Ended::Deadline,
+        CallError::Cpu(_) => Ended::Cpu,
+        CallError::BadAnswer(_) => Ended::BadAnswer,
+        CallError::NoInstance(_) | CallError::Overloaded => Ended::Overloaded,
+        CallError::Host(_) => Ended::Internal,
+    }
+}
+
+/// The counts of the answers through a door.
+pub(super) fn answers(metrics: &Metrics, door: Door) -> &Answers {
+    match door {
+        Door::Http => &metrics.answers_http,
+        Door::Socket => &metrics.answers_socket,
+        Door::Dispatch => &metrics.answers_dispatch,
+    }
+}
+
+/// `GET /path`, for the log; a request from inside says so. It is written only when there is something to log.
+pub(super) struct RequestName<'a>(pub(super) &'a Request);
+
+impl fmt::Display for RequestName<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Request {
+            method,
+            target,
+            door,
+            ..
+        } = self.0;
+        write!(formatter, "{method} {}", target.path)?;
+        match door {
+            Door::Dispatch => formatter.write_str(" (dispatched)"),
+            Door::Http | Door::Socket => Ok(()),
+        }
+    }
+}
+
+/// A call that went wrong: in the log, and as the handler's last failure.
+pub(super) fn log_call_error(
+    handler: &Handler,
+    id: &CallId,
+    what: &dyn fmt::Display,
+    error: &CallError,
+) {
+    let (what, sentence) = (what.to_string(), error.to_string());
+    tracing::error!(handler = %visible(&handler.name), call = %id, "{}: {}", visible(&what), visible(&sentence));
+    handler.calls.failed(LastFailure {
+        at: SystemTime::now(),
+        what,
+        sentence,
+        id: id.to_string(),
+    });
+}
+
+/// Nobody waits for what a hook or a policy says afterwards: it is logged.
+pub(super) fn log_news(
+    handler: &Handler,
+    id: &CallId,
+    what: &dyn fmt::Display,
+    outcome: Outcome<()>,
+) {
+    match outcome {
+        Ok(Ok(())) => {}
+        Ok(Err(failure)) => {
+            let what = what.to_string();
+            tracing::warn!(
+                handler = %visible(&handler.name), call = %id,
+                "{}: failed with {}: {}", visible(&what), failure.code, visible(&failure.message)
+            );
+        }
+        Err(error) => log_call_error(handler, id, what, &error),
+    }
+}

@@ -1,0 +1,315 @@
+//! What is served, what became of files, and who is connected: as JSON, in camel case, times as RFC 3339.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use http::Method;
+use serde::Serialize;
+
+use super::{Shown, View};
+use crate::metrics::{Calls, Ended, LastFailure};
+use crate::registry::{RefusedFile, Reload, Table};
+use crate::runtime::{Handler, Limits, Stage};
+
+/// A point in time.
+fn time(at: SystemTime) -> String {
+    humantime::format_rfc3339_millis(at).to_string()
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// `*` stands for all.
+fn method(method: Option<&Method>) -> &str {
+    method.map_or("*", Method::as_str)
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct HandlersShown<'a> {
+    handlers: Vec<HandlerShown<'a>>,
+    refused: Vec<RefusedShown<'a>>,
+    missing: &'a [String],
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct HandlerShown<'a> {
+    name: &'a str,
+    generation: u64,
+    hash: String,
+    size: usize,
+    loaded_at: String,
+    compile_ms: u64,
+    limits: LimitsShown,
+    routes: Vec<RouteShown<'a>>,
+    policies: Vec<PolicyShown<'a>>,
+    listeners: Vec<ListenerShown<'a>>,
+    hooks: &'a [String],
+    calls: CallsShown,
+    last_failure: Option<FailureShown>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct RefusedShown<'a> {
+    file: &'a str,
+    error: &'a str,
+    serving_generation: Option<u64>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct LimitsShown {
+    memory: usize,
+    deadline_ms: u64,
+    cpu_ms: u64,
+    concurrency: usize,
+    emits_per_call: u32,
+    emit_bytes_per_call: usize,
+    dispatches_per_call: u32,
+}
+
+#[derive(Serialize)]
+struct RouteShown<'a> {
+    method: &'a str,
+    path: &'a str,
+}
+
+#[derive(Serialize)]
+struct PolicyShown<'a> {
+    stage: &'static str,
+    method: &'a str,
+    prefix: &'a str,
+}
+
+#[derive(Serialize)]
+struct ListenerShown<'a> {
+    namespace: &'a str,
+    event: &'a str,
+}
+
+#[derive(Serialize)]
+struct CallsShown {
+    total: u64,
+    failed: u64,
+    running: usize,
+    outcomes: BTreeMap<&'static str, u64>,
+}
+
+#[derive(Serialize)]
+struct FailureShown {
+    time: String,
+    what: String,
+    error: String,
+    id: String,
+}
+
+/// `/api/handlers`.
+pub(super) fn handlers(view: &Arc<View>) -> Shown {
+    let (table, standing) = (view.registry.table(), view.registry.standing());
+    Shown::json(&HandlersShown {
+        handlers: table.handlers.iter().map(|one| handler(one)).collect(),
+        refused: standing.refused.iter().map(refused).collect(),
+        missing: &table.missing,
+    })
+}
+
+fn handler(handler: &Handler) -> HandlerShown<'_> {
+    let declared = &handler.declarations;
+    let routes = declared.routes.iter().map(|route| RouteShown {
+        method: method(route.method.as_ref()),
+        path: &route.path,
+    });
+    let policies = declared.policies.iter().map(|policy| PolicyShown {
+        stage: match policy.stage {
+            Stage::Before => "before",
+            Stage::After => "after",
+        },
+        method: method(policy.method.as_ref()),
+        prefix: &policy.prefix,
+    });
+    let listeners = declared.listeners.iter().map(|listener| ListenerShown {
+        namespace: &listener.namespace,
+        event: &listener.event,
+    });
+    HandlerShown {
+        name: &handler.name,
+        generation: handler.generation,
+        hash: handler.hash().to_string(),
+        size: handler.size(),
+        loaded_at: time(handler.loaded),
+        compile_ms: millis(handler.compile_time()),
+        limits: limits(&handler.limits),
+        routes: routes.collect(),
+        policies: policies.collect(),
+        listeners: listeners.collect(),
+        hooks: &declared.connections,
+        calls: calls(&handler.calls, handler.running()),
+        last_failure: handler.calls.last_failure().map(failure),
+    }
+}
+
+fn refused(refused: &RefusedFile) -> RefusedShown<'_> {
+    RefusedShown {
+        file: &refused.file,
+        error: &refused.cause,
+        serving_generation: refused.serving,
+    }
+}
+
+fn limits(limits: &Limits) -> LimitsShown {
+    LimitsShown {
+        memory: limits.memory,
+        deadline_ms: millis(limits.deadline),
+        cpu_ms: millis(limits.cpu),
+        concurrency: limits.concurrency,
+        emits_per_call: limits.emits,
+        emit_bytes_per_call: limits.emit_bytes,
+        dispatches_per_call: limits.dispatches,
+    }
+}
+
+fn calls(calls: &Calls, running: usize) -> CallsShown {
+    let counted = Ended::ALL.map(|how| (how, calls.count_of_all(how)));
+    let sum = |which: fn(Ended) -> bool| {
+        let which = counted.iter().filter(|(how, _)| which(*how));
+        which.map(|(_, count)| count).sum()
+    };
+    CallsShown {
+        total: sum(|_| true),
+        failed: sum(Ended::is_fault),
+        running,
+        outcomes: counted
+            .iter()
+            .map(|(how, count)| (how.name(), *count))
+            .collect(),
+    }
+}
+
+fn failure(failure: LastFailure) -> FailureShown {
+    FailureShown {
+        time: time(failure.at),
+        what: failure.what,
+        error: failure.sentence,
+        id: failure.id,
+    }
+}
+
+#[derive(Serialize)]
+struct RoutesShown<'a> {
+    routes: Vec<ServedShown<'a>>,
+}
+
+#[derive(Serialize, PartialEq, Eq, PartialOrd, Ord)]
+struct ServedShown<'a> {
+    path: &'a str,
+    method: &'a str,
+    handler: &'a str,
+}
+
+/// `/api/routes`: by path, then by method.
+pub(super) fn routes(view: &Arc<View>) -> Shown {
+    let table = view.registry.table();
+    Shown::json(&RoutesShown {
+        routes: served(&table),
+    })
+}
+
+fn served(table: &Table) -> Vec<ServedShown<'_>> {
+    let mut served: Vec<_> = table
+        .handlers
+        .iter()
+        .flat_map(|handler| {
+            let routes = handler.declarations.routes.iter();
+            routes.map(|route| ServedShown {
+                path: &route.path,
+                method: method(route.method.as_ref()),
+                handler: &handler.name,
+            })
+        })
+        .collect();
+    served.sort();
+    served
+}
+
+#[derive(Serialize)]
+struct ReloadsShown {
+    reloads: Vec<ReloadShown>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ReloadShown {
+    time: String,
+    file: String,
+    what: &'static str,
+    generation: Option<u64>,
+    hash: Option<String>,
+    build_ms: Option<u64>,
+    compile_ms: Option<u64>,
+    error: Option<String>,
+}
+
+/// `/api/reloads`: the newest first.
+pub(super) fn reloads(view: &Arc<View>) -> Shown {
+    let last = view.registry.journal().last();
+    Shown::json(&ReloadsShown {
+        reloads: last.into_iter().map(reload).collect(),
+    })
+}
+
+fn reload(reload: Reload) -> ReloadShown {
+    ReloadShown {
+        time: time(reload.at),
+        file: reload.file.to_string(),
+        what: reload.what.name(),
+        generation: reload.generation,
+        hash: reload.hash.map(|hash| hash.to_string()),
+        build_ms: reload.built.map(millis),
+        compile_ms: reload.compiled.map(millis),
+        error: reload.error,
+    }
+}
+
+#[derive(Serialize)]
+struct SocketsShown {
+    sockets: u64,
+    namespaces: Vec<NamespaceShown>,
+    sessions: SessionsShown,
+}
+
+#[derive(Serialize)]
+struct NamespaceShown {
+    namespace: String,
+    sockets: u64,
+}
+
+#[derive(Serialize)]
+struct SessionsShown {
+    open: usize,
+    websocket: usize,
+    polling: usize,
+    unclaimed: usize,
+}
+
+/// `/api/sockets`.
+pub(super) fn sockets(view: &Arc<View>) -> Shown {
+    let (counts, sessions) = (view.census.counts(), view.sessions.count());
+    let namespaces = counts.into_iter();
+    let namespaces: Vec<_> = namespaces
+        .map(|(namespace, sockets)| NamespaceShown { namespace, sockets })
+        .collect();
+    Shown::json(&SocketsShown {
+        sockets: namespaces.iter().map(|namespace| namespace.sockets).sum(),
+        namespaces,
+        sessions: SessionsShown {
+            open: sessions.websocket + sessions.polling,
+            websocket: sessions.websocket,
+            polling: sessions.polling,
+            unclaimed: sessions.unclaimed,
+        },
+    })
+}

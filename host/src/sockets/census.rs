@@ -1,0 +1,91 @@
+//! How many sockets are connected to each namespace: counted where they come and go, so that nobody has to ask the library.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use crate::lock::lock;
+
+/// The namespaces that were opened, each with its sockets. The lock is held for a look at the list, never during a call.
+#[derive(Debug, Default)]
+pub struct Census {
+    namespaces: Mutex<BTreeMap<String, Arc<Headcount>>>,
+}
+
+/// How many sockets are connected to one namespace.
+#[derive(Debug, Default)]
+pub struct Headcount(AtomicU64);
+
+/// A connected socket: counted until it leaves, or is dropped.
+#[derive(Debug)]
+pub struct Seat {
+    headcount: Arc<Headcount>,
+    taken: AtomicBool,
+}
+
+impl Census {
+    /// The count of a namespace that has not been opened before; none for one that has.
+    pub fn open(&self, namespace: &str) -> Option<Arc<Headcount>> {
+        let mut namespaces = lock(&self.namespaces);
+        if namespaces.contains_key(namespace) {
+            return None;
+        }
+        let headcount = Arc::<Headcount>::default();
+        namespaces.insert(namespace.to_owned(), Arc::clone(&headcount));
+        Some(headcount)
+    }
+
+    /// Every namespace that was opened, and how many sockets are connected to it.
+    pub fn counts(&self) -> Vec<(String, u64)> {
+        let namespaces = lock(&self.namespaces);
+        let count = |(name, headcount): (&String, &Arc<Headcount>)| {
+            (name.clone(), headcount.0.load(Ordering::Relaxed))
+        };
+        namespaces.iter().map(count).collect()
+    }
+}
+
+impl Headcount {
+    /// Counts a socket.
+    pub fn seat(self: &Arc<Self>) -> Seat {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Seat {
+            headcount: Arc::clone(self),
+            taken: AtomicBool::new(true),
+        }
+    }
+}
+
+impl Seat {
+    /// The socket has gone. A second time it does nothing.
+    pub fn leave(&self) {
+        if self.taken.swap(false, Ordering::Relaxed) {
+            self.headcount.0.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_socket_is_counted_once_however_it_goes() {
+        let census = Census::default();
+        let lobby = census.open("/lobby").expect("it is new");
+        assert!(census.open("/lobby").is_none(), "it is known");
+        let (first, second) = (lobby.seat(), lobby.seat());
+        assert_eq!(census.counts(), [("/lobby".to_owned(), 2)]);
+        first.leave();
+        drop(first);
+        assert_eq!(census.counts(), [("/lobby".to_owned(), 1)]);
+        drop(second);
+        assert_eq!(census.counts(), [("/lobby".to_owned(), 0)]);
+    }
+}
