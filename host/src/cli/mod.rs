@@ -3,6 +3,7 @@
 mod compile;
 mod dev;
 mod log;
+mod new;
 mod serve;
 
 use std::path::PathBuf;
@@ -27,6 +28,9 @@ enum Command {
     Serve(ServeArgs),
     /// Build the Rust handlers below PATH and serve them
     Dev(DevArgs),
+    /// Write a handler to begin with
+    #[command(after_help = new::EXAMPLES)]
+    New(new::NewArgs),
     #[command(name = crate::runtime::COMPILE_COMMAND, hide = true)]
     CompileComponent,
 }
@@ -114,6 +118,7 @@ pub fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Serve(args) => serve::main(args),
         Command::Dev(args) => dev::main(args),
+        Command::New(args) => new::main(args),
         Command::CompileComponent => return compile::main(),
     };
     let (error, code) = match done {
