@@ -86,6 +86,11 @@ impl Emitter {
         }
     }
 
+    /// Reaches nobody: for looking at handlers without serving them.
+    pub fn to_nobody() -> Self {
+        Self::new(SocketIo::new_layer().1)
+    }
+
     /// Sends an event to an audience.
     pub async fn emit(
         &self,

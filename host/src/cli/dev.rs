@@ -20,6 +20,12 @@ const RUSTFLAGS: &str = r#"target.wasm32-wasip2.rustflags=["-Clink-arg=-zstack-s
 /// Folders in which nobody keeps handlers.
 const SKIPPED: [&str; 2] = ["target", "node_modules"];
 
+/// For `--help`.
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  hitchy dev
+  hitchy dev examples/hello --listen localhost:8080";
+
 /// Runs `hitchy dev`.
 pub(super) fn main(args: DevArgs) -> Result<(), CommandError> {
     let folder = args.path.canonicalize();

@@ -2,13 +2,17 @@
 
 mod compile;
 mod dev;
+mod inspect;
 mod log;
 mod new;
+mod report;
+mod routes;
 mod serve;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Flag, Sources};
@@ -25,12 +29,20 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Run the server on a folder of handlers
+    #[command(after_help = serve::EXAMPLES)]
     Serve(ServeArgs),
     /// Build the Rust handlers below PATH and serve them
+    #[command(after_help = dev::EXAMPLES)]
     Dev(DevArgs),
     /// Write a handler to begin with
     #[command(after_help = new::EXAMPLES)]
     New(new::NewArgs),
+    /// Say what a .wasm offers and needs, and whether it would be served
+    #[command(after_help = inspect::EXAMPLES)]
+    Inspect(inspect::InspectArgs),
+    /// Print the table of routes as it would be served
+    #[command(after_help = routes::EXAMPLES)]
+    Routes(routes::RoutesArgs),
     #[command(name = crate::runtime::COMPILE_COMMAND, hide = true)]
     CompileComponent,
 }
@@ -99,6 +111,8 @@ enum CommandError {
     Usage(anyhow::Error),
     /// Anything else: 1.
     Failure(anyhow::Error),
+    /// The same, when what went wrong is what the command has printed.
+    Reported,
 }
 
 impl From<anyhow::Error> for CommandError {
@@ -119,15 +133,27 @@ pub fn main() -> ExitCode {
         Command::Serve(args) => serve::main(args),
         Command::Dev(args) => dev::main(args),
         Command::New(args) => new::main(args),
+        Command::Inspect(args) => inspect::main(args),
+        Command::Routes(args) => routes::main(args),
         Command::CompileComponent => return compile::main(),
     };
     let (error, code) = match done {
         Ok(()) => return ExitCode::SUCCESS,
         Err(CommandError::Usage(error)) => (error, 2),
         Err(CommandError::Failure(error)) => (error, 1),
+        Err(CommandError::Reported) => return ExitCode::from(1),
     };
     say_error(&error);
     ExitCode::from(code)
+}
+
+/// Runs what a command has to wait for, and nothing else.
+fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("the async runtime cannot be set up")?;
+    runtime.block_on(work)
 }
 
 #[allow(clippy::print_stderr)]

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 
 use super::folder::{Found, Listing, Stamp};
+use super::survey::Refusal;
 use super::table::{Conflict, conflict};
 use crate::runtime::{ContentHash, Handler, Limits};
 use crate::text::visible;
@@ -60,6 +61,14 @@ impl Files {
             .values()
             .filter_map(|file| file.serving.clone())
             .collect()
+    }
+
+    /// The files that are not served as they are now, with the cause.
+    pub(super) fn refusals(&self) -> impl Iterator<Item = Refusal> {
+        self.files.iter().filter_map(|(name, file)| {
+            let (name, cause) = (name.clone(), file.refusal.clone()?);
+            Some(Refusal { name, cause })
+        })
     }
 
     /// A handler of this very content, served or waiting: its code can be used again.

@@ -2,9 +2,11 @@
 //!
 //! Start-up is the first reload. What is refused leaves the old code serving; calls under way keep the table they began with.
 
+mod examine;
 mod files;
 mod folder;
 mod pass;
+mod survey;
 mod table;
 
 use std::sync::Arc;
@@ -12,6 +14,8 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
+pub use self::examine::{Examined, examine};
+pub use self::survey::{Refusal, Survey, survey};
 pub use self::table::{Conflict, Entry, Matched, Table};
 
 use self::pass::Reloads;

@@ -76,8 +76,7 @@ impl Server {
         listeners: Vec<TcpListener>,
     ) -> Result<Self, StartError> {
         let (layer, io) = socket_io(&config).build_layer();
-        let runtime = Runtime::new(runtime_settings(&config), Emitter::new(io.clone()));
-        let runtime = Arc::new(runtime.map_err(|error| StartError::Runtime(format!("{error:#}")))?);
+        let runtime = runtime(&config, Emitter::new(io.clone()))?;
         let registry = Registry::new();
         let dispatch = Dispatch::new(Arc::clone(&registry), gate_settings(&config));
         runtime.set_dispatcher(Arc::new(Arc::clone(&dispatch)) as Arc<dyn Dispatcher>);
@@ -224,6 +223,13 @@ fn gate_settings(config: &Config) -> GateSettings {
         queue: limits.queue,
         wait: limits.queue_wait,
     }
+}
+
+/// The runtime that a server with these settings has. Must be called within a tokio runtime.
+pub fn runtime(config: &Config, emitter: Emitter) -> Result<Arc<Runtime>, StartError> {
+    let runtime = Runtime::new(runtime_settings(config), emitter);
+    let runtime = runtime.map_err(|error| StartError::Runtime(format!("{error:#}")))?;
+    Ok(Arc::new(runtime))
 }
 
 fn runtime_settings(config: &Config) -> RuntimeSettings {
