@@ -267,12 +267,14 @@ impl Dispatch {
                     call,
                 )
                 .await;
-            self.settle(
-                handler,
-                &id,
-                &format_args!("connect to {}", connection.namespace),
-                outcome,
-            )?;
+            let broken = matches!(&outcome, Err(error) if is_logged(error));
+            let what = format_args!("connect to {}", connection.namespace);
+            let settled = self.settle(handler, &id, &what, outcome);
+            // `connect_error` carries nothing but a message. What a hook says itself is left as it is.
+            settled.map_err(|failure| match broken {
+                true => with_id(failure, &id),
+                false => failure,
+            })?;
         }
         Ok(())
     }
@@ -337,8 +339,7 @@ impl Dispatch {
         match outcome {
             Ok(answer) => answer,
             Err(error) => {
-                // A server that has too much to do does not write it all down.
-                if !matches!(error, CallError::Overloaded) {
+                if is_logged(&error) {
                     log_call_error(handler, id, what, &error);
                 }
                 Err(of_call_error(&error))
@@ -408,6 +409,19 @@ impl fmt::Display for RequestName<'_> {
             Door::Dispatch => formatter.write_str(" (dispatched)"),
             Door::Http | Door::Socket => Ok(()),
         }
+    }
+}
+
+/// A server that has too much to do does not write it all down.
+fn is_logged(error: &CallError) -> bool {
+    !matches!(error, CallError::Overloaded)
+}
+
+/// The failure with the id, under which the log has it, in its message.
+fn with_id(failure: Failure, id: &CallId) -> Failure {
+    Failure {
+        message: format!("{} (id {id})", failure.message),
+        ..failure
     }
 }
 
