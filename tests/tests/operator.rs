@@ -138,3 +138,21 @@ async fn required_guards_refuse_connections_while_they_are_absent() {
     };
     until("the guard is there", SOON, open).await;
 }
+
+#[tokio::test]
+async fn what_looks_like_a_parameter_of_another_framework_is_told() {
+    let script = "name x\nroute GET /x/:id\nroute GET /y/{id}\nbefore * /api/*";
+    let server = Server::with("x.wasm", scripted(script)).await;
+    server
+        .wait_for_log(&["WARN", "x.wasm: ", "/x/:id", "literally", "{id}"])
+        .await;
+    server
+        .wait_for_log(&["WARN", "x.wasm: ", "/api/*", "literally"])
+        .await;
+    assert_eq!(server.get("/x/:id").await.status, 200, "and it is served");
+    assert_eq!(server.get("/x/7").await.status, 404);
+    let other = server
+        .log()
+        .find(0, |_, line| line.contains("WARN").then(|| line.to_owned()));
+    assert!(other.is_some_and(|line| !line.contains("/y/")));
+}
