@@ -66,13 +66,16 @@ async fn serve(config: Config, sources: Sources) -> anyhow::Result<()> {
 
 /// What is served, for the person at the terminal.
 fn introduce(table: &Table, dir: &Path) {
-    if table.handlers.is_empty() {
-        say(format_args!(
-            "no handlers in {}; copy a .wasm there",
-            dir.display()
-        ));
-    } else {
-        say(format_args!("handlers from {}", dir.display()));
+    let dir = dir.display();
+    let refused = match table.refused {
+        1 => "1 file was refused; the log says why".to_owned(),
+        refused => format!("{refused} files were refused; the log says why"),
+    };
+    match (table.handlers.is_empty(), table.refused) {
+        (true, 0) => say(format_args!("no handlers in {dir}; copy a .wasm there")),
+        (true, _) => say(format_args!("no handlers from {dir}: {refused}")),
+        (false, 0) => say(format_args!("handlers from {dir}")),
+        (false, _) => say(format_args!("handlers from {dir}; {refused}")),
     }
     for handler in &table.handlers {
         say(format_args!(

@@ -62,6 +62,12 @@ impl Files {
             .collect()
     }
 
+    /// How many files are refused as they are now.
+    pub(super) fn refused(&self) -> usize {
+        let refused = self.files.values().filter(|file| file.refusal.is_some());
+        refused.count()
+    }
+
     /// A handler of this very content, served or waiting: its code can be used again.
     pub(super) fn with_content(&self, hash: ContentHash) -> Option<Arc<Handler>> {
         let loaded = self

@@ -25,6 +25,8 @@ pub struct Table {
     pub handlers: Vec<Arc<Handler>>,
     /// Required handlers that are not served: nothing is answered while there is one.
     pub missing: Vec<String>,
+    /// Files that are not served as they are now: the log says why.
+    pub refused: usize,
     /// Whether the folder has been read.
     pub ready: bool,
     /// Patterns of as many segments as their paths.
