@@ -87,6 +87,7 @@ mod function;
 mod headers;
 mod host;
 pub mod log;
+mod mismatch;
 mod payload;
 #[cfg(target_family = "wasm")]
 mod print;

@@ -12,6 +12,7 @@ use crate::context::Context;
 use crate::error::{Error, Failure, Result};
 use crate::headers::Headers;
 use crate::host::sockets;
+use crate::mismatch;
 use crate::payload::{self, Payload};
 
 /// One client's connection to one namespace: the sender of an event, the client of a connection hook, or one that
@@ -82,7 +83,7 @@ impl Socket {
         };
         let auth = serde_json::from_str(&json);
         auth.map(Some)
-            .map_err(|error| Error::rejected(format!("auth does not fit: {error}")))
+            .map_err(|error| Error::rejected(mismatch::json("auth", json.as_bytes(), &error)))
     }
 
     /// What this connection's hooks and listeners remember of it.

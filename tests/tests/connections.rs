@@ -62,6 +62,14 @@ async fn c12_a_hook_that_fails_lets_nobody_in(way: Way) {
         let inner = ["gave up", "unreachable", "wasm", "trap"];
         let tells = inner.iter().any(|word| message.contains(word));
         assert!(!message.is_empty() && !tells, "{auth}: {message}");
+        // A message is all that a client gets: it tells under which id the log has the rest.
+        let id = message.split_once(" (id ").map(|(_, id)| id);
+        let id = id.and_then(|id| id.strip_suffix(')'));
+        let id = id.unwrap_or_else(|| panic!("{auth}: no id in {message:?}"));
+        stage
+            .server
+            .wait_for_log(&["ERROR", id, "connect to"])
+            .await;
     }
     stage.connect("/").await;
     stage.server.assert_unharmed();

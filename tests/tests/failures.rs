@@ -185,6 +185,16 @@ async fn g09_endless_recursion_is_500() {
     for _ in 0..20 {
         expect::failure(&server.get("/fault/recurse/1").await, 500);
     }
+    // What the machine says of it is only that an address was out of bounds.
+    let id = expect::failure(&server.get("/fault/recurse/1").await, 500);
+    let words = ["stack", "64 KiB", "-zstack-size", "faults::deeds"];
+    let line = server.wait_for_log(&[&id, "trap: "]).await;
+    for word in words {
+        assert!(line.contains(word), "{word:?} is missing in: {line}");
+    }
+    let id = expect::failure(&server.get("/fault/trap").await, 500);
+    let line = server.wait_for_log(&[&id, "trap: "]).await;
+    assert!(!line.contains("-zstack-size"), "another trap: {line}");
     still_good(&mut server).await;
 }
 

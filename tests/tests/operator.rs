@@ -138,3 +138,78 @@ async fn required_guards_refuse_connections_while_they_are_absent() {
     };
     until("the guard is there", SOON, open).await;
 }
+
+#[tokio::test]
+async fn what_looks_like_a_parameter_of_another_framework_is_told() {
+    let script = "name x\nroute GET /x/:id\nroute GET /y/{id}\nbefore * /api/*";
+    let server = Server::with("x.wasm", scripted(script)).await;
+    server
+        .wait_for_log(&["WARN", "x.wasm: ", "/x/:id", "literally", "{id}"])
+        .await;
+    server
+        .wait_for_log(&["WARN", "x.wasm: ", "/api/*", "literally"])
+        .await;
+    assert_eq!(server.get("/x/:id").await.status, 200, "and it is served");
+    assert_eq!(server.get("/x/7").await.status, 404);
+    let other = server
+        .log()
+        .find(0, |_, line| line.contains("WARN").then(|| line.to_owned()));
+    assert!(other.is_some_and(|line| !line.contains("/y/")));
+}
+
+#[tokio::test]
+async fn settings_of_a_handler_that_is_not_there_are_told_once() {
+    let server = Server::prepare()
+        .handler("chat.wasm", scripted("name chat\nroute GET /chat"))
+        .handler("bad.wasm", "no handler")
+        .settings("[handler.chatt]\nmemory = \"1MiB\"\n[handler.\"api/x\"]\ncpu = \"1s\"\n[handler.bad]\ncpu = \"1s\"")
+        .start()
+        .await;
+    server
+        .wait_for_log(&["WARN", "hitchy.toml", "chatt.wasm", "did you mean chat?"])
+        .await;
+    server.wait_for_log(&["WARN", "api/x.wasm"]).await;
+    server.drop_in("end.wasm", scripted("name end\nroute GET /end"));
+    server.wait_for_status("/end", 200).await;
+    let warnings = |words: &str| {
+        let lines = server.log().all();
+        let told = |line: &&String| line.contains("WARN") && line.contains(words);
+        lines.iter().filter(told).count()
+    };
+    assert_eq!(warnings("chatt.wasm"), 1, "once, not with each reload");
+    assert_eq!(warnings("bad.wasm"), 0, "its file is there");
+
+    let from = server.log().len();
+    let settings = server.dir().join("hitchy.toml");
+    fs::write(&settings, "[handler.ent]").expect("written");
+    server
+        .wait_for_log_from(from, &["WARN", "ent.wasm", "did you mean end?"])
+        .await;
+    // Gone and named again is news again.
+    let from = server.log().len();
+    fs::write(&settings, "[handler.chatt]\ncpu = \"1s\"").expect("written");
+    server
+        .wait_for_log_from(from, &["WARN", "chatt.wasm"])
+        .await;
+}
+
+#[tokio::test]
+async fn at_start_the_terminal_tells_how_many_files_were_refused() {
+    let said = async |server: &Server, words: &'static str| {
+        let has = |_, line: &str| line.contains(words).then_some(());
+        server.out().wait(words, 0, SOON, has).await;
+    };
+    let server = Server::with("a.wasm", "no handler").await;
+    said(&server, "handlers: 1 file was refused; the log says why").await;
+    let advice = |_, line: &str| line.contains("copy a .wasm").then_some(());
+    assert_eq!(server.out().find(0, advice), None);
+    let server = Server::prepare()
+        .handler("a.wasm", "no handler")
+        .handler("b.wasm", "")
+        .handler("v.wasm", guest("version_one"))
+        .start()
+        .await;
+    said(&server, "handlers; 2 files were refused; the log says why").await;
+    let server = Server::prepare().start().await;
+    said(&server, "copy a .wasm there").await;
+}

@@ -5,6 +5,7 @@ use serde::de::DeserializeOwned;
 use super::FromRequest;
 use super::body::{media_type, unexpected_type};
 use crate::error::{Error, Result};
+use crate::mismatch;
 use crate::request::Request;
 
 /// JSON: the body of a request as an argument, of a response as an answer, one argument of an ack.
@@ -46,7 +47,7 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<Json<T>> {
     let value = serde_json::from_slice(body);
     value
         .map(Json)
-        .map_err(|error| Error::rejected(format!("the body does not fit: {error}")))
+        .map_err(|error| Error::rejected(mismatch::json("the body", body, &error)))
 }
 
 pub(crate) fn is_json(media_type: &str) -> bool {

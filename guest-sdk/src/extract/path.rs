@@ -8,6 +8,7 @@ use serde::de::{DeserializeOwned, Deserializer, Error as _, Visitor};
 
 use super::FromRequest;
 use crate::error::{Error, Result};
+use crate::mismatch;
 use crate::request::Request;
 use crate::urlencoded::{Scalar, delegate_scalars};
 
@@ -37,16 +38,20 @@ impl<T: DeserializeOwned> FromRequest for Path<T> {
         let params = names(request.pattern())
             .map(|name| (name, request.param(name).unwrap_or_default()))
             .collect();
-        let mistaken = Cell::new(false);
+        let (mistaken, current) = (Cell::new(false), Cell::new(""));
         let value = T::deserialize(Params {
             params,
             mistaken: &mistaken,
+            current: &current,
         });
         value.map(Path).map_err(|error| {
-            if mistaken.get() {
-                return Error::internal(format_args!("route {}: {error}", request.pattern()));
+            let text = error.to_string();
+            // Which parameters there are the route says, not the client.
+            if mistaken.get() || text.starts_with("missing field") {
+                return Error::internal(format_args!("route {}: {text}", request.pattern()));
             }
-            Error::rejected(format!("the path does not fit: {error}"))
+            let words = mismatch::at(current.get(), &text);
+            Error::rejected(format!("the path does not fit: {words}"))
         })
     }
 }
@@ -66,14 +71,25 @@ struct Params<'a> {
     params: Vec<(&'static str, String)>,
     /// Set when the function wants what the route does not have: the author's mistake, not the client's.
     mistaken: &'a Cell<bool>,
+    /// The name of the parameter that is being read.
+    current: &'a Cell<&'static str>,
 }
 
 impl Params<'_> {
     /// The value, where one is expected.
     fn only(&self) -> Result<Scalar<'_>, ValueError> {
         self.expect(1)?;
-        let (_, value) = &self.params[0];
+        let (name, value) = &self.params[0];
+        self.current.set(name);
         Ok(Scalar(value))
+    }
+
+    /// All parameters, each noted when its turn comes.
+    fn all(&self) -> impl Iterator<Item = (&'static str, Scalar<'_>)> {
+        self.params.iter().map(|(name, value)| {
+            self.current.set(name);
+            (*name, Scalar(value))
+        })
     }
 
     fn expect(&self, wanted: usize) -> Result<(), ValueError> {
@@ -106,8 +122,7 @@ impl<'de> Deserializer<'de> for Params<'_> {
     }
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ValueError> {
-        let values = self.params.iter().map(|(_, value)| Scalar(value));
-        visitor.visit_seq(SeqDeserializer::new(values))
+        visitor.visit_seq(SeqDeserializer::new(self.all().map(|(_, value)| value)))
     }
 
     fn deserialize_tuple<V: Visitor<'de>>(
@@ -129,11 +144,7 @@ impl<'de> Deserializer<'de> for Params<'_> {
     }
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ValueError> {
-        let values = self
-            .params
-            .iter()
-            .map(|(name, value)| (*name, Scalar(value)));
-        visitor.visit_map(MapDeserializer::new(values))
+        visitor.visit_map(MapDeserializer::new(self.all()))
     }
 
     fn deserialize_struct<V: Visitor<'de>>(
@@ -164,12 +175,13 @@ mod tests {
             .iter()
             .map(|(name, value)| (*name, (*value).to_owned()))
             .collect();
-        let mistaken = Cell::new(false);
+        let (mistaken, current) = (Cell::new(false), Cell::new(""));
         T::deserialize(Params {
             params,
             mistaken: &mistaken,
+            current: &current,
         })
-        .map_err(|error| (error.to_string(), mistaken.get()))
+        .map_err(|error| (format!("{}: {error}", current.get()), mistaken.get()))
     }
 
     #[test]
@@ -184,7 +196,10 @@ mod tests {
         assert_eq!(read::<u8>(&[("a", "7")]).unwrap(), 7);
         assert_eq!(
             read::<u8>(&[("a", "x")]).unwrap_err(),
-            ("expected u8, found `x`".to_owned(), false)
+            (
+                "a: expected a whole number from 0 to 255, found `x`".to_owned(),
+                false
+            )
         );
     }
 
@@ -210,6 +225,13 @@ mod tests {
                 b: "x".to_owned()
             }
         );
+    }
+
+    #[test]
+    fn the_parameter_that_does_not_fit_is_known() {
+        let (sentence, mistaken) = read::<(u8, i64)>(&[("a", "7"), ("b", "x")]).unwrap_err();
+        assert_eq!(sentence, "b: expected a whole number, found `x`");
+        assert!(!mistaken);
     }
 
     #[test]

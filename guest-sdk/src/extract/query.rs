@@ -7,6 +7,7 @@ use super::{FromConnection, FromEvent, FromRequest};
 use crate::connection::Connection;
 use crate::error::{Error, Result};
 use crate::event::Event;
+use crate::mismatch;
 use crate::request::Request;
 use crate::urlencoded;
 
@@ -111,6 +112,10 @@ impl<T: DeserializeOwned> FromRequest for Form<T> {
 }
 
 fn parse<T: DeserializeOwned>(text: &str, what: &str) -> Result<T> {
-    urlencoded::from_str(text)
-        .map_err(|error| Error::rejected(format!("the {what} does not fit: {error}")))
+    urlencoded::from_str(text).map_err(|error| {
+        Error::rejected(format!(
+            "the {what} does not fit: {}",
+            mismatch::at("", &error.to_string())
+        ))
+    })
 }

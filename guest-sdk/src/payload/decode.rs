@@ -12,6 +12,7 @@ use serde::forward_to_deserialize_any;
 use super::Bytes;
 use super::bytes;
 use crate::error::Failure;
+use crate::mismatch;
 
 /// A tuple takes several arguments, `()` none, anything else the first. Arguments left over are ignored, and an `Option` may be
 /// missing at the end: as in JavaScript.
@@ -22,7 +23,7 @@ pub(super) fn decode<T: DeserializeOwned>(json: &str, attachments: &[Bytes]) -> 
     } else {
         bytes::offering(attachments, read)
     };
-    value.map_err(|error| Failure::new(400, format!("the arguments do not fit: {error}")))
+    value.map_err(|error| Failure::new(400, mismatch::arguments(json.as_bytes(), &error)))
 }
 
 fn read<T: DeserializeOwned>(json: &str) -> serde_json::Result<T> {
@@ -229,6 +230,12 @@ mod tests {
 
     use super::*;
 
+    #[derive(Debug, serde::Deserialize)]
+    #[expect(dead_code, reason = "only whether it fits is asked")]
+    struct Named {
+        name: String,
+    }
+
     fn plain<T: DeserializeOwned>(json: &str) -> Result<T, Failure> {
         decode(json, &[])
     }
@@ -256,14 +263,28 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_named() {
         let message = |json| plain::<(u8, u8)>(json).unwrap_err().message().to_owned();
-        assert!(message("[]").starts_with("the arguments do not fit: argument 1 is missing"));
-        assert!(message("[1]").starts_with("the arguments do not fit: argument 2 is missing"));
-        assert!(message(r#"[1,"a"]"#).contains("invalid type: string"));
-        assert!(
-            plain::<u8>("[]")
-                .unwrap_err()
-                .message()
-                .contains("argument 1 is missing")
+        let fit = |words| format!("the arguments do not fit: {words}");
+        assert_eq!(message("[]"), fit("argument 1 is missing"));
+        assert_eq!(message("[1]"), fit("argument 2 is missing"));
+        assert_eq!(
+            message(r#"[1,"a"]"#),
+            fit("argument 2: expected a whole number from 0 to 255, found \"a\"")
+        );
+        let message = |json| plain::<Named>(json).unwrap_err().message().to_owned();
+        assert_eq!(message("[]"), fit("argument 1 is missing"));
+        assert_eq!(
+            message("[true]"),
+            fit("argument 1: expected an object, found true")
+        );
+        assert_eq!(message("[{}]"), fit("field `name` is missing"));
+        assert_eq!(
+            message(r#"[{"name":[]}]"#),
+            fit("`name`: expected a string, found an array")
+        );
+        let second = plain::<(u8, Named)>(r#"[1,{"name":null}]"#).unwrap_err();
+        assert_eq!(
+            second.message(),
+            fit("argument 2: `name`: expected a string, found null")
         );
     }
 

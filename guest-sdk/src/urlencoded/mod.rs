@@ -11,6 +11,8 @@ use serde::de::{
 };
 use serde::forward_to_deserialize_any;
 
+use crate::mismatch;
+
 pub(crate) use self::scalar::{Scalar, delegate_scalars};
 
 /// Reads a struct or map. A name that is given several times is taken by a sequence.
@@ -133,7 +135,7 @@ impl<'de> MapAccess<'de> for Pairs<'_> {
         let values = self.values();
         self.next += 1;
         seed.deserialize(values)
-            .map_err(|error| Error::custom(format_args!("{}: {error}", values.name)))
+            .map_err(|error| Error::custom(mismatch::at(values.name, &error.to_string())))
     }
 }
 
@@ -257,8 +259,11 @@ mod tests {
     fn what_does_not_fit_is_named() {
         let error = |text| from_str::<Search>(text).unwrap_err().to_string();
         assert_eq!(error("page=1"), "missing field `q`");
-        assert_eq!(error("q=x&page=many"), "page: expected u32, found `many`");
-        assert_eq!(error("q=x&q=y"), "q: is given more than once");
+        assert_eq!(
+            error("q=x&page=many"),
+            "`page`: expected a whole number from 0 to 4294967295, found `many`"
+        );
+        assert_eq!(error("q=x&q=y"), "`q`: is given more than once");
         assert_eq!(
             error("q=100%"),
             "`100%` has a `%` that two hexadecimal digits must follow"

@@ -6,16 +6,24 @@ use serde::de::value::Error;
 use serde::de::{Deserializer, Error as _, IntoDeserializer, Visitor};
 use serde::forward_to_deserialize_any;
 
+use crate::mismatch;
+
 /// A string, number, boolean or unit variant, as text.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Scalar<'a>(pub(crate) &'a str);
 
 impl Scalar<'_> {
     fn parse<T: FromStr>(self) -> Result<T, Error> {
-        let wanted = std::any::type_name::<T>();
         self.0
             .parse()
-            .map_err(|_| Error::custom(format_args!("expected {wanted}, found `{}`", self.0)))
+            .map_err(|_| self.misfit(std::any::type_name::<T>()))
+    }
+
+    /// One copy for all types.
+    #[inline(never)]
+    fn misfit(self, wanted: &str) -> Error {
+        let wanted = mismatch::expected(wanted);
+        Error::custom(format_args!("expected {wanted}, found `{}`", self.0))
     }
 }
 

@@ -76,7 +76,7 @@ where
     }
     let beside = tokio::spawn(beside(server.registry()));
     tokio::select! {
-        table = server.ready() => introduce(&table, &dir, note.as_deref()),
+        table = server.ready() => introduce(&server.registry(), &table, &dir, note.as_deref()),
         () = signals.next() => {}
     }
     if !signals.came {
@@ -94,14 +94,18 @@ where
 }
 
 /// What is served, for the person at the terminal.
-fn introduce(table: &Table, dir: &Path, note: Option<&str>) {
-    if table.handlers.is_empty() {
-        say(format_args!(
-            "no handlers in {}; copy a .wasm there",
-            dir.display()
-        ));
-    } else {
-        say(format_args!("handlers from {}", dir.display()));
+fn introduce(registry: &Registry, table: &Table, dir: &Path, note: Option<&str>) {
+    let dir = dir.display();
+    let count = registry.standing().refused.len();
+    let refused = match count {
+        1 => "1 file was refused; the log says why".to_owned(),
+        _ => format!("{count} files were refused; the log says why"),
+    };
+    match (table.handlers.is_empty(), count) {
+        (true, 0) => say(format_args!("no handlers in {dir}; copy a .wasm there")),
+        (true, _) => say(format_args!("no handlers from {dir}: {refused}")),
+        (false, 0) => say(format_args!("handlers from {dir}")),
+        (false, _) => say(format_args!("handlers from {dir}; {refused}")),
     }
     for handler in &table.handlers {
         say(format_args!(

@@ -220,7 +220,7 @@ pub(super) fn is_live(name: &str) -> bool {
 
 /// The known name most similar to what was written: a slip in the key, which may stand in the wrong section, or in the whole. Of
 /// several keys that were written without their section, the first of the table.
-pub(super) fn nearest(written: &str, known: impl Iterator<Item = String>) -> Option<String> {
+pub fn nearest(written: &str, known: impl Iterator<Item = String>) -> Option<String> {
     let rank = |name: &String| {
         let whole = strsim::osa_distance(written, name);
         let short = strsim::osa_distance(last(written), last(name));

@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 pub use error::{Error, Written};
-pub use keys::{KEYS, Key};
+pub use keys::{KEYS, Key, nearest};
 pub use sections::{Admin, Dev, HandlerLimits, Handlers, Limits, Log, Server, Setup, Socket};
 pub use source::{FILE, Flag, Source, Sources};
 pub use types::{Console, Format, Level, Listen, Network, Origins, SetCookie, Transport};
@@ -107,6 +107,15 @@ impl Config {
             });
         }
         grant.within(&self.limits)
+    }
+
+    /// Each section `[handler.NAME]`: the name, the section as TOML writes it, and where it stands.
+    pub fn handler_sections(&self) -> impl Iterator<Item = (&str, String, Source)> {
+        self.handler.keys().map(|name| {
+            let section = source::handler_section(name);
+            let from = self.source(&section);
+            (name.as_str(), section, from)
+        })
     }
 
     /// The settings that are in force when `newer` has been read while the server runs: `newer`, but for what waits for the

@@ -199,6 +199,7 @@ impl Gathered {
             for short in values.keys() {
                 self.sources.insert(handler_key(&name, short), from.clone());
             }
+            self.sources.insert(section, from.clone());
             self.handlers.insert(name, values);
         }
         Ok(())

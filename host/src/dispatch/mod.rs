@@ -23,7 +23,7 @@ pub use self::gate::{GateSettings, Load};
 use self::answer::{allow_header, of_call_error, options_response};
 use self::gate::{Gate, Permits};
 use self::ids::Ids;
-use self::telling::{RequestName, Running, answers, log_call_error, log_news};
+use self::telling::{RequestName, Running, answers, is_logged, log_call_error, log_news};
 use crate::message::{Body, CallId, Door, Event, Exchange, Request, Response};
 use crate::metrics::{Kind, Metrics};
 use crate::payload::{Failure, Payload};
@@ -347,12 +347,14 @@ impl Dispatch {
                     call,
                 )
                 .await;
-            self.settle(
-                handler,
-                &id,
-                &format_args!("connect to {}", connection.namespace),
-                outcome,
-            )?;
+            let broken = matches!(&outcome, Err(error) if is_logged(error));
+            let what = format_args!("connect to {}", connection.namespace);
+            let settled = self.settle(handler, &id, &what, outcome);
+            // `connect_error` carries nothing but a message. What a hook says itself is left as it is.
+            settled.map_err(|failure| match broken {
+                true => naming(failure, &id),
+                false => failure,
+            })?;
         }
         Ok(())
     }
@@ -431,8 +433,7 @@ impl Dispatch {
         match outcome {
             Ok(answer) => answer,
             Err(error) => {
-                // A server that has too much to do does not write it all down.
-                if !matches!(error, CallError::Overloaded) {
+                if is_logged(&error) {
                     log_call_error(handler, id, what, &error);
                 }
                 Err(of_call_error(&error))
@@ -463,5 +464,13 @@ impl fmt::Display for News {
             Self::Connected => formatter.write_str("on-connected"),
             Self::Gone(reason) => write!(formatter, "on-disconnect ({reason})"),
         }
+    }
+}
+
+/// The failure with the id, under which the log has it, in its message.
+fn naming(failure: Failure, id: &CallId) -> Failure {
+    Failure {
+        message: format!("{} (id {id})", failure.message),
+        ..failure
     }
 }

@@ -83,6 +83,11 @@ impl fmt::Display for RequestName<'_> {
     }
 }
 
+/// A server that has too much to do does not write it all down.
+pub(super) fn is_logged(error: &CallError) -> bool {
+    !matches!(error, CallError::Overloaded)
+}
+
 /// A call that went wrong: in the log, and as the handler's last failure.
 pub(super) fn log_call_error(
     handler: &Handler,

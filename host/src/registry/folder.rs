@@ -75,6 +75,13 @@ pub(super) struct Unfit {
     pub(super) cause: String,
 }
 
+impl Unfit {
+    /// Whether it is a folder that cannot be read.
+    pub(super) fn is_folder(&self) -> bool {
+        self.name.ends_with('/')
+    }
+}
+
 /// What is in the folder, sorted by name.
 #[derive(Debug, Default)]
 pub(super) struct Listing {
@@ -85,6 +92,12 @@ pub(super) struct Listing {
 }
 
 impl Listing {
+    /// The names of all files that are there, those too that cannot be handlers.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        let found = self.found.iter().map(|found| found.name.as_str());
+        found.chain(self.unfit.iter().map(|unfit| unfit.name.as_str()))
+    }
+
     /// Whether a file may be there without being seen.
     pub(super) fn hides(&self, name: &str) -> bool {
         self.hidden

@@ -151,6 +151,9 @@ impl Journal {
             handler.compile_time().as_millis(),
             handler.declarations
         );
+        for doubt in &handler.declarations.doubts {
+            tracing::warn!("{}: {}", visible(&handler.name), visible(doubt));
+        }
     }
 
     /// The line of a refusal: file, cause, fix, what is served instead.

@@ -1,6 +1,6 @@
 //! One reload after the other: what has changed in the folder and the settings, and whether it can be served.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,8 +13,8 @@ use super::files::{Files, Verdict};
 use super::folder::{self, Found, Listing, Unfit};
 use super::journal::Journal;
 use super::standing::{RefusedFile, Standing};
-use super::table::Table;
-use crate::config::{Config, Sources};
+use super::table::{Table, bare};
+use crate::config::{Config, Sources, nearest};
 use crate::runtime::{Candidate, ContentHash, Limits, Runtime};
 use crate::text::visible;
 use crate::watch::{Change, Watch};
@@ -41,6 +41,8 @@ pub(super) struct Reloads {
     unfit: Vec<Unfit>,
     settings_error: Option<String>,
     folder_error: Option<String>,
+    /// Handlers that have settings and no file, as it was told last.
+    absent: BTreeSet<String>,
     last_pass: Option<Instant>,
 }
 
@@ -63,6 +65,7 @@ impl Reloads {
             unfit: Vec::new(),
             settings_error: None,
             folder_error: None,
+            absent: BTreeSet::new(),
             last_pass: None,
         }
     }
@@ -124,6 +127,7 @@ impl Reloads {
         let mut listing = self.list().await?;
         self.leave_out_surplus(&mut listing);
         self.report_unfit(&listing);
+        self.report_absent(&listing);
         let removed = self.files.remove(&listing);
         let mut verdicts = Vec::new();
         for found in listing.found {
@@ -137,8 +141,7 @@ impl Reloads {
 
     /// What is not as it should be.
     pub(super) fn standing(&self) -> Standing {
-        let (hidden, unfit): (Vec<_>, Vec<_>) =
-            self.unfit.iter().partition(|one| one.name.ends_with('/'));
+        let (hidden, unfit): (Vec<_>, Vec<_>) = self.unfit.iter().partition(|one| one.is_folder());
         let unfit = unfit.into_iter().map(|one| RefusedFile {
             file: one.name.clone(),
             cause: one.cause.clone(),
@@ -278,6 +281,30 @@ impl Reloads {
             .chain(&listing.hidden)
             .cloned()
             .collect();
+    }
+
+    /// Tells, once, which handlers have settings and no file.
+    fn report_absent(&mut self, listing: &Listing) {
+        let there: BTreeSet<&str> = listing.names().map(bare).collect();
+        let mut absent = BTreeSet::new();
+        for (name, section, from) in self.config.handler_sections() {
+            if there.contains(name) || listing.hides(name) {
+                continue;
+            }
+            if !self.absent.contains(name) {
+                let nearest = nearest(name, there.iter().map(|name| (*name).to_owned()));
+                let hint = match nearest {
+                    Some(nearest) => format!("did you mean {}?", visible(&nearest)),
+                    None => "it waits until it comes".to_owned(),
+                };
+                tracing::warn!(
+                    "{from}: [{section}] is for {}.wasm, which is not in the handlers folder; {hint}",
+                    visible(name)
+                );
+            }
+            absent.insert(name.to_owned());
+        }
+        self.absent = absent;
     }
 
     /// Looks at a file: reads and loads it, if it changed and is complete.

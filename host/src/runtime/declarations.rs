@@ -27,6 +27,8 @@ pub struct Declarations {
     pub listeners: Vec<Listener>,
     /// The namespaces whose connections it is asked about.
     pub connections: Vec<String>,
+    /// What is possible and hardly meant, a sentence each.
+    pub doubts: Vec<String>,
 }
 
 /// A method and a pattern.
@@ -95,7 +97,9 @@ impl Declarations {
                 ));
             }
         }
+        let doubts = doubts(&routes, &policies);
         let declarations = Self {
+            doubts,
             routes: routes.into_iter().map(route).collect::<Result<_, _>>()?,
             policies: policies.into_iter().map(policy).collect::<Result<_, _>>()?,
             listeners: listeners
@@ -192,6 +196,27 @@ impl Route {
             self.path
         )
     }
+}
+
+/// What looks like a parameter of another framework is text here, and a prefix has no parameters at all: a guard written so would
+/// stand before nothing.
+fn doubts(routes: &[(String, String)], policies: &[(Stage, String, String)]) -> Vec<String> {
+    let of_route =
+        |(_, path): &(String, String)| Some(format!("the route {path} {}", pattern::doubt(path)?));
+    let of_policy = |(_, _, prefix): &(Stage, String, String)| {
+        let is_parameter =
+            |segment: &&str| segment.starts_with('{') || pattern::foreign(segment).is_some();
+        let segment = prefix.split('/').find(is_parameter)?;
+        Some(format!(
+            "the prefix {prefix} of a policy takes {segment:?} literally; a prefix has no parameters and covers all below it, so end \
+             it before"
+        ))
+    };
+    let (routes, policies) = (
+        routes.iter().filter_map(of_route),
+        policies.iter().filter_map(of_policy),
+    );
+    routes.chain(policies).collect()
 }
 
 fn refuse<T>(sentence: String) -> Result<T, LoadError> {
@@ -332,6 +357,26 @@ mod tests {
             error.to_string().contains("more than 256 routes"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn what_is_hardly_meant_is_doubtful() {
+        let policy = |prefix: &str| (Stage::Before, String::new(), prefix.to_owned());
+        let declarations = Declarations::check(Description {
+            routes: vec![("GET".to_owned(), "/x/:id".to_owned())],
+            policies: vec![policy("/api"), policy("/api/*"), policy("/users/{id}")],
+            ..Description::default()
+        });
+        let doubts = declarations.unwrap().doubts;
+        assert_eq!(
+            doubts[0],
+            "the route /x/:id takes \":id\" literally; written {id} it is a parameter"
+        );
+        assert!(
+            doubts[1].contains("/api/*") && doubts[2].contains("/users/{id}"),
+            "{doubts:?}"
+        );
+        assert_eq!(doubts.len(), 3);
     }
 
     #[test]

@@ -167,7 +167,7 @@ impl CallError {
                 frames,
             },
             (None, Some(trap)) => Self::Trap {
-                cause: trap.to_string().replacen("wasm trap: ", "", 1),
+                cause: cause(*trap, error),
                 frames,
             },
             // Whatever else stops a guest is something it handed over that could not be taken: too long a list, a string that
@@ -175,6 +175,34 @@ impl CallError {
             (None, None) => Self::BadAnswer(format!("{}{frames}", error.root_cause())),
         }
     }
+}
+
+/// wasmtime's word for a trap, and what to do where a guest's stack was too small: nothing in that word says so.
+fn cause(trap: Trap, error: &wasmtime::Error) -> String {
+    let cause = trap.to_string().replacen("wasm trap: ", "", 1);
+    match trap {
+        Trap::StackOverflow => format!("{cause} (recursion is too deep; use a loop)"),
+        Trap::MemoryOutOfBounds if is_below_zero(error) => format!(
+            "{cause} below address 0: the guest's stack, which comes first in its memory, may have been exceeded (deep recursion, or \
+             large values on it; handlers are built with 64 KiB); recurse less, put large values into a Box or Vec, or build with a \
+             larger stack (linker flag -zstack-size=262144)"
+        ),
+        _ => cause,
+    }
+}
+
+/// How far below address 0 a stack that is too small is looked for.
+const BELOW: u64 = 64 << 20;
+
+/// Whether a guest reached for an address a little below 0: as addresses have 32 bits, one just below 4 GiB, or just above it for a
+/// field of a value that begins below.
+fn is_below_zero(error: &wasmtime::Error) -> bool {
+    let address = error.chain().find_map(|cause| {
+        let text = cause.to_string();
+        let rest = text.strip_prefix("memory fault at wasm address 0x")?;
+        u64::from_str_radix(rest.split(' ').next()?, 16).ok()
+    });
+    address.is_some_and(|address| address.abs_diff(1 << 32) <= BELOW)
 }
 
 /// The guest's call stack, for the log.

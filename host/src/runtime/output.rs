@@ -22,6 +22,9 @@ const RECORD: usize = 64;
 /// A line longer than this is logged in pieces.
 const LINE: usize = 4 * 1024;
 
+/// What Rust advises after a panic, which nobody can follow: guests have no environment, and the log tells where they were anyway.
+const BACKTRACE: &[u8] = b"note: run with `RUST_BACKTRACE=1` environment variable";
+
 /// All that one call prints and logs.
 #[derive(Clone)]
 pub(super) struct Output {
@@ -116,7 +119,8 @@ impl Output {
     }
 
     fn log_line(&self, line: &mut Vec<u8>, is_error: bool) {
-        if !line.trim_ascii().is_empty() {
+        let is_advice = is_error && line.starts_with(BACKTRACE);
+        if !line.trim_ascii().is_empty() && !is_advice {
             let level = if is_error { Level::WARN } else { Level::INFO };
             self.log_text(level, &String::from_utf8_lossy(line));
         }

@@ -63,9 +63,72 @@ pub(super) fn parse(path: &str) -> Result<(String, Vec<String>), String> {
     Ok((format!("/{}", segments.join("/")), params))
 }
 
+/// What is taken literally in a pattern, though other frameworks would make a parameter of it: a sentence, with how that is written
+/// here.
+pub(super) fn doubt(path: &str) -> Option<String> {
+    path.split('/').find_map(|segment| {
+        let here = foreign(segment)?;
+        Some(format!(
+            "takes {segment:?} literally; written {here} it is a parameter"
+        ))
+    })
+}
+
+/// How a parameter is written here that a segment has in the way of Express, Flask or a glob.
+pub(super) fn foreign(segment: &str) -> Option<String> {
+    let name = |name: &str| {
+        let name = name.rsplit(':').next().unwrap_or_default();
+        let word = name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        (word && !name.is_empty()).then(|| name.to_owned())
+    };
+    if let Some(rest) = segment.strip_prefix('*') {
+        let rest = rest.trim_start_matches('*');
+        return (rest.is_empty() || name(rest).is_some())
+            .then(|| format!("{{*{}}}", name(rest).unwrap_or_else(|| "rest".to_owned())));
+    }
+    let parameter = match segment.strip_prefix(':') {
+        Some(parameter) => parameter.trim_end_matches(['?', '*', '+']),
+        None => segment.strip_prefix('<')?.strip_suffix('>')?,
+    };
+    Some(format!("{{{}}}", name(parameter)?))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_others_write_as_a_parameter_is_doubtful() {
+        for (path, here) in [
+            ("/x/:id", "{id}"),
+            ("/x/:id?/y", "{id}"),
+            ("/x/<int:id>", "{id}"),
+            ("/x/<id>", "{id}"),
+            ("/x/*", "{*rest}"),
+            ("/x/**", "{*rest}"),
+            ("/x/*path", "{*path}"),
+        ] {
+            let doubt = doubt(path).expect(path);
+            assert!(
+                doubt.ends_with(&format!("written {here} it is a parameter")),
+                "{doubt}"
+            );
+        }
+        for path in [
+            "/",
+            "/x/{id}/{*rest}",
+            "/a:b",
+            "/:",
+            "/x/:-)",
+            "/2*3",
+            "/<>",
+            "/v1/docs:batch",
+        ] {
+            assert_eq!(doubt(path), None, "{path}");
+        }
+    }
 
     #[test]
     fn patterns_have_a_normal_form() {

@@ -1,0 +1,108 @@
+//! Where in a JSON text a reader stopped, as the path of a field.
+
+use std::fmt::Write;
+
+/// A step from a value to one inside it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Step<'t> {
+    /// An element of an array, from 0.
+    Index(usize),
+    /// A value of an object, by its key as it is written.
+    Key(&'t [u8]),
+    /// Inside an object, before a value.
+    Object,
+}
+
+/// The place of a line and a column, both as serde_json counts them: lines from 1, columns in bytes that have been read.
+pub(super) fn offset(text: &[u8], line: usize, column: usize) -> usize {
+    let mut start = 0;
+    for _ in 1..line {
+        let rest = text.get(start..).unwrap_or_default();
+        let length = rest.iter().position(|byte| *byte == b'\n');
+        start += length.map_or(rest.len(), |length| length + 1);
+    }
+    text.len().min(start + column)
+}
+
+/// The value that is being read where the text ends: `text` is the beginning of a JSON text.
+pub(super) fn of(text: &[u8]) -> Vec<Step<'_>> {
+    let (mut steps, mut key, mut bytes) = (Vec::new(), &text[..0], text.iter().enumerate());
+    while let Some((start, byte)) = bytes.next() {
+        match byte {
+            b'"' => key = &text[start + 1..end_of_string(text.len(), &mut bytes)],
+            b'[' => steps.push(Step::Index(0)),
+            b'{' => steps.push(Step::Object),
+            b']' | b'}' => drop(steps.pop()),
+            b':' => drop(steps.last_mut().map(|step| *step = Step::Key(key))),
+            b',' => match steps.last_mut() {
+                Some(Step::Index(index)) => *index += 1,
+                Some(step) => *step = Step::Object,
+                None => {}
+            },
+            _ => {}
+        }
+    }
+    steps
+}
+
+fn end_of_string<'t>(len: usize, bytes: &mut impl Iterator<Item = (usize, &'t u8)>) -> usize {
+    while let Some((place, byte)) = bytes.next() {
+        match byte {
+            b'"' => return place,
+            b'\\' => drop(bytes.next()),
+            _ => {}
+        }
+    }
+    len
+}
+
+/// Bytes of a path that are shown: keys are the client's own.
+const SHOWN: usize = 80;
+
+/// `author.tags[2]`; nothing for the outermost value.
+pub(super) fn path(steps: &[Step<'_>]) -> String {
+    let mut path = String::new();
+    for step in steps {
+        match step {
+            Step::Index(index) => drop(write!(path, "[{index}]")),
+            Step::Key(key) => {
+                if !path.is_empty() {
+                    path.push('.');
+                }
+                path += std::str::from_utf8(key).unwrap_or("?");
+            }
+            Step::Object => {}
+        }
+    }
+    super::words::cut(path, SHOWN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_a_path() {
+        for (text, wanted) in [
+            ("", ""),
+            ("{", ""),
+            (r#"{"a""#, ""),
+            (r#"{"a":"#, "a"),
+            (r#"{"a":{"b":1,"c":[1,{"\"]":"#, r#"a.c[1].\"]"#),
+            (r#"{"a":{"b":1}"#, "a"),
+            (r#"{"a":{"b":1},"#, ""),
+            (r#"[1,"]","\\","#, "[3]"),
+            (r#"["open"#, "[0]"),
+        ] {
+            assert_eq!(path(&of(text.as_bytes())), wanted, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_line_and_a_column_are_an_offset() {
+        assert_eq!(offset(b"ab\ncd", 1, 1), 1);
+        assert_eq!(offset(b"ab\ncd", 2, 1), 4);
+        assert_eq!(offset(b"ab\ncd", 0, 0), 0);
+        assert_eq!(offset(b"ab\ncd", 9, 9), 5);
+    }
+}
