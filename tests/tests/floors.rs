@@ -37,6 +37,8 @@ const TOOLS: &[(&str, &[&str])] = &[
     ("cookie", &["server"]),
     ("notify", &["watch"]),
     ("clap", &["cli"]),
+    ("ureq", &["cli"]),
+    ("tokio_tungstenite", &["cli"]),
     ("anyhow", &["cli", "main"]),
     ("mimalloc", &["main"]),
 ];

@@ -1,5 +1,6 @@
 //! The command line: one file for each command.
 
+mod client;
 mod compile;
 mod dev;
 mod log;
@@ -27,6 +28,12 @@ enum Command {
     Serve(ServeArgs),
     /// Build the Rust handlers below PATH and serve them
     Dev(DevArgs),
+    /// Ask a running server, over a socket or over HTTP
+    Request(client::RequestArgs),
+    /// Emit an event to a running server
+    Emit(client::EmitArgs),
+    /// Print the events that a running server emits
+    Listen(client::ListenArgs),
     #[command(name = crate::runtime::COMPILE_COMMAND, hide = true)]
     CompileComponent,
 }
@@ -95,6 +102,8 @@ enum CommandError {
     Usage(anyhow::Error),
     /// Anything else: 1.
     Failure(anyhow::Error),
+    /// A server's answer that says no, and was printed: the code that fits it.
+    Answered(u8),
 }
 
 impl From<anyhow::Error> for CommandError {
@@ -114,12 +123,16 @@ pub fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Serve(args) => serve::main(args),
         Command::Dev(args) => dev::main(args),
+        Command::Request(args) => client::request(args),
+        Command::Emit(args) => client::emit(args),
+        Command::Listen(args) => client::listen(args),
         Command::CompileComponent => return compile::main(),
     };
     let (error, code) = match done {
         Ok(()) => return ExitCode::SUCCESS,
         Err(CommandError::Usage(error)) => (error, 2),
         Err(CommandError::Failure(error)) => (error, 1),
+        Err(CommandError::Answered(code)) => return ExitCode::from(code),
     };
     say_error(&error);
     ExitCode::from(code)

@@ -30,6 +30,7 @@ use self::accept::Acceptor;
 use self::body::Bodies;
 use self::event::Namespaces;
 use self::front::Front;
+pub(crate) use self::hitchy::{AnswerBody, AnswerHeaders, is_withheld};
 use self::http::HttpDoor;
 use self::transport::{Transports, close_ended};
 use crate::config::{Config, Sources, Transport};
