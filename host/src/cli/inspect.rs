@@ -59,7 +59,7 @@ pub(super) fn main(args: InspectArgs) -> Result<(), CommandError> {
     }
     match report.verdict {
         Ok(_) => Ok(()),
-        Err(_) => Err(CommandError::Reported),
+        Err(_) => Err(CommandError::Told(1)),
     }
 }
 

@@ -51,7 +51,7 @@ pub(super) fn main(args: RoutesArgs) -> Result<(), CommandError> {
     if standing.refused.is_empty() && standing.troubles.is_empty() && table.missing.is_empty() {
         return Ok(());
     }
-    Err(CommandError::Reported)
+    Err(CommandError::Told(1))
 }
 
 /// What is not served, on standard error, in the words of the log.
