@@ -186,10 +186,10 @@ fn answer(wanted: &Wanted<'_>, found: Found) -> Option<Response> {
             say_charset(&mut headers);
             let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
             let body = match length {
-                Some(0) => Body::empty(),
                 Some(length) if wanted.method == Method::HEAD => {
                     Body::Stream(Pieces::unsent(length))
                 }
+                Some(0) => Body::empty(),
                 _ => Body::Stream(Pieces::new(length, body.into_data_stream())),
             };
             bodiless(parts.status).with(body)
