@@ -1,5 +1,8 @@
 //! A folder of files, handed out as they are: what `server.public` serves below the routes, and the files of the official client.
 //! tower-http knows how (types, validators, ranges, compressed copies); here is what it must not do, and what answers look like.
+//!
+//! A file's path that ends with a slash is no file, as on other servers; a folder's page whose path lacks it is a redirect to the path
+//! with it, since relative links in the page would lead elsewhere. Routes and policies know no such difference.
 
 use std::borrow::Cow;
 use std::io::{self, ErrorKind};
