@@ -66,5 +66,12 @@ pub fn cargo() -> std::process::Command {
     ] {
         cargo.env_remove(name);
     }
+    // What cargo says of this package. Build scripts that watch it, such as ring's, would run anew at each change of hands.
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy();
+        if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
+            cargo.env_remove(&*name);
+        }
+    }
     cargo
 }

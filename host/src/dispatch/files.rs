@@ -1,7 +1,7 @@
 //! What answers below the routes: files, of which only their answers are known here.
 
 use futures_util::future::BoxFuture;
-use http::{Method, header};
+use http::{HeaderMap, Method, header};
 
 use super::Dispatch;
 use crate::message::{Exchange, Request, Response};
@@ -20,10 +20,32 @@ impl Dispatch {
             return None;
         }
         let mut response = self.files.find(request).await?;
-        // What a policy says of caching counts, not beside what is said of files by default, but instead of it.
-        if exchange.added_headers().contains_key(header::CACHE_CONTROL) {
-            response.headers.remove(header::CACHE_CONTROL);
-        }
+        yield_to(&exchange.added_headers(), &mut response.headers);
         Some(response)
+    }
+}
+
+/// What a policy says of caching counts instead of what is said of files by default, not beside it.
+fn yield_to(added: &HeaderMap, headers: &mut HeaderMap) {
+    if added.contains_key(header::CACHE_CONTROL) {
+        headers.remove(header::CACHE_CONTROL);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn a_policy_has_the_last_word_on_caching() {
+        let cached =
+            |how| HeaderMap::from_iter([(header::CACHE_CONTROL, HeaderValue::from_static(how))]);
+        let mut headers = cached("no-cache");
+        yield_to(&HeaderMap::new(), &mut headers);
+        assert_eq!(headers, cached("no-cache"));
+        yield_to(&cached("max-age=60"), &mut headers);
+        assert_eq!(headers, HeaderMap::new());
     }
 }

@@ -1,5 +1,8 @@
 //! A folder of files, handed out as they are: what `server.public` serves below the routes, and the files of the official client.
 //! tower-http knows how (types, validators, ranges, compressed copies); here is what it must not do, and what answers look like.
+//!
+//! A file's path that ends with a slash is no file, as on other servers; a folder's page whose path lacks it is a redirect to the path
+//! with it, since relative links in the page would lead elsewhere. Routes and policies know no such difference.
 
 use std::borrow::Cow;
 use std::io::{self, ErrorKind};
@@ -186,10 +189,10 @@ fn answer(wanted: &Wanted<'_>, found: Found) -> Option<Response> {
             say_charset(&mut headers);
             let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
             let body = match length {
-                Some(0) => Body::empty(),
                 Some(length) if wanted.method == Method::HEAD => {
                     Body::Stream(Pieces::unsent(length))
                 }
+                Some(0) => Body::empty(),
                 _ => Body::Stream(Pieces::new(length, body.into_data_stream())),
             };
             bodiless(parts.status).with(body)
