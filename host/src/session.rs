@@ -79,15 +79,16 @@ impl Sessions {
         &self.metrics
     }
 
-    /// How many there are.
-    pub fn count(&self) -> SessionCounts {
+    /// How many have, or had, a websocket, and how many have not: they poll.
+    pub fn by_transport(&self) -> (usize, usize) {
         let open = self.open.load(Ordering::Acquire);
         let websocket = self.with_websocket.load(Ordering::Acquire).min(open);
-        SessionCounts {
-            websocket,
-            polling: open - websocket,
-            unclaimed: self.unclaimed.load(Ordering::Acquire),
-        }
+        (websocket, open - websocket)
+    }
+
+    /// How many have not joined a namespace.
+    pub fn unclaimed(&self) -> usize {
+        self.unclaimed.load(Ordering::Acquire)
     }
 
     /// A new session of a client at `remote`, over a websocket or by polling. 503 when there are too many.
@@ -156,17 +157,6 @@ impl Sessions {
         let session = lock(&self.by_id).get(id)?.upgrade()?;
         session.ending.get().is_none().then_some(session)
     }
-}
-
-/// How many sessions there are.
-#[derive(Clone, Copy, Debug)]
-pub struct SessionCounts {
-    /// Those that have, or had, a websocket.
-    pub websocket: usize,
-    /// The others.
-    pub polling: usize,
-    /// Of all, those that have not joined a namespace.
-    pub unclaimed: usize,
 }
 
 /// Why the server ended a session.

@@ -2,6 +2,7 @@
 //! answer of whatever happens. Every request and every wanted ack ends here in exactly one answer.
 
 mod answer;
+mod events;
 mod files;
 mod gate;
 mod ids;
@@ -24,12 +25,11 @@ use self::answer::{allow_header, of_call_error, options_response};
 use self::gate::{Gate, Permits};
 use self::ids::Ids;
 use self::telling::{RequestName, Running, answers, is_logged, log_call_error, log_news};
-use crate::message::{Body, CallId, Door, Event, Exchange, Request, Response};
+use crate::message::{Body, CallId, Door, Exchange, Request, Response};
 use crate::metrics::{Kind, Metrics};
-use crate::payload::{Failure, Payload};
+use crate::payload::Failure;
 use crate::registry::{Entry, Matched, Registry, Table};
 use crate::runtime::{CallContext, CallError, Handler, Outcome, Stage};
-use crate::sockets::Connection;
 
 /// The way from the doors to the handlers.
 pub struct Dispatch {
@@ -264,138 +264,6 @@ impl Dispatch {
         });
     }
 
-    /// Handles an event: every file that listens, one after the other. The answer is the ack.
-    pub async fn event(
-        &self,
-        connection: &Arc<Connection>,
-        event: &Event,
-    ) -> Result<Payload, Failure> {
-        let ack = self.tell_listeners(connection, event).await;
-        match &ack {
-            Ok(_) => self.metrics.events_handled.one(),
-            Err(_) => self.metrics.events_failed.one(),
-        }
-        ack
-    }
-
-    async fn tell_listeners(
-        &self,
-        connection: &Arc<Connection>,
-        event: &Event,
-    ) -> Result<Payload, Failure> {
-        let table = self.registry.table();
-        let listeners = table.listeners(&connection.namespace, &event.name);
-        if listeners.is_empty() {
-            return Err(Failure::new(
-                404,
-                format!(
-                    "no handler listens to {:?} in {}",
-                    event.name, connection.namespace
-                ),
-            ));
-        }
-        let (mut ack, mut first_failure) = (None, None);
-        for Entry { handler, index } in &listeners {
-            let context = CallContext::new(Arc::clone(&event.id), connection.handshake.remote);
-            let call = |context| handler.on_event(context, *index, Arc::clone(connection), event);
-            let outcome = self.call(handler, Kind::Event, &context, call).await;
-            match self.settle(
-                handler,
-                &event.id,
-                &format_args!("event {:?}", event.name),
-                outcome,
-            ) {
-                Ok(payload) => ack = ack.or(payload),
-                Err(failure) => first_failure = first_failure.or(Some(failure)),
-            }
-        }
-        match (ack, first_failure) {
-            (Some(payload), _) => Ok(payload),
-            (None, Some(failure)) => Err(failure),
-            (None, None) => Ok(Payload::empty()),
-        }
-    }
-
-    /// Asks the connection hooks of a namespace, in order; the first refusal counts.
-    pub async fn connect(&self, connection: &Arc<Connection>) -> Result<(), Failure> {
-        let answer = self.ask_hooks(connection).await;
-        match &answer {
-            Ok(()) => self.metrics.connects_accepted.one(),
-            Err(_) => self.metrics.connects_refused.one(),
-        }
-        answer
-    }
-
-    async fn ask_hooks(&self, connection: &Arc<Connection>) -> Result<(), Failure> {
-        let _accepted = self.accept().map_err(|refusal| refusal.failure())?;
-        let table = self.registry.table();
-        if !table.declares(&connection.namespace) {
-            return Err(Failure::new(404, "Invalid namespace"));
-        }
-        let hooks = table.hooks(&connection.namespace);
-        if hooks.is_empty() {
-            return Ok(());
-        }
-        for Entry { handler, index } in hooks {
-            let id = self.next_id();
-            let call = |context| handler.on_connect(context, *index, Arc::clone(connection));
-            let outcome = self
-                .call(
-                    handler,
-                    Kind::Connect,
-                    &CallContext::new(Arc::clone(&id), connection.handshake.remote),
-                    call,
-                )
-                .await;
-            let broken = matches!(&outcome, Err(error) if is_logged(error));
-            let what = format_args!("connect to {}", connection.namespace);
-            let settled = self.settle(handler, &id, &what, outcome);
-            // `connect_error` carries nothing but a message. What a hook says itself is left as it is.
-            settled.map_err(|failure| match broken {
-                true => naming(failure, &id),
-                false => failure,
-            })?;
-        }
-        Ok(())
-    }
-
-    /// Tells the connection hooks of a namespace that a client has connected.
-    pub async fn connected(&self, connection: &Arc<Connection>) {
-        self.tell(connection, News::Connected).await;
-    }
-
-    /// Tells the connection hooks of a namespace that a client has gone.
-    pub async fn disconnected(&self, connection: &Arc<Connection>, reason: &'static str) {
-        self.tell(connection, News::Gone(reason)).await;
-    }
-
-    async fn tell(&self, connection: &Arc<Connection>, news: News) {
-        let table = self.registry.table();
-        let hooks = table.hooks(&connection.namespace);
-        if hooks.is_empty() {
-            return;
-        }
-        for Entry { handler, index } in hooks {
-            let _permits = self.gate.enter_patiently(&handler.permits).await;
-            let id = self.next_id();
-            let (context, connection) = (
-                CallContext::new(Arc::clone(&id), connection.handshake.remote),
-                Arc::clone(connection),
-            );
-            let running = Running::begin(handler, news.kind());
-            let told = match news {
-                News::Connected => handler.on_connected(context, *index, connection).await,
-                News::Gone(reason) => {
-                    handler
-                        .on_disconnect(context, *index, connection, reason)
-                        .await
-                }
-            };
-            running.end(&told);
-            log_news(handler, &id, &news, told);
-        }
-    }
-
     /// Calls a handler within the bounds on calls. A call from inside goes on the permits of its caller.
     async fn call<T, F: Future<Output = Outcome<T>>>(
         &self,
@@ -439,38 +307,5 @@ impl Dispatch {
                 Err(of_call_error(&error))
             }
         }
-    }
-}
-
-/// What connection hooks are told.
-#[derive(Clone, Copy)]
-enum News {
-    Connected,
-    Gone(&'static str),
-}
-
-impl News {
-    fn kind(self) -> Kind {
-        match self {
-            Self::Connected => Kind::Connected,
-            Self::Gone(_) => Kind::Disconnect,
-        }
-    }
-}
-
-impl fmt::Display for News {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Connected => formatter.write_str("on-connected"),
-            Self::Gone(reason) => write!(formatter, "on-disconnect ({reason})"),
-        }
-    }
-}
-
-/// The failure with the id, under which the log has it, in its message.
-fn naming(failure: Failure, id: &CallId) -> Failure {
-    Failure {
-        message: format!("{} (id {id})", failure.message),
-        ..failure
     }
 }

@@ -24,7 +24,7 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-pub(super) use self::health::{Pulse, Vitals};
+pub(super) use self::health::Vitals;
 
 use super::CLOSING;
 use super::accept::{Acceptor, Bounds, Porch};

@@ -31,7 +31,7 @@ use tokio::sync::mpsc::unbounded_channel;
 use tokio::task::JoinHandle;
 
 use self::accept::{Acceptor, Bounds as ConnectionBounds};
-use self::admin::{Admin, Pulse, View, Vitals};
+use self::admin::{Admin, View, Vitals};
 use self::body::Bodies;
 use self::bundle::Bundle;
 use self::event::Namespaces;
@@ -73,7 +73,6 @@ pub struct Server {
     acceptors: Vec<Acceptor>,
     following: JoinHandle<()>,
     undertaker: JoinHandle<()>,
-    pulse: JoinHandle<()>,
     console: Option<Admin>,
     sessions: Arc<Sessions>,
     grace: Duration,
@@ -119,19 +118,16 @@ impl Server {
         let acceptors = listeners.into_iter().map(accept).collect();
         let grace = config.server.grace;
         let following = follow(&registry, runtime, config, sources, &namespaces);
-        let (pulse, beating) = Pulse::start();
-        let view = View {
+        let tasks = vec![following.abort_handle(), undertaker.abort_handle()];
+        let view = || View {
             registry: Arc::clone(&registry),
             dispatch: Arc::clone(&dispatch),
             sessions: Arc::clone(&sessions),
             census: Arc::clone(namespaces.census()),
-            vitals: Vitals {
-                started,
-                tasks: vec![following.abort_handle(), undertaker.abort_handle()],
-                pulse,
-            },
+            vitals: Vitals::watch(started, tasks),
         };
-        let console = (!console.is_empty()).then(|| Admin::start(console, view));
+        let console = (!console.is_empty()).then(|| Admin::start(console, view()));
+        let console = console.transpose()?;
         Ok(Self {
             addresses,
             registry,
@@ -141,8 +137,7 @@ impl Server {
             acceptors,
             following,
             undertaker,
-            pulse: beating,
-            console: console.transpose()?,
+            console,
             sessions,
             grace,
         })
@@ -221,7 +216,6 @@ impl Server {
         }
         self.following.abort();
         self.undertaker.abort();
-        self.pulse.abort();
         tracing::info!("since the start: {}", self.sessions.metrics());
     }
 }

@@ -20,42 +20,54 @@ const SILENCE: Duration = Duration::from_secs(30);
 /// What tells a server that lives from one that is half alive.
 pub(in crate::server) struct Vitals {
     /// When it was started.
-    pub(in crate::server) started: SystemTime,
+    pub(super) started: SystemTime,
     /// Tasks without which it is no server.
-    pub(in crate::server) tasks: Vec<AbortHandle>,
-    /// Whether its runtime runs tasks.
-    pub(in crate::server) pulse: Arc<Pulse>,
+    tasks: Vec<AbortHandle>,
+    pulse: Pulse,
 }
 
-/// Signs of life of the server's runtime: the console has its own.
-pub(in crate::server) struct Pulse {
+impl Vitals {
+    /// Watches these tasks, and the runtime in which this is called: the console has one of its own.
+    pub(in crate::server) fn watch(started: SystemTime, tasks: Vec<AbortHandle>) -> Self {
+        Self {
+            started,
+            tasks,
+            pulse: Pulse::start(),
+        }
+    }
+}
+
+/// Signs of life of a runtime. They end when this is dropped.
+struct Pulse {
     began: Instant,
     /// Milliseconds from then to the last.
-    last: AtomicU64,
+    last: Arc<AtomicU64>,
+    task: JoinHandle<()>,
 }
 
 impl Pulse {
-    /// Gives signs of life from a task of this runtime, until that is aborted.
-    pub(in crate::server) fn start() -> (Arc<Self>, JoinHandle<()>) {
-        let pulse = Arc::new(Self {
-            began: Instant::now(),
-            last: AtomicU64::new(0),
-        });
-        let beating = Arc::clone(&pulse);
+    fn start() -> Self {
+        let (began, last) = (Instant::now(), Arc::new(AtomicU64::new(0)));
+        let beat = Arc::clone(&last);
         let task = tokio::spawn(async move {
             loop {
                 tokio::time::sleep(BEAT).await;
-                let now = beating.began.elapsed().as_millis();
-                let now = u64::try_from(now).unwrap_or(u64::MAX);
-                beating.last.store(now, Ordering::Relaxed);
+                let now = u64::try_from(began.elapsed().as_millis());
+                beat.store(now.unwrap_or(u64::MAX), Ordering::Relaxed);
             }
         });
-        (pulse, task)
+        Self { began, last, task }
     }
 
     fn silent_for(&self) -> Duration {
         let last = Duration::from_millis(self.last.load(Ordering::Relaxed));
         self.began.elapsed().saturating_sub(last)
+    }
+}
+
+impl Drop for Pulse {
+    fn drop(&mut self) {
+        self.task.abort();
     }
 }
 
@@ -147,4 +159,26 @@ pub(super) fn readyz(view: &Arc<View>) -> Shown {
         missing: &table.missing,
     };
     Shown::json(&answer).unless(reason.is_none())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn r08_a_server_whose_task_has_ended_is_half_alive() {
+        let task = tokio::spawn(async {});
+        let vitals = Vitals::watch(SystemTime::now(), vec![task.abort_handle()]);
+        task.await.expect("it does nothing");
+        assert!(failures(&vitals)[0].contains("half alive"));
+    }
+
+    #[tokio::test]
+    async fn a_runtime_without_signs_of_life_hangs() {
+        let following = tokio::spawn(std::future::pending::<()>());
+        let mut vitals = Vitals::watch(SystemTime::now(), vec![following.abort_handle()]);
+        assert!(failures(&vitals).is_empty());
+        vitals.pulse.began -= SILENCE * 2;
+        assert!(failures(&vitals)[0].contains("hangs"));
+    }
 }

@@ -297,8 +297,8 @@ struct SessionsShown {
 
 /// `/api/sockets`.
 pub(super) fn sockets(view: &Arc<View>) -> Shown {
-    let (counts, sessions) = (view.census.counts(), view.sessions.count());
-    let namespaces = counts.into_iter();
+    let (websocket, polling) = view.sessions.by_transport();
+    let namespaces = view.census.counts().into_iter();
     let namespaces: Vec<_> = namespaces
         .map(|(namespace, sockets)| NamespaceShown { namespace, sockets })
         .collect();
@@ -306,10 +306,10 @@ pub(super) fn sockets(view: &Arc<View>) -> Shown {
         sockets: namespaces.iter().map(|namespace| namespace.sockets).sum(),
         namespaces,
         sessions: SessionsShown {
-            open: sessions.websocket + sessions.polling,
-            websocket: sessions.websocket,
-            polling: sessions.polling,
-            unclaimed: sessions.unclaimed,
+            open: websocket + polling,
+            websocket,
+            polling,
+            unclaimed: view.sessions.unclaimed(),
         },
     })
 }

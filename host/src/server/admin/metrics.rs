@@ -234,10 +234,10 @@ impl Page<'_> {
             "Sockets that are connected to a namespace",
             sockets,
         )?;
-        let sessions = view.sessions.count();
+        let (websocket, polling) = view.sessions.by_transport();
         let transports = [
-            ([("transport", "websocket")], sessions.websocket as f64),
-            ([("transport", "polling")], sessions.polling as f64),
+            ([("transport", "websocket")], websocket as f64),
+            ([("transport", "polling")], polling as f64),
         ];
         self.gauges(
             "hitchy_sessions",
@@ -247,7 +247,7 @@ impl Page<'_> {
         self.gauge(
             "hitchy_sessions_unclaimed",
             "Clients that have not connected to a namespace",
-            sessions.unclaimed as f64,
+            view.sessions.unclaimed() as f64,
         )
     }
 
