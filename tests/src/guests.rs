@@ -1,6 +1,6 @@
 //! The guests that the tests drop into folders: built once per process, from `fixtures/`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
@@ -70,6 +70,59 @@ pub fn example(name: &str) -> Vec<u8> {
     std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
+/// The same built from a copy of its sources in which `edit` has changed `src/lib.rs`.
+///
+/// # Panics
+/// When it cannot be built, or `edit` changed nothing.
+pub fn changed_example(name: &str, edit: impl FnOnce(&str) -> String) -> Vec<u8> {
+    let copy = target_dir().join("changed").join(name);
+    copy_example(name, &copy, edit);
+    let built = build_unlocked(copy, &[]);
+    let package = format!("{name}-changed").replace('-', "_");
+    let path = built
+        .unwrap_or_else(|error| panic!("{error}"))
+        .join(format!("{package}.wasm"));
+    std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// A workspace of its own beside the examples: the same profile and versions, so that only the example itself is built anew, under
+/// another name.
+fn copy_example(name: &str, copy: &Path, edit: impl FnOnce(&str) -> String) {
+    let examples = sources().join("../examples");
+    let read = |path: &str| {
+        let path = examples.join(path);
+        std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    };
+    let write = |path: PathBuf, text: String| {
+        std::fs::create_dir_all(path.parent().expect("a file lies in a folder"))
+            .and_then(|()| std::fs::write(&path, text))
+            .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    };
+    let sdk = sources().join("../guest-sdk");
+    let package = read(&format!("{name}/Cargo.toml"))
+        .replace(
+            &format!("name = \"{name}\""),
+            &format!("name = \"{name}-changed\""),
+        )
+        .replace("../../guest-sdk", sdk.to_str().expect("a path in UTF-8"));
+    write(copy.join("Cargo.toml"), read("Cargo.toml"));
+    write(copy.join("Cargo.lock"), read("Cargo.lock"));
+    write(copy.join("handler/Cargo.toml"), package);
+    let folder = examples.join(name).join("src");
+    for file in std::fs::read_dir(&folder).expect("an example has sources") {
+        let file = file.expect("a folder can be read").file_name();
+        let file = file.to_str().expect("a name in UTF-8");
+        write(
+            copy.join("handler/src").join(file),
+            read(&format!("{name}/src/{file}")),
+        );
+    }
+    let library = read(&format!("{name}/src/lib.rs"));
+    let changed = edit(&library);
+    assert_ne!(changed, library, "the edit must change something");
+    write(copy.join("handler/src/lib.rs"), changed);
+}
+
 /// The interfaces that a component imports, without their versions: `wasi:cli/exit`.
 ///
 /// # Panics
@@ -101,17 +154,15 @@ fn built() -> &'static PathBuf {
 
 /// Builds guests of a workspace, and says where they are.
 fn build(workspace: PathBuf, which: &[&str]) -> Result<PathBuf, String> {
+    build_unlocked(workspace, &[&["--locked"], which].concat())
+}
+
+/// The same where the lock file need not name the packages of the workspace itself.
+fn build_unlocked(workspace: PathBuf, which: &[&str]) -> Result<PathBuf, String> {
     add_target();
     let target_dir = target_dir().join("fixtures");
     let built = cargo()
-        .args([
-            "build",
-            "--release",
-            "--quiet",
-            "--locked",
-            "--target",
-            TARGET,
-        ])
+        .args(["build", "--release", "--quiet", "--target", TARGET])
         .args(which)
         .current_dir(&workspace)
         .env("CARGO_TARGET_DIR", &target_dir)

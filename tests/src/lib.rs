@@ -1,11 +1,13 @@
 //! What the black-box tests and benchmarks share: the real server over an empty folder, the guests that are dropped into it, and
 //! the clients that talk to it.
 
+pub mod browser;
 pub mod clauses;
 pub mod components;
 pub mod conformance;
 pub mod docs;
 pub mod door;
+pub mod driven;
 pub mod expect;
 pub mod figures;
 pub mod guests;
@@ -21,6 +23,7 @@ pub mod stage;
 pub mod wait;
 pub mod wrk;
 
+pub use browser::{Browser, Page};
 pub use door::Client;
 pub use guests::{guest, scripted};
 pub use node::{Node, Socket, official_client};

@@ -2,33 +2,21 @@
 //!
 //! Arguments are JSON; bytes stand in it as `{"$binary": base64}`, see [`binary`].
 
-use std::io::Write;
-use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
 
 use base64::Engine;
 use serde_json::{Value, json};
 
-use crate::lines::Lines;
+use crate::driven::{self, Driven};
 use crate::server::Server;
-use crate::sources;
 use crate::wait::SOON;
 
 /// A Node process that holds any number of sockets. It ends when this is dropped.
-pub struct Node(Arc<Process>);
-
-struct Process {
-    child: Mutex<Child>,
-    stdin: Mutex<ChildStdin>,
-    lines: Lines,
-    counter: AtomicU64,
-}
+pub struct Node(Arc<Driven>);
 
 /// One connection of the official client to one namespace.
 pub struct Socket {
-    process: Arc<Process>,
+    process: Arc<Driven>,
     name: String,
     id: String,
     /// The places of the messages that [`Socket::wait_event`] gave out already.
@@ -87,7 +75,7 @@ pub fn undefined() -> Value {
 /// # Panics
 /// When Node or npm is missing and `CI=true`.
 pub async fn official_client() -> Option<Node> {
-    if let Err(missing) = installed() {
+    if let Err(missing) = driven::installed() {
         assert!(std::env::var("CI").as_deref() != Ok("true"), "{missing}");
         #[expect(clippy::print_stderr, reason = "a skipped test must say so")]
         {
@@ -99,63 +87,9 @@ pub async fn official_client() -> Option<Node> {
     Some(Node::start())
 }
 
-/// Installs the client once, from its lock file.
-fn installed() -> Result<(), String> {
-    static INSTALLED: OnceLock<Result<(), String>> = OnceLock::new();
-    let install = || {
-        let works = |program: &str| {
-            Command::new(program)
-                .arg("--version")
-                .output()
-                .is_ok_and(|out| out.status.success())
-        };
-        if !works("node") {
-            return Err(
-                "node is not installed: the official socket.io client cannot run".to_string(),
-            );
-        }
-        let client = sources().join("client");
-        if client
-            .join("node_modules/socket.io-client/package.json")
-            .exists()
-        {
-            return Ok(());
-        }
-        match Command::new("npm")
-            .args(["ci", "--no-audit", "--no-fund"])
-            .current_dir(client)
-            .output()
-        {
-            Err(_) => {
-                Err("npm is not installed: the official socket.io client cannot be had".into())
-            }
-            Ok(out) if !out.status.success() => Err(format!(
-                "npm ci in tests/client failed: {}",
-                String::from_utf8_lossy(&out.stderr)
-            )),
-            Ok(_) => Ok(()),
-        }
-    };
-    INSTALLED.get_or_init(install).clone()
-}
-
 impl Node {
     fn start() -> Self {
-        let mut child = Command::new("node")
-            .arg(sources().join("client/driver.mjs"))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("node starts");
-        let lines = Lines::default();
-        lines.follow(child.stdout.take().expect("stdout is piped"));
-        let stdin = Mutex::new(child.stdin.take().expect("stdin is piped"));
-        Self(Arc::new(Process {
-            child: Mutex::new(child),
-            stdin,
-            lines,
-            counter: AtomicU64::new(0),
-        }))
+        Self(Arc::new(Driven::start("driver.mjs")))
     }
 
     /// Connects over websocket.
@@ -195,7 +129,7 @@ impl Node {
         greeting: &[Value],
     ) -> Result<Socket, Refused> {
         let process = Arc::clone(&self.0);
-        let name = format!("s{}", process.counter.fetch_add(1, Ordering::Relaxed));
+        let name = format!("s{}", process.number());
         if options.get("transports").is_none() {
             options["transports"] = json!(["websocket"]);
         }
@@ -223,47 +157,6 @@ impl Node {
                 })
             }
         }
-    }
-}
-
-impl Process {
-    /// Sends a command and waits for its answer; also says at which place that came.
-    async fn command(&self, mut command: Value, deadline: Duration) -> (usize, Value) {
-        let n = self.counter.fetch_add(1, Ordering::Relaxed);
-        command["n"] = json!(n);
-        let from = self.lines.len();
-        self.send(&command);
-        let shown: String = command.to_string().chars().take(200).collect();
-        let what = format!("an answer to {shown}");
-        let answer = self.lines.wait(&what, from, deadline, |place, line| {
-            let message: Value = serde_json::from_str(line).expect("the driver speaks JSON");
-            (message["re"] == json!(n)).then_some((place, message))
-        });
-        let (place, answer) = answer.await;
-        assert!(
-            answer.get("error").is_none(),
-            "the driver failed: {}",
-            answer["error"]
-        );
-        (place, answer["ok"].clone())
-    }
-
-    fn send(&self, command: &Value) {
-        let mut stdin = self.stdin.lock().expect("nobody panics while writing");
-        writeln!(stdin, "{command}")
-            .and_then(|()| stdin.flush())
-            .expect("the driver reads");
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let child = self
-            .child
-            .get_mut()
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
-        let _ = child.kill();
-        let _ = child.wait();
     }
 }
 
@@ -399,7 +292,7 @@ impl Socket {
 
     /// All that happened to this socket so far.
     pub fn happened(&self) -> Vec<Happened> {
-        let messages = self.process.lines.all();
+        let messages = self.process.said();
         let parsed = messages.iter().enumerate().map(|(place, line)| Happened {
             place,
             what: serde_json::from_str(line).expect("the driver speaks JSON"),

@@ -1,0 +1,293 @@
+//! The pages of the examples in Chromium, as people use them: on a desk and on a phone. Pictures are taken on the way, into
+//! `target/screenshots/`.
+
+use hitchy_tests::browser::Window;
+use hitchy_tests::guests::{changed_example, example};
+use hitchy_tests::{Browser, Page, Server, sources};
+use serde_json::json;
+
+/// A server with an example's handler and page.
+async fn serve(name: &str) -> Server {
+    let mut plan = Server::prepare().handler(&format!("{name}.wasm"), example(name));
+    let public = sources().join("../examples").join(name).join("public");
+    for file in std::fs::read_dir(public).expect("an example has a page") {
+        let path = file.expect("a folder can be read").path();
+        let file = path.file_name().and_then(|name| name.to_str());
+        let file = format!("public/{}", file.expect("a name in UTF-8"));
+        plan = plan.file(&file, std::fs::read(&path).expect("a file can be read"));
+    }
+    let client = sources().join("client/node_modules/socket.io-client/dist");
+    let client = client.to_str().expect("a path in UTF-8");
+    plan.settings(&format!("[socket]\nclient = {client:?}\n"))
+        .start()
+        .await
+}
+
+/// Takes a picture and looks for what a person would not accept.
+async fn look(page: &Page, picture: &str) {
+    page.picture(picture).await;
+    let complaints = page.complaints().await;
+    assert!(complaints.is_empty(), "{picture}: {complaints:#?}");
+}
+
+async fn sign_in(page: &Page, name: &str) {
+    page.fill("Your name", name).await;
+    page.press("Enter").await;
+    page.sees("#state", "Connected").await;
+}
+
+async fn say(page: &Page, text: &str) {
+    page.fill("Message", text).await;
+    page.press("Enter").await;
+}
+
+/// The people in the room, as the sidebar lists them.
+async fn sees_people(page: &Page, names: &[&str]) {
+    let list = "[...document.querySelectorAll('#here bdi')].map(it => it.textContent)";
+    page.until(&format!(
+        "JSON.stringify({list}) === {:?}",
+        json!(names).to_string()
+    ))
+    .await;
+}
+
+#[tokio::test]
+async fn two_people_chat_and_the_handler_is_replaced_between_two_messages() {
+    let browser = Browser::start().await;
+    let mut server = serve("chat").await;
+    let ada = browser.open(&server.url(), Window::WIDE).await;
+    look(&ada, "chat-sign-in-wide").await;
+    sign_in(&ada, "Ada").await;
+    ada.sees("#empty", "Nothing has been said").await;
+    look(&ada, "chat-empty-wide").await;
+    let bob = browser.open(&server.url(), Window::NARROW).await;
+    look(&bob, "chat-sign-in-narrow").await;
+    sign_in(&bob, "Bob").await;
+    look(&bob, "chat-empty-narrow").await;
+    sees_people(&ada, &["Ada", "Bob"]).await;
+    bob.sees("#people-here", "2 here").await;
+
+    say(&ada, "Hello Bob, are you on the train?").await;
+    bob.sees(".message:not(.mine) .text", "are you on the train?")
+        .await;
+    ada.sees(".message.mine.is-sent .text", "are you on the train?")
+        .await;
+    ada.until("document.activeElement.id === 'text'").await;
+    bob.fill("Message", "").await;
+    bob.type_text("Yes").await;
+    ada.sees("#typing", "Bob is typing").await;
+    look(&ada, "chat-typing-wide").await;
+    bob.type_text(", and the connection is good.").await;
+    bob.click("Send").await;
+    ada.sees(".message:not(.mine) .text", "the connection is good")
+        .await;
+    ada.until("document.getElementById('typing').textContent === ''")
+        .await;
+
+    let (before_ada, before_bob) = (ada.connections().await, bob.connections().await);
+    let newer = changed_example("chat", |source| {
+        source.replace("\"text\": text,", "\"text\": format!(\"Newer: {text}\"),")
+    });
+    server.drop_in("chat.wasm", newer);
+    server
+        .wait_for_log(&["chat.wasm: reloaded", "generation 2"])
+        .await;
+    say(&ada, "I read that the code was replaced.").await;
+    bob.sees(".message:not(.mine) .text", "Newer: I read that")
+        .await;
+    ada.sees(".message.mine.is-sent .text", "Newer: I read that")
+        .await;
+    sees_people(&ada, &["Ada", "Bob"]).await;
+    assert_eq!(ada.connections().await, before_ada, "Ada stayed connected");
+    assert_eq!(bob.connections().await, before_bob, "Bob stayed connected");
+    assert_eq!(before_ada.as_array().map(Vec::len), Some(1), "{before_ada}");
+    look(&ada, "chat-replaced-wide").await;
+    look(&bob, "chat-replaced-narrow").await;
+    server.assert_unharmed();
+}
+
+#[tokio::test]
+async fn who_wants_a_name_that_is_taken_reads_so_and_may_choose_another() {
+    let browser = Browser::start().await;
+    let server = serve("chat").await;
+    let ada = browser.open(&server.url(), Window::WIDE).await;
+    sign_in(&ada, "Ada").await;
+    let other = browser.open(&server.url(), Window::NARROW.dark()).await;
+    other.fill("Your name", "ada").await;
+    other.press("Enter").await;
+    other.sees("#sign-in-error", "This name is taken.").await;
+    look(&other, "chat-taken-narrow-dark").await;
+    other.fill("Your name", "").await;
+    other.press("Enter").await;
+    other
+        .sees("#sign-in-error", "a name of 1 to 30 characters")
+        .await;
+    sign_in(&other, "Grace").await;
+    sees_people(&ada, &["Ada", "Grace"]).await;
+
+    // The same tab, that has not gone yet, comes back.
+    other.eval("location.reload()").await;
+    other.sees("#state", "Connected").await;
+    sees_people(&ada, &["Ada", "Grace"]).await;
+    assert_eq!(ada.connections().await.as_array().map(Vec::len), Some(1));
+}
+
+#[tokio::test]
+async fn who_loses_the_connection_comes_back_with_name_rooms_and_what_was_not_sent() {
+    let browser = Browser::start().await;
+    let server = serve("chat").await;
+    let ada = browser.open(&server.url(), Window::WIDE).await;
+    sign_in(&ada, "Ada").await;
+    ada.click("# random Join").await;
+    let bob = browser.open(&server.url(), Window::WIDE.dark()).await;
+    sign_in(&bob, "Bob").await;
+    bob.click("# random Join").await;
+    sees_people(&ada, &["Ada", "Bob"]).await;
+
+    // As a network that fails does; the message is written while there is none.
+    ada.eval("void (sockets[0].io.engine.close(), document.getElementById('text').value = 'Was I away?', document.getElementById('composer').requestSubmit())")
+        .await;
+    ada.until("seen.length === 3").await;
+    bob.sees(".message .text", "Was I away?").await;
+    ada.sees(".message.mine.is-sent .text", "Was I away?").await;
+    sees_people(&bob, &["Ada", "Bob"]).await;
+    say(&bob, "Only for a moment.").await;
+    ada.sees(".message:not(.mine) .text", "Only for a moment.")
+        .await;
+    assert_eq!(
+        bob.eval("document.querySelectorAll('.message').length")
+            .await,
+        2
+    );
+}
+
+#[tokio::test]
+async fn long_texts_and_many_messages_stay_readable() {
+    let browser = Browser::start().await;
+    let server = serve("chat").await;
+    let name = "Maximiliana-Wilhelmine von Aue";
+    let ada = browser.open(&server.url(), Window::NARROW).await;
+    sign_in(&ada, name).await;
+    let bob = browser.open(&server.url(), Window::WIDE.dark()).await;
+    sign_in(&bob, "Bob").await;
+    let word = "Donaudampfschifffahrtsgesellschaftskapitän".repeat(6);
+    say(&ada, &word).await;
+    say(&ada, "<img src=x onerror=alert(1)> and\n\ttwo lines").await;
+    bob.sees(".message .text", "<img src=x onerror=alert(1)>")
+        .await;
+    look(&bob, "chat-long-wide-dark").await;
+
+    for number in 1..=30 {
+        say(&bob, &format!("This is message number {number}.")).await;
+    }
+    ada.sees(".message .text", "message number 30.").await;
+    ada.until("(list => list.scrollHeight - list.scrollTop - list.clientHeight < 40)(document.getElementById('messages'))")
+        .await;
+    look(&ada, "chat-full-narrow").await;
+    // Who reads further up is not torn away.
+    ada.eval("document.getElementById('messages').scrollTop = 0")
+        .await;
+    ada.until("document.getElementById('messages').scrollTop === 0")
+        .await;
+    say(&bob, "Are you still there?").await;
+    ada.sees("#newer", "1 new message").await;
+    look(&ada, "chat-newer-narrow").await;
+    assert_eq!(
+        ada.eval("document.getElementById('messages').scrollTop")
+            .await,
+        0
+    );
+    ada.click("1 new message").await;
+    ada.sees_no("#newer").await;
+
+    say(&ada, &"x".repeat(501)).await;
+    ada.sees("#notice", "at most 500 characters").await;
+    assert_eq!(
+        ada.eval("document.getElementById('text').value.length")
+            .await,
+        501
+    );
+    look(&ada, "chat-refused-narrow").await;
+}
+
+#[tokio::test]
+async fn other_rooms_count_what_is_unread_and_announcements_reach_all() {
+    let browser = Browser::start().await;
+    let server = serve("chat").await;
+    let ada = browser.open(&server.url(), Window::NARROW).await;
+    sign_in(&ada, "Ada").await;
+    let bob = browser.open(&server.url(), Window::WIDE).await;
+    sign_in(&bob, "Bob").await;
+    bob.fill("Name of a new room", "Book club").await;
+    bob.press("Enter").await;
+    bob.sees("#room-name", "# book-club").await;
+    sees_people(&bob, &["Bob"]).await;
+
+    say(&ada, "Anybody here?").await;
+    bob.sees("#rooms .badge", "1").await;
+    look(&bob, "chat-unread-wide").await;
+    ada.click("Rooms and people").await;
+    sees_people(&ada, &["Ada", "Bob"]).await;
+    look(&ada, "chat-menu-narrow").await;
+    ada.press("Escape").await;
+
+    let cake = json!({ "text": "There is cake in the kitchen." });
+    assert_eq!(server.post("/api/announce", &cake).await.status, 200);
+    for page in [&ada, &bob] {
+        page.sees(".announcement", "There is cake").await;
+    }
+    look(&bob, "chat-announcement-wide").await;
+    look(&ada, "chat-announcement-narrow").await;
+    say(&bob, "/announce The cake is gone.").await;
+    ada.sees(".announcement", "The cake is gone.").await;
+    bob.click("Leave").await;
+    bob.sees("#room-name", "# general").await;
+    bob.sees_no("#rooms .badge").await;
+    bob.sees(".message .text", "Anybody here?").await;
+}
+
+#[tokio::test]
+async fn every_tab_of_the_counter_sees_who_comes_along() {
+    let browser = Browser::start().await;
+    let server = serve("counter").await;
+    let ada = browser.open(&server.url(), Window::WIDE).await;
+    let bob = browser.open(&server.url(), Window::NARROW.dark()).await;
+    for page in [&ada, &bob] {
+        page.sees("#state", "Live").await;
+    }
+    ada.click("I come along").await;
+    ada.sees("#error", "401: Who are you?").await;
+    ada.eval("document.querySelector('[value=token-of-ada]').click()")
+        .await;
+    bob.eval("document.querySelector('[value=token-of-bob]').click()")
+        .await;
+    for page in [&ada, &bob] {
+        page.until("seen.at(-1) !== 'io client disconnect' && sockets.every(it => it.connected)")
+            .await;
+    }
+    ada.click("I come along").await;
+    for page in [&ada, &bob] {
+        page.sees("#who li", "ada").await;
+        page.sees("#count", "1").await;
+    }
+    bob.click("I come along").await;
+    for page in [&ada, &bob] {
+        page.sees("#count", "2").await;
+    }
+    look(&ada, "counter-wide").await;
+    look(&bob, "counter-narrow-dark").await;
+
+    let before = (ada.connections().await, bob.connections().await);
+    let newer = changed_example("counter", |source| {
+        source.replace("count: who.len(),", "count: who.len() * 10,")
+    });
+    server.drop_in("counter.wasm", newer);
+    server
+        .wait_for_log(&["counter.wasm: reloaded", "generation 2"])
+        .await;
+    bob.click("I stay away").await;
+    for page in [&ada, &bob] {
+        page.sees("#count", "10").await;
+    }
+    assert_eq!((ada.connections().await, bob.connections().await), before);
+}
