@@ -96,6 +96,8 @@ impl Audience {
     /// }
     /// ```
     ///
+    /// The wait counts as part of the call: it ends at the call's deadline, however long the timeout.
+    ///
     /// # Errors
     /// As [`emit`](Audience::emit).
     pub fn emit_with_ack<T: DeserializeOwned>(

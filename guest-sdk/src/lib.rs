@@ -55,8 +55,50 @@
 //! | an event | [`FromEvent`] | [`Data`], [`Socket`], [`Context`], [`AckWanted`], [`EventName`], [`Auth`], [`Headers`], [`Query`], [`Payload`] |
 //! | a connection | [`FromConnection`] | [`Socket`], [`Context`], [`Auth`], [`Headers`], [`Query`], [`Reason`] |
 //!
-//! An `Option` around any of them may be missing. What cannot be taken is refused with a 400 that says what was wrong.
+//! An `Option` around any of them may be missing. What cannot be taken is refused with a 400 that names the field and what it takes:
+//! ``the body does not fit: `room`: expected a string, found the number 5``.
 //! What is returned answers: see [`IntoResponse`], [`IntoAck`], [`IntoVerdict`], [`IntoOutcome`].
+//!
+//! A path is `/api/{name}`, or `/files/{*rest}` for the rest of it. A parameter takes a whole segment; `:name` and `*` are text.
+//!
+//! # Between calls
+//! Each call has an instance of its own, made for it and gone with it: what a `static` or a `thread_local` holds is not there in the
+//! next call. What lasts longer than a call is what the server keeps:
+//!
+//! - the [`Context`] of a connection: who it is, what it may do. A hook sets it (`context.set("user", "ada")`), listeners read and change
+//!   it, requests of that client over `/hitchy` start with a copy of it. It goes with the connection and outlives a new version of the
+//!   handler.
+//! - rooms: [`Socket::join`], [`Socket::leave`], and who is in one: `within("general").ids()` ([`Audience::ids`]). A room goes with the
+//!   last connection in it.
+//! - what clients themselves keep and send along: cookies, `auth`, the page's own state.
+//!
+//! ```
+//! use hitchy_guest::{App, Auth, Context, Data, Result, Socket};
+//!
+//! fn app() -> App {
+//!     App::new().on_connect("/", admit).on("say", say)
+//! }
+//!
+//! fn admit(Auth(name): Auth<String>, context: Context) -> Result<()> {
+//!     context.set("name", &name)
+//! }
+//!
+//! fn say(socket: Socket, Data(text): Data<String>) -> Result<()> {
+//!     let name: Option<String> = socket.get("name")?;
+//!     Ok(socket.broadcast().emit("said", &(name, text))?)
+//! }
+//! # app();
+//! ```
+//!
+//! Pages, scripts and pictures need no handler: the server itself serves the files of its folder `public/` where no route answers.
+//!
+//! # Limits
+//! A call has 10 seconds, one of which it may compute, 128 MiB of memory and a small stack, unless the server's settings say otherwise.
+//! One that goes beyond is ended, and its client gets a 504 or a 500; no other call is harmed. Waiting counts: with
+//! [`Socket::emit_with_ack`] and [`Audience::emit_with_ack`] a call waits no longer than the time it has left, however long the timeout
+//! ([`Request::deadline`] tells it). There are no files, no network and no environment.
+//!
+//! Large values belong into a `Box` or a `Vec`: a stack that is exceeded ends the call as an out of bounds memory access.
 //!
 //! # Errors
 //! [`Failure::new(409, "…")`](Failure::new) is for the client. `?` on any other error answers 500 and writes its text to the log.
@@ -67,7 +109,19 @@
 //! [`Socket::to`] and [`Socket::broadcast`] the others. A tuple is several arguments, [`Bytes`] may be anywhere inside.
 //!
 //! # Testing
-//! Plain `cargo test` runs a handler without a server: see `testing`, which exists on every target but WebAssembly.
+//! Plain `cargo test` runs a handler without a server. The module `testing`, which exists on every target but WebAssembly, makes up
+//! clients, drives the whole app with requests and events, and records what is emitted. Tests stand in the handler's own crate.
+//!
+//! ```
+//! use hitchy_guest::{App, Path, testing};
+//!
+//! fn app() -> App {
+//!     App::new().get("/hello/{name}", |Path(name): Path<String>| format!("hello {name}"))
+//! }
+//!
+//! let app = testing::App::new(app); // in a #[test]
+//! assert_eq!(app.get("/hello/Ada").send().text().unwrap(), "hello Ada");
+//! ```
 
 mod answer;
 mod app;

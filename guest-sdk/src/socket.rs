@@ -160,6 +160,8 @@ impl Socket {
     /// }
     /// ```
     ///
+    /// The wait counts as part of the call: it ends at the call's deadline, however long the timeout.
+    ///
     /// # Errors
     /// As [`emit`](Socket::emit); 504 when no answer came in time, 400 when it does not fit.
     pub fn emit_with_ack<T: DeserializeOwned>(

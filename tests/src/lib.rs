@@ -19,6 +19,7 @@ pub mod raw;
 pub mod refusing;
 pub mod scrape;
 pub mod server;
+pub mod settings;
 pub mod stage;
 pub mod wait;
 pub mod wrk;

@@ -43,6 +43,21 @@ pub enum Error {
         nearest: Option<String>,
     },
 
+    /// A key that is not for one handler.
+    #[error("{from}: unknown key {key}; {}", handler_hint(.nearest, .known, *.is_section))]
+    UnknownHandlerKey {
+        /// Where it stands: the settings file or a sidecar.
+        from: Source,
+        /// The key, in the settings file with its section.
+        key: String,
+        /// The most similar known key.
+        nearest: Option<String>,
+        /// All that may be set for one handler.
+        known: Vec<&'static str>,
+        /// Whether it is a section, which a handler's settings have none of.
+        is_section: bool,
+    },
+
     /// A `HITCHY_` variable that no setting has.
     #[error("unknown environment variable {name}; {}", hint(.nearest))]
     UnknownVariable {
@@ -146,6 +161,15 @@ pub struct Written {
 impl fmt::Display for Written {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {} = {}", self.from, self.key, self.value)
+    }
+}
+
+fn handler_hint(nearest: &Option<String>, known: &[&str], is_section: bool) -> String {
+    let all = known.join(", ");
+    match nearest {
+        Some(nearest) => format!("did you mean {nearest}? For one handler there are {all}"),
+        None if is_section => format!("the settings of one handler have no sections: {all}"),
+        None => format!("for one handler there are {all}"),
     }
 }
 

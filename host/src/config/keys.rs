@@ -119,17 +119,17 @@ const SOCKET_PATH: Kind = Kind::Text {
 };
 const NETWORKS: Kind = Kind::List {
     what: "a list of IP addresses and blocks",
-    example: "10.0.0.0/8",
+    examples: ["10.0.0.0/8", "192.168.1.7"],
     read: text::network,
 };
 const ORIGINS: Kind = Kind::List {
     what: "a list of origins, scheme and host without a path, or \"*\"",
-    example: "https://app.example.com",
+    examples: ["https://app.example.com", "http://localhost:5173"],
     read: text::origin,
 };
 const HANDLER_NAMES: Kind = Kind::List {
     what: "a list of handlers, each the path of its file below the handlers folder without .wasm",
-    example: "auth",
+    examples: ["auth", "api/shop"],
     read: text::handler_name,
 };
 

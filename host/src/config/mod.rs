@@ -8,6 +8,7 @@ mod commands;
 mod error;
 mod grant;
 mod keys;
+mod reference;
 mod render;
 mod sections;
 mod source;
@@ -23,6 +24,7 @@ use toml::{Table, Value};
 
 pub use error::{Error, Written};
 pub use keys::{KEYS, Key, nearest};
+pub use reference::reference;
 pub use sections::{Admin, Dev, HandlerLimits, Handlers, Limits, Log, Server, Setup, Socket};
 pub use source::{FILE, Flag, Source, Sources};
 pub use types::{Console, Format, Level, Listen, Network, Origins, SetCookie, Transport};

@@ -260,10 +260,12 @@ pub(super) fn for_handler(written: Table, section: &str, from: &Source) -> Resul
                 &short,
                 keys::per_handler().map(|key| key.short().to_owned()),
             );
-            return Err(Error::UnknownKey {
+            return Err(Error::UnknownHandlerKey {
                 from: from.clone(),
                 key: whole,
                 nearest,
+                known: keys::per_handler().map(Key::short).collect(),
+                is_section: written.is_table(),
             });
         };
         values.insert(short, read(key, &whole, &written, from)?);
@@ -299,12 +301,18 @@ fn read(key: &Key, name: &str, value: &Value, from: &Source) -> Result<Value, Er
             key: name.to_owned(),
             value: value.to_string(),
         });
+        // A list is written in another way where there is nothing but text.
+        let is_text = matches!(from, Source::Variable(_) | Source::Flag(_));
+        let example = match key.kind.example_as_text() {
+            Some(example) if is_text => format!("{example} (a comma between two items)"),
+            _ => key.kind.example(),
+        };
         match (refusal, key.kind.bounds()) {
             (Refusal::Bounds, Some((min, max))) => Error::OutOfBounds { written, min, max },
             _ => Error::WrongValue {
                 written,
                 expected: key.kind.expected(),
-                example: key.kind.example(),
+                example,
             },
         }
     })

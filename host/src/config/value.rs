@@ -56,8 +56,8 @@ pub enum Kind {
     List {
         /// Its name in a sentence, with the article.
         what: &'static str,
-        /// An item that is accepted.
-        example: &'static str,
+        /// Items that are accepted.
+        examples: [&'static str; 2],
         /// How an item is read.
         read: Read,
     },
@@ -148,7 +148,17 @@ impl Kind {
             Self::Folder => quoted("handlers"),
             Self::Text { example, .. } => quoted(example),
             Self::Table { example, .. } => (*example).to_owned(),
-            Self::List { example, .. } => format!("[{}]", quoted(example)),
+            Self::List { examples, .. } => format!("[{}]", alternatives(examples)),
+        }
+    }
+
+    /// For kinds that are lists, one that is accepted as it is written in an environment variable or a flag: the items with commas
+    /// between them.
+    pub fn example_as_text(&self) -> Option<String> {
+        match self {
+            Self::Words(words) => Some(words.join(",")),
+            Self::List { examples, .. } => Some(examples.join(",")),
+            _ => None,
         }
     }
 

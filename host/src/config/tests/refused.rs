@@ -77,10 +77,6 @@ fn an_unknown_key_gets_the_nearest_known_one() {
             "server.memory; did you mean limits.memory?",
         ),
         (
-            "[handler.chat]\nmemry = 1",
-            "handler.chat.memry; did you mean memory?",
-        ),
-        (
             "[admin]",
             "admin; `hitchy serve --print-config` shows all there are",
         ),
@@ -93,6 +89,54 @@ fn an_unknown_key_gets_the_nearest_known_one() {
             sentence(settings),
             format!("hitchy.toml: unknown key {end}")
         );
+    }
+}
+
+/// What may be set for one handler, as errors tell it.
+fn for_one_handler() -> String {
+    let known: Vec<_> = keys::per_handler().map(Key::short).collect();
+    assert!(known.contains(&"memory") && known.contains(&"deadline"));
+    known.join(", ")
+}
+
+#[test]
+fn an_unknown_key_of_a_handler_is_told_with_those_there_are() {
+    let all = for_one_handler();
+    assert_eq!(
+        sentence("[handler.chat]\nmemry = 1"),
+        format!(
+            "hitchy.toml: unknown key handler.chat.memry; did you mean memory? For one handler there are {all}"
+        )
+    );
+    assert_eq!(
+        sentence("[handler.chat]\nroutes = 1"),
+        format!("hitchy.toml: unknown key handler.chat.routes; for one handler there are {all}")
+    );
+}
+
+#[test]
+fn a_list_in_the_environment_has_commas() {
+    for (value, shown) in [
+        ("https://a.example b", r#""https://a.example b""#),
+        (r#"["https://a.example"]"#, r#"'["https://a.example"]'"#),
+    ] {
+        let error = from_env(&[("HITCHY_SERVER__ORIGINS", value)]).unwrap_err();
+        let origins = r#"a list of origins, scheme and host without a path, or "*""#;
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "HITCHY_SERVER__ORIGINS: server.origins = {shown} is not {origins}; write for example \
+                 https://app.example.com,http://localhost:5173 (a comma between two items)"
+            )
+        );
+    }
+    let error = from_env(&[("HITCHY_SOCKET__TRANSPORTS", "carrier pigeon")]).unwrap_err();
+    let end = "write for example polling,websocket (a comma between two items)";
+    assert!(error.to_string().ends_with(end), "{error}");
+    for key in KEYS {
+        if let Some(example) = key.kind.example_as_text() {
+            assert!(key.kind.read(&Value::from(example)).is_ok(), "{}", key.name);
+        }
     }
 }
 
@@ -158,19 +202,31 @@ fn a_wrong_flag_is_named() {
 
 #[test]
 fn a_wrong_sidecar_is_named() {
-    let path = PathBuf::from("chat.toml");
+    let (path, all) = (PathBuf::from("chat.toml"), for_one_handler());
     for (text, sentence) in [
         (
             "memry = 1",
-            "chat.toml: unknown key memry; did you mean memory?",
+            format!(
+                "chat.toml: unknown key memry; did you mean memory? For one handler there are {all}"
+            ),
+        ),
+        (
+            "routes = 1",
+            format!("chat.toml: unknown key routes; for one handler there are {all}"),
+        ),
+        (
+            "[limits]\nmemory = \"1MiB\"",
+            format!(
+                "chat.toml: unknown key limits; the settings of one handler have no sections: {all}"
+            ),
         ),
         (
             "cpu = 1",
-            r#"chat.toml: cpu = 1 is not a length of time; write for example "150ms""#,
+            r#"chat.toml: cpu = 1 is not a length of time; write for example "150ms""#.to_owned(),
         ),
         (
             "concurrency = 300",
-            "chat.toml: concurrency = 300 is more than limits.concurrency = 256; lower the first or raise the second",
+            "chat.toml: concurrency = 300 is more than limits.concurrency = 256; lower the first or raise the second".to_owned(),
         ),
     ] {
         let error = Config::default().handler_limits("chat", Some((&path, text)));

@@ -1,0 +1,29 @@
+//! Writes `docs/settings.md` from the table of all settings; with `--check` it only says whether that is right.
+
+use std::process::ExitCode;
+
+use hitchy_tests::settings::{COMMAND, file, is_up_to_date};
+
+#[expect(clippy::print_stderr, reason = "it is a program")]
+fn main() -> ExitCode {
+    let done = match std::env::args().skip(1).collect::<Vec<_>>().as_slice() {
+        [] => {
+            std::fs::write(file(), hitchy::config::reference()).map_err(|error| error.to_string())
+        }
+        [flag] if flag == "--check" && is_up_to_date() => Ok(()),
+        [flag] if flag == "--check" => Err(format!(
+            "docs/settings.md is not what the settings are: {COMMAND}"
+        )),
+        _ => {
+            eprintln!("usage: settings [--check]");
+            return ExitCode::from(2);
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(sentence) => {
+            eprintln!("{sentence}");
+            ExitCode::FAILURE
+        }
+    }
+}
