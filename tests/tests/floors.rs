@@ -39,6 +39,8 @@ const TOOLS: &[(&str, &[&str])] = &[
     ("notify", &["watch"]),
     ("ignore", &["watch"]),
     ("clap", &["cli"]),
+    ("ureq", &["cli"]),
+    ("tokio_tungstenite", &["cli"]),
     ("anyhow", &["cli", "main"]),
     ("mimalloc", &["main"]),
 ];

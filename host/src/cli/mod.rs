@@ -2,6 +2,7 @@
 
 mod build;
 mod cargo;
+mod client;
 mod compile;
 mod dev;
 mod inspect;
@@ -57,6 +58,12 @@ enum Command {
     /// Print the table of routes as it would be served
     #[command(after_help = routes::EXAMPLES)]
     Routes(routes::RoutesArgs),
+    /// Ask a running server, over a socket or over HTTP
+    Request(client::RequestArgs),
+    /// Emit an event to a running server
+    Emit(client::EmitArgs),
+    /// Print the events that a running server emits
+    Listen(client::ListenArgs),
     #[command(name = crate::runtime::COMPILE_COMMAND, hide = true)]
     CompileComponent,
 }
@@ -140,6 +147,8 @@ enum CommandError {
     Failure(anyhow::Error),
     /// The same, when what went wrong is what the command has printed.
     Reported,
+    /// A server's answer that says no, and was printed: the code that fits it.
+    Answered(u8),
 }
 
 impl From<anyhow::Error> for CommandError {
@@ -163,6 +172,9 @@ pub fn main() -> ExitCode {
         Command::New(args) => new::main(args),
         Command::Inspect(args) => inspect::main(args),
         Command::Routes(args) => routes::main(args),
+        Command::Request(args) => client::request(args),
+        Command::Emit(args) => client::emit(args),
+        Command::Listen(args) => client::listen(args),
         Command::CompileComponent => return compile::main(),
     };
     let (error, code) = match done {
@@ -170,6 +182,7 @@ pub fn main() -> ExitCode {
         Err(CommandError::Usage(error)) => (error, 2),
         Err(CommandError::Failure(error)) => (error, 1),
         Err(CommandError::Reported) => return ExitCode::from(1),
+        Err(CommandError::Answered(code)) => return ExitCode::from(code),
     };
     say_error(&error);
     ExitCode::from(code)

@@ -14,6 +14,8 @@ use socketioxide::socket::Socket;
 use tokio::sync::Semaphore;
 
 use self::answer::Answer;
+pub(crate) use self::answer::{AnswerBody, AnswerHeaders};
+pub(crate) use self::packet::is_withheld;
 use self::packet::{FROM_HANDSHAKE, Packet};
 use super::ack::Ack;
 use super::inbox::{Inbox, Received};

@@ -36,6 +36,7 @@ use self::body::Bodies;
 use self::bundle::Bundle;
 use self::event::Namespaces;
 use self::front::Front;
+pub(crate) use self::hitchy::{AnswerBody, AnswerHeaders, is_withheld};
 use self::http::HttpDoor;
 use self::public::Folder;
 use self::transport::{Transports, close_ended};

@@ -32,9 +32,9 @@ impl Serialize for Answer<'_> {
 }
 
 /// Repeats are joined, but for `set-cookie`, which is withheld from page scripts, or an array.
-struct AnswerHeaders<'a> {
-    headers: &'a HeaderMap,
-    set_cookie: SetCookie,
+pub(crate) struct AnswerHeaders<'a> {
+    pub(crate) headers: &'a HeaderMap,
+    pub(crate) set_cookie: SetCookie,
 }
 
 impl Serialize for AnswerHeaders<'_> {
@@ -58,7 +58,7 @@ impl Serialize for AnswerHeaders<'_> {
 }
 
 /// The body as a client reads it: JSON as a value, text as a string, anything else as bytes.
-enum AnswerBody<'a> {
+pub(crate) enum AnswerBody<'a> {
     None,
     Json(&'a RawValue),
     Text(&'a str),
@@ -66,7 +66,7 @@ enum AnswerBody<'a> {
 }
 
 impl<'a> AnswerBody<'a> {
-    fn of(response: &'a Response<Bytes>) -> Self {
+    pub(crate) fn of(response: &\'a Response<Bytes>) -> Self {
         let body: &[u8] = &response.body;
         if body.is_empty() {
             return Self::None;

@@ -197,7 +197,7 @@ pub(super) fn media_type(content_type: &HeaderValue) -> Option<String> {
 }
 
 /// What the host sets, what the handshake says, and what only proxies may say.
-fn is_withheld(name: &HeaderName) -> bool {
+pub(crate) fn is_withheld(name: &HeaderName) -> bool {
     is_hop_by_hop(name)
         || FROM_HANDSHAKE.contains(name)
         || name == header::COOKIE

@@ -1,0 +1,178 @@
+//! `hitchy emit`: one event, and its ack when that is wanted.
+
+use anyhow::anyhow;
+use bytes::Bytes;
+use clap::Args;
+use serde::Deserialize;
+
+use super::connection::Connection;
+use super::header::Header;
+use super::json::{self, Binary};
+use super::{Output, ServerArgs, converse, namespace, outcome, read_file, screen};
+use crate::cli::CommandError;
+use crate::emitter::RESERVED;
+use crate::payload::Payload;
+
+const HELP: &str = "\
+An argument that is JSON is sent as JSON, any other as a string: 1 is a number, '\"1\"' and one are strings. @FILE sends the bytes of
+a file (@- those of standard input), and @@name the string @name.
+
+The ack is printed one argument a line, a binary one as its size. --output json prints it as one JSON array, a binary argument as
+{\"base64\":\"…\"}. Without --ack nothing is printed; the command ends when the server has read the event.
+
+Exit codes:
+  0  sent, and with --ack acknowledged
+  1  the server was not reached, let nobody in, took too long, or acknowledged with an error that has no status
+  2  the command line is wrong
+  4  acknowledged with {\"error\":{\"code\":…}}, 400 to 499: 404 when nobody listens
+  5  the same, 500 to 599
+
+Examples:
+  hitchy emit chat:join general --ack
+  hitchy emit chat:send '{\"room\":\"general\",\"text\":\"hi\"}'
+  hitchy emit upload logo.png @logo.png --namespace /files --ack --output json";
+
+/// Flags of `hitchy emit`.
+#[derive(Args)]
+#[command(after_help = HELP)]
+pub(in crate::cli) struct EmitArgs {
+    /// The event's name
+    event: String,
+    /// Its arguments: JSON, strings, or @FILE
+    #[arg(allow_negative_numbers = true)]
+    args: Vec<String>,
+    /// Wait for the ack and print it
+    #[arg(long)]
+    ack: bool,
+    /// The namespace to emit in
+    #[arg(long, value_name = "NAME", default_value = "/", value_parser = namespace)]
+    namespace: String,
+    /// A header of the handshake, again for more
+    #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
+    headers: Vec<Header>,
+    #[command(flatten)]
+    server: ServerArgs,
+}
+
+/// Emits, and prints the ack.
+pub(super) fn run(args: EmitArgs) -> Result<(), CommandError> {
+    let event = payload(&args.event, &args.args)?;
+    let target = args.server.target(&args.namespace, &args.headers);
+    let ack = converse(async {
+        let emitted = async {
+            let mut connection = Connection::open(&target).await?;
+            let ack = if args.ack {
+                Some(connection.ask(&event).await?)
+            } else {
+                connection.emit(&event, None).await?;
+                connection.settle().await?;
+                None
+            };
+            connection.leave().await;
+            Ok(ack)
+        };
+        emitted.await.map_err(CommandError::Failure)
+    })?;
+    match ack {
+        Some(ack) => print(&ack, args.server.output),
+        None => Ok(()),
+    }
+}
+
+fn print(ack: &Payload, output: Output) -> Result<(), CommandError> {
+    let lines = match output {
+        Output::Json => vec![json::array(ack, Binary::Base64)],
+        Output::Text => json::arguments(ack, Binary::Size),
+    };
+    for line in lines {
+        screen::line(&line).map_err(anyhow::Error::from)?;
+    }
+    match failure(ack) {
+        None => Ok(()),
+        Some(code) => outcome(code).and(Err(CommandError::Answered(1))),
+    }
+}
+
+/// The code of an ack that says `{"error":{…}}`; 0 when it has none.
+fn failure(ack: &Payload) -> Option<u64> {
+    #[derive(Deserialize)]
+    struct Acked {
+        error: Failed,
+    }
+    #[derive(Deserialize)]
+    struct Failed {
+        #[serde(default)]
+        code: serde_json::Value,
+    }
+    let args: Vec<serde_json::Value> = serde_json::from_str(&ack.json).ok()?;
+    let acked: Acked = serde_json::from_value(args.into_iter().next()?).ok()?;
+    Some(acked.error.code.as_u64().unwrap_or(0))
+}
+
+/// `["event",…]`
+fn payload(event: &str, args: &[String]) -> Result<Payload, CommandError> {
+    if RESERVED.contains(&event) {
+        return Err(CommandError::Usage(anyhow!(
+            "{event} is a name that socket.io keeps for itself; choose another"
+        )));
+    }
+    let (mut elements, mut attachments) = (vec![json::string(event)], Vec::new());
+    for arg in args {
+        elements.push(element(arg, &mut attachments)?);
+    }
+    let payload = Payload {
+        json: format!("[{}]", elements.join(",")),
+        attachments,
+    };
+    match payload.check() {
+        Ok(()) => Ok(payload),
+        Err(error) => Err(CommandError::Usage(error.into())),
+    }
+}
+
+fn element(arg: &str, attachments: &mut Vec<Bytes>) -> Result<String, CommandError> {
+    match arg.strip_prefix('@') {
+        Some(text) if text.starts_with('@') => Ok(json::string(text)),
+        Some(file) => {
+            attachments.push(read_file(file)?.into());
+            let num = attachments.len() - 1;
+            Ok(format!(r#"{{"_placeholder":true,"num":{num}}}"#))
+        }
+        None => Ok(json::checked(arg).unwrap_or_else(|_| json::string(arg))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sent(args: &[&str]) -> String {
+        let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
+        payload("e", &args).ok().expect("it can be sent").json
+    }
+
+    #[test]
+    fn json_is_sent_as_json_and_the_rest_as_strings() {
+        assert_eq!(sent(&[]), r#"["e"]"#);
+        assert_eq!(
+            sent(&["1", "\"1\"", "one", "{\"a\": 1}", "{a}", "", "-1", "null"]),
+            r#"["e",1,"1","one",{"a": 1},"{a}","",-1,null]"#
+        );
+        assert_eq!(sent(&["@@name"]), r#"["e","@name"]"#);
+    }
+
+    #[test]
+    fn an_ack_that_says_error_is_a_failure() {
+        let code = |json: &str| {
+            failure(&Payload {
+                json: json.to_owned(),
+                attachments: Vec::new(),
+            })
+        };
+        assert_eq!(code(r#"[{"error":{"code":404,"message":"x"}}]"#), Some(404));
+        assert_eq!(code(r#"[{"error":{"code":"no"}}]"#), Some(0));
+        assert_eq!(code(r#"[{"error":"text"}]"#), None);
+        assert_eq!(code("[]"), None);
+        assert_eq!(code("[1]"), None);
+    }
+}

@@ -1,0 +1,441 @@
+//! Packets as they lie on the wire: engine.io's version 4 around socket.io's version 5, and no trust in who sends them.
+//!
+//! <https://socket.io/docs/v4/engine-io-protocol/> and <https://socket.io/docs/v4/socket-io-protocol/>
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::payload::{MAX_ATTACHMENTS, Payload, PayloadError};
+
+/// engine.io's answer to a ping.
+pub(super) const PONG: &str = "3";
+
+/// A packet of engine.io that came as text.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Frame<'a> {
+    /// The session is open.
+    Open {
+        /// After so much silence the server is gone.
+        silence: Duration,
+    },
+    /// The session is over.
+    Close,
+    /// Wants a [`PONG`].
+    Ping,
+    /// Carries a packet of socket.io.
+    Message(&'a str),
+    /// Nothing that concerns this client.
+    Other,
+}
+
+/// A packet of socket.io for this client's namespace, together with its attachments.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Packet {
+    /// This client is in.
+    Connected,
+    /// This client is not let in, and why.
+    Refused(String),
+    /// This client is out.
+    Disconnected,
+    /// An event.
+    Event {
+        /// Its name.
+        name: String,
+        /// Its arguments.
+        args: Payload,
+        /// The ack that is wanted.
+        ack: Option<u64>,
+    },
+    /// The ack of an event of ours.
+    Ack {
+        /// Which.
+        id: u64,
+        /// Its arguments.
+        args: Payload,
+    },
+}
+
+/// What is wrong with a packet.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum PacketError {
+    /// Unknown types, missing parts.
+    #[error("a packet is {0}")]
+    Malformed(&'static str),
+    /// A lie, or more than anybody sends.
+    #[error("a packet announces {0} attachments; at most {MAX_ATTACHMENTS} are possible")]
+    Attachments(usize),
+    /// Arguments that are none.
+    #[error(transparent)]
+    Payload(#[from] PayloadError),
+}
+
+/// What the server says when it opens a session.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Opened {
+    #[serde(rename = "sid")]
+    _sid: String,
+    ping_interval: u64,
+    ping_timeout: u64,
+}
+
+impl<'a> Frame<'a> {
+    pub(super) fn read(text: &'a str) -> Result<Self, PacketError> {
+        let kind = text.chars().next();
+        let rest = text.get(1..).unwrap_or_default();
+        Ok(match kind {
+            Some('0') => {
+                let opened: Opened = serde_json::from_str(rest)
+                    .map_err(|_| PacketError::Malformed("no handshake of engine.io"))?;
+                let silence = opened.ping_interval.saturating_add(opened.ping_timeout);
+                Self::Open {
+                    silence: Duration::from_millis(silence.max(1000)),
+                }
+            }
+            Some('1') => Self::Close,
+            Some('2') => Self::Ping,
+            Some('4') => Self::Message(rest),
+            Some('3' | '5' | '6') => Self::Other,
+            _ => return Err(PacketError::Malformed("of a type that engine.io has not")),
+        })
+    }
+}
+
+/// `40/chat,{"token":"…"}`: asks to be let in.
+pub(super) fn connect(namespace: &str, auth: Option<&str>) -> String {
+    format!("40{}{}", prefix(namespace), auth.unwrap_or_default())
+}
+
+/// `41/chat,`: says goodbye.
+pub(super) fn disconnect(namespace: &str) -> String {
+    format!("41{}", prefix(namespace))
+}
+
+/// `42/chat,7["event",…]`. The attachments follow as binary messages.
+pub(super) fn event(namespace: &str, ack: Option<u64>, event: &Payload) -> String {
+    with_payload(['2', '5'], namespace, ack, event)
+}
+
+/// `43/chat,7[…]`.
+pub(super) fn ack(namespace: &str, id: u64, args: &Payload) -> String {
+    with_payload(['3', '6'], namespace, Some(id), args)
+}
+
+fn with_payload(kinds: [char; 2], namespace: &str, id: Option<u64>, args: &Payload) -> String {
+    let id = id.map(|id| id.to_string()).unwrap_or_default();
+    let (namespace, json) = (prefix(namespace), &args.json);
+    match args.attachments.len() {
+        0 => format!("4{}{namespace}{id}{json}", kinds[0]),
+        count => format!("4{}{count}-{namespace}{id}{json}", kinds[1]),
+    }
+}
+
+fn prefix(namespace: &str) -> String {
+    match namespace {
+        "/" => String::new(),
+        namespace => format!("{namespace},"),
+    }
+}
+
+/// Puts packets and their attachments together.
+pub(super) struct Decoder {
+    namespace: String,
+    waiting: Option<(Head, Vec<Bytes>)>,
+}
+
+impl Decoder {
+    /// Passes over what is for other namespaces.
+    pub(super) fn new(namespace: &str) -> Self {
+        Self {
+            namespace: namespace.to_owned(),
+            waiting: None,
+        }
+    }
+
+    /// Takes the text of a packet, and gives the packet when it is complete.
+    pub(super) fn text(&mut self, text: &str) -> Result<Option<Packet>, PacketError> {
+        if self.waiting.is_some() {
+            return Err(PacketError::Malformed("without its attachments"));
+        }
+        let head = Head::read(text)?;
+        if head.attachments == 0 {
+            return self.complete(head, Vec::new());
+        }
+        self.waiting = Some((head, Vec::new()));
+        Ok(None)
+    }
+
+    /// Takes an attachment, and gives the packet when this was the last.
+    pub(super) fn binary(&mut self, bytes: Bytes) -> Result<Option<Packet>, PacketError> {
+        let Some((head, mut attachments)) = self.waiting.take() else {
+            return Err(PacketError::Malformed(
+                "an attachment that belongs to nothing",
+            ));
+        };
+        attachments.push(bytes);
+        if attachments.len() == head.attachments {
+            return self.complete(head, attachments);
+        }
+        self.waiting = Some((head, attachments));
+        Ok(None)
+    }
+
+    fn complete(&self, head: Head, attachments: Vec<Bytes>) -> Result<Option<Packet>, PacketError> {
+        if head.namespace == self.namespace {
+            head.packet(attachments).map(Some)
+        } else {
+            Ok(None)
+        }
+    }
+}
+
+/// A packet but for its attachments.
+struct Head {
+    kind: char,
+    attachments: usize,
+    namespace: String,
+    id: Option<u64>,
+    json: String,
+}
+
+impl Head {
+    /// `51-/chat,7["event",{"_placeholder":true,"num":0}]`
+    fn read(text: &str) -> Result<Self, PacketError> {
+        let kind = text
+            .chars()
+            .next()
+            .filter(|kind| ('0'..='6').contains(kind))
+            .ok_or(PacketError::Malformed("of a type that socket.io has not"))?;
+        let mut rest = &text[1..];
+        let mut attachments = 0;
+        if matches!(kind, '5' | '6') {
+            let (count, after) = rest
+                .split_once('-')
+                .ok_or(PacketError::Malformed("binary without attachments"))?;
+            attachments = count
+                .parse()
+                .map_err(|_| PacketError::Malformed("binary without attachments"))?;
+            rest = after;
+        }
+        if attachments > MAX_ATTACHMENTS {
+            return Err(PacketError::Attachments(attachments));
+        }
+        let mut namespace = "/";
+        if rest.starts_with('/') {
+            (namespace, rest) = rest.split_once(',').unwrap_or((rest, ""));
+        }
+        let digits = rest
+            .find(|c: char| !c.is_ascii_digit())
+            .unwrap_or(rest.len());
+        let (id, json) = rest.split_at(digits);
+        let id = match id {
+            "" => None,
+            id => Some(
+                id.parse()
+                    .map_err(|_| PacketError::Malformed("numbered too high"))?,
+            ),
+        };
+        Ok(Self {
+            kind,
+            attachments,
+            namespace: namespace.to_owned(),
+            id,
+            json: json.to_owned(),
+        })
+    }
+
+    fn packet(self, attachments: Vec<Bytes>) -> Result<Packet, PacketError> {
+        let args = |json| {
+            let args = Payload { json, attachments };
+            args.check().map(|()| args)
+        };
+        Ok(match self.kind {
+            '0' => Packet::Connected,
+            '1' => Packet::Disconnected,
+            '2' | '5' => {
+                let args = args(self.json)?;
+                let (name, json) = event_name(&args.json)?;
+                Packet::Event {
+                    name,
+                    args: Payload { json, ..args },
+                    ack: self.id,
+                }
+            }
+            '4' => Packet::Refused(message(&self.json)),
+            _ => Packet::Ack {
+                id: self
+                    .id
+                    .ok_or(PacketError::Malformed("an ack of no event"))?,
+                args: args(self.json)?,
+            },
+        })
+    }
+}
+
+/// The name of an event, and its other arguments.
+fn event_name(json: &str) -> Result<(String, String), PacketError> {
+    let without_name = PacketError::Malformed("an event without a name");
+    let elements: Vec<&RawValue> = serde_json::from_str(json)
+        .map_err(|_| PacketError::Malformed("an event without arguments"))?;
+    let Some((name, args)) = elements.split_first() else {
+        return Err(without_name);
+    };
+    let name = serde_json::from_str(name.get()).map_err(|_| without_name)?;
+    let args: Vec<&str> = args.iter().map(|raw| raw.get()).collect();
+    Ok((name, format!("[{}]", args.join(","))))
+}
+
+/// Why a client is not let in: `{"message":"…"}`, or whatever else the server sends.
+fn message(json: &str) -> String {
+    #[derive(Deserialize)]
+    struct Refusal {
+        message: String,
+    }
+    match serde_json::from_str(json) {
+        Ok(Refusal { message }) => message,
+        Err(_) => json.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decode(text: &str) -> Result<Option<Packet>, PacketError> {
+        Decoder::new("/").text(text)
+    }
+
+    fn payload(json: &str) -> Payload {
+        Payload {
+            json: json.to_owned(),
+            attachments: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn packets_are_read() {
+        assert_eq!(decode(r#"0{"sid":"x"}"#).unwrap(), Some(Packet::Connected));
+        assert_eq!(decode("1").unwrap(), Some(Packet::Disconnected));
+        assert_eq!(
+            decode(r#"4{"message":"no"}"#).unwrap(),
+            Some(Packet::Refused("no".into()))
+        );
+        assert_eq!(
+            decode(r#"212["a b",1,{"c": [2]}]"#).unwrap(),
+            Some(Packet::Event {
+                name: "a b".into(),
+                args: payload(r#"[1,{"c": [2]}]"#),
+                ack: Some(12)
+            })
+        );
+        assert_eq!(
+            decode("30[]").unwrap(),
+            Some(Packet::Ack {
+                id: 0,
+                args: payload("[]")
+            })
+        );
+    }
+
+    #[test]
+    fn what_is_for_other_namespaces_is_passed_over() {
+        let mut decoder = Decoder::new("/chat");
+        assert_eq!(decoder.text(r#"2["a"]"#).unwrap(), None);
+        assert_eq!(decoder.text(r#"2/chats,["a"]"#).unwrap(), None);
+        let event = decoder.text(r#"2/chat,["a"]"#).unwrap();
+        assert!(matches!(event, Some(Packet::Event { .. })));
+        assert_eq!(decoder.text("1/chat").unwrap(), Some(Packet::Disconnected));
+    }
+
+    #[test]
+    fn attachments_are_put_in_place() {
+        let mut decoder = Decoder::new("/");
+        let text = r#"52-["a",{"_placeholder":true,"num":1},[{"_placeholder":true,"num":0}]]"#;
+        assert_eq!(decoder.text(text).unwrap(), None);
+        assert_eq!(decoder.binary(Bytes::from_static(b"x")).unwrap(), None);
+        let Some(Packet::Event { args, .. }) = decoder.binary(Bytes::from_static(b"y")).unwrap()
+        else {
+            panic!("an event");
+        };
+        assert_eq!(args.attachments, ["x", "y"]);
+    }
+
+    #[test]
+    fn what_is_written_can_be_read() {
+        let sent = Payload {
+            json: r#"["e",{"_placeholder":true,"num":0}]"#.into(),
+            attachments: vec![Bytes::from_static(b"x")],
+        };
+        let text = event("/chat", Some(3), &sent);
+        assert_eq!(text, r#"451-/chat,3["e",{"_placeholder":true,"num":0}]"#);
+        let mut decoder = Decoder::new("/chat");
+        assert_eq!(decoder.text(&text[1..]).unwrap(), None);
+        let read = decoder.binary(Bytes::from_static(b"x")).unwrap();
+        assert!(matches!(read, Some(Packet::Event { ack: Some(3), .. })));
+        assert_eq!(ack("/", 5, &Payload::empty()), "435[]");
+        assert_eq!(connect("/", None), "40");
+        assert_eq!(connect("/a", Some("{}")), "40/a,{}");
+        assert_eq!(disconnect("/a"), "41/a,");
+    }
+
+    #[test]
+    fn nothing_that_a_server_sends_is_trusted() {
+        let deep = format!("2[\"a\",{}{}]", "[".repeat(200), "]".repeat(200));
+        for bad in [
+            "",
+            "7[]",
+            "é",
+            "2",
+            "2{}",
+            "2[]",
+            "2[1]",
+            "2[null,1]",
+            "2[\"a\"",
+            "2[\"a\"]x",
+            "3[]",
+            "31",
+            "399999999999999999999[]",
+            "5[\"a\"]",
+            "5-[\"a\"]",
+            "5-1-[\"a\"]",
+            "5é-[\"a\"]",
+            "511-[\"a\"]",
+            "5999999999999999999999-[\"a\"]",
+            "54294967296-[\"a\"]",
+            deep.as_str(),
+        ] {
+            assert!(decode(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn attachments_that_belong_to_nothing_are_refused() {
+        let mut decoder = Decoder::new("/");
+        assert!(decoder.binary(Bytes::new()).is_err());
+        decoder.text(r#"51-["a"]"#).unwrap();
+        assert!(decoder.text(r#"2["a"]"#).is_err(), "in between");
+        let mut decoder = Decoder::new("/");
+        let beyond = r#"51-["a",{"_placeholder":true,"num":1}]"#;
+        decoder.text(beyond).unwrap();
+        assert!(decoder.binary(Bytes::new()).is_err(), "out of range");
+    }
+
+    #[test]
+    fn the_handshake_says_how_long_silence_may_last() {
+        let open =
+            r#"0{"sid":"x","upgrades":[],"pingInterval":25000,"pingTimeout":20000,"maxPayload":1}"#;
+        let silence = Duration::from_secs(45);
+        assert_eq!(Frame::read(open).unwrap(), Frame::Open { silence });
+        let huge = format!(
+            r#"0{{"sid":"x","pingInterval":{0},"pingTimeout":{0}}}"#,
+            u64::MAX
+        );
+        assert!(matches!(Frame::read(&huge), Ok(Frame::Open { .. })));
+        for bad in ["", "0", "0[]", "0{\"sid\":1}", "7", "ü", "hello"] {
+            assert!(Frame::read(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! `hitchy request`: one request through one of the two doors.
+
+use anyhow::anyhow;
+use clap::Args;
+use http::{HeaderMap, Method};
+
+use super::answer::Answer;
+use super::body::Body;
+use super::connection::Connection;
+use super::header::{Header, lay};
+use super::{ServerArgs, converse, http_door, json, outcome};
+use crate::cli::CommandError;
+use crate::emitter::REQUESTS;
+use crate::payload::Payload;
+use crate::server::is_withheld;
+
+const HELP: &str = "\
+The status goes to standard error and the body to standard output: JSON in lines, text and bytes as they are (to a terminal, text
+without control characters and the size of bytes). --output json prints {\"statusCode\",\"headers\",\"body\"} instead, on one line and
+the same through both doors; a binary body is {\"base64\":\"…\"} in it.
+
+Over a socket a handler sees cookie, host, origin, user-agent, accept-language and referer as they were in the handshake: -H puts
+them there.
+
+Exit codes:
+  0  answered, with a status below 400
+  1  the server was not reached, let nobody in, or took too long
+  2  the command line is wrong
+  4  answered with 400 to 499
+  5  answered with 500 to 599
+
+Examples:
+  hitchy request /api/hello/you
+  hitchy request POST /api/messages --json '{\"room\":\"a\",\"text\":\"hi\"}'
+  hitchy request PUT /files/logo --file logo.png -H 'content-type: image/png' --http
+  hitchy request /api/me -H 'authorization: Bearer …' --output json";
+
+/// Flags of `hitchy request`.
+#[derive(Args)]
+#[command(
+    override_usage = "hitchy request [OPTIONS] [METHOD] PATH",
+    after_help = HELP
+)]
+pub(in crate::cli) struct RequestArgs {
+    /// The method (GET, or POST with a body) and the path with its query
+    #[arg(value_names = ["METHOD", "PATH"], num_args = 1..=2, required = true)]
+    request: Vec<String>,
+    /// A body of JSON
+    #[arg(long, value_name = "TEXT", value_parser = json::checked, group = "content")]
+    json: Option<String>,
+    /// A body of text
+    #[arg(long, value_name = "TEXT", group = "content")]
+    body: Option<String>,
+    /// A body of bytes; - is standard input
+    #[arg(long, value_name = "FILE", group = "content")]
+    file: Option<String>,
+    /// A header of the request, again for more
+    #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
+    headers: Vec<Header>,
+    /// Ask over HTTP instead of over a socket
+    #[arg(long, conflicts_with = "auth")]
+    http: bool,
+    /// Print status and headers before the body
+    #[arg(short, long)]
+    include: bool,
+    #[command(flatten)]
+    server: ServerArgs,
+}
+
+/// Asks, and prints the answer.
+pub(super) fn run(args: RequestArgs) -> Result<(), CommandError> {
+    let body = Body::read(args.json, args.body, args.file.as_deref())?;
+    let (method, target) = method_and_target(args.request, &body)?;
+    let mut headers = HeaderMap::new();
+    lay(args.headers.iter(), &mut headers);
+    body.describe(&mut headers)?;
+    let answer = if args.http {
+        let ServerArgs { url, timeout, .. } = &args.server;
+        let response = http_door::ask(url, &method, &target, headers, body.bytes(), *timeout)
+            .map_err(anyhow::Error::from)?;
+        Answer::of_response(&response)
+    } else {
+        let request = packed(&method, &target, &headers, body);
+        converse(ask(&args.server, &args.headers, &request))?
+    };
+    answer
+        .print(args.server.output, args.include)
+        .map_err(anyhow::Error::from)?;
+    outcome(answer.status.into())
+}
+
+async fn ask(
+    server: &ServerArgs,
+    headers: &[Header],
+    request: &Payload,
+) -> Result<Answer, CommandError> {
+    let of_handshake = headers.iter().filter(|header| is_withheld(&header.name));
+    let of_handshake: Vec<Header> = of_handshake.cloned().collect();
+    let target = server.target(REQUESTS, &of_handshake);
+    let answered = async {
+        let mut connection = Connection::open(&target).await?;
+        let ack = connection.ask(request).await?;
+        connection.leave().await;
+        Ok(Answer::of_ack(&ack)?)
+    };
+    answered.await.map_err(CommandError::Failure)
+}
+
+/// `/path`, or a method and a path.
+fn method_and_target(
+    mut words: Vec<String>,
+    body: &Body,
+) -> Result<(Method, String), CommandError> {
+    let target = words.pop().unwrap_or_default();
+    let given = words.pop();
+    if !target.starts_with('/') {
+        let sentence = match Method::from_bytes(target.as_bytes()) {
+            Ok(_) => {
+                format!("{target} is no path; write for example: hitchy request GET /{target}")
+            }
+            Err(_) => {
+                format!("{target} is no path like /api/hello; what server it is for says --url")
+            }
+        };
+        return Err(CommandError::Usage(anyhow!(sentence)));
+    }
+    if let Some(odd) = target.chars().find(|c| c.is_whitespace() || c.is_control()) {
+        return Err(CommandError::Usage(anyhow!(
+            "the path has {odd:?} in it; write for example %20 for a space"
+        )));
+    }
+    let method = match (given, body) {
+        (Some(method), _) => method.to_ascii_uppercase(),
+        (None, Body::None) => "GET".to_owned(),
+        (None, _) => "POST".to_owned(),
+    };
+    match Method::from_bytes(method.as_bytes()) {
+        Ok(method) if method != Method::CONNECT => Ok((method, encoded(&target))),
+        _ => Err(CommandError::Usage(anyhow!(
+            "{method} is no method of a request"
+        ))),
+    }
+}
+
+/// What is not ASCII is written as browsers write it, and a fragment, which is not sent, is left out.
+fn encoded(target: &str) -> String {
+    use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+    const KEPT: &AsciiSet = &CONTROLS
+        .add(b'"')
+        .add(b'<')
+        .add(b'>')
+        .add(b'\\')
+        .add(b'^')
+        .add(b'`');
+    let target = target.split('#').next().unwrap_or_default();
+    utf8_percent_encode(target, KEPT).to_string()
+}
+
+/// `["request",{"method":…,"url":…,"headers":{…},"body":…}]`
+fn packed(method: &Method, target: &str, headers: &HeaderMap, body: Body) -> Payload {
+    let headers = headers
+        .keys()
+        .filter(|name| !is_withheld(name))
+        .map(|name| {
+            let values = headers.get_all(name).iter();
+            let values =
+                values.map(|value| json::string(&String::from_utf8_lossy(value.as_bytes())));
+            let values: Vec<String> = values.collect();
+            format!("\"{name}\":[{}]", values.join(","))
+        });
+    let headers: Vec<String> = headers.collect();
+    let (body, attachments) = body.packed();
+    let json = format!(
+        r#"["request",{{"method":"{method}","url":{},"headers":{{{}}},"body":{body}}}]"#,
+        json::string(target),
+        headers.join(",")
+    );
+    Payload { json, attachments }
+}
