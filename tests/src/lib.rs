@@ -18,6 +18,7 @@ pub mod refusing;
 pub mod scrape;
 pub mod server;
 pub mod stage;
+pub mod terminal;
 pub mod wait;
 pub mod wrk;
 
