@@ -49,8 +49,8 @@ impl Said {
     pub fn assert_refused(&self, code: i32, words: &[&str]) {
         assert_eq!(self.code, Some(code), "{self:?}");
         assert!(self.out.is_empty(), "{self:?}");
-        let errors = self.err.matches("error: ").count();
-        assert_eq!(errors, 1, "one sentence: {}", self.err);
+        let errors = self.err.lines().filter(|line| line.starts_with("error: "));
+        assert_eq!(errors.count(), 1, "one sentence: {}", self.err);
         for word in words {
             assert!(self.err.contains(word), "{word:?} in {}", self.err);
         }

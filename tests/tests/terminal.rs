@@ -260,7 +260,7 @@ async fn a_wrong_command_line_is_refused_before_anything_is_sent() {
         ),
         (
             &["request", "/a", "-H", "no header"],
-            &["no header", "name"],
+            &["no header", "x-token"],
         ),
         (
             &["request", "/a", "-H", "content-length: 3"],
@@ -400,26 +400,42 @@ async fn a_server_that_lies_is_found_out() {
         (&["hello"], "no socket.io"),
         (&["0{}"], "no socket.io"),
         (
-            &[OPEN, r#"40{"sid":"x"}"#, r#"49["a"]"#],
+            &[OPEN, r#"40/hitchy,{"sid":"x"}"#, r#"49/hitchy,["a"]"#],
             "cannot be understood",
         ),
         (
-            &[OPEN, r#"40{"sid":"x"}"#, r#"4599999999-["a"]"#],
+            &[
+                OPEN,
+                r#"40/hitchy,{"sid":"x"}"#,
+                r#"4599999999-/hitchy,["a"]"#,
+            ],
             "attachments",
         ),
         (
-            &[OPEN, r#"40{"sid":"x"}"#, r#"451-["a"]"#, r#"42["b"]"#],
+            &[
+                OPEN,
+                r#"40/hitchy,{"sid":"x"}"#,
+                r#"451-/hitchy,["a"]"#,
+                r#"42/hitchy,["b"]"#,
+            ],
             "cannot be understood",
         ),
         (
-            &[OPEN, r#"40{"sid":"x"}"#, "42[[[["],
+            &[OPEN, r#"40/hitchy,{"sid":"x"}"#, "42/hitchy,[[[["],
             "cannot be understood",
         ),
         (
-            &[OPEN, r#"40{"sid":"x"}"#, r#"430["no answer of Hitchy"]"#],
+            &[
+                OPEN,
+                r#"40/hitchy,{"sid":"x"}"#,
+                r#"43/hitchy,0["no answer of Hitchy"]"#,
+            ],
             "none of Hitchy's",
         ),
-        (&[OPEN, r#"40{"sid":"x"}"#, "41"], "disconnected"),
+        (
+            &[OPEN, r#"40/hitchy,{"sid":"x"}"#, "41/hitchy,"],
+            "disconnected",
+        ),
     ];
     for (packets, word) in cases {
         let (addr, lying) = liar(packets).await;
