@@ -11,9 +11,9 @@ use crate::text::visible;
 /// What a report is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Output {
-    /// Columns for people.
+    /// Text for people.
     Text,
-    /// One JSON object.
+    /// JSON for programs, one object or list a line.
     Json,
 }
 

@@ -26,7 +26,7 @@ pub use error::{Error, Written};
 pub use keys::{KEYS, Key, nearest};
 pub use reference::reference;
 pub use sections::{Admin, Dev, HandlerLimits, Handlers, Limits, Log, Server, Setup, Socket};
-pub use source::{FILE, Flag, Source, Sources};
+pub use source::{CLIENT_VARIABLE, FILE, Flag, Source, Sources};
 pub use types::{Console, Format, Level, Listen, Network, Origins, SetCookie, Transport};
 pub use value::Kind;
 

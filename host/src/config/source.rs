@@ -17,6 +17,9 @@ use super::value::{Kind, Refusal};
 /// The name of the settings file when nobody says another.
 pub const FILE: &str = "hitchy.toml";
 
+/// The variable that tells `hitchy request`, `emit` and `listen` which server is meant. It is no setting.
+pub const CLIENT_VARIABLE: &str = "HITCHY_URL";
+
 /// What [`Config::load`](super::Config::load) reads.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
@@ -207,7 +210,8 @@ impl Gathered {
 
     fn lay_variable(&mut self, name: &OsString, value: &OsString) -> Result<(), Error> {
         let name = name.to_string_lossy().into_owned();
-        if !name.starts_with("HITCHY_") || is_service_link(&name, &value.to_string_lossy()) {
+        let is_ours = name.starts_with("HITCHY_") && name != CLIENT_VARIABLE;
+        if !is_ours || is_service_link(&name, &value.to_string_lossy()) {
             return Ok(());
         }
         if name.starts_with("HITCHY_HANDLER__") {

@@ -6,8 +6,9 @@ use http::StatusCode;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::json;
 use super::screen::{self, Colour, Unwritten, coloured};
-use super::{Output, json};
+use crate::cli::report::Output;
 use crate::config::SetCookie;
 use crate::message::Response;
 use crate::payload::{Payload, attachment, fields};

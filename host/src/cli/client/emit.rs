@@ -8,16 +8,17 @@ use serde::Deserialize;
 use super::connection::Connection;
 use super::header::Header;
 use super::json::{self, Binary};
-use super::{Output, ServerArgs, converse, namespace, outcome, read_file, screen};
+use super::{ServerArgs, converse, namespace, outcome, read_file, screen};
 use crate::cli::CommandError;
+use crate::cli::report::Output;
 use crate::emitter::RESERVED;
 use crate::payload::Payload;
 
 const HELP: &str = "\
-An argument that is JSON is sent as JSON, any other as a string: 1 is a number, '\"1\"' and one are strings. @FILE sends the bytes of
-a file (@- those of standard input), and @@name the string @name.
+An argument that is JSON is sent as JSON, any other as a string: 1 is a number, '\"1\"' and one are strings. @FILE sends the bytes \
+of a file (@- those of standard input), and @@name the string @name.
 
-The ack is printed one argument a line, a binary one as its size. --output json prints it as one JSON array, a binary argument as
+The ack is printed one argument a line, a binary one as its size. --output json prints it as one JSON array, a binary argument as \
 {\"base64\":\"…\"}. Without --ack nothing is printed; the command ends when the server has read the event.
 
 Exit codes:
@@ -116,7 +117,14 @@ fn payload(event: &str, args: &[String]) -> Result<Payload, CommandError> {
             "{event} is a name that socket.io keeps for itself; choose another"
         )));
     }
-    let (mut elements, mut attachments) = (vec![json::string(event)], Vec::new());
+    let name = json::string(event);
+    // The socket.io library of the server ends a connection that sends such a name.
+    if name.contains('\\') {
+        return Err(CommandError::Usage(anyhow!(
+            "the event's name {name} has a quote, a backslash or a control character in it; choose another"
+        )));
+    }
+    let (mut elements, mut attachments) = (vec![name], Vec::new());
     for arg in args {
         elements.push(element(arg, &mut attachments)?);
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use tokio_tungstenite::tungstenite;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::http::Response;
 
 use super::address::Address;
@@ -87,6 +88,10 @@ impl Error {
         match error {
             tungstenite::Error::Io(error) => Self::of_io(address, &error),
             tungstenite::Error::Tls(error) => Self::Tls(address.clone(), error.to_string()),
+            tungstenite::Error::Protocol(ProtocolError::HandshakeIncomplete) => Self::Unreachable(
+                address.clone(),
+                "it closed the connection without an answer".to_owned(),
+            ),
             tungstenite::Error::Http(response) => Self::of_response(address, path, &response),
             error => Self::NotHttp(address.clone(), error.to_string()),
         }

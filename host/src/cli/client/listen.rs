@@ -12,16 +12,17 @@ use super::header::Header;
 use super::json::{self, Binary};
 use super::packet::Packet;
 use super::screen::{self, Colour};
-use super::{Output, ServerArgs, converse, namespace};
+use super::{ServerArgs, converse, namespace};
 use crate::cli::CommandError;
+use crate::cli::report::Output;
 use crate::payload::Payload;
 use crate::text::visible;
 
 const HELP: &str = "\
-Each event is a line: its name and its arguments, a binary one as its size. --output json prints {\"event\",\"args\"} instead, a
+Each event is a line: its name and its arguments, a binary one as its size. --output json prints {\"event\",\"args\"} instead, a \
 binary argument as {\"base64\":\"…\"}. What happens to the connection is told on standard error.
 
-When the connection ends, another is made, after half a second at first and after five at most. Whoever asks for an ack gets an
+When the connection ends, another is made, after half a second at first and after five at most. Whoever asks for an ack gets an \
 empty one, at once: a listener holds up nobody.
 
 Exit codes:

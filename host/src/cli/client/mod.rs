@@ -24,13 +24,15 @@ pub(super) use self::request::RequestArgs;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 use self::address::Address;
 use self::connection::Target;
 use self::header::Header;
 use self::screen::Unwritten;
 use super::CommandError;
+use super::report::Output;
+use crate::config::CLIENT_VARIABLE;
 
 /// Which server, and how to talk to it.
 #[derive(Args)]
@@ -39,14 +41,14 @@ struct ServerArgs {
     #[arg(
         long,
         value_name = "URL",
-        env = "HITCHY_URL",
+        env = CLIENT_VARIABLE,
         hide_env_values = true,
         default_value = "http://localhost:3000"
     )]
     url: Address,
     /// Where on the server socket.io is
-    #[arg(long, value_name = "PATH", default_value = "/socket.io", value_parser = path)]
-    path: String,
+    #[arg(long = "path", value_name = "PATH", default_value = "/socket.io", value_parser = path)]
+    socket_path: String,
     /// How long to wait for the connection, and then for the answer
     #[arg(long, value_name = "TIME", default_value = "15s", value_parser = humantime::parse_duration)]
     timeout: Duration,
@@ -62,22 +64,13 @@ impl ServerArgs {
     fn target(&self, namespace: &str, headers: &[Header]) -> Target {
         Target {
             address: self.url.clone(),
-            path: self.path.clone(),
+            path: self.socket_path.clone(),
             namespace: namespace.to_owned(),
             auth: self.auth.clone(),
             headers: headers.to_vec(),
             timeout: self.timeout,
         }
     }
-}
-
-/// For whom to print.
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Output {
-    /// For people
-    Text,
-    /// For programs: one line of JSON each
-    Json,
 }
 
 /// Runs `hitchy request`.

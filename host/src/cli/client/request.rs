@@ -15,12 +15,12 @@ use crate::payload::Payload;
 use crate::server::is_withheld;
 
 const HELP: &str = "\
-The status goes to standard error and the body to standard output: JSON in lines, text and bytes as they are (to a terminal, text
-without control characters and the size of bytes). --output json prints {\"statusCode\",\"headers\",\"body\"} instead, on one line and
-the same through both doors; a binary body is {\"base64\":\"…\"} in it.
+The status goes to standard error and the body to standard output: JSON in lines, text and bytes as they are (to a terminal, text \
+without control characters, and of bytes only how many). --output json prints {\"statusCode\",\"headers\",\"body\"} instead, on one \
+line and the same through both doors; a binary body is {\"base64\":\"…\"} in it.
 
-Over a socket a handler sees cookie, host, origin, user-agent, accept-language and referer as they were in the handshake: -H puts
-them there.
+Over a socket a handler sees cookie, host, origin, user-agent, accept-language and referer as they were in the handshake, so that is \
+where -H puts them.
 
 Exit codes:
   0  answered, with a status below 400
@@ -37,14 +37,12 @@ Examples:
 
 /// Flags of `hitchy request`.
 #[derive(Args)]
-#[command(
-    override_usage = "hitchy request [OPTIONS] [METHOD] PATH",
-    after_help = HELP
-)]
+#[command(allow_missing_positional = true, after_help = HELP)]
 pub(in crate::cli) struct RequestArgs {
-    /// The method (GET, or POST with a body) and the path with its query
-    #[arg(value_names = ["METHOD", "PATH"], num_args = 1..=2, required = true)]
-    request: Vec<String>,
+    /// GET when left out, or POST when there is a body
+    method: Option<String>,
+    /// The path, with its query
+    path: String,
     /// A body of JSON
     #[arg(long, value_name = "TEXT", value_parser = json::checked, group = "content")]
     json: Option<String>,
@@ -70,7 +68,7 @@ pub(in crate::cli) struct RequestArgs {
 /// Asks, and prints the answer.
 pub(super) fn run(args: RequestArgs) -> Result<(), CommandError> {
     let body = Body::read(args.json, args.body, args.file.as_deref())?;
-    let (method, target) = method_and_target(args.request, &body)?;
+    let (method, target) = method_and_target(args.method, &args.path, &body)?;
     let mut headers = HeaderMap::new();
     lay(args.headers.iter(), &mut headers);
     body.describe(&mut headers)?;
@@ -106,39 +104,30 @@ async fn ask(
     answered.await.map_err(CommandError::Failure)
 }
 
-/// `/path`, or a method and a path.
 fn method_and_target(
-    mut words: Vec<String>,
+    method: Option<String>,
+    path: &str,
     body: &Body,
 ) -> Result<(Method, String), CommandError> {
-    let target = words.pop().unwrap_or_default();
-    let given = words.pop();
-    if !target.starts_with('/') {
-        let sentence = match Method::from_bytes(target.as_bytes()) {
-            Ok(_) => {
-                format!("{target} is no path; write for example: hitchy request GET /{target}")
-            }
-            Err(_) => {
-                format!("{target} is no path like /api/hello; what server it is for says --url")
-            }
-        };
-        return Err(CommandError::Usage(anyhow!(sentence)));
+    let wrong = |sentence: String| Err(CommandError::Usage(anyhow!(sentence)));
+    if !path.starts_with('/') {
+        return wrong(format!(
+            "{path:?} is no path like /api/hello; what server it is for says --url"
+        ));
     }
-    if let Some(odd) = target.chars().find(|c| c.is_whitespace() || c.is_control()) {
-        return Err(CommandError::Usage(anyhow!(
+    if let Some(odd) = path.chars().find(|c| c.is_whitespace() || c.is_control()) {
+        return wrong(format!(
             "the path has {odd:?} in it; write for example %20 for a space"
-        )));
+        ));
     }
-    let method = match (given, body) {
+    let method = match (method, body) {
         (Some(method), _) => method.to_ascii_uppercase(),
         (None, Body::None) => "GET".to_owned(),
         (None, _) => "POST".to_owned(),
     };
     match Method::from_bytes(method.as_bytes()) {
-        Ok(method) if method != Method::CONNECT => Ok((method, encoded(&target))),
-        _ => Err(CommandError::Usage(anyhow!(
-            "{method} is no method of a request"
-        ))),
+        Ok(method) if method != Method::CONNECT => Ok((method, encoded(path))),
+        _ => wrong(format!("{method:?} is no method of a request")),
     }
 }
 

@@ -157,6 +157,11 @@ fn variables_of_a_kubernetes_service_named_hitchy_are_passed_over() {
 }
 
 #[test]
+fn the_variable_of_the_client_commands_is_passed_over() {
+    from_env(&[("HITCHY_URL", "http://localhost:3000")]).unwrap();
+}
+
+#[test]
 fn a_handler_gets_the_shared_limits_and_three_quarters_of_the_calls() {
     let limits = Config::default().handler_limits("chat", None).unwrap();
     assert_eq!(limits.memory, 128 * MIB);
