@@ -134,34 +134,37 @@ async fn the_environment_wins_over_the_file_and_flags_over_both() {
         .flag("--print-config");
     let ended = plan.fail().await;
     assert_eq!(ended.code, Some(0), "{}", ended.log);
-    let line = |key: &str| {
-        let lines: Vec<_> = ended
-            .out
-            .lines()
+    let line = |section: &str, key: &str| {
+        let start = format!("[{section}]");
+        let inside = ended.out.lines().skip_while(|line| *line != start).skip(1);
+        let lines: Vec<_> = inside
+            .take_while(|line| !line.starts_with('['))
             .filter(|line| line.starts_with(&format!("{key} =")))
             .collect();
         assert_eq!(lines.len(), 1, "{key} in {}", ended.out);
         lines[0].to_string()
     };
     assert!(
-        line("listen").contains("127.0.0.1:0") && line("listen").contains("--listen"),
+        line("server", "listen").contains("127.0.0.1:0")
+            && line("server", "listen").contains("--listen"),
         "{}",
-        line("listen")
+        line("server", "listen")
     );
     assert!(
-        line("deadline").contains("3s") && line("deadline").contains("HITCHY_LIMITS__DEADLINE"),
+        line("limits", "deadline").contains("3s")
+            && line("limits", "deadline").contains("HITCHY_LIMITS__DEADLINE"),
         "{}",
-        line("deadline")
+        line("limits", "deadline")
     );
     assert!(
-        line("cpu").contains("2s") && line("cpu").contains("hitchy.toml"),
+        line("limits", "cpu").contains("2s") && line("limits", "cpu").contains("hitchy.toml"),
         "{}",
-        line("cpu")
+        line("limits", "cpu")
     );
     assert!(
-        line("queue-wait").contains("default"),
+        line("limits", "queue-wait").contains("default"),
         "{}",
-        line("queue-wait")
+        line("limits", "queue-wait")
     );
     // Fed back it means the same.
     toml::from_str::<toml::Table>(&ended.out).expect("it is a settings file");
