@@ -77,8 +77,8 @@ fn an_unknown_key_gets_the_nearest_known_one() {
             "server.memory; did you mean limits.memory?",
         ),
         (
-            "[admin]",
-            "admin; `hitchy serve --print-config` shows all there are",
+            "[cache]",
+            "cache; `hitchy serve --print-config` shows all there are",
         ),
         (
             "[kv]\nbackend = 1",
