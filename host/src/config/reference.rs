@@ -67,7 +67,12 @@ pub fn reference() -> String {
 fn row(key: &Key) -> String {
     let (short, variable) = (key.short(), key.variable());
     let takes = cell(&takes(&key.kind));
+    let name = match key.kind {
+        Kind::Table { .. } => format!("`{short}`"),
+        _ => format!("`{short}`<br>`{variable}`"),
+    };
     let default = match key.default {
+        None if matches!(key.kind, Kind::Table { .. }) => "none".to_owned(),
         None => "worked out at start".to_owned(),
         Some("") => "none".to_owned(),
         Some(default) => format!("`{default}`"),
@@ -79,7 +84,7 @@ fn row(key: &Key) -> String {
         (false, false) => "",
     };
     format!(
-        "| `{short}`<br>`{variable}` | {takes} | {default} | {}{marks} |\n",
+        "| {name} | {takes} | {default} | {}{marks} |\n",
         cell(key.doc)
     )
 }
@@ -90,6 +95,9 @@ fn takes(kind: &Kind) -> String {
         Kind::Switch => "`true` or `false`".to_owned(),
         Kind::Word(words) => alternatives(words),
         Kind::Words(words) => format!("a list of {}", alternatives(words)),
+        Kind::Table { what, example, .. } => {
+            format!("{what}: `{example}`; in the settings file only")
+        }
         _ => kind.expected(),
     };
     match kind.bounds() {
@@ -126,10 +134,16 @@ mod tests {
     fn every_setting_is_in_the_reference_with_its_variable_and_default() {
         let reference = reference();
         for key in KEYS {
-            let start = format!("| `{}`<br>`{}` |", key.short(), key.variable());
+            let (start, computed) = match key.kind {
+                Kind::Table { .. } => (format!("| `{}` |", key.short()), "| none |"),
+                _ => (
+                    format!("| `{}`<br>`{}` |", key.short(), key.variable()),
+                    "| worked out at start |",
+                ),
+            };
             let row = reference.lines().find(|line| line.starts_with(&start));
             let row = row.unwrap_or_else(|| panic!("{} is missing", key.name));
-            assert!(row.contains(key.default.unwrap_or("worked out")), "{row}");
+            assert!(row.contains(key.default.unwrap_or(computed)), "{row}");
             assert_eq!(row.replace("\\|", "").matches('|').count(), 5, "{row}");
         }
     }
