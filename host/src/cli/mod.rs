@@ -7,6 +7,7 @@ mod dev;
 mod install;
 mod job;
 mod log;
+mod new;
 mod serve;
 mod sources;
 
@@ -41,6 +42,9 @@ enum Command {
     /// Puts each .wasm into the handlers folder, by a rename and only when its content is new. The exit code is 1 when one cannot be
     /// built; the others are built all the same.
     Build(BuildArgs),
+    /// Write a handler to begin with
+    #[command(after_help = new::EXAMPLES)]
+    New(new::NewArgs),
     #[command(name = crate::runtime::COMPILE_COMMAND, hide = true)]
     CompileComponent,
 }
@@ -142,6 +146,7 @@ pub fn main() -> ExitCode {
         Command::Serve(args) => serve::main(args),
         Command::Dev(args) => dev::main(args),
         Command::Build(args) => build::main(args),
+        Command::New(args) => new::main(args),
         Command::CompileComponent => return compile::main(),
     };
     let (error, code) = match done {
