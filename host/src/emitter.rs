@@ -89,6 +89,11 @@ impl Emitter {
         }
     }
 
+    /// Reaches nobody: for looking at handlers without serving them.
+    pub fn to_nobody() -> Self {
+        Self::new(SocketIo::new_layer().1, Arc::default())
+    }
+
     /// Sends an event to an audience.
     pub async fn emit(
         &self,

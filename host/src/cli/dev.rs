@@ -15,6 +15,12 @@ use crate::config::{self, Config};
 use crate::registry::Registry;
 use crate::watch::Trees;
 
+/// For `--help`.
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  hitchy dev
+  hitchy dev examples/hello --listen localhost:8080";
+
 /// Runs `hitchy dev`.
 pub(super) fn main(args: DevArgs) -> Result<(), CommandError> {
     let folder = build::folder(&args.path)?;

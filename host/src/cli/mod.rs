@@ -4,16 +4,20 @@ mod build;
 mod cargo;
 mod compile;
 mod dev;
+mod inspect;
 mod install;
 mod job;
 mod log;
 mod new;
+mod report;
+mod routes;
 mod serve;
 mod sources;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Flag, Sources};
@@ -30,21 +34,30 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Run the server on a folder of handlers
+    #[command(after_help = serve::EXAMPLES)]
     Serve(ServeArgs),
     /// Build the handlers below PATH, serve them, and build them again whenever a source is saved
     ///
     /// Every Cargo.toml below PATH whose library has crate-type cdylib becomes a handler; for what cargo does not build, [dev] build
     /// in hitchy.toml names a command. Sources are followed, those of local dependencies too; what .gitignore lists is not. A build
     /// that fails leaves the old code serving. Clients stay connected while code is replaced.
+    #[command(after_help = dev::EXAMPLES)]
     Dev(DevArgs),
     /// Build the handlers below PATH once, as they are deployed
     ///
     /// Puts each .wasm into the handlers folder, by a rename and only when its content is new. The exit code is 1 when one cannot be
     /// built; the others are built all the same.
+    #[command(after_help = build::EXAMPLES)]
     Build(BuildArgs),
     /// Write a handler to begin with
     #[command(after_help = new::EXAMPLES)]
     New(new::NewArgs),
+    /// Say what a .wasm offers and needs, and whether it would be served
+    #[command(after_help = inspect::EXAMPLES)]
+    Inspect(inspect::InspectArgs),
+    /// Print the table of routes as it would be served
+    #[command(after_help = routes::EXAMPLES)]
+    Routes(routes::RoutesArgs),
     #[command(name = crate::runtime::COMPILE_COMMAND, hide = true)]
     CompileComponent,
 }
@@ -126,6 +139,8 @@ enum CommandError {
     Usage(anyhow::Error),
     /// Anything else: 1.
     Failure(anyhow::Error),
+    /// The same, when what went wrong is what the command has printed.
+    Reported,
 }
 
 impl From<anyhow::Error> for CommandError {
@@ -147,15 +162,27 @@ pub fn main() -> ExitCode {
         Command::Dev(args) => dev::main(args),
         Command::Build(args) => build::main(args),
         Command::New(args) => new::main(args),
+        Command::Inspect(args) => inspect::main(args),
+        Command::Routes(args) => routes::main(args),
         Command::CompileComponent => return compile::main(),
     };
     let (error, code) = match done {
         Ok(()) => return ExitCode::SUCCESS,
         Err(CommandError::Usage(error)) => (error, 2),
         Err(CommandError::Failure(error)) => (error, 1),
+        Err(CommandError::Reported) => return ExitCode::from(1),
     };
     say_error(&error);
     ExitCode::from(code)
+}
+
+/// Runs what a command has to wait for, and nothing else.
+fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("the async runtime cannot be set up")?;
+    runtime.block_on(work)
 }
 
 #[allow(clippy::print_stderr)]

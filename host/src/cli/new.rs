@@ -16,9 +16,9 @@ use super::{CommandError, say};
 /// For `--help`.
 pub(super) const EXAMPLES: &str = "\
 Examples:
-  hitchy new shop                         a handler in the folder shop
-  hitchy new services/shop                the same in services/shop
-  hitchy new shop --sdk ../hitchy/guest-sdk   built with the SDK of these sources";
+  hitchy new shop
+  hitchy new services/shop
+  hitchy new shop --sdk ../hitchy/guest-sdk";
 
 /// The files of a handler in Rust. In the manifest `{{name}}` and `{{sdk}}` are filled in.
 const RUST: [(&str, &str); 5] = [

@@ -16,6 +16,13 @@ use crate::registry::{Registry, Table};
 use crate::server::Server;
 use crate::text::visible;
 
+/// For `--help`.
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  hitchy serve
+  hitchy serve --handlers build/handlers --listen 0.0.0.0:8080
+  hitchy serve --print-config";
+
 /// Runs `hitchy serve`.
 pub(super) fn main(args: ServeArgs) -> Result<(), CommandError> {
     let sources = args.settings.sources(None);
@@ -113,7 +120,7 @@ fn introduce(table: &Table, dir: &Path, note: Option<&str>) {
     say("ready");
 }
 
-fn check_folder(dir: &Path) -> anyhow::Result<()> {
+pub(super) fn check_folder(dir: &Path) -> anyhow::Result<()> {
     match std::fs::metadata(dir) {
         Ok(metadata) if metadata.is_dir() => Ok(()),
         Ok(_) => Err(anyhow!(

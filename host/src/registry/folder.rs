@@ -93,6 +93,36 @@ impl Listing {
     }
 }
 
+/// One file by itself, wherever it lies. Its name is the one it has below `root`, or that of the file alone if it lies elsewhere.
+pub(super) fn found(path: &Path, root: &Path) -> std::io::Result<Found> {
+    let path = path.canonicalize()?;
+    let metadata = fs::metadata(&path)?;
+    if metadata.is_dir() {
+        return Err(std::io::ErrorKind::IsADirectory.into());
+    }
+    let root = root.canonicalize().unwrap_or_default();
+    let below = path.strip_prefix(&root).unwrap_or(&path);
+    let name = match below.is_absolute() {
+        true => path.file_name().unwrap_or_default().as_ref(),
+        false => below,
+    };
+    Ok(Found {
+        name: name.to_string_lossy().into_owned(),
+        stamp: Stamp::of(&metadata),
+        // Beside NAME.toml itself there is none.
+        sidecar: sidecar_of(&path).filter(|_| path.extension().is_some_and(|kind| kind == "wasm")),
+        path,
+    })
+}
+
+/// The stamp of `NAME.toml` beside `NAME.wasm`, if there is one.
+fn sidecar_of(path: &Path) -> Option<Stamp> {
+    let sidecar = fs::metadata(path.with_extension("toml")).ok();
+    sidecar
+        .filter(Metadata::is_file)
+        .map(|metadata| Stamp::of(&metadata))
+}
+
 /// Looks through the folder. Fails only when the folder itself cannot be read.
 pub(super) fn list(root: &Path) -> std::io::Result<Listing> {
     let real_root = root.canonicalize()?;
@@ -142,15 +172,11 @@ fn list_into(
         } else if base.ends_with(".wasm") {
             match inspect(&path, root) {
                 Ok(Some(stamp)) => {
-                    let sidecar = fs::metadata(path.with_extension("toml")).ok();
-                    let sidecar = sidecar
-                        .filter(Metadata::is_file)
-                        .map(|metadata| Stamp::of(&metadata));
                     listing.found.push(Found {
+                        sidecar: sidecar_of(&path),
                         name,
                         path,
                         stamp,
-                        sidecar,
                     });
                 }
                 Ok(None) => {}

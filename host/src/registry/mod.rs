@@ -3,11 +3,13 @@
 //! Start-up is the first reload. What is refused leaves the old code serving; calls under way keep the table they began with.
 
 mod builds;
+mod examine;
 mod files;
 mod folder;
 mod journal;
 mod pass;
 mod standing;
+mod survey;
 mod table;
 
 use std::sync::Arc;
@@ -16,8 +18,10 @@ use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
 pub use self::builds::{Build, Builds};
+pub use self::examine::{Examined, examine};
 pub use self::journal::{Journal, Reload, What};
 pub use self::standing::{RefusedFile, Standing};
+pub use self::survey::{Survey, survey};
 pub use self::table::{Conflict, Entry, Matched, Table};
 
 use self::pass::Reloads;

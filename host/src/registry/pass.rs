@@ -8,11 +8,12 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::builds::Builds;
+use super::examine::{limits, read};
 use super::files::{Files, Verdict};
 use super::folder::{self, Found, Listing, Unfit};
 use super::journal::Journal;
 use super::standing::{RefusedFile, Standing};
-use super::table::{Table, bare};
+use super::table::Table;
 use crate::config::{Config, Sources};
 use crate::runtime::{Candidate, ContentHash, Limits, Runtime};
 use crate::text::visible;
@@ -285,7 +286,7 @@ impl Reloads {
         if unchanged || self.is_settling(found, first) {
             return Verdict::Unchanged;
         }
-        let limits = match self.limits(found).await {
+        let limits = match limits(&self.config, found).await {
             Ok(limits) => limits,
             Err(cause) => {
                 self.files.remember(found, None, false);
@@ -353,40 +354,4 @@ impl Reloads {
             }
         }
     }
-
-    /// What a call of a file may use, by its sidecar and the settings.
-    async fn limits(&self, found: &Found) -> Result<Limits, String> {
-        let path = found.sidecar_path();
-        let text = match found.sidecar {
-            Some(_) => {
-                let path = path.clone();
-                let read = tokio::task::spawn_blocking(move || folder::read_sidecar(&path)).await;
-                Some(read.map_err(|error| error.to_string())??)
-            }
-            None => None,
-        };
-        let sidecar = text.as_deref().map(|text| (path.as_path(), text));
-        let own = self
-            .config
-            .handler_limits(bare(&found.name), sidecar)
-            .map_err(|error| error.to_string())?;
-        Ok(Limits {
-            memory: own.memory,
-            deadline: own.deadline,
-            cpu: own.cpu,
-            concurrency: own.concurrency,
-            emits: u32::try_from(own.emits_per_call).unwrap_or(u32::MAX),
-            emit_bytes: own.emit_bytes_per_call,
-            dispatches: u32::try_from(own.dispatches_per_call).unwrap_or(u32::MAX),
-            payload: self.config.server.body_limit,
-            answer: self.config.server.answer_limit,
-        })
-    }
-}
-
-/// The content of a file.
-async fn read(path: PathBuf) -> Result<Bytes, String> {
-    let read = tokio::task::spawn_blocking(move || folder::read(&path)).await;
-    let bytes = read.map_err(|error| error.to_string())?;
-    bytes.map(Bytes::from).map_err(|error| error.to_string())
 }

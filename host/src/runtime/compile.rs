@@ -1,4 +1,4 @@
-//! From a file to native code: recognises what the file is, compiles it, and brings the code into this process.
+//! From a component to native code: compiles it, and brings the code into this process.
 //!
 //! Compiling is outside wasmtime's promise of safety (a crafted file may make it loop or eat memory), so it happens in a child
 //! process of this same program, one at a time, at low priority and under limits.
@@ -11,7 +11,6 @@ use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
 use tokio::sync::Mutex;
-use wasmparser::{Encoding, Parser, Payload};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
@@ -161,77 +160,6 @@ fn adopt(engine: &Engine, artifact: &[u8]) -> Result<Component, LoadError> {
     Ok(component)
 }
 
-/// What a file is, by a look at its structure: a component that exports `setup`, or why it is no handler.
-pub(super) fn recognise(wasm: &[u8]) -> Result<(), LoadError> {
-    match wasm {
-        [] => return Err(LoadError::Empty),
-        [0x7f, b'E', b'L', b'F', ..] => return Err(LoadError::Native),
-        [b'\0', b'a', b's', b'm', ..] => {}
-        prefix if b"\0asm".starts_with(prefix) => return Err(LoadError::Incomplete),
-        text if text.trim_ascii_start().starts_with(b"(")
-            || text.trim_ascii_start().starts_with(b";;") =>
-        {
-            return Err(LoadError::Text);
-        }
-        _ => return Err(LoadError::NotWasm),
-    }
-    let exports = component_exports(wasm)?;
-    let has = |prefix: &str| exports.iter().any(|name| name.starts_with(prefix));
-    if has("hitchy:platform/setup@0.1.") {
-        Ok(())
-    } else if let Some(name) = exports
-        .iter()
-        .find(|name| name.starts_with("hitchy:platform/setup"))
-    {
-        Err(LoadError::OtherContract(name.replacen("/setup", "", 1)))
-    } else if has("wasi:http/incoming-handler") {
-        Err(LoadError::WasiHttp)
-    } else if has("wasi:cli/run") {
-        Err(LoadError::Command)
-    } else if exports.is_empty() {
-        Err(LoadError::NoSetup("nothing".to_owned()))
-    } else {
-        Err(LoadError::NoSetup(
-            exports
-                .iter()
-                .take(8)
-                .map(String::as_str)
-                .collect::<Vec<_>>()
-                .join(", "),
-        ))
-    }
-}
-
-/// The names that a component exports. Reads every section, so that a file that ends early is found out.
-fn component_exports(wasm: &[u8]) -> Result<Vec<String>, LoadError> {
-    let invalid = |error: wasmparser::BinaryReaderError| {
-        if error.message().contains("unexpected end") {
-            LoadError::Incomplete
-        } else {
-            LoadError::Invalid(error.to_string())
-        }
-    };
-    let mut exports = Vec::new();
-    let mut depth = 0_usize;
-    for payload in Parser::new(0).parse_all(wasm) {
-        match payload.map_err(invalid)? {
-            Payload::Version {
-                encoding: Encoding::Module,
-                ..
-            } if depth == 0 => return Err(LoadError::CoreModule),
-            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
-            Payload::End(_) => depth = depth.saturating_sub(1),
-            Payload::ComponentExportSection(section) if depth == 0 => {
-                for export in section {
-                    exports.push(export.map_err(invalid)?.name.name.to_owned());
-                }
-            }
-            _ => {}
-        }
-    }
-    Ok(exports)
-}
-
 /// The interfaces that a component imports and `known` does not accept.
 pub(super) fn unknown_imports(
     engine: &Engine,
@@ -280,27 +208,5 @@ impl std::fmt::Display for ContentHash {
 impl std::fmt::Debug for ContentHash {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(formatter, "{self}")
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn l01_files_that_are_no_handlers_are_named() {
-        let cases: [(&[u8], &str); 7] = [
-            (b"", "empty"),
-            (b"\0", "incomplete"),
-            (b"\0asm\x0d\0", "incomplete"),
-            (b"\x7fELF\x02", "native"),
-            (b"  (component)", "text"),
-            (b"\xff\xd8\xff\xe0", "no WebAssembly"),
-            (b"\0asm\x01\0\0\0", "core WebAssembly module"),
-        ];
-        for (bytes, word) in cases {
-            let sentence = recognise(bytes).unwrap_err().to_string();
-            assert!(sentence.contains(word), "{bytes:?}: {sentence}");
-        }
     }
 }

@@ -57,9 +57,14 @@ pub enum LoadError {
     WasiHttp,
     /// A component without the one export that makes it a handler.
     #[error(
-        "the component does not export hitchy:platform/setup, so it is no handler; it exports {0}"
+        "the component does not export hitchy:platform/setup, so it is no handler; it exports {exports}; {fix}"
     )]
-    NoSetup(String),
+    NoSetup {
+        /// What it does export.
+        exports: String,
+        /// What to do.
+        fix: &'static str,
+    },
     /// Built for another track of the contract.
     #[error(
         "it is built for the contract {0}, and this server speaks hitchy:platform 0.1; build it against 0.1"

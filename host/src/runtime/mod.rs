@@ -11,6 +11,8 @@ mod exports;
 mod handler;
 mod imports;
 mod limits;
+mod offer;
+mod outline;
 mod output;
 mod pattern;
 mod services;
@@ -32,6 +34,8 @@ pub use self::declarations::{Declarations, Listener, Policy, Route, Stage};
 pub use self::error::{CallError, LoadError};
 pub use self::handler::Handler;
 pub use self::limits::{Limits, MemoryBudget};
+pub use self::offer::Offer;
+pub use self::outline::{Kind, Memory, Outline};
 pub use self::services::Dispatcher;
 
 use self::compile::Compilation;
@@ -130,11 +134,13 @@ impl Runtime {
     }
 
     async fn compile(&self, wasm: Bytes, hash: ContentHash) -> Result<Code, LoadError> {
-        compile::recognise(&wasm)?;
+        outline::recognise(&wasm)?;
         let (began, size) = (Instant::now(), wasm.len());
         let component = self.compilation.compile(&self.engine, wasm).await?;
         let compile_time = began.elapsed();
-        let unknown = compile::unknown_imports(&self.engine, &component, is_provided);
+        let unknown = compile::unknown_imports(&self.engine, &component, |name| {
+            Offer::of(name) != Offer::Unknown
+        });
         if !unknown.is_empty() {
             return Err(LoadError::UnknownImports(unknown.join(", ")));
         }
@@ -152,25 +158,4 @@ impl Runtime {
             compile_time,
         })
     }
-}
-
-/// Whether this server provides an interface, by its name.
-fn is_provided(name: &str) -> bool {
-    let wasi = ["io", "cli", "clocks", "filesystem", "random", "sockets"];
-    let ours = ["types", "sockets", "requests", "registration", "log"];
-    let is = |package: &str, interface: &str, version: &str| match package {
-        "hitchy:platform" => ours.contains(&interface) && version.starts_with("0.1."),
-        _ => {
-            package
-                .strip_prefix("wasi:")
-                .is_some_and(|package| wasi.contains(&package))
-                && version.starts_with("0.2.")
-        }
-    };
-    let Some((interface, version)) = name.split_once('@') else {
-        return false;
-    };
-    interface
-        .split_once('/')
-        .is_some_and(|(package, interface)| is(package, interface, version))
 }

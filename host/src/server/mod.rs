@@ -90,8 +90,7 @@ impl Server {
         let (started, metrics) = (SystemTime::now(), Arc::<Metrics>::default());
         let (layer, io) = socket_io(&config).build_layer();
         let emitter = Emitter::new(io.clone(), Arc::clone(&metrics));
-        let runtime = Runtime::new(runtime_settings(&config), emitter);
-        let runtime = Arc::new(runtime.map_err(|error| StartError::Runtime(format!("{error:#}")))?);
+        let runtime = runtime(&config, emitter)?;
         let registry = Registry::new();
         let dispatch = Dispatch::new(
             Arc::clone(&registry),
@@ -275,6 +274,13 @@ fn gate_settings(config: &Config) -> GateSettings {
         queue: limits.queue,
         wait: limits.queue_wait,
     }
+}
+
+/// The runtime that a server with these settings has. Must be called within a tokio runtime.
+pub fn runtime(config: &Config, emitter: Emitter) -> Result<Arc<Runtime>, StartError> {
+    let runtime = Runtime::new(runtime_settings(config), emitter);
+    let runtime = runtime.map_err(|error| StartError::Runtime(format!("{error:#}")))?;
+    Ok(Arc::new(runtime))
 }
 
 fn runtime_settings(config: &Config) -> RuntimeSettings {

@@ -1,0 +1,92 @@
+//! How commands report: columns for people, JSON for programs.
+
+use clap::ValueEnum;
+use http::Method;
+use serde_json::{Value, json};
+
+use super::say;
+use crate::runtime::{Policy, Stage};
+use crate::text::visible;
+
+/// What a report is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Output {
+    /// Columns for people.
+    Text,
+    /// One JSON object.
+    Json,
+}
+
+/// Prints rows, each column as wide as its widest cell, with so many spaces before them.
+pub(super) fn say_columns(rows: &[Vec<String>], indent: usize) {
+    for line in columns(rows) {
+        say(format_args!("{:indent$}{line}", ""));
+    }
+}
+
+fn columns(rows: &[Vec<String>]) -> Vec<String> {
+    let cells = |row: &Vec<String>| -> Vec<String> {
+        row.iter().map(|cell| visible(cell).into_owned()).collect()
+    };
+    let rows: Vec<Vec<String>> = rows.iter().map(cells).collect();
+    let count = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(column));
+        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..count).map(width).collect();
+    let line = |row: &Vec<String>| {
+        let cells = row.iter().zip(&widths);
+        let padded: Vec<String> = cells
+            .map(|(cell, width)| format!("{cell:width$}"))
+            .collect();
+        padded.join("  ").trim_end().to_owned()
+    };
+    rows.iter().map(line).collect()
+}
+
+/// Prints JSON.
+pub(super) fn say_json(value: &Value) {
+    say(format_args!("{value:#}"));
+}
+
+/// `*` stands for every method that no other route of the path names.
+pub(super) fn method(method: Option<&Method>) -> &str {
+    method.map_or("*", Method::as_str)
+}
+
+/// `before` or `after`.
+pub(super) fn stage(policy: &Policy) -> &'static str {
+    match policy.stage {
+        Stage::Before => "before",
+        Stage::After => "after",
+    }
+}
+
+/// A policy as an object; whoever reports several handlers adds which it is.
+pub(super) fn policy_json(policy: &Policy) -> Value {
+    json!({
+        "stage": stage(policy),
+        "method": method(policy.method.as_ref()),
+        "prefix": policy.prefix,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::columns;
+
+    #[test]
+    fn columns_are_as_wide_as_their_widest_cell() {
+        let row = |cells: &[&str]| cells.iter().map(|cell| (*cell).to_owned()).collect();
+        let rows = [
+            row(&["GET", "/ä", "a.wasm"]),
+            row(&["DELETE", "/", ""]),
+            row(&["*", "/x"]),
+        ];
+        assert_eq!(
+            columns(&rows),
+            ["GET     /ä  a.wasm", "DELETE  /", "*       /x"]
+        );
+    }
+}

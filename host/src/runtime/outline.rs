@@ -1,0 +1,237 @@
+//! What a file is, by a look at its structure: nothing of it is compiled or run.
+
+use std::collections::BTreeSet;
+
+use wasmparser::{
+    BinaryReaderError, CustomSectionReader, Encoding, GlobalSectionReader, KnownCustom,
+    MemorySectionReader, Operator, Parser, Payload, ValType,
+};
+
+use super::error::LoadError;
+
+/// What the two kinds of WebAssembly are called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// What handlers are.
+    Component,
+    /// What components are made of, and older toolchains make.
+    CoreModule,
+}
+
+/// The outline of a file.
+#[derive(Clone, Debug)]
+pub struct Outline {
+    /// What it is.
+    pub kind: Kind,
+    /// The names that it exports.
+    pub exports: Vec<String>,
+    /// The interfaces, or for a core module the modules, that it imports.
+    pub imports: Vec<String>,
+    /// The memory it begins with, all of its memories together; none if it has none of its own.
+    pub memory: Option<Memory>,
+    /// Bytes of the stack, where its compiler is known to put it first.
+    pub stack: Option<u64>,
+    /// The languages it says it was written in.
+    pub languages: BTreeSet<String>,
+}
+
+/// A memory's bounds, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Memory {
+    /// What each call begins with.
+    pub initial: u64,
+    /// How far it may grow by its own account.
+    pub maximum: Option<u64>,
+}
+
+/// Says why a file is no handler, if it is none: a handler is a component that exports `setup`.
+pub(super) fn recognise(wasm: &[u8]) -> Result<(), LoadError> {
+    let outline = Outline::of(wasm)?;
+    if outline.kind == Kind::CoreModule {
+        return Err(LoadError::CoreModule);
+    }
+    let exports = &outline.exports;
+    let has = |prefix: &str| exports.iter().any(|name| name.starts_with(prefix));
+    if has("hitchy:platform/setup@0.1.") {
+        Ok(())
+    } else if let Some(name) = exports
+        .iter()
+        .find(|name| name.starts_with("hitchy:platform/setup"))
+    {
+        Err(LoadError::OtherContract(name.replacen("/setup", "", 1)))
+    } else if has("wasi:http/incoming-handler") {
+        Err(LoadError::WasiHttp)
+    } else if has("wasi:cli/run") {
+        Err(LoadError::Command)
+    } else {
+        Err(outline.without_setup())
+    }
+}
+
+impl Outline {
+    /// Reads every section, so that a file that ends early is found out.
+    pub fn of(wasm: &[u8]) -> Result<Self, LoadError> {
+        match wasm {
+            [] => return Err(LoadError::Empty),
+            [0x7f, b'E', b'L', b'F', ..] => return Err(LoadError::Native),
+            [b'\0', b'a', b's', b'm', ..] => {}
+            prefix if b"\0asm".starts_with(prefix) => return Err(LoadError::Incomplete),
+            text if text.trim_ascii_start().starts_with(b"(")
+                || text.trim_ascii_start().starts_with(b";;") =>
+            {
+                return Err(LoadError::Text);
+            }
+            _ => return Err(LoadError::NotWasm),
+        }
+        let mut outline = Self {
+            kind: Kind::Component,
+            exports: Vec::new(),
+            imports: Vec::new(),
+            memory: None,
+            stack: None,
+            languages: BTreeSet::new(),
+        };
+        match outline.read(wasm) {
+            // What a core module is refused for is that it is one.
+            Err(_) if outline.kind == Kind::CoreModule => {}
+            read => read?,
+        }
+        if !outline.languages.contains("Rust") {
+            outline.stack = None;
+        }
+        Ok(outline)
+    }
+
+    fn read(&mut self, wasm: &[u8]) -> Result<(), LoadError> {
+        let mut depth = 0_usize;
+        for payload in Parser::new(0).parse_all(wasm) {
+            match payload.map_err(invalid)? {
+                Payload::Version {
+                    encoding: Encoding::Module,
+                    ..
+                } if depth == 0 => self.kind = Kind::CoreModule,
+                Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
+                Payload::End(_) => depth = depth.saturating_sub(1),
+                Payload::ComponentExportSection(section) if depth == 0 => {
+                    for export in section {
+                        let export = export.map_err(invalid)?;
+                        self.exports.push(export.name.name.to_owned());
+                    }
+                }
+                Payload::ComponentImportSection(section) if depth == 0 => {
+                    for import in section {
+                        let import = import.map_err(invalid)?;
+                        self.imports.push(import.name.name.to_owned());
+                    }
+                }
+                Payload::ExportSection(section) if depth == 0 => {
+                    let names = section.into_iter().flatten();
+                    self.exports
+                        .extend(names.map(|export| export.name.to_owned()));
+                }
+                Payload::ImportSection(section) if depth == 0 => {
+                    let names = section.into_imports().flatten();
+                    self.imports
+                        .extend(names.map(|import| import.module.to_owned()));
+                    self.imports.dedup();
+                }
+                Payload::MemorySection(section) => self.add_memories(section),
+                Payload::GlobalSection(section) => self.stack = self.stack.or(stack(section)),
+                Payload::CustomSection(section) => self.add_languages(&section),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn add_memories(&mut self, section: MemorySectionReader<'_>) {
+        for memory in section.into_iter().flatten() {
+            let page = 1_u64
+                .checked_shl(memory.page_size_log2.unwrap_or(16))
+                .unwrap_or(u64::MAX);
+            let (initial, maximum) = (
+                memory.initial.saturating_mul(page),
+                memory.maximum.map(|pages| pages.saturating_mul(page)),
+            );
+            let sum = self
+                .memory
+                .map_or(Memory { initial, maximum }, |sum| Memory {
+                    initial: sum.initial.saturating_add(initial),
+                    maximum: sum
+                        .maximum
+                        .zip(maximum)
+                        .map(|(sum, more)| sum.saturating_add(more)),
+                });
+            self.memory = Some(sum);
+        }
+    }
+
+    fn add_languages(&mut self, section: &CustomSectionReader<'_>) {
+        let KnownCustom::Producers(fields) = section.as_known() else {
+            return;
+        };
+        let languages = fields
+            .into_iter()
+            .flatten()
+            .filter(|field| field.name == "language")
+            .flat_map(|field| field.values.into_iter().flatten());
+        self.languages
+            .extend(languages.map(|language| language.name.to_owned()));
+    }
+
+    fn without_setup(&self) -> LoadError {
+        let fix = if self.exports.is_empty() && self.languages.contains("Rust") {
+            "is the line `hitchy_guest::export!(app);` missing in its src/lib.rs? Add it and build again"
+        } else {
+            "build it against the contract in Hitchy's folder wit/"
+        };
+        let exports = match self.exports.as_slice() {
+            [] => "nothing".to_owned(),
+            exports => exports[..exports.len().min(8)].join(", "),
+        };
+        LoadError::NoSetup { exports, fix }
+    }
+}
+
+fn invalid(error: BinaryReaderError) -> LoadError {
+    if error.message().contains("unexpected end") {
+        LoadError::Incomplete
+    } else {
+        LoadError::Invalid(error.to_string())
+    }
+}
+
+/// Where the stack begins if it comes first in the memory, as Rust's linker puts it: at what the first global variable says. It grows
+/// down to 0, so that is its size.
+fn stack(section: GlobalSectionReader<'_>) -> Option<u64> {
+    let first = section.into_iter().next()?.ok()?;
+    if !first.ty.mutable || first.ty.content_type != ValType::I32 {
+        return None;
+    }
+    match first.init_expr.get_operators_reader().read().ok()? {
+        Operator::I32Const { value } => u64::try_from(value).ok().filter(|size| *size > 0),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn l01_files_that_are_no_handlers_are_named() {
+        let cases: [(&[u8], &str); 7] = [
+            (b"", "empty"),
+            (b"\0", "incomplete"),
+            (b"\0asm\x0d\0", "incomplete"),
+            (b"\x7fELF\x02", "native"),
+            (b"  (component)", "text"),
+            (b"\xff\xd8\xff\xe0", "no WebAssembly"),
+            (b"\0asm\x01\0\0\0", "core WebAssembly module"),
+        ];
+        for (bytes, word) in cases {
+            let sentence = recognise(bytes).unwrap_err().to_string();
+            assert!(sentence.contains(word), "{bytes:?}: {sentence}");
+        }
+    }
+}
