@@ -71,6 +71,19 @@ pub fn without_setup() -> Vec<u8> {
     )
 }
 
+/// What Rust makes of a library whose author forgot to export the app: a component without exports.
+pub fn rust_without_export() -> Vec<u8> {
+    component(&format!("(component {RUST})"))
+}
+
+/// A handler that declares nothing, made by Rust with the stack that it gives when nobody says another.
+pub fn rust_with_a_large_stack() -> Vec<u8> {
+    handler(RUST, r#"(module (func (export "describe") (param i32)))"#)
+}
+
+/// A module as Rust's linker makes it: the stack comes first in the memory.
+const RUST: &str = r#"(core module (@producers (language "Rust" "1.95.0")) (memory 17) (global (mut i32) (i32.const 1048576)))"#;
+
 /// A component that is a command: it has `wasi:cli/run` and nothing else.
 pub fn command() -> Vec<u8> {
     component(
@@ -121,6 +134,8 @@ mod tests {
             route_without_http(),
             importing("nobody:home/thing@1.0.0"),
             without_setup(),
+            rust_without_export(),
+            rust_with_a_large_stack(),
             command(),
             core_command(),
         ] {

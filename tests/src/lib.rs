@@ -55,7 +55,7 @@ pub fn target_dir() -> PathBuf {
 }
 
 /// `cargo`, as it was called itself, without the settings that it gave to this program.
-fn cargo() -> std::process::Command {
+pub fn cargo() -> std::process::Command {
     let mut cargo =
         std::process::Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     for name in [

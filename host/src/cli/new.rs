@@ -2,6 +2,7 @@
 
 mod name;
 mod sdk;
+mod workspace;
 
 use std::fs::{self, Permissions};
 use std::io::ErrorKind;
@@ -72,7 +73,8 @@ pub(super) fn main(args: NewArgs) -> Result<(), CommandError> {
         (Err(sentence), None) => return Err(anyhow!(sentence).into()),
     };
     let place = Place::of(&args.name)?;
-    let sdk = sdk::seen_from(&place.whole(), &sdk);
+    let folder = place.whole();
+    let sdk = sdk::seen_from(&folder, &sdk);
     let sdk = sdk.to_str().with_context(|| {
         format!(
             "the path of the SDK, {}, is not UTF-8; name another with --sdk",
@@ -81,6 +83,13 @@ pub(super) fn main(args: NewArgs) -> Result<(), CommandError> {
     })?;
     place.fill(&files(name, sdk))?;
     say_next_steps(&args.name);
+    if let Some((manifest, path)) = workspace::that_takes_in(&folder) {
+        say(format_args!(
+            "\nnote: {} takes this folder in as a member, and cargo refuses that of one that stands alone; add {path:?} to `exclude` \
+             of its [workspace]",
+            manifest.display()
+        ));
+    }
     Ok(())
 }
 
