@@ -16,6 +16,12 @@ use super::{BuildArgs, CommandError, job, log, say, say_error};
 use crate::config::{self, Config, Setup};
 use crate::registry::{Build, Builds};
 
+/// For `--help`.
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  hitchy build
+  hitchy build services";
+
 /// Runs `hitchy build`.
 pub(super) fn main(args: BuildArgs) -> Result<(), CommandError> {
     let folder = folder(&args.path)?;

@@ -12,7 +12,7 @@ use super::{CommandError, say};
 use crate::config::{Config, Sources};
 use crate::emitter::Emitter;
 use crate::registry::{Examined, examine};
-use crate::runtime::{ContentHash, Handler, Kind, Memory, Outline, Standing};
+use crate::runtime::{ContentHash, Handler, Kind, Memory, Offer, Outline};
 use crate::server;
 use crate::text::visible;
 
@@ -275,18 +275,18 @@ fn memory_row(memory: Memory) -> String {
 }
 
 fn import_row(name: &str) -> String {
-    match Standing::of(name) {
-        Standing::Granted => name.to_owned(),
-        Standing::Empty(why) => format!("{name} (there, but empty: {why})"),
-        Standing::Unknown => format!("{name} (nobody provides it)"),
+    match Offer::of(name) {
+        Offer::Granted => name.to_owned(),
+        Offer::Empty(why) => format!("{name} (there, but empty: {why})"),
+        Offer::Unknown => format!("{name} (nobody provides it)"),
     }
 }
 
 fn import_json(name: &str) -> Value {
-    let standing = match Standing::of(name) {
-        Standing::Granted => "granted",
-        Standing::Empty(_) => "empty",
-        Standing::Unknown => "unknown",
+    let standing = match Offer::of(name) {
+        Offer::Granted => "granted",
+        Offer::Empty(_) => "empty",
+        Offer::Unknown => "unknown",
     };
     json!({ "interface": name, "standing": standing })
 }

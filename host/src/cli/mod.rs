@@ -48,6 +48,7 @@ enum Command {
     ///
     /// Puts each .wasm into the handlers folder, by a rename and only when its content is new. The exit code is 1 when one cannot be
     /// built; the others are built all the same.
+    #[command(after_help = build::EXAMPLES)]
     Build(BuildArgs),
     /// Write a handler to begin with
     #[command(after_help = new::EXAMPLES)]

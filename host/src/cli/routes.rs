@@ -10,7 +10,7 @@ use super::report::{self, Output, say_columns, say_json};
 use super::{CommandError, SettingsArgs, say, serve};
 use crate::config::Config;
 use crate::emitter::Emitter;
-use crate::registry::{Survey, survey};
+use crate::registry::{RefusedFile, Standing, Survey, survey};
 use crate::runtime::{Declarations, Listener, Policy, Route, Stage};
 use crate::server;
 use crate::text::visible;
@@ -47,8 +47,8 @@ pub(super) fn main(args: RoutesArgs) -> Result<(), CommandError> {
         Output::Json => say_json(&to_json(&survey)),
     }
     say_refusals(&survey);
-    let Survey { table, standing } = survey;
-    if standing.refused.is_empty() && standing.troubles.is_empty() && table.missing.is_empty() {
+    let Standing { refused, troubles } = &survey.standing;
+    if refused.is_empty() && troubles.is_empty() && survey.table.missing.is_empty() {
         return Ok(());
     }
     Err(CommandError::Told(1))
@@ -57,9 +57,8 @@ pub(super) fn main(args: RoutesArgs) -> Result<(), CommandError> {
 /// What is not served, on standard error, in the words of the log.
 #[allow(clippy::print_stderr)]
 fn say_refusals(survey: &Survey) {
-    for refused in &survey.standing.refused {
-        let (file, cause) = (visible(&refused.file), visible(&refused.cause));
-        eprintln!("{file}: refused: {cause}");
+    for RefusedFile { file, cause, .. } in refused(survey) {
+        eprintln!("{}: refused: {}", visible(file), visible(cause));
     }
     for trouble in &survey.standing.troubles {
         eprintln!("{}", visible(trouble));
@@ -70,6 +69,13 @@ fn say_refusals(survey: &Survey) {
             visible(name)
         );
     }
+}
+
+/// By name.
+fn refused(survey: &Survey) -> Vec<&RefusedFile> {
+    let mut refused: Vec<_> = survey.standing.refused.iter().collect();
+    refused.sort_by_key(|refused| &refused.file);
+    refused
 }
 
 /// Every declaration of one kind, in the order of the files, with the name of its file.
@@ -183,7 +189,7 @@ fn to_json(survey: &Survey) -> Value {
             "handler": file,
         })
     });
-    let refused = survey.standing.refused.iter().map(|refused| {
+    let refused = refused(survey).into_iter().map(|refused| {
         json!({
             "file": refused.file,
             "cause": refused.cause,

@@ -60,8 +60,8 @@ async fn load(
         wasm,
         generation: 1,
         permits: Arc::new(Semaphore::new(limits.concurrency)),
-        limits,
         calls: Arc::default(),
+        limits,
     };
     let loaded = runtime.load(candidate, None).await;
     loaded.map_err(|error| error.to_string())

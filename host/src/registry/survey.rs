@@ -12,7 +12,7 @@ use crate::runtime::Runtime;
 pub struct Survey {
     /// What would be served.
     pub table: Table,
-    /// What would not, and what could not be read.
+    /// What would not.
     pub standing: Standing,
 }
 

@@ -34,7 +34,7 @@ pub use self::declarations::{Declarations, Listener, Policy, Route, Stage};
 pub use self::error::{CallError, LoadError};
 pub use self::handler::Handler;
 pub use self::limits::{Limits, MemoryBudget};
-pub use self::offer::Standing;
+pub use self::offer::Offer;
 pub use self::outline::{Kind, Memory, Outline};
 pub use self::services::Dispatcher;
 
@@ -139,7 +139,7 @@ impl Runtime {
         let component = self.compilation.compile(&self.engine, wasm).await?;
         let compile_time = began.elapsed();
         let unknown = compile::unknown_imports(&self.engine, &component, |name| {
-            Standing::of(name) != Standing::Unknown
+            Offer::of(name) != Offer::Unknown
         });
         if !unknown.is_empty() {
             return Err(LoadError::UnknownImports(unknown.join(", ")));

@@ -2,7 +2,7 @@
 
 /// What becomes of an interface that a guest imports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum Offer {
     /// It works.
     Granted,
     /// It is there, since toolchains import it without need, but there is nothing behind it: why, in a few words.
@@ -14,7 +14,7 @@ pub enum Standing {
 /// The interfaces of the contract.
 const OURS: [&str; 5] = ["types", "sockets", "requests", "registration", "log"];
 
-impl Standing {
+impl Offer {
     /// Of an interface, by its whole name: `wasi:cli/exit@0.2.3`.
     pub fn of(name: &str) -> Self {
         let parts = || {
@@ -56,16 +56,16 @@ mod tests {
     #[test]
     fn only_the_versions_that_are_linked_are_offered() {
         for (name, standing) in [
-            ("hitchy:platform/log@0.1.0", Standing::Granted),
-            ("hitchy:platform/log@0.2.0", Standing::Unknown),
-            ("hitchy:platform/kv@0.1.0", Standing::Unknown),
-            ("wasi:io/streams@0.2.6", Standing::Granted),
-            ("wasi:io/streams@0.3.0", Standing::Unknown),
-            ("wasi:filesystem/types@0.2.0", Standing::Empty("no files")),
-            ("wasi:http/outgoing-handler@0.2.0", Standing::Unknown),
-            ("run", Standing::Unknown),
+            ("hitchy:platform/log@0.1.0", Offer::Granted),
+            ("hitchy:platform/log@0.2.0", Offer::Unknown),
+            ("hitchy:platform/kv@0.1.0", Offer::Unknown),
+            ("wasi:io/streams@0.2.6", Offer::Granted),
+            ("wasi:io/streams@0.3.0", Offer::Unknown),
+            ("wasi:filesystem/types@0.2.0", Offer::Empty("no files")),
+            ("wasi:http/outgoing-handler@0.2.0", Offer::Unknown),
+            ("run", Offer::Unknown),
         ] {
-            assert_eq!(Standing::of(name), standing, "{name}");
+            assert_eq!(Offer::of(name), standing, "{name}");
         }
     }
 }
