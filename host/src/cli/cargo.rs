@@ -16,16 +16,16 @@ use super::say;
 const TARGET: &str = "wasm32-wasip2";
 /// A stack of 64 KiB instead of Rust's 1 MiB: what a fresh instance has to clear is what a call costs.
 const RUSTFLAGS: &str = r#"target.wasm32-wasip2.rustflags=["-Clink-arg=-zstack-size=65536"]"#;
-/// The profile of `hitchy dev`. From a save to the new code: what the linker would spend on making it small is not worth waiting
-/// for, nor is compiling again what has not changed.
-const DEV_PROFILE: [&str; 7] = [
-    r#"profile.hitchy-dev.inherits="release""#,
-    r#"profile.hitchy-dev.opt-level=1"#,
-    r#"profile.hitchy-dev.lto="off""#,
-    r#"profile.hitchy-dev.incremental=true"#,
-    r#"profile.hitchy-dev.codegen-units=16"#,
-    r#"profile.hitchy-dev.package."*".codegen-units=1"#,
-    r#"profile.hitchy-dev.package."*".opt-level="s""#,
+/// What `hitchy dev` changes in the release profile. From a save to the new code: what the linker would spend on making it small is
+/// not worth waiting for, nor is compiling again what has not changed. Cargo keeps what it made with other settings; and that it is
+/// no profile of debugging means that nobody waits for the editor's own checks, which lock that profile's folder.
+const DEV: [&str; 6] = [
+    "profile.release.opt-level=1",
+    r#"profile.release.lto="off""#,
+    "profile.release.incremental=true",
+    "profile.release.codegen-units=16",
+    r#"profile.release.package."*".codegen-units=1"#,
+    r#"profile.release.package."*".opt-level="s""#,
 ];
 
 /// How code is built.
@@ -253,17 +253,15 @@ enum Message {
 pub(super) async fn build(package: &Package, profile: Profile) -> anyhow::Result<Option<PathBuf>> {
     let mut command = cargo(&package.manifest);
     command
-        .args(["build", "--target", TARGET, "--config", RUSTFLAGS])
+        .args(["build", "--release", "--target", TARGET])
+        .args(["--config", RUSTFLAGS])
         .args(["--message-format", "json-render-diagnostics"])
         .arg("--manifest-path")
         .arg(&package.manifest)
         .stdout(Stdio::piped());
-    match profile {
-        Profile::Release => command.arg("--release"),
-        Profile::Dev => command
-            .args(["--profile", "hitchy-dev"])
-            .args(DEV_PROFILE.iter().flat_map(|setting| ["--config", setting])),
-    };
+    if profile == Profile::Dev {
+        command.args(DEV.iter().flat_map(|setting| ["--config", setting]));
+    }
     if !job::is_terminal() {
         command.arg("--quiet");
     }

@@ -120,15 +120,17 @@ impl Journal {
         before: Option<&Handler>,
         build: Option<&Build>,
     ) {
+        let saved = build.and_then(saved);
+        let code = saved.as_deref().unwrap_or("its code");
         let what = match before {
             None => "loaded".to_owned(),
             Some(before) if before.hash() == handler.hash() => {
                 "reloaded (its settings changed)".to_owned()
             }
             Some(before) if *before.limits == *handler.limits => {
-                "reloaded (its code changed)".to_owned()
+                format!("reloaded ({code} changed)")
             }
-            Some(_) => "reloaded (its code and settings changed)".to_owned(),
+            Some(_) => format!("reloaded ({code} and its settings changed)"),
         };
         self.note(Reload {
             generation: Some(handler.generation),
@@ -141,9 +143,8 @@ impl Journal {
             )
         });
         tracing::info!(
-            "{}: {what}{}, generation {}, {} ({} KiB, {}compiled in {} ms): {}",
+            "{}: {what}, generation {}, {} ({} KiB, {}compiled in {} ms): {}",
             visible(&handler.name),
-            build.map(saved).unwrap_or_default(),
             handler.generation,
             handler.hash(),
             handler.size().div_ceil(1024),
@@ -194,19 +195,19 @@ impl Journal {
     }
 }
 
-/// The sources that a person saved, for the line of the load; of many the first.
-fn saved(build: &Build) -> String {
+/// The sources that a person saved, of many the first; none when nobody saved anything.
+fn saved(build: &Build) -> Option<String> {
     let shown: Vec<_> = build
         .saved
         .iter()
         .take(3)
-        .map(|path| visible(path).to_string())
+        .map(|path| visible(path))
         .collect();
-    match build.saved.len().saturating_sub(shown.len()) {
-        _ if shown.is_empty() => String::new(),
-        0 => format!(": {}", shown.join(", ")),
-        more => format!(": {} and {more} more", shown.join(", ")),
-    }
+    let more = match build.saved.len().saturating_sub(shown.len()) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    (!shown.is_empty()).then(|| format!("{}{more}", shown.join(", ")))
 }
 
 fn built(build: &Build) -> String {

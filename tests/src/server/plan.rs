@@ -17,6 +17,8 @@ use crate::{cargo, profile_dir, sources, target_dir};
 /// A server that is about to start. See [`Server::prepare`].
 pub struct Plan {
     dir: TempDir,
+    command: &'static str,
+    patience: Duration,
     flags: Vec<String>,
     env: Vec<(String, String)>,
     console: Console,
@@ -49,10 +51,27 @@ impl Plan {
         fs::create_dir(dir.path().join("handlers")).expect("the handlers folder can be made");
         Self {
             dir,
+            command: "serve",
+            patience: SOON * 3,
             flags: Vec::new(),
             env: Vec::new(),
             console: Console::Off,
         }
+    }
+
+    /// Runs another command, `dev` or `build`, on the folder, and gives it the time to build.
+    pub fn command(self, command: &'static str) -> Self {
+        let patience = SOON * 60;
+        Self {
+            command,
+            patience,
+            ..self
+        }
+    }
+
+    /// The folder that holds the handlers folder.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
     }
 
     /// Puts a file into the handlers folder. `path` may have folders.
@@ -116,11 +135,11 @@ impl Plan {
     /// # Panics
     /// When it does not.
     pub async fn start_at_once(self) -> Server {
-        let mut child = self.command().spawn().expect("the server starts");
+        let mut child = self.program().spawn().expect("the server starts");
         let (out, log) = (Lines::default(), Lines::default());
         out.follow(child.stdout.take().expect("stdout is piped"));
         log.follow(child.stderr.take().expect("stderr is piped"));
-        let addr = eventually("the server listens", SOON * 3, async || {
+        let addr = eventually("the server listens", self.patience, async || {
             if let Ok(Some(status)) = child.try_wait() {
                 panic!(
                     "the server ended at start: {status}\n{}\n{}",
@@ -155,11 +174,19 @@ impl Plan {
     /// # Panics
     /// When it does not.
     pub async fn fail(self) -> Ended {
-        let mut child = self.command().spawn().expect("the server starts");
+        self.run().await
+    }
+
+    /// Runs a command that ends by itself.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub async fn run(&self) -> Ended {
+        let mut child = self.program().spawn().expect("the server starts");
         let (out, log) = (Lines::default(), Lines::default());
         out.follow(child.stdout.take().expect("stdout is piped"));
         log.follow(child.stderr.take().expect("stderr is piped"));
-        let deadline = std::time::Instant::now() + SOON;
+        let deadline = std::time::Instant::now() + self.patience;
         let status = loop {
             if let Some(status) = child.try_wait().expect("a child can be waited for") {
                 break status;
@@ -189,10 +216,23 @@ impl Plan {
         }
     }
 
-    fn command(&self) -> Command {
+    /// Starts the program and nothing else.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn spawn(&self) -> std::process::Child {
+        let spawned = self
+            .program()
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
+        spawned.expect("the program starts")
+    }
+
+    fn program(&self) -> Command {
         let mut command = Command::new(binary());
         command
-            .arg("serve")
+            .arg(self.command)
             .current_dir(self.dir.path())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -208,7 +248,10 @@ impl Plan {
             Console::On => command.env(CONSOLE, "127.0.0.1:0"),
             Console::Unsaid => &mut command,
         };
-        if !self.flags.iter().any(|flag| flag == "--listen") {
+        if self.command != "serve" {
+            command.arg(self.dir.path());
+        }
+        if self.command != "build" && !self.flags.iter().any(|flag| flag == "--listen") {
             command.args(["--listen", "127.0.0.1:0"]);
         }
         if !self.flags.iter().any(|flag| flag == "--handlers") {
