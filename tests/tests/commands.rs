@@ -348,7 +348,7 @@ fn a_good_handler_is_inspected_in_columns_and_as_json() {
     assert_eq!(report["kind"], "component");
     assert_eq!(report["contract"], "hitchy:platform@0.1.0");
     assert_eq!(report["size"], guest("probe").len());
-    assert!(report["compile_ms"].is_u64(), "{report}");
+    assert!(report["compileMs"].is_u64(), "{report}");
     let has = |list: &str, item: Value| {
         let items = report[list].as_array().expect(list);
         assert!(

@@ -185,7 +185,7 @@ impl Report {
                 "initial": memory.initial,
                 "maximum": memory.maximum,
             })),
-            "compile_ms": handler.map(|handler| handler.compile_time().as_millis() as u64),
+            "compileMs": handler.map(|handler| handler.compile_time().as_millis() as u64),
             "routes": declared.map(|declared| declared.routes.iter().map(|route| json!({
                 "method": report::method(route.method.as_ref()),
                 "path": route.path,

@@ -41,7 +41,7 @@ keys at its top, or in a section `[handler.NAME]` of the settings file, which wi
 the handlers folder without `.wasm`, in quotes where it has a slash: `[handler.\"api/shop\"]`. They are applied at once, and are not read \
 from the environment.
 
-```toml
+```toml settings hitchy.toml
 [limits]
 deadline = \"5s\"            # for every handler
 
@@ -157,7 +157,7 @@ mod tests {
 
     #[test]
     fn what_is_written_as_an_example_is_accepted() {
-        let toml = INTRODUCTION.split("```toml").nth(1);
+        let toml = INTRODUCTION.split("```toml settings hitchy.toml").nth(1);
         let toml = toml.and_then(|rest| rest.split("```").next());
         let file: toml::Table = toml.expect("an example").parse().expect("TOML");
         for (short, value) in file["limits"].as_table().expect("a section") {

@@ -1,0 +1,220 @@
+//! What the README and `docs/` say, done: every code block belongs to a story, and each story is played here as a reader would play it.
+
+use std::fs;
+use std::path::Path;
+
+use hitchy_tests::docs::{Story, complaints, root};
+use hitchy_tests::guests::{changed_example, example};
+use hitchy_tests::http::ask;
+use hitchy_tests::shell::{Running, Shell};
+use hitchy_tests::wait::{SOON, eventually, until};
+use hitchy_tests::{Server, target_dir};
+use serde_json::json;
+use tempfile::TempDir;
+
+/// The stories that tests of this file play, each with its document.
+const STORIES: &[(&str, &str)] = &[
+    ("README.md", "try"),
+    ("README.md", "mine"),
+    ("README.md", "settings"),
+    ("README.md", "tests"),
+    ("docs/folder.md", "folder"),
+    ("docs/operating.md", "console"),
+    ("docs/operating.md", "proxy"),
+    ("docs/settings.md", "settings"),
+    ("docs/sockets.md", "request"),
+];
+
+#[test]
+fn every_code_block_is_run_by_a_test() {
+    let complaints = complaints(STORIES);
+    assert!(complaints.is_empty(), "{}", complaints.join("\n"));
+}
+
+/// Waits for a line of a program that has this in it.
+async fn sees(running: &Running, part: &str) {
+    let what = format!("{part} in {:#?} {:#?}", running.out.all(), running.log.all());
+    let part = part.to_owned();
+    let has = move |_, line: &str| line.contains(&part).then_some(());
+    eventually(&what, SOON * 6, async || running.out.find(0, &has)).await;
+}
+
+fn folder() -> TempDir {
+    TempDir::with_prefix("hitchy-docs-").expect("a temporary folder can be made")
+}
+
+#[tokio::test]
+async fn the_readmes_first_two_commands_open_a_chat() {
+    let mut story = Story::of("README.md", "try");
+    let block = story.next("sh");
+    // This is the clone.
+    let commands = block
+        .strip_prefix("git clone <this repository> hitchy && cd hitchy\n")
+        .expect("the first command clones");
+    let mut dev = Shell::new(&root(), &target_dir()).starts(commands);
+    let server = dev.is_ready().await;
+    let page = ask(server, "GET", "/", &[], b"").await;
+    assert_eq!(page.status, 200, "{page:?}");
+    assert!(page.text().contains("/socket.io/socket.io.js"), "{page:?}");
+    let client = ask(server, "GET", "/socket.io/socket.io.js", &[], b"").await;
+    assert_eq!(client.status, 200, "{client:?}");
+}
+
+#[tokio::test]
+async fn a_handler_of_ones_own_is_made_changed_and_asked() {
+    let mut story = Story::of("README.md", "mine");
+    let (folder, target) = (folder(), target_dir().join("examples"));
+    let mut dev = Shell::new(folder.path(), &target).starts(&story.next("sh"));
+    let server = dev.is_ready().await;
+
+    let mine = folder.path().join("mine");
+    fs::write(mine.join("src/lib.rs"), story.file("src/lib.rs")).expect("it can be saved");
+    let asks = Shell::new(&mine, &target).meaning(server);
+    let reloaded = |_, line: &str| line.contains("generation 2").then_some(());
+    eventually("it is reloaded", SOON * 30, async || dev.log.find(0, reloaded)).await;
+    let said = asks.types(&story.next("sh")).await;
+    let expected = "{\"hello\":\"you\"}{\n  \"hello\": \"you\"\n}\n\"sent\"\n";
+    assert_eq!(said, expected);
+
+    let client = asks.node("client.mjs", &story.file("client.mjs"));
+    sees(&client, "{ room: 'general', text: 'hi' }").await;
+    sees(&client, "sent").await;
+    sees(&client, "200 { hello: 'you' }").await;
+}
+
+/// Whether these are settings that the server accepts.
+async fn accepts(document: &str) {
+    let mut story = Story::of(document, "settings");
+    let folder = folder();
+    fs::write(folder.path().join("hitchy.toml"), story.file("hitchy.toml")).expect("a file");
+    let shell = Shell::new(folder.path(), folder.path());
+    let printed = shell.types("hitchy serve --print-config").await;
+    for line in ["deadline = \"5s\"", "[handler.report]", "memory = \"512MiB\""] {
+        assert!(printed.contains(line), "{line} in {printed}");
+    }
+}
+
+#[tokio::test]
+async fn the_readmes_settings_are_accepted() {
+    accepts("README.md").await;
+}
+
+#[tokio::test]
+async fn the_settings_of_the_reference_are_accepted() {
+    accepts("docs/settings.md").await;
+}
+
+/// That is this very run: `.ci/run` takes the command from the README.
+#[test]
+fn the_command_for_the_tests_is_the_one_that_has_to_pass() {
+    let mut story = Story::of("README.md", "tests");
+    assert_eq!(story.next("sh"), "cargo test --workspace\n");
+    let gate = fs::read_to_string(root().join(".ci/run")).expect(".ci/run can be read");
+    assert!(gate.contains("README.md | head -n 1"), "{gate}");
+}
+
+#[tokio::test]
+async fn a_file_is_replaced_as_the_guide_says_and_granted_more() {
+    let mut story = Story::of("docs/folder.md", "folder");
+    let server = Server::prepare()
+        .console()
+        .handler("chat.wasm", example("hello"))
+        .handler("report.wasm", hitchy_tests::guest("typed"))
+        .file("handlers/report.toml", story.file("handlers/report.toml"))
+        .start()
+        .await;
+    let newer = changed_example("hello", |source| source.replace("\"hello\": name", "\"newer\": name"));
+    fs::write(server.dir().join("chat.wasm"), newer).expect("a file");
+    let shell = Shell::new(server.dir(), server.dir());
+    shell.types(&story.next("sh")).await;
+    server.wait_for_body("/api/hello/you", "newer").await;
+    let handlers = server.ask_console("/api/handlers").await.json();
+    let handlers = handlers["handlers"].as_array().cloned().unwrap_or_default();
+    let report = handlers.iter().find(|one| one["name"] == "report.wasm");
+    let report = report.unwrap_or_else(|| panic!("{handlers:#?}"));
+    assert_eq!(report["limits"]["memory"], json!(512 << 20));
+    assert_eq!(report["limits"]["deadlineMs"], json!(30_000));
+}
+
+#[tokio::test]
+async fn the_console_answers_what_the_guide_asks() {
+    let mut story = Story::of("docs/operating.md", "console");
+    let server = Server::prepare()
+        .console()
+        .handler("hello.wasm", example("hello"))
+        .start()
+        .await;
+    let shell = Shell::new(server.dir(), server.dir()).and_console(server.console());
+    let said = shell.types(&story.next("sh")).await;
+    for part in ["\"ok\"", "\"ready\"", "hitchy_handler_generation", "hello.wasm"] {
+        assert!(said.contains(part), "{part} in {said}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_over_a_socket_is_answered_as_the_guide_says() {
+    let mut story = Story::of("docs/sockets.md", "request");
+    let server = Server::with("hello.wasm", example("hello")).await;
+    let folder = folder();
+    let shell = Shell::new(folder.path(), folder.path()).meaning(server.addr());
+    let client = shell.node("request.mjs", &story.next("js"));
+    sees(&client, "201 application/json; charset=utf-8 hi").await;
+}
+
+/// nginx with this configuration before a server: where it listens.
+async fn start_nginx(folder: &Path, server: &str, conf: &str) -> (Running, u16) {
+    let port = free_port();
+    let conf = conf
+        .replace("127.0.0.1:3000", server)
+        .replace("listen 8080;", &format!("listen 127.0.0.1:{port};"));
+    let whole = format!(
+        "daemon off; pid nginx.pid; error_log stderr;\nevents {{}}\nhttp {{\naccess_log off;\n{}\n{conf}}}\n",
+        ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+            .map(|name| format!("{name}_temp_path {name};"))
+            .join("\n")
+    );
+    fs::write(folder.join("nginx.conf"), whole).expect("a file");
+    let nginx = "PATH=$PATH:/usr/sbin; exec nginx -p \"$PWD\" -c nginx.conf";
+    let running = Shell::new(folder, folder).starts(nginx);
+    let address = ([127, 0, 0, 1], port).into();
+    until("nginx listens (install it: apt-get install nginx-light)", SOON * 3, async || {
+        tokio::net::TcpStream::connect::<std::net::SocketAddr>(address).await.is_ok()
+    })
+    .await;
+    (running, port)
+}
+
+/// One that was free a moment ago: nginx cannot say which it chose.
+fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("it has an address").port()
+}
+
+#[tokio::test]
+async fn behind_nginx_sockets_open_and_handlers_see_who_it_is() {
+    let mut story = Story::of("docs/operating.md", "proxy");
+    let settings = story.file("hitchy.toml");
+    let settings = settings.replace("listen = \"127.0.0.1:3000\"\n", "");
+    let server = Server::prepare()
+        .handler("probe.wasm", hitchy_tests::guest("probe"))
+        .settings(&settings)
+        .start()
+        .await;
+    let folder = folder();
+    let conf = story.file("hitchy.conf");
+    let (_nginx, port) = start_nginx(folder.path(), &server.addr().to_string(), &conf).await;
+
+    let script = format!(
+        "import {{ io }} from \"socket.io-client\";
+         for (const transports of [[\"polling\"], [\"websocket\"]]) {{
+           const socket = io(\"http://127.0.0.1:{port}/hitchy\", {{ transports, extraHeaders: {{ origin: \"http://127.0.0.1:{port}\" }} }});
+           const {{ statusCode }} = await socket.emitWithAck(\"request\", {{ url: \"/hello/you\" }});
+           console.log(transports[0], statusCode);
+           socket.close();
+         }}"
+    );
+    let shell = Shell::new(folder.path(), folder.path());
+    let client = shell.node("behind.mjs", &script);
+    sees(&client, "polling 200").await;
+    sees(&client, "websocket 200").await;
+}
