@@ -20,6 +20,7 @@ pub mod refusing;
 pub mod scrape;
 pub mod server;
 pub mod settings;
+pub mod site;
 pub mod stage;
 pub mod terminal;
 pub mod wait;
