@@ -169,7 +169,7 @@ async fn a_file_that_may_not_be_read_is_404_and_a_line_in_the_log() {
     }
     let server = site().start().await;
     let path = public(&server, "style.css");
-    fs::set_permissions(path, fs::Permissions::from_mode(0)).expect("forbidden");
+    fs::set_permissions(path, fs::Permissions::from_mode(0o000)).expect("forbidden");
     expect::failure(&server.get("/style.css").await, 404);
     server.wait_for_log(&["\"/style.css\" is not served"]).await;
 }
