@@ -152,6 +152,7 @@ fn request() -> Request {
         target: Target {
             path: "/api/hello/you".into(),
             query: None,
+            slash: false,
         },
         headers: headers.collect::<HeaderMap>(),
         body: Bytes::new(),

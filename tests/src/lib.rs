@@ -21,6 +21,7 @@ pub mod scrape;
 pub mod server;
 pub mod settings;
 pub mod shell;
+pub mod site;
 pub mod stage;
 pub mod terminal;
 pub mod wait;

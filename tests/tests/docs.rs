@@ -33,7 +33,11 @@ fn every_code_block_is_run_by_a_test() {
 
 /// Waits for a line of a program that has this in it.
 async fn sees(running: &Running, part: &str) {
-    let what = format!("{part} in {:#?} {:#?}", running.out.all(), running.log.all());
+    let what = format!(
+        "{part} in {:#?} {:#?}",
+        running.out.all(),
+        running.log.all()
+    );
     let part = part.to_owned();
     let has = move |_, line: &str| line.contains(&part).then_some(());
     eventually(&what, SOON * 6, async || running.out.find(0, &has)).await;
@@ -71,7 +75,10 @@ async fn a_handler_of_ones_own_is_made_changed_and_asked() {
     fs::write(mine.join("src/lib.rs"), story.file("src/lib.rs")).expect("it can be saved");
     let asks = Shell::new(&mine, &target).meaning(server);
     let reloaded = |_, line: &str| line.contains("generation 2").then_some(());
-    eventually("it is reloaded", SOON * 30, async || dev.log.find(0, reloaded)).await;
+    eventually("it is reloaded", SOON * 30, async || {
+        dev.log.find(0, reloaded)
+    })
+    .await;
     let said = asks.types(&story.next("sh")).await;
     let expected = "{\"hello\":\"you\"}{\n  \"hello\": \"you\"\n}\n\"sent\"\n";
     assert_eq!(said, expected);
@@ -89,7 +96,11 @@ async fn accepts(document: &str) {
     fs::write(folder.path().join("hitchy.toml"), story.file("hitchy.toml")).expect("a file");
     let shell = Shell::new(folder.path(), folder.path());
     let printed = shell.types("hitchy serve --print-config").await;
-    for line in ["deadline = \"5s\"", "[handler.report]", "memory = \"512MiB\""] {
+    for line in [
+        "deadline = \"5s\"",
+        "[handler.report]",
+        "memory = \"512MiB\"",
+    ] {
         assert!(printed.contains(line), "{line} in {printed}");
     }
 }
@@ -123,7 +134,9 @@ async fn a_file_is_replaced_as_the_guide_says_and_granted_more() {
         .file("handlers/report.toml", story.file("handlers/report.toml"))
         .start()
         .await;
-    let newer = changed_example("hello", |source| source.replace("\"hello\": name", "\"newer\": name"));
+    let newer = changed_example("hello", |source| {
+        source.replace("\"hello\": name", "\"newer\": name")
+    });
     fs::write(server.dir().join("chat.wasm"), newer).expect("a file");
     let shell = Shell::new(server.dir(), server.dir());
     shell.types(&story.next("sh")).await;
@@ -146,7 +159,12 @@ async fn the_console_answers_what_the_guide_asks() {
         .await;
     let shell = Shell::new(server.dir(), server.dir()).and_console(server.console());
     let said = shell.types(&story.next("sh")).await;
-    for part in ["\"ok\"", "\"ready\"", "hitchy_handler_generation", "hello.wasm"] {
+    for part in [
+        "\"ok\"",
+        "\"ready\"",
+        "hitchy_handler_generation",
+        "hello.wasm",
+    ] {
         assert!(said.contains(part), "{part} in {said}");
     }
 }
@@ -177,9 +195,15 @@ async fn start_nginx(folder: &Path, server: &str, conf: &str) -> (Running, u16) 
     let nginx = "PATH=$PATH:/usr/sbin; exec nginx -p \"$PWD\" -c nginx.conf";
     let running = Shell::new(folder, folder).starts(nginx);
     let address = ([127, 0, 0, 1], port).into();
-    until("nginx listens (install it: apt-get install nginx-light)", SOON * 3, async || {
-        tokio::net::TcpStream::connect::<std::net::SocketAddr>(address).await.is_ok()
-    })
+    until(
+        "nginx listens (install it: apt-get install nginx-light)",
+        SOON * 3,
+        async || {
+            tokio::net::TcpStream::connect::<std::net::SocketAddr>(address)
+                .await
+                .is_ok()
+        },
+    )
     .await;
     (running, port)
 }

@@ -99,7 +99,7 @@ async fn ask(
         let mut connection = Connection::open(&target).await?;
         let ack = connection.ask(request).await?;
         connection.leave().await;
-        Ok(Answer::of_ack(&ack)?)
+        Answer::of_ack(&ack)
     };
     answered.await.map_err(CommandError::Failure)
 }
