@@ -354,6 +354,7 @@ const showPeople = () => {
   $("people-here").textContent = `${here.length} here`;
   const items = here.map((who) => {
     const item = make("li", "", avatarOf(who), make("bdi", "", who));
+    item.title = who;
     if (who === name) item.append(make("span", "muted", "(you)"));
     return item;
   });
