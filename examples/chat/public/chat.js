@@ -423,6 +423,7 @@ const showChat = () => {
 const openMenu = (open) => {
   document.body.classList.toggle("menu-open", open);
   $("menu").ariaExpanded = String(open);
+  $("chat").querySelector(".room").inert = open;
   if (open) $("rooms").querySelector("button")?.focus();
 };
 
