@@ -145,6 +145,7 @@ const send = (text) => {
   const message = { id: randomId(), room: current, from: name, text, at: Date.now(), state: "pending" };
   add(room(current), message);
   deliver(message);
+  lastTold = 0; // the next letter begins another message
 };
 
 // While there is no connection it stays pending: `welcome` tries again.
