@@ -375,7 +375,6 @@ const showTyping = () => {
 
 const showRoom = () => {
   $("room-name").textContent = `# ${current}`;
-  $("text").placeholder = `Message #${current}`;
   history.replaceState(null, "", `#${encodeURIComponent(current)}`);
   showNotice("");
   showMessages();
