@@ -45,6 +45,13 @@ impl Window {
         dark: false,
     };
 
+    /// As on a small phone.
+    pub const SMALL: Self = Self {
+        width: 360,
+        height: 640,
+        dark: false,
+    };
+
     /// The same for a person who prefers a dark page.
     pub const fn dark(self) -> Self {
         Self { dark: true, ..self }

@@ -76,51 +76,54 @@ pub fn example(name: &str) -> Vec<u8> {
 /// When it cannot be built, or `edit` changed nothing.
 pub fn changed_example(name: &str, edit: impl FnOnce(&str) -> String) -> Vec<u8> {
     let copy = target_dir().join("changed").join(name);
-    copy_example(name, &copy, edit);
-    let built = build_unlocked(copy, &[]);
-    let package = format!("{name}-changed").replace('-', "_");
-    let path = built
+    let library = copy_example(name, &copy).join("src/lib.rs");
+    let source = std::fs::read_to_string(&library).expect("an example is a library");
+    let changed = edit(&source);
+    assert_ne!(changed, source, "the edit must change something");
+    std::fs::write(&library, changed).expect("a file can be written");
+    let package = format!("{name}_changed");
+    let path = build_unlocked(copy, &[])
         .unwrap_or_else(|error| panic!("{error}"))
         .join(format!("{package}.wasm"));
     std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// A workspace of its own beside the examples: the same profile and versions, so that only the example itself is built anew, under
-/// another name.
-fn copy_example(name: &str, copy: &Path, edit: impl FnOnce(&str) -> String) {
+/// Copies an example, its page too, into a workspace of its own, and says where it is in it. The workspace has the profile and the
+/// versions of the examples, so that only the handler itself is built anew, as `NAME-changed`.
+///
+/// # Panics
+/// When a file cannot be read or written.
+pub fn copy_example(name: &str, workspace: &Path) -> PathBuf {
     let examples = sources().join("../examples");
-    let read = |path: &str| {
-        let path = examples.join(path);
-        std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-    };
-    let write = |path: PathBuf, text: String| {
-        std::fs::create_dir_all(path.parent().expect("a file lies in a folder"))
-            .and_then(|()| std::fs::write(&path, text))
-            .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    };
+    let (from, to) = (examples.join(name), workspace.join("handler"));
+    for file in ["Cargo.toml", "Cargo.lock"] {
+        copy(&examples.join(file), &workspace.join(file));
+    }
+    for folder in ["src", "public"] {
+        let entries = std::fs::read_dir(from.join(folder)).expect("an example has these folders");
+        for entry in entries {
+            let name = entry.expect("a folder can be read").file_name();
+            let file = Path::new(folder).join(name);
+            copy(&from.join(&file), &to.join(&file));
+        }
+    }
+    let manifest =
+        std::fs::read_to_string(from.join("Cargo.toml")).expect("an example is a package");
     let sdk = sources().join("../guest-sdk");
-    let package = read(&format!("{name}/Cargo.toml"))
+    let manifest = manifest
         .replace(
             &format!("name = \"{name}\""),
             &format!("name = \"{name}-changed\""),
         )
         .replace("../../guest-sdk", sdk.to_str().expect("a path in UTF-8"));
-    write(copy.join("Cargo.toml"), read("Cargo.toml"));
-    write(copy.join("Cargo.lock"), read("Cargo.lock"));
-    write(copy.join("handler/Cargo.toml"), package);
-    let folder = examples.join(name).join("src");
-    for file in std::fs::read_dir(&folder).expect("an example has sources") {
-        let file = file.expect("a folder can be read").file_name();
-        let file = file.to_str().expect("a name in UTF-8");
-        write(
-            copy.join("handler/src").join(file),
-            read(&format!("{name}/src/{file}")),
-        );
-    }
-    let library = read(&format!("{name}/src/lib.rs"));
-    let changed = edit(&library);
-    assert_ne!(changed, library, "the edit must change something");
-    write(copy.join("handler/src/lib.rs"), changed);
+    std::fs::write(to.join("Cargo.toml"), manifest).expect("a file can be written");
+    to
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to.parent().expect("a file lies in a folder"))
+        .and_then(|()| std::fs::copy(from, to))
+        .unwrap_or_else(|error| panic!("{}: {error}", from.display()));
 }
 
 /// The interfaces that a component imports, without their versions: `wasi:cli/exit`.

@@ -76,13 +76,21 @@ async fn two_people_chat_and_the_handler_is_replaced_between_two_messages() {
     bob.fill("Message", "").await;
     bob.type_text("Yes").await;
     ada.sees("#typing", "Bob is typing").await;
-    look(&ada, "chat-typing-wide").await;
     bob.type_text(", and the connection is good.").await;
     bob.click("Send").await;
     ada.sees(".message:not(.mine) .text", "the connection is good")
         .await;
     ada.until("document.getElementById('typing').textContent === ''")
         .await;
+    say(&ada, "I replace the code of this chat while we talk.").await;
+    bob.sees(".message .text", "I replace the code").await;
+    say(&bob, "Then I am about to be disconnected?").await;
+    ada.sees(".message .text", "about to be disconnected").await;
+    say(&ada, "No. Nobody is: the server keeps the sockets.").await;
+    bob.sees(".message .text", "Nobody is").await;
+    bob.type_text("!").await;
+    ada.sees("#typing", "Bob is typing").await;
+    look(&ada, "chat-wide").await;
 
     let (before_ada, before_bob) = (ada.connections().await, bob.connections().await);
     let newer = changed_example("chat", |source| {
@@ -148,6 +156,7 @@ async fn who_loses_the_connection_comes_back_with_name_rooms_and_what_was_not_se
     ada.eval("void (sockets[0].io.engine.close(), document.getElementById('text').value = 'Was I away?', document.getElementById('composer').requestSubmit())")
         .await;
     ada.until("seen.length === 3").await;
+    ada.sees("#state", "Connected").await;
     bob.sees(".message .text", "Was I away?").await;
     ada.sees(".message.mine.is-sent .text", "Was I away?").await;
     sees_people(&bob, &["Ada", "Bob"]).await;
@@ -166,6 +175,11 @@ async fn long_texts_and_many_messages_stay_readable() {
     let browser = Browser::start().await;
     let server = serve("chat").await;
     let name = "Maximiliana-Wilhelmine von Aue";
+    let room = format!("{}/#a-room-with-a-rather-long-nam", server.url());
+    let small = browser.open(&room, Window::SMALL.dark()).await;
+    sign_in(&small, "Eve").await;
+    small.sees("#leave", "Leave").await;
+    look(&small, "chat-long-room-small-dark").await;
     let ada = browser.open(&server.url(), Window::NARROW).await;
     sign_in(&ada, name).await;
     let bob = browser.open(&server.url(), Window::WIDE.dark()).await;

@@ -145,6 +145,7 @@ const send = (text) => {
   const message = { id: randomId(), room: current, from: name, text, at: Date.now(), state: "pending" };
   add(room(current), message);
   deliver(message);
+  lastTold = 0; // the next letter begins another message
 };
 
 // While there is no connection it stays pending: `welcome` tries again.
@@ -354,6 +355,7 @@ const showPeople = () => {
   $("people-here").textContent = `${here.length} here`;
   const items = here.map((who) => {
     const item = make("li", "", avatarOf(who), make("bdi", "", who));
+    item.title = who;
     if (who === name) item.append(make("span", "muted", "(you)"));
     return item;
   });
@@ -373,7 +375,6 @@ const showTyping = () => {
 
 const showRoom = () => {
   $("room-name").textContent = `# ${current}`;
-  $("text").placeholder = `Message #${current}`;
   history.replaceState(null, "", `#${encodeURIComponent(current)}`);
   showNotice("");
   showMessages();
@@ -422,6 +423,7 @@ const showChat = () => {
 const openMenu = (open) => {
   document.body.classList.toggle("menu-open", open);
   $("menu").ariaExpanded = String(open);
+  $("chat").querySelector(".room").inert = open;
   if (open) $("rooms").querySelector("button")?.focus();
 };
 
