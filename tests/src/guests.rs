@@ -100,8 +100,9 @@ pub fn copy_example(name: &str, workspace: &Path) -> PathBuf {
         copy(&examples.join(file), &workspace.join(file));
     }
     for folder in ["src", "public"] {
-        let entries = std::fs::read_dir(from.join(folder)).expect("an example has these folders");
-        for entry in entries {
+        // Not every example has a page.
+        let entries = std::fs::read_dir(from.join(folder));
+        for entry in entries.into_iter().flatten() {
             let name = entry.expect("a folder can be read").file_name();
             let file = Path::new(folder).join(name);
             copy(&from.join(&file), &to.join(&file));

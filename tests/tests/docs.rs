@@ -18,6 +18,7 @@ const STORIES: &[(&str, &str)] = &[
     ("README.md", "mine"),
     ("README.md", "settings"),
     ("README.md", "tests"),
+    ("docs/conformance.md", "tests"),
     ("docs/folder.md", "folder"),
     ("docs/operating.md", "console"),
     ("docs/operating.md", "proxy"),
@@ -118,10 +119,13 @@ async fn the_settings_of_the_reference_are_accepted() {
 /// That is this very run: `.ci/run` takes the command from the README.
 #[test]
 fn the_command_for_the_tests_is_the_one_that_has_to_pass() {
-    let mut story = Story::of("README.md", "tests");
-    assert_eq!(story.next("sh"), "cargo test --workspace\n");
+    let test = "cargo test --workspace\n";
+    assert_eq!(Story::of("README.md", "tests").next("sh"), test);
+    let conformance = Story::of("docs/conformance.md", "tests").next("sh");
+    assert_eq!(conformance, format!("{test}target/debug/conformance\n"));
     let gate = fs::read_to_string(root().join(".ci/run")).expect(".ci/run can be read");
     assert!(gate.contains("README.md | head -n 1"), "{gate}");
+    assert!(gate.contains("debug/conformance\" --check"), "{gate}");
 }
 
 #[tokio::test]
@@ -241,4 +245,9 @@ async fn behind_nginx_sockets_open_and_handlers_see_who_it_is() {
     let client = shell.node("behind.mjs", &script);
     sees(&client, "polling 200").await;
     sees(&client, "websocket 200").await;
+
+    let curl = format!("curl -sS --interface 127.0.0.2 http://127.0.0.1:{port}/echo");
+    let echo: serde_json::Value = serde_json::from_str(&shell.types(&curl).await).expect("JSON");
+    let remote = echo["remote"].as_str().unwrap_or_default();
+    assert!(remote.starts_with("127.0.0.2"), "{echo:#}");
 }

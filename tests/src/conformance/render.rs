@@ -12,8 +12,10 @@ const HEAD: &str = "\
 Each clause of the product is a test, through every way into the server that can express it. This page is made of the tests that
 passed, by
 
-    cargo test --workspace
-    target/debug/conformance
+```sh tests
+cargo test --workspace
+target/debug/conformance
+```
 
 and `target/debug/conformance --check` says whether it is what the last run gives, and whether every field has a test or a reason.
 What the clauses say in short, and the reasons, stand in `tests/clauses.toml`; the lists of tests are the `clauses!` of
