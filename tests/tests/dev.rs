@@ -194,7 +194,7 @@ async fn an_error_is_shown_as_the_compiler_prints_it_and_the_old_code_serves() {
     )
     .await;
     for words in [
-        &["error[E0412]", "NoSuchType"][..],
+        &["error[E", "cannot find type `NoSuchType`"][..],
         &["-->", "src/lib.rs:1:13"],
     ] {
         wait_for_log(&server, words).await;

@@ -93,7 +93,7 @@ pub(super) async fn prepare(
     if let Some(setup) = &config.dev.setup {
         set_up(folder, setup).await?;
     }
-    let sources = Sources::find(folder, config).await;
+    let sources = Sources::find(folder, config).await?;
     for problem in &sources.problems {
         say_error(problem);
     }

@@ -105,11 +105,19 @@ impl MetadataPackage {
 }
 
 /// The packages that become handlers, among those with these manifests and in their workspaces, as far as they lie below `folder`.
-pub(super) async fn packages(folder: &Path, manifests: BTreeSet<PathBuf>) -> Packages {
+///
+/// # Errors
+/// There is no cargo.
+pub(super) async fn packages(
+    folder: &Path,
+    manifests: BTreeSet<PathBuf>,
+) -> anyhow::Result<Packages> {
     let (mut known, mut problems) = (BTreeMap::new(), Vec::new());
     for manifest in manifests {
-        if let Err(error) = learn(&manifest, &mut known, Stdio::inherit()).await {
-            problems.push(error);
+        match learn(&manifest, &mut known, Stdio::inherit()).await {
+            Err(error) if error.is::<NoCargo>() => return Err(error),
+            Err(error) => problems.push(error),
+            Ok(()) => {}
         }
     }
     let handlers: Vec<MetadataPackage> = known
@@ -137,7 +145,7 @@ pub(super) async fn packages(folder: &Path, manifests: BTreeSet<PathBuf>) -> Pac
             manifest: package.manifest_path,
         });
     }
-    Packages { found, problems }
+    Ok(Packages { found, problems })
 }
 
 /// The folder of a package and of the local packages that go into it.
@@ -194,7 +202,7 @@ async fn metadata(manifest: &Path, complaints: Stdio) -> anyhow::Result<Metadata
         .kill_on_drop(true)
         .output()
         .await
-        .map_err(no_cargo)?;
+        .map_err(NoCargo)?;
     if !output.status.success() {
         bail!(
             "{} cannot be understood; cargo says why above",
@@ -210,18 +218,26 @@ fn cargo(manifest: &Path) -> Command {
     if let Some(folder) = manifest.parent() {
         command.current_dir(folder);
     }
+    // Under `cargo run`, what that says of its own package. Build scripts that look at it would run again.
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(name);
+        }
+    }
     command
 }
 
-fn no_cargo(error: std::io::Error) -> anyhow::Error {
-    anyhow!("cargo cannot be run: {error}; install Rust (https://rustup.rs)")
-}
+/// Cargo or the compiler cannot be started.
+#[derive(Debug, thiserror::Error)]
+#[error("cargo cannot be run: {0}; install Rust (https://rustup.rs)")]
+struct NoCargo(std::io::Error);
 
 /// Sees to it that the standard library for the target is there.
 pub(super) async fn ensure_target(folder: &Path) -> anyhow::Result<()> {
     let mut rustc = Command::new("rustc");
     rustc.args(["--print", "sysroot"]).current_dir(folder);
-    let sysroot = rustc.kill_on_drop(true).output().await.map_err(no_cargo)?;
+    let sysroot = rustc.kill_on_drop(true).output().await.map_err(NoCargo)?;
     let sysroot = PathBuf::from(String::from_utf8_lossy(&sysroot.stdout).trim());
     if sysroot.join("lib/rustlib").join(TARGET).is_dir() {
         return Ok(());
@@ -270,7 +286,7 @@ pub(super) async fn build(package: &Package, profile: Profile) -> anyhow::Result
     let running = job::run(&mut command, &doing, |line| {
         built = artifact(line, package).or(built.take());
     });
-    if !running.await.map_err(no_cargo)?.success() {
+    if !running.await.map_err(NoCargo)?.success() {
         return Ok(None);
     }
     built

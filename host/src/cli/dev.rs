@@ -117,8 +117,14 @@ impl Workshop {
         if let Ok(config) = Config::load(&self.settings) {
             self.config.dev = config.dev;
         }
-        let before = std::mem::take(&mut self.sources);
-        self.sources = Sources::find(&self.folder, &self.config).await;
+        let found = match Sources::find(&self.folder, &self.config).await {
+            Ok(found) => found,
+            Err(error) => {
+                tracing::error!("{error:#}");
+                return BTreeSet::new();
+            }
+        };
+        let before = std::mem::replace(&mut self.sources, found);
         for problem in &self.sources.problems {
             tracing::error!("{problem:#}");
         }

@@ -41,10 +41,13 @@ pub(super) struct Sources {
 
 impl Sources {
     /// Looks for what is built below `folder`, with these settings.
-    pub(super) async fn find(folder: &Path, config: &Config) -> Self {
+    ///
+    /// # Errors
+    /// There is a manifest and no cargo.
+    pub(super) async fn find(folder: &Path, config: &Config) -> anyhow::Result<Self> {
         let without = BTreeSet::from([config.handlers.dir.clone(), folder.join("public")]);
         let manifests = watch::files(folder, &without).filter(|path| is_manifest(path));
-        let packages = cargo::packages(folder, manifests.collect()).await;
+        let packages = cargo::packages(folder, manifests.collect()).await?;
         let mut sources = Self {
             folder: folder.to_owned(),
             recipes: BTreeMap::new(),
@@ -68,7 +71,7 @@ impl Sources {
                 Err(error) => sources.problems.push(error),
             }
         }
-        sources
+        Ok(sources)
     }
 
     fn add(&mut self, recipe: Recipe) {
