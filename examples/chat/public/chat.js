@@ -352,7 +352,7 @@ const showRooms = () => {
 const showPeople = () => {
   const { here } = room(current);
   $("here-count").textContent = String(here.length);
-  $("people-here").textContent = `${here.length} here`;
+  $("people-here").textContent = here.length ? `${here.length} here` : ""; // not known yet
   const items = here.map((who) => {
     const item = make("li", "", avatarOf(who), make("bdi", "", who));
     item.title = who;
