@@ -100,6 +100,7 @@ impl Dev {
             .env("HITCHY_ADMIN__LISTEN", "127.0.0.1:0")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
+            .stderr(Stdio::null())
             .spawn()
             .context("hitchy dev does not start")?;
         let lines = Lines::default();

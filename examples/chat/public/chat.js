@@ -19,7 +19,13 @@ const store = {
 const randomId = () =>
   Array.from(crypto.getRandomValues(new Uint8Array(12)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 
-const roomInAddress = () => decodeURIComponent(location.hash.slice(1));
+const roomInAddress = () => {
+  try {
+    return decodeURIComponent(location.hash.slice(1));
+  } catch {
+    return ""; // a stray % in the address
+  }
+};
 
 let name = store.read("name", "");
 const key = store.read("key", randomId());
@@ -352,7 +358,7 @@ const showRooms = () => {
 const showPeople = () => {
   const { here } = room(current);
   $("here-count").textContent = String(here.length);
-  $("people-here").textContent = `${here.length} here`;
+  $("people-here").textContent = here.length ? `${here.length} here` : ""; // not known yet
   const items = here.map((who) => {
     const item = make("li", "", avatarOf(who), make("bdi", "", who));
     item.title = who;
