@@ -45,7 +45,7 @@ impl Sources {
     /// # Errors
     /// There is a manifest and no cargo.
     pub(super) async fn find(folder: &Path, config: &Config) -> anyhow::Result<Self> {
-        let without = BTreeSet::from([config.handlers.dir.clone(), folder.join("public")]);
+        let without = BTreeSet::from([config.handlers.dir.clone(), config.server.public.clone()]);
         let manifests = watch::files(folder, &without).filter(|path| is_manifest(path));
         let packages = cargo::packages(folder, manifests.collect()).await?;
         let mut sources = Self {
