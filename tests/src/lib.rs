@@ -15,6 +15,7 @@ pub mod http;
 pub mod lines;
 pub mod load;
 pub mod node;
+pub mod project;
 pub mod raw;
 pub mod refusing;
 pub mod scrape;

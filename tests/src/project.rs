@@ -1,0 +1,71 @@
+//! Folders of sources for `hitchy dev` and `hitchy build`: the smallest handler in Rust, built where the fixtures are.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::server::Plan;
+use crate::{Server, sources, target_dir};
+
+/// Cargo may have to wait for its turn, and the machine may be busy.
+pub const BUILT: Duration = Duration::from_secs(300);
+
+/// A handler that answers `GET /NAME` and the event `NAME` with `answer`.
+pub fn source(name: &str, answer: &str) -> String {
+    format!(
+        "use hitchy_guest::{{App, Result}};\n\
+         fn app() -> App {{ App::new().get(\"/{name}\", route).on(\"{name}\", event) }}\n\
+         fn route() -> &'static str {{ ANSWER }}\n\
+         fn event() -> Result<&'static str> {{ Ok(ANSWER) }}\n\
+         const ANSWER: &str = \"{answer}\";\n\
+         hitchy_guest::export!(app);\n"
+    )
+}
+
+fn manifest(name: &str) -> String {
+    let sdk = sources()
+        .join("../guest-sdk")
+        .canonicalize()
+        .expect("the SDK is there");
+    format!(
+        "[package]\nname = \"{name}\"\nedition = \"2024\"\n\
+         [lib]\ncrate-type = [\"cdylib\"]\n\
+         [dependencies]\nhitchy-guest = {{ path = {sdk:?} }}\n\
+         [workspace]\n\
+         [profile.release]\nopt-level = \"s\"\nlto = true\ncodegen-units = 1\nstrip = \"debuginfo\"\n"
+    )
+}
+
+/// A folder for `hitchy dev` whose dependencies are those that the fixtures were built with, where they were built.
+///
+/// # Panics
+/// When there can be none.
+pub fn project() -> Plan {
+    let target = target_dir().join("fixtures");
+    Server::prepare().command("dev").env(
+        "CARGO_TARGET_DIR",
+        target.to_str().expect("paths are UTF-8"),
+    )
+}
+
+/// With a handler in Rust in the folder `name`. No two tests use the same name: cargo makes the files of all in one folder.
+///
+/// # Panics
+/// When it cannot be written.
+pub fn with_package(plan: Plan, name: &str, answer: &str) -> Plan {
+    package(plan.dir(), name, answer);
+    plan
+}
+
+/// Writes such a handler.
+///
+/// # Panics
+/// When it cannot be written.
+pub fn package(dir: &Path, name: &str, answer: &str) {
+    let folder = dir.join(name);
+    fs::create_dir_all(folder.join("src")).expect("a folder can be made");
+    let lock = sources().join("fixtures/Cargo.lock");
+    fs::copy(lock, folder.join("Cargo.lock")).expect("a file can be copied");
+    fs::write(folder.join("src/lib.rs"), source(name, answer)).expect("a file can be written");
+    fs::write(folder.join("Cargo.toml"), manifest(name)).expect("a file can be written");
+}

@@ -1,0 +1,185 @@
+//! `hitchy build`, and what it shares with `hitchy dev`: the setup, what is missing to build, settings that are wrong.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use hitchy_tests::guest;
+use hitchy_tests::project::{project, with_package};
+
+#[tokio::test]
+async fn the_setup_runs_once_and_before_anything_is_built() {
+    let setup = "[dev]\nsetup = { command = \"echo ran >> log; mkdir made\", creates = \"made\" }\n\
+                 build = { \"handlers/copy.wasm\" = \"cp made/../prebuilt.wasm $OUT\" }\n";
+    let plan = project()
+        .command("build")
+        .file("hitchy.toml", setup)
+        .file("prebuilt.wasm", guest("version_one"));
+    for run in ["the first", "the second"] {
+        let ended = plan.run().await;
+        assert_eq!(ended.code, Some(0), "{run}: {}{}", ended.out, ended.log);
+    }
+    let log = fs::read_to_string(plan.dir().join("log")).expect("the setup ran");
+    assert_eq!(log, "ran\n");
+}
+
+#[tokio::test]
+async fn a_setup_that_fails_is_one_sentence_and_leaves_nothing_half_made() {
+    for (command, words) in [
+        (
+            "mkdir made && exit 4",
+            ["the setup failed", "exit status: 4"],
+        ),
+        ("true", ["did not create made", "[dev] setup"]),
+    ] {
+        let plan = with_package(project(), "unset", "one")
+            .command("build")
+            .file(
+                "hitchy.toml",
+                format!("[dev]\nsetup = {{ command = {command:?}, creates = \"made\" }}\n"),
+            );
+        let ended = plan.run().await;
+        assert_eq!(ended.code, Some(1), "{}", ended.log);
+        assert_eq!(ended.log.lines().count(), 1, "{}", ended.log);
+        for word in words {
+            assert!(ended.log.contains(word), "{word}: {}", ended.log);
+        }
+        assert!(!plan.dir().join("made").exists());
+    }
+}
+
+#[tokio::test]
+async fn what_is_missing_to_build_rust_is_one_sentence() {
+    let plan = with_package(project(), "lacking", "one").env("PATH", "/nowhere");
+    let plan = plan.env("CARGO", "/nowhere/cargo");
+    let ended = plan.run().await;
+    assert_eq!(ended.code, Some(1));
+    assert!(ended.log.contains("https://rustup.rs"), "{}", ended.log);
+    assert!(!ended.log.contains("panicked"), "{}", ended.log);
+
+    // A toolchain without the target, and a rustup that cannot add it.
+    let plan = with_package(project(), "lacking", "one");
+    for (name, script) in [
+        ("rustc", "#!/bin/sh\necho /nowhere\n"),
+        ("rustup", "#!/bin/sh\nexit 1\n"),
+    ] {
+        let path = plan.dir().join("bin").join(name);
+        fs::create_dir_all(plan.dir().join("bin")).expect("a folder can be made");
+        fs::write(&path, script).expect("a file can be written");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("it may be run");
+    }
+    let path = format!(
+        "{}:{}",
+        plan.dir().join("bin").display(),
+        std::env::var("PATH").unwrap_or_default()
+    );
+    let ended = plan.env("PATH", &path).run().await;
+    assert_eq!(ended.code, Some(1));
+    assert!(
+        ended.log.contains("run: rustup target add wasm32-wasip2"),
+        "{}",
+        ended.log
+    );
+}
+
+#[tokio::test]
+async fn build_makes_what_it_can_and_tells_by_its_exit_code() {
+    let settings = |bad: &str| {
+        format!(
+            "[dev.build]\n\"handlers/bad.wasm\" = {bad:?}\n\"handlers/good.wasm\" = \"cp prebuilt.wasm $OUT\"\n"
+        )
+    };
+    let plan = with_package(project(), "deployed", "one")
+        .command("build")
+        .file("hitchy.toml", settings("exit 5"))
+        .file("prebuilt.wasm", guest("version_one"));
+    let ended = plan.run().await;
+    assert_eq!(ended.code, Some(1), "{}", ended.log);
+    assert!(
+        ended
+            .log
+            .contains("bad: build failed (exit 5: exit status: 5)"),
+        "{}",
+        ended.log
+    );
+    for file in ["good.wasm", "deployed.wasm"] {
+        assert!(
+            plan.dir().join("handlers").join(file).exists(),
+            "{file}: {}",
+            ended.log
+        );
+        assert!(
+            ended.out.contains(&format!("built {file} in")),
+            "{}",
+            ended.out
+        );
+    }
+
+    fs::write(
+        plan.dir().join("hitchy.toml"),
+        settings("cp prebuilt.wasm $OUT"),
+    )
+    .expect("a file can be written");
+    let ended = plan.run().await;
+    assert_eq!(ended.code, Some(0), "{}", ended.log);
+    assert!(ended.out.contains("KiB, unchanged)"), "{}", ended.out);
+
+    // What nothing makes any more goes, also in a later run; what somebody put there stays.
+    fs::write(plan.dir().join("handlers/mine.wasm"), "mine").expect("a file can be written");
+    fs::remove_file(plan.dir().join("hitchy.toml")).expect("a file can be removed");
+    let ended = plan.run().await;
+    assert!(ended.out.contains("removed bad.wasm"), "{}", ended.out);
+    let entries = fs::read_dir(plan.dir().join("handlers")).expect("the folder can be read");
+    let mut left: Vec<_> = entries
+        .flatten()
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .filter(|name| !name.starts_with('.'))
+        .collect();
+    left.sort();
+    assert_eq!(left, ["deployed.wasm", "mine.wasm"]);
+}
+
+#[tokio::test]
+async fn settings_of_dev_that_are_wrong_are_refused() {
+    for (settings, words) in [
+        ("[dev]\nbiuld = {}\n", ["dev.biuld", "dev.build"]),
+        (
+            "[dev]\nsetup = { comand = \"x\", creates = \"y\" }\n",
+            ["dev.setup.comand", "dev.setup.command"],
+        ),
+        (
+            "[dev]\nbuild = { \"../x.wasm\" = \"make\" }\n",
+            ["../x.wasm", "write for example"],
+        ),
+        ("[dev]\nsetup = \"npm ci\"\n", ["dev.setup", "node_modules"]),
+    ] {
+        let ended = project()
+            .command("build")
+            .file("hitchy.toml", settings)
+            .run()
+            .await;
+        assert_eq!(ended.code, Some(2), "{}", ended.log);
+        assert_eq!(ended.log.lines().count(), 1, "{}", ended.log);
+        for word in words {
+            assert!(ended.log.contains(word), "{word}: {}", ended.log);
+        }
+    }
+    let ended = project().env("HITCHY_DEV__SETUP", "npm ci").run().await;
+    assert_eq!(ended.code, Some(2));
+    assert!(
+        ended.log.contains("not read from the environment"),
+        "{}",
+        ended.log
+    );
+}
+
+#[tokio::test]
+async fn a_folder_with_nothing_to_build_is_refused() {
+    let plan = project().command("build");
+    let ended = plan.run().await;
+    assert_eq!(ended.code, Some(1));
+    assert!(
+        ended.log.contains("no handler to build") && ended.log.contains("cdylib"),
+        "{}",
+        ended.log
+    );
+}
