@@ -20,6 +20,7 @@ const STORIES: &[(&str, &str)] = &[
     ("README.md", "tests"),
     ("docs/conformance.md", "tests"),
     ("docs/folder.md", "folder"),
+    ("docs/handlers.md", "dev"),
     ("docs/operating.md", "console"),
     ("docs/operating.md", "proxy"),
     ("docs/settings.md", "settings"),
@@ -151,6 +152,33 @@ async fn a_file_is_replaced_as_the_guide_says_and_granted_more() {
     let report = report.unwrap_or_else(|| panic!("{handlers:#?}"));
     assert_eq!(report["limits"]["memory"], json!(512 << 20));
     assert_eq!(report["limits"]["deadlineMs"], json!(30_000));
+}
+
+/// With programs that do what npm and jco do, as far as it matters here.
+#[tokio::test]
+async fn what_cargo_does_not_build_is_built_by_its_command() {
+    let mut story = Story::of("docs/handlers.md", "dev");
+    let folder = folder();
+    let save = |name: &str, content: &[u8]| {
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().expect("a file lies in a folder"))
+            .and_then(|()| fs::write(path, content))
+            .expect("a file can be written");
+    };
+    save("hitchy.toml", story.file("hitchy.toml").as_bytes());
+    save("hello.js", b"prebuilt.wasm");
+    save("prebuilt.wasm", &example("hello"));
+    save(
+        "bin/npm",
+        b"#!/bin/sh\n[ \"$1\" = ci ] && mkdir node_modules\n",
+    );
+    let npx = "#!/bin/sh\nfor last; do :; done\ncp \"$(cat \"$3\")\" \"$last\"\n";
+    save("bin/npx", npx.as_bytes());
+    let shell = Shell::new(folder.path(), folder.path());
+    let build =
+        "chmod +x bin/*; PATH=$PWD/bin:$PATH hitchy build; ls -d node_modules handlers/*.wasm";
+    let said = shell.types(build).await;
+    assert!(said.contains("handlers/hello.wasm\nnode_modules"), "{said}");
 }
 
 #[tokio::test]

@@ -85,8 +85,9 @@ async fn l04_a_hundred_replacements_at_once_end_with_the_last() {
         "of {} requests",
         outcome.times.count()
     );
+    // What is served is told a moment later: the line of one that was seen may still have to come, and then that of the last.
     assert!(
-        before <= 60 && after <= before + 1,
+        before <= 60 && after <= before + 2,
         "{before} reloads, then {after}"
     );
 }
