@@ -79,7 +79,14 @@ struct MetadataPackage {
 #[derive(Clone, Deserialize)]
 struct MetadataTarget {
     name: String,
-    crate_types: Vec<String>,
+    /// Of a library its crate types, of all else one word: `bin`, `example` …
+    kind: Vec<String>,
+}
+
+impl MetadataTarget {
+    fn is_handler(&self) -> bool {
+        self.kind.iter().any(|kind| kind == "cdylib")
+    }
 }
 
 #[derive(Clone, Deserialize)]
@@ -95,12 +102,8 @@ impl MetadataPackage {
 
     /// The name of the library, when it becomes a handler.
     fn library(&self) -> Option<&str> {
-        let is_cdylib =
-            |target: &&MetadataTarget| target.crate_types.iter().any(|kind| kind == "cdylib");
-        self.targets
-            .iter()
-            .find(is_cdylib)
-            .map(|target| target.name.as_str())
+        let library = self.targets.iter().find(|target| target.is_handler());
+        library.map(|target| target.name.as_str())
     }
 }
 
@@ -259,6 +262,7 @@ pub(super) async fn ensure_target(folder: &Path) -> anyhow::Result<()> {
 enum Message {
     CompilerArtifact {
         manifest_path: PathBuf,
+        target: MetadataTarget,
         filenames: Vec<PathBuf>,
     },
     #[serde(other)]
@@ -269,7 +273,7 @@ enum Message {
 pub(super) async fn build(package: &Package, profile: Profile) -> anyhow::Result<Option<PathBuf>> {
     let mut command = cargo(&package.manifest);
     command
-        .args(["build", "--release", "--target", TARGET])
+        .args(["build", "--lib", "--release", "--target", TARGET])
         .args(["--config", RUSTFLAGS])
         .args(["--message-format", "json-render-diagnostics"])
         .arg("--manifest-path")
@@ -298,6 +302,7 @@ pub(super) async fn build(package: &Package, profile: Profile) -> anyhow::Result
 fn artifact(line: &str, package: &Package) -> Option<PathBuf> {
     let Ok(Message::CompilerArtifact {
         manifest_path,
+        target,
         filenames,
     }) = serde_json::from_str(line)
     else {
@@ -308,5 +313,32 @@ fn artifact(line: &str, package: &Package) -> Option<PathBuf> {
             .is_some_and(|extension| extension == "wasm")
     };
     let wasm = filenames.into_iter().find(is_wasm);
-    wasm.filter(|_| manifest_path == package.manifest)
+    wasm.filter(|_| manifest_path == package.manifest && target.is_handler())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_beside_the_library_is_no_handler() {
+        let package = Package {
+            name: "shop".to_owned(),
+            file: "shop.wasm".to_owned(),
+            manifest: "/shop/Cargo.toml".into(),
+            folders: BTreeSet::new(),
+            files: BTreeSet::new(),
+            lock: "/shop/Cargo.lock".into(),
+        };
+        let line = |kind: &str, name: &str| {
+            format!(
+                r#"{{"reason":"compiler-artifact","manifest_path":"/shop/Cargo.toml","target":{{"name":"{name}","kind":["{kind}"]}},"filenames":["/t/{name}.wasm"]}}"#
+            )
+        };
+        let library = artifact(&line("cdylib", "shop"), &package);
+        assert_eq!(library, Some("/t/shop.wasm".into()));
+        for kind in ["bin", "example", "rlib"] {
+            assert_eq!(artifact(&line(kind, "tool"), &package), None, "{kind}");
+        }
+    }
 }
