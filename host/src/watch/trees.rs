@@ -44,6 +44,8 @@ pub struct Roots {
 pub struct Trees {
     /// Absent while a thread looks.
     state: Option<State>,
+    /// What had changed when other folders came to be followed, and was not told yet.
+    untold: BTreeSet<PathBuf>,
     news: Arc<Notify>,
     rescan: Duration,
     next_rescan: Instant,
@@ -85,6 +87,7 @@ impl Trees {
         };
         let mut trees = Self {
             state: Some(state),
+            untold: BTreeSet::new(),
             news,
             rescan,
             next_rescan: Instant::now() + rescan,
@@ -93,17 +96,24 @@ impl Trees {
         trees
     }
 
-    /// Follows other folders. Files that are new by that have not changed.
+    /// Follows other folders. Files that are new by that have not changed; what has changed in those that were followed is not lost.
     pub async fn follow(&mut self, roots: Roots) {
-        let Some(state) = &mut self.state else { return };
-        if state.roots != roots {
-            state.roots = roots;
-            self.look().await;
+        if self.state.as_ref().is_none_or(|state| state.roots == roots) {
+            return;
         }
+        let changed = self.look().await;
+        self.untold.extend(changed);
+        if let Some(state) = &mut self.state {
+            state.roots = roots;
+        }
+        self.look().await;
     }
 
     /// Waits until files differ in content from what they were, came or went: which.
     pub async fn changed(&mut self) -> BTreeSet<PathBuf> {
+        if !self.untold.is_empty() {
+            return std::mem::take(&mut self.untold);
+        }
         loop {
             self.wait().await;
             let changed = self.look().await;
@@ -385,6 +395,25 @@ mod tests {
         assert_eq!(next(&mut trees, &root).await, ["a.rs"]);
         fs::remove_dir_all(root.join("deep")).unwrap();
         assert_eq!(next(&mut trees, &root).await, ["deep/er/b.rs"]);
+    }
+
+    #[tokio::test]
+    async fn a_save_while_other_folders_come_to_be_followed_is_seen() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap();
+        write(&root, "mine/a.rs", "a");
+        write(&root, "other/b.rs", "b");
+        let mut trees = trees(&root.join("mine")).await;
+        write(&root, "mine/a.rs", "saved");
+        let both = [root.join("mine"), root.join("other")];
+        let roots = Roots {
+            folders: both.into(),
+            ..Roots::default()
+        };
+        trees.follow(roots).await;
+        assert_eq!(next(&mut trees, &root).await, ["mine/a.rs"]);
+        write(&root, "other/b.rs", "saved");
+        assert_eq!(next(&mut trees, &root).await, ["other/b.rs"]);
     }
 
     #[tokio::test]
