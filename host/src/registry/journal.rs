@@ -164,7 +164,7 @@ impl Journal {
             error: Some(cause.to_owned()),
             ..Reload::new(name, What::Refused)
         });
-        let name = visible(name);
+        let (name, cause) = (visible(name), visible(cause));
         match serving {
             Some(handler) => tracing::error!(
                 "{name}: refused: {cause}; still serving generation {}",
