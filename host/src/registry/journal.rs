@@ -120,6 +120,9 @@ impl Journal {
         before: Option<&Handler>,
         build: Option<&Build>,
     ) {
+        // One that made what is served already was told then.
+        let is_new = |before: &Handler| before.hash() != handler.hash();
+        let build = build.filter(|_| before.is_none_or(is_new));
         let saved = build.and_then(saved);
         let code = saved.as_deref().unwrap_or("its code");
         let what = match before {
