@@ -21,6 +21,8 @@ pub(super) struct Files {
     histories: HashMap<String, History>,
     /// What was taken up and has not been told yet, with what it replaces.
     news: Vec<(Arc<Handler>, Option<Arc<Handler>>)>,
+    /// What has gone and has not been told yet.
+    gone: Vec<String>,
     journal: Arc<Journal>,
 }
 
@@ -60,6 +62,7 @@ impl Files {
             files: BTreeMap::new(),
             histories: HashMap::new(),
             news: Vec::new(),
+            gone: Vec::new(),
             journal,
         }
     }
@@ -124,7 +127,7 @@ impl Files {
                 || listing.hides(name);
             if !there {
                 removed |= file.serving.is_some();
-                self.journal.removed(name);
+                self.gone.push(name.clone());
             }
             there
         });
@@ -215,8 +218,11 @@ impl Files {
         file.again = again;
     }
 
-    /// Tells what was taken up. Call it when it is served: who reads the line may ask at once.
+    /// Tells what has gone and what was taken up. Call it when the new table is served: who reads the line may ask at once.
     pub(super) fn report(&mut self, builds: &Builds) {
+        for name in self.gone.drain(..) {
+            self.journal.removed(&name);
+        }
         for (handler, before) in self.news.drain(..) {
             let build = builds.take(&handler.name, handler.hash());
             self.journal

@@ -116,8 +116,8 @@ impl Registry {
             self.standing.store(Arc::new(reloads.standing()));
             if let Some(table) = table {
                 publish(table);
-                reloads.report(&self.builds);
             }
+            reloads.report(&self.builds);
         }
     }
 }

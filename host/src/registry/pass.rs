@@ -112,7 +112,7 @@ impl Reloads {
         self.pass().await.unwrap_or_else(|| self.table())
     }
 
-    /// Tells what a pass has taken up, once its table is served.
+    /// Tells what a pass has taken up and what has gone, once its table is served.
     pub(super) fn report(&mut self, builds: &Builds) {
         self.files.report(builds);
     }
