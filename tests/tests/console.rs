@@ -306,15 +306,14 @@ async fn a_refused_file_is_shown_with_its_sentence_and_with_what_still_serves() 
     server.remove("other.wasm");
     let is_well = async || page(&server, "/healthz").await == json!({ "status": "ok" });
     until("nothing is wrong any more", SOON, is_well).await;
-    let events = page(&server, "/api/reloads").await;
-    assert!(
-        find(&events["reloads"], "what", "reloaded").is_some(),
-        "{events}"
-    );
-    assert!(
-        find(&events["reloads"], "what", "removed").is_some(),
-        "{events}"
-    );
+    // They are told when the table is served.
+    for what in ["reloaded", "removed"] {
+        let is_told = async || {
+            let events = page(&server, "/api/reloads").await;
+            find(&events["reloads"], "what", what).is_some()
+        };
+        until(what, SOON, is_told).await;
+    }
 }
 
 #[tokio::test]
