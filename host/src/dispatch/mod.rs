@@ -109,9 +109,9 @@ impl Dispatch {
         self.gate.load()
     }
 
-    /// Counts a request that was refused at its door.
-    pub fn refused(&self, door: Door, failure: &Failure) {
-        answers(&self.metrics, door).one(failure.code);
+    /// Counts an answer that its door gave by itself.
+    pub fn answered(&self, door: Door, status: u16) {
+        answers(&self.metrics, door).one(status);
     }
 
     /// Accepts nothing new from now on, and returns when all that was accepted has been answered.

@@ -12,7 +12,7 @@ use super::http::{HttpDoor, to_axum};
 use super::public::{Folder, Wanted};
 use crate::config::Socket;
 use crate::dispatch::with_id;
-use crate::message;
+use crate::message::{self, Door};
 use crate::payload::Failure;
 
 /// The files of the package that speak what this server speaks: those for msgpack do not.
@@ -76,6 +76,7 @@ impl Bundle {
             .await
             .ok_or_else(|| missing(name))?;
         response.body = response.body.keeping(accepted);
+        dispatch.answered(Door::Http, response.status.as_u16());
         Ok(with_id(response, &id))
     }
 }

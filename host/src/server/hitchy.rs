@@ -84,7 +84,7 @@ impl<A: Adapter> Requests<A> {
 
     /// Answers what is not run.
     fn refuse(&self, ack: Ack<A>, failure: &Failure) {
-        self.inbox.dispatch.refused(Door::Socket, failure);
+        self.inbox.dispatch.answered(Door::Socket, failure.code);
         let mut response = error_response(ack.id(), failure);
         if failure.code == 429 {
             response

@@ -76,7 +76,7 @@ impl HttpDoor {
         body: Body,
         failure: &Failure,
     ) -> AxumResponse {
-        self.dispatch.refused(Door::Http, failure);
+        self.dispatch.answered(Door::Http, failure.code);
         self.bodies.discard(body, headers).await;
         closing(to_axum(
             error_response(&self.dispatch.next_id(), failure).into(),
