@@ -189,7 +189,8 @@ impl<'a> Connection<'a> {
     }
 
     async fn send(&mut self, message: Message) -> Result<(), Error> {
-        let sent = self.stream.send(message).await;
+        let sent = timeout(self.silence, self.stream.send(message)).await;
+        let sent = sent.map_err(|_| self.lost("the server takes nothing any more"))?;
         sent.map_err(|error| self.broken(&error))
     }
 
