@@ -2,8 +2,9 @@
 
 use clap::ValueEnum;
 use http::Method;
-use serde_json::{Value, json};
+use serde_json::Value;
 
+use super::client::json;
 use super::say;
 use crate::runtime::{Policy, Stage};
 use crate::text::visible;
@@ -13,7 +14,7 @@ use crate::text::visible;
 pub(super) enum Output {
     /// Text for people.
     Text,
-    /// JSON for programs, one object or list a line.
+    /// JSON for programs.
     Json,
 }
 
@@ -45,9 +46,9 @@ fn columns(rows: &[Vec<String>]) -> Vec<String> {
     rows.iter().map(line).collect()
 }
 
-/// Prints JSON.
+/// Prints JSON, without what could act on a terminal: names in it are those of files and of what is in them.
 pub(super) fn say_json(value: &Value) {
-    say(format_args!("{value:#}"));
+    say(json::pretty(&value.to_string()));
 }
 
 /// `*` stands for every method that no other route of the path names.
@@ -65,7 +66,7 @@ pub(super) fn stage(policy: &Policy) -> &'static str {
 
 /// A policy as an object; whoever reports several handlers adds which it is.
 pub(super) fn policy_json(policy: &Policy) -> Value {
-    json!({
+    serde_json::json!({
         "stage": stage(policy),
         "method": method(policy.method.as_ref()),
         "prefix": policy.prefix,

@@ -111,7 +111,7 @@ pub(super) fn compact(json: &str) -> String {
 }
 
 /// JSON on as many lines as it has values.
-pub(super) fn pretty(json: &str) -> String {
+pub(in crate::cli) fn pretty(json: &str) -> String {
     lay_out(json, Some("  "))
 }
 

@@ -11,7 +11,7 @@ mod emit;
 mod error;
 mod header;
 mod http_door;
-mod json;
+pub(super) mod json;
 mod listen;
 mod packet;
 mod request;
