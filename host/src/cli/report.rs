@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::client::json;
 use super::say;
-use crate::runtime::{Policy, Stage};
+use crate::runtime::Policy;
 use crate::text::visible;
 
 /// What a report is for.
@@ -56,18 +56,10 @@ pub(super) fn method(method: Option<&Method>) -> &str {
     method.map_or("*", Method::as_str)
 }
 
-/// `before` or `after`.
-pub(super) fn stage(policy: &Policy) -> &'static str {
-    match policy.stage {
-        Stage::Before => "before",
-        Stage::After => "after",
-    }
-}
-
 /// A policy as an object; whoever reports several handlers adds which it is.
 pub(super) fn policy_json(policy: &Policy) -> Value {
     serde_json::json!({
-        "stage": stage(policy),
+        "stage": policy.stage.name(),
         "method": method(policy.method.as_ref()),
         "prefix": policy.prefix,
     })

@@ -136,7 +136,7 @@ fn say_table(survey: &Survey, dir: &Path) {
         "policies",
         policies(survey).map(|(policy, file)| {
             row(&[
-                report::stage(policy),
+                policy.stage.name(),
                 report::method(policy.method.as_ref()),
                 &policy.prefix,
                 file,

@@ -169,10 +169,7 @@ impl fmt::Display for Declarations {
 
 impl fmt::Display for Policy {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let stage = match self.stage {
-            Stage::Before => "before",
-            Stage::After => "after",
-        };
+        let stage = self.stage.name();
         let method = self.method.as_ref().map_or("*", Method::as_str);
         write!(formatter, "{stage} {method} {}", self.prefix)
     }

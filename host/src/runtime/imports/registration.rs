@@ -32,6 +32,16 @@ pub enum Stage {
     After,
 }
 
+impl Stage {
+    /// `before` or `after`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Before => "before",
+            Self::After => "after",
+        }
+    }
+}
+
 /// A text, cut so that one that is too long can still be told: nothing of a description may fill the host's memory.
 fn cut(mut text: String) -> String {
     if text.len() > KEPT_TEXT {

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::{Shown, View};
 use crate::metrics::{Calls, Ended, LastFailure};
 use crate::registry::{RefusedFile, Reload, Table};
-use crate::runtime::{Handler, Limits, Stage};
+use crate::runtime::{Handler, Limits};
 
 /// A point in time.
 fn time(at: SystemTime) -> String {
@@ -124,10 +124,7 @@ fn handler(handler: &Handler) -> HandlerShown<'_> {
         path: &route.path,
     });
     let policies = declared.policies.iter().map(|policy| PolicyShown {
-        stage: match policy.stage {
-            Stage::Before => "before",
-            Stage::After => "after",
-        },
+        stage: policy.stage.name(),
         method: method(policy.method.as_ref()),
         prefix: &policy.prefix,
     });
