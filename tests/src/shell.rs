@@ -158,6 +158,24 @@ impl Running {
     }
 }
 
+impl Running {
+    /// Waits for a line of standard output that has this in it.
+    ///
+    /// # Panics
+    /// When there is none soon.
+    pub async fn says(&self, part: &str) {
+        let has = |_, line: &str| line.contains(part).then_some(());
+        let said = self.out.wait(part, 0, TO_BUILD, has);
+        if tokio::time::timeout(SOON * 6, said).await.is_err() {
+            panic!(
+                "it does not say {part}: {:#?}\n{:#?}",
+                self.out.all(),
+                self.log.all()
+            );
+        }
+    }
+}
+
 impl Drop for Running {
     fn drop(&mut self) {
         // It may have ended.

@@ -1,13 +1,14 @@
 //! What the README and `docs/` say, done: every code block belongs to a story, and each story is played here as a reader would play it.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::Path;
 
 use hitchy_tests::docs::{Story, complaints, root};
 use hitchy_tests::guests::{changed_example, example};
 use hitchy_tests::http::ask;
 use hitchy_tests::shell::{Running, Shell};
-use hitchy_tests::wait::{SOON, eventually, until};
+use hitchy_tests::wait::{SOON, eventually};
 use hitchy_tests::{Server, target_dir};
 use serde_json::json;
 use tempfile::TempDir;
@@ -31,18 +32,6 @@ const STORIES: &[(&str, &str)] = &[
 fn every_code_block_is_run_by_a_test() {
     let complaints = complaints(STORIES);
     assert!(complaints.is_empty(), "{}", complaints.join("\n"));
-}
-
-/// Waits for a line of a program that has this in it.
-async fn sees(running: &Running, part: &str) {
-    let what = format!(
-        "{part} in {:#?} {:#?}",
-        running.out.all(),
-        running.log.all()
-    );
-    let part = part.to_owned();
-    let has = move |_, line: &str| line.contains(&part).then_some(());
-    eventually(&what, SOON * 6, async || running.out.find(0, &has)).await;
 }
 
 fn folder() -> TempDir {
@@ -86,9 +75,9 @@ async fn a_handler_of_ones_own_is_made_changed_and_asked() {
     assert_eq!(said, expected);
 
     let client = asks.node("client.mjs", &story.file("client.mjs"));
-    sees(&client, "{ room: 'general', text: 'hi' }").await;
-    sees(&client, "sent").await;
-    sees(&client, "200 { hello: 'you' }").await;
+    client.says("{ room: 'general', text: 'hi' }").await;
+    client.says("sent").await;
+    client.says("200 { hello: 'you' }").await;
 }
 
 /// Whether these are settings that the server accepts.
@@ -208,36 +197,41 @@ async fn a_request_over_a_socket_is_answered_as_the_guide_says() {
     let folder = folder();
     let shell = Shell::new(folder.path(), folder.path()).meaning(server.addr());
     let client = shell.node("request.mjs", &story.next("js"));
-    sees(&client, "201 application/json; charset=utf-8 hi").await;
+    client.says("201 application/json; charset=utf-8 hi").await;
 }
 
 /// nginx with this configuration before a server: where it listens.
 async fn start_nginx(folder: &Path, server: &str, conf: &str) -> (Running, u16) {
-    let port = free_port();
-    let conf = conf
-        .replace("127.0.0.1:3000", server)
-        .replace("listen 8080;", &format!("listen 127.0.0.1:{port};"));
-    let whole = format!(
-        "daemon off; pid nginx.pid; error_log stderr;\nevents {{}}\nhttp {{\naccess_log off;\n{}\n{conf}}}\n",
-        ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-            .map(|name| format!("{name}_temp_path {name};"))
-            .join("\n")
-    );
-    fs::write(folder.join("nginx.conf"), whole).expect("a file");
-    let nginx = "PATH=$PATH:/usr/sbin; exec nginx -p \"$PWD\" -c nginx.conf";
-    let running = Shell::new(folder, folder).starts(nginx);
-    let address = ([127, 0, 0, 1], port).into();
-    until(
-        "nginx listens (install it: apt-get install nginx-light)",
-        SOON * 3,
-        async || {
-            tokio::net::TcpStream::connect::<std::net::SocketAddr>(address)
-                .await
-                .is_ok()
-        },
+    loop {
+        let port = free_port();
+        let conf = conf
+            .replace("127.0.0.1:3000", server)
+            .replace("listen 8080;", &format!("listen 127.0.0.1:{port};"));
+        fs::write(folder.join("nginx.conf"), whole(&conf)).expect("a file");
+        let nginx = "PATH=$PATH:/usr/sbin; exec nginx -p \"$PWD\" -c nginx.conf";
+        let running = Shell::new(folder, folder).starts(nginx);
+        // It may have been taken meanwhile.
+        let taken = |_, line: &str| line.contains("bind()").then_some(false);
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        let what = "nginx listens (install it: apt-get install nginx-light)";
+        let listens = eventually(what, SOON * 3, async || {
+            let open = tokio::net::TcpStream::connect(address).await.is_ok();
+            running.log.find(0, taken).or(open.then_some(true))
+        });
+        if listens.await {
+            return (running, port);
+        }
+    }
+}
+
+/// A whole configuration, with these lines in it, that keeps to its folder.
+fn whole(conf: &str) -> String {
+    let folders = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
+    let folders = folders.map(|name| format!("{name}_temp_path {name};\n"));
+    format!(
+        "daemon off; pid nginx.pid; error_log stderr;\nevents {{}}\nhttp {{\naccess_log off;\n{}{conf}}}\n",
+        folders.concat()
     )
-    .await;
-    (running, port)
 }
 
 /// One that was free a moment ago: nginx cannot say which it chose.
@@ -271,8 +265,8 @@ async fn behind_nginx_sockets_open_and_handlers_see_who_it_is() {
     );
     let shell = Shell::new(folder.path(), folder.path());
     let client = shell.node("behind.mjs", &script);
-    sees(&client, "polling 200").await;
-    sees(&client, "websocket 200").await;
+    client.says("polling 200").await;
+    client.says("websocket 200").await;
 
     let curl = format!("curl -sS --interface 127.0.0.2 http://127.0.0.1:{port}/echo");
     let echo: serde_json::Value = serde_json::from_str(&shell.types(&curl).await).expect("JSON");
