@@ -365,7 +365,7 @@ fn a_good_handler_is_inspected_in_columns_and_as_json() {
         json!({ "stage": "before", "method": "*", "prefix": "/guarded" }),
     );
     has("listeners", json!({ "namespace": "/chat", "event": "say" }));
-    has("connections", json!("/hitchy"));
+    has("hooks", json!("/hitchy"));
     has("exports", json!("hitchy:platform/setup@0.1.0"));
     let log = "hitchy:platform/log@0.1.0";
     has(
@@ -533,7 +533,7 @@ connection hooks
     let listener = json!({ "namespace": "/x", "event": "say", "handler": "b.wasm" });
     assert_eq!(table["listeners"][2], listener);
     assert_eq!(
-        table["connections"],
+        table["hooks"],
         json!([{ "namespace": "/", "handler": "a.wasm" }])
     );
     assert_eq!(table["refused"], json!([]));

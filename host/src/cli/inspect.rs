@@ -1,18 +1,20 @@
 //! `hitchy inspect`: what a `.wasm` offers and needs, and whether it would be served. The file goes the way that it goes in a
 //! server, so that the two cannot disagree.
 
+mod json;
+
 use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
 use clap::Args;
-use serde_json::{Value, json};
 
-use super::report::{self, Output, say_columns, say_json};
+use self::json::Shown;
+use super::report::{Output, say_columns, say_json};
 use super::{CommandError, say};
 use crate::config::{Config, Sources};
 use crate::emitter::Emitter;
 use crate::registry::{Examined, examine};
-use crate::runtime::{ContentHash, Handler, Kind, Memory, Offer, Outline};
+use crate::runtime::{ContentHash, Handler, Kind, Memory, Offer, Outline, Route};
 use crate::server;
 use crate::text::visible;
 
@@ -55,7 +57,7 @@ pub(super) fn main(args: InspectArgs) -> Result<(), CommandError> {
     let report = Report::of(&args.file, examined);
     match args.output {
         Output::Text => report.say(),
-        Output::Json => say_json(&report.json()),
+        Output::Json => say_json(&Shown::of(&report)),
     }
     match report.verdict {
         Ok(_) => Ok(()),
@@ -132,11 +134,8 @@ impl Report {
             let took = format!("{} ms", handler.compile_time().as_millis());
             add(&mut rows, "compiled in", [took]);
             let declared = &handler.declarations;
-            let routes = declared.routes.iter().map(|route| {
-                let method = report::method(route.method.as_ref());
-                format!("{method} {}", route.path)
-            });
-            add(&mut rows, "routes", routes);
+            let routes = declared.routes.iter();
+            add(&mut rows, "routes", routes.map(Route::name));
             add(
                 &mut rows,
                 "policies",
@@ -159,47 +158,6 @@ impl Report {
             );
         }
         rows
-    }
-
-    fn json(&self) -> Value {
-        let outline = self.outline.as_ref();
-        let handler = self.verdict.as_ref().ok();
-        let declared = handler.map(|handler| &handler.declarations);
-        json!({
-            "file": self.file,
-            "accepted": handler.is_some(),
-            "refusal": self.verdict.as_ref().err(),
-            "size": self.content.map(|(size, _)| size),
-            "hash": self.content.map(|(_, hash)| hash.to_string()),
-            "kind": outline.map(|outline| match outline.kind {
-                Kind::Component => "component",
-                Kind::CoreModule => "core-module",
-            }),
-            "languages": outline.map(|outline| &outline.languages),
-            "contract": outline.and_then(contract),
-            "exports": outline.map(|outline| &outline.exports),
-            "imports": outline.map(|outline| {
-                outline.imports.iter().map(|name| import_json(name)).collect::<Value>()
-            }),
-            "memory": outline.and_then(|outline| outline.memory).map(|memory| json!({
-                "initial": memory.initial,
-                "maximum": memory.maximum,
-            })),
-            "compileMs": handler.map(|handler| handler.compile_time().as_millis() as u64),
-            "routes": declared.map(|declared| declared.routes.iter().map(|route| json!({
-                "method": report::method(route.method.as_ref()),
-                "path": route.path,
-            })).collect::<Value>()),
-            "policies": declared.map(|declared| {
-                declared.policies.iter().map(report::policy_json).collect::<Value>()
-            }),
-            "listeners": declared.map(|declared| declared.listeners.iter().map(|listener| json!({
-                "namespace": listener.namespace,
-                "event": listener.event,
-            })).collect::<Value>()),
-            "connections": declared.map(|declared| &declared.connections),
-            "hints": self.hints,
-        })
     }
 }
 
@@ -280,15 +238,6 @@ fn import_row(name: &str) -> String {
         Offer::Empty(why) => format!("{name} (there, but empty: {why})"),
         Offer::Unknown => format!("{name} (nobody provides it)"),
     }
-}
-
-fn import_json(name: &str) -> Value {
-    let standing = match Offer::of(name) {
-        Offer::Granted => "granted",
-        Offer::Empty(_) => "empty",
-        Offer::Unknown => "unknown",
-    };
-    json!({ "interface": name, "standing": standing })
 }
 
 /// `135.7 KiB`

@@ -1,12 +1,10 @@
 //! How commands report: columns for people, JSON for programs.
 
 use clap::ValueEnum;
-use http::Method;
-use serde_json::Value;
+use serde::Serialize;
 
 use super::client::json;
 use super::say;
-use crate::runtime::Policy;
 use crate::text::visible;
 
 /// What a report is for.
@@ -47,22 +45,10 @@ fn columns(rows: &[Vec<String>]) -> Vec<String> {
 }
 
 /// Prints JSON, without what could act on a terminal: names in it are those of files and of what is in them.
-pub(super) fn say_json(value: &Value) {
-    say(json::pretty(&value.to_string()));
-}
-
-/// `*` stands for every method that no other route of the path names.
-pub(super) fn method(method: Option<&Method>) -> &str {
-    method.map_or("*", Method::as_str)
-}
-
-/// A policy as an object; whoever reports several handlers adds which it is.
-pub(super) fn policy_json(policy: &Policy) -> Value {
-    serde_json::json!({
-        "stage": policy.stage.name(),
-        "method": method(policy.method.as_ref()),
-        "prefix": policy.prefix,
-    })
+pub(super) fn say_json(value: &impl Serialize) {
+    // Text, numbers and lists of them always serialise.
+    let text = serde_json::to_string(value).unwrap_or_default();
+    say(json::pretty(&text));
 }
 
 #[cfg(test)]

@@ -1,17 +1,17 @@
 //! `hitchy routes`: the table as a server would serve it. The folder is read as a server's start reads it, so that the two cannot
 //! disagree.
 
-use std::path::Path;
+use std::sync::Arc;
 
 use clap::Args;
-use serde_json::{Value, json};
+use serde::Serialize;
 
-use super::report::{self, Output, say_columns, say_json};
+use super::report::{Output, say_columns, say_json};
 use super::{CommandError, SettingsArgs, say, serve};
 use crate::config::Config;
 use crate::emitter::Emitter;
 use crate::registry::{RefusedFile, Standing, Survey, survey};
-use crate::runtime::{Declarations, Listener, Policy, Route, Stage};
+use crate::runtime::{Handler, ListenerShown, Of, PolicyShown, RouteShown, Stage, each, routes_of};
 use crate::server;
 use crate::text::visible;
 
@@ -42,9 +42,13 @@ pub(super) fn main(args: RoutesArgs) -> Result<(), CommandError> {
         let runtime = server::runtime(&config, Emitter::to_nobody())?;
         Ok(survey(runtime, config, sources).await)
     })?;
+    let served = Served::of(&survey);
     match args.output {
-        Output::Text => say_table(&survey, &dir),
-        Output::Json => say_json(&to_json(&survey)),
+        Output::Text if survey.table.handlers.is_empty() => {
+            say(format_args!("no handlers in {}", dir.display()));
+        }
+        Output::Text => say_table(&served),
+        Output::Json => say_json(&served),
     }
     say_refusals(&survey);
     let Standing { refused, troubles } = &survey.standing;
@@ -78,130 +82,103 @@ fn refused(survey: &Survey) -> Vec<&RefusedFile> {
     refused
 }
 
-/// Every declaration of one kind, in the order of the files, with the name of its file.
-fn each<'a, T: 'a>(
-    survey: &'a Survey,
-    of: impl Fn(&'a Declarations) -> &'a Vec<T> + 'a,
-) -> impl Iterator<Item = (&'a T, &'a str)> {
-    let handlers = survey.table.handlers.iter();
-    handlers.flat_map(move |handler| {
-        of(&handler.declarations)
-            .iter()
-            .map(|one| (one, &*handler.name))
-    })
+/// All that is served, as JSON shows it.
+#[derive(Serialize)]
+struct Served<'a> {
+    /// By path, then by method.
+    routes: Vec<Of<'a, RouteShown<'a>>>,
+    /// In the order in which they run.
+    policies: Vec<Of<'a, PolicyShown<'a>>>,
+    /// By namespace and event; those of one event in the order in which they run.
+    listeners: Vec<Of<'a, ListenerShown<'a>>>,
+    /// By namespace.
+    hooks: Vec<Of<'a, HookShown<'a>>>,
+    refused: Vec<RefusedShown<'a>>,
+    troubles: &'a [String],
+    missing: &'a [String],
 }
 
-/// By path, then by method.
-fn routes(survey: &Survey) -> Vec<(&Route, &str)> {
-    let mut routes: Vec<_> = each(survey, |declared| &declared.routes).collect();
-    routes.sort_by_key(|(route, _)| (&route.path, report::method(route.method.as_ref())));
-    routes
+#[derive(Serialize)]
+struct HookShown<'a> {
+    namespace: &'a str,
 }
 
-/// In the order in which they run.
-fn policies(survey: &Survey) -> impl Iterator<Item = (&Policy, &str)> {
+#[derive(Serialize)]
+struct RefusedShown<'a> {
+    file: &'a str,
+    cause: &'a str,
+}
+
+impl<'a> Served<'a> {
+    fn of(survey: &'a Survey) -> Self {
+        let handlers = &survey.table.handlers;
+        let refused = refused(survey).into_iter().map(|refused| RefusedShown {
+            file: &refused.file,
+            cause: &refused.cause,
+        });
+        Self {
+            routes: routes_of(handlers),
+            policies: policies(handlers),
+            listeners: listeners(handlers),
+            hooks: hooks(handlers),
+            refused: refused.collect(),
+            troubles: &survey.standing.troubles,
+            missing: &survey.table.missing,
+        }
+    }
+}
+
+fn policies(handlers: &[Arc<Handler>]) -> Vec<Of<'_, PolicyShown<'_>>> {
     let of = |stage: Stage| {
-        let all = each(survey, |declared| &declared.policies);
-        all.filter(move |(policy, _)| policy.stage == stage)
+        let all = each(handlers, |declared| &declared.policies);
+        all.filter(move |of: &Of<'_, PolicyShown<'_>>| of.what.stage == stage.name())
     };
-    of(Stage::Before).chain(of(Stage::After))
+    of(Stage::Before).chain(of(Stage::After)).collect()
 }
 
-/// By namespace and event; those of one event in the order in which they run.
-fn listeners(survey: &Survey) -> Vec<(&Listener, &str)> {
-    let mut listeners: Vec<_> = each(survey, |declared| &declared.listeners).collect();
-    listeners.sort_by_key(|(listener, _)| (&listener.namespace, &listener.event));
+fn listeners(handlers: &[Arc<Handler>]) -> Vec<Of<'_, ListenerShown<'_>>> {
+    let mut listeners: Vec<_> = each(handlers, |declared| &declared.listeners).collect();
+    listeners.sort_by_key(|of: &Of<'_, ListenerShown<'_>>| (of.what.namespace, of.what.event));
     listeners
 }
 
-fn hooks(survey: &Survey) -> Vec<(&String, &str)> {
-    let mut hooks: Vec<_> = each(survey, |declared| &declared.connections).collect();
-    hooks.sort_by_key(|(namespace, _)| *namespace);
+fn hooks(handlers: &[Arc<Handler>]) -> Vec<Of<'_, HookShown<'_>>> {
+    let mut hooks: Vec<_> = each(handlers, |declared| &declared.connections).collect();
+    hooks.sort_by_key(|of: &Of<'_, HookShown<'_>>| of.what.namespace);
     hooks
 }
 
-fn say_table(survey: &Survey, dir: &Path) {
-    if survey.table.handlers.is_empty() {
-        say(format_args!("no handlers in {}", dir.display()));
+impl<'a> From<&'a String> for HookShown<'a> {
+    fn from(namespace: &'a String) -> Self {
+        Self { namespace }
+    }
+}
+
+fn say_table(served: &Served<'_>) {
+    say_section("routes", &served.routes, |route| {
+        vec![route.method, route.path]
+    });
+    say_section("policies", &served.policies, |policy| {
+        vec![policy.stage, policy.method, policy.prefix]
+    });
+    say_section("listeners", &served.listeners, |listener| {
+        vec![listener.namespace, listener.event]
+    });
+    say_section("connection hooks", &served.hooks, |hook| {
+        vec![hook.namespace]
+    });
+}
+
+/// Each in these cells, and a last one that says whose it is.
+fn say_section<'a, T>(name: &str, all: &[Of<'a, T>], cells: fn(&T) -> Vec<&'a str>) {
+    if all.is_empty() {
         return;
     }
-    let row = |cells: &[&str]| cells.iter().map(|cell| (*cell).to_owned()).collect();
-    let routes = routes(survey).into_iter();
-    say_section(
-        "routes",
-        routes
-            .map(|(route, file)| row(&[report::method(route.method.as_ref()), &route.path, file])),
-    );
-    say_section(
-        "policies",
-        policies(survey).map(|(policy, file)| {
-            row(&[
-                policy.stage.name(),
-                report::method(policy.method.as_ref()),
-                &policy.prefix,
-                file,
-            ])
-        }),
-    );
-    let listeners = listeners(survey).into_iter();
-    say_section(
-        "listeners",
-        listeners.map(|(listener, file)| row(&[&listener.namespace, &listener.event, file])),
-    );
-    let hooks = hooks(survey).into_iter();
-    say_section(
-        "connection hooks",
-        hooks.map(|(namespace, file)| row(&[namespace, file])),
-    );
-}
-
-fn say_section(name: &str, rows: impl Iterator<Item = Vec<String>>) {
-    let rows: Vec<_> = rows.collect();
-    if !rows.is_empty() {
-        say(name);
-        say_columns(&rows, 2);
-    }
-}
-
-fn to_json(survey: &Survey) -> Value {
-    let routes = routes(survey).into_iter().map(|(route, file)| {
-        json!({
-            "method": report::method(route.method.as_ref()),
-            "path": route.path,
-            "handler": file,
-        })
-    });
-    let policies = policies(survey).map(|(policy, file)| {
-        let mut policy = report::policy_json(policy);
-        policy["handler"] = file.into();
-        policy
-    });
-    let listeners = listeners(survey).into_iter().map(|(listener, file)| {
-        json!({
-            "namespace": listener.namespace,
-            "event": listener.event,
-            "handler": file,
-        })
-    });
-    let hooks = hooks(survey).into_iter().map(|(namespace, file)| {
-        json!({
-            "namespace": namespace,
-            "handler": file,
-        })
-    });
-    let refused = refused(survey).into_iter().map(|refused| {
-        json!({
-            "file": refused.file,
-            "cause": refused.cause,
-        })
-    });
-    json!({
-        "routes": routes.collect::<Value>(),
-        "policies": policies.collect::<Value>(),
-        "listeners": listeners.collect::<Value>(),
-        "connections": hooks.collect::<Value>(),
-        "refused": refused.collect::<Value>(),
-        "troubles": survey.standing.troubles,
-        "missing": survey.table.missing,
-    })
+    let row = |of: &Of<'a, T>| {
+        let cells = cells(&of.what).into_iter().chain([of.handler]);
+        cells.map(str::to_owned).collect()
+    };
+    let rows: Vec<_> = all.iter().map(row).collect();
+    say(name);
+    say_columns(&rows, 2);
 }

@@ -8,6 +8,7 @@ use super::error::LoadError;
 pub(super) use super::imports::registration::Description;
 pub use super::imports::registration::Stage;
 use super::pattern;
+use super::shown::{PolicyShown, RouteShown};
 use crate::emitter::{REQUESTS, RESERVED};
 use crate::path;
 
@@ -169,9 +170,12 @@ impl fmt::Display for Declarations {
 
 impl fmt::Display for Policy {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let stage = self.stage.name();
-        let method = self.method.as_ref().map_or("*", Method::as_str);
-        write!(formatter, "{stage} {method} {}", self.prefix)
+        let PolicyShown {
+            stage,
+            method,
+            prefix,
+        } = self.into();
+        write!(formatter, "{stage} {method} {prefix}")
     }
 }
 
@@ -187,11 +191,8 @@ impl fmt::Display for Listener {
 impl Route {
     /// `GET /path`, or `* /path`.
     pub fn name(&self) -> String {
-        format!(
-            "{} {}",
-            self.method.as_ref().map_or("*", Method::as_str),
-            self.path
-        )
+        let RouteShown { method, path } = self.into();
+        format!("{method} {path}")
     }
 }
 

@@ -16,6 +16,7 @@ mod outline;
 mod output;
 mod pattern;
 mod services;
+mod shown;
 mod state;
 
 use std::sync::{Arc, OnceLock};
@@ -37,6 +38,9 @@ pub use self::limits::{Limits, MemoryBudget};
 pub use self::offer::Offer;
 pub use self::outline::{Kind, Memory, Outline};
 pub use self::services::Dispatcher;
+pub use self::shown::{
+    DeclarationsShown, ListenerShown, Of, PolicyShown, RouteShown, each, routes_of,
+};
 
 use self::compile::Compilation;
 use self::engine::{PoolSize, Ticker};

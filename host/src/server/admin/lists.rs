@@ -4,13 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use http::Method;
 use serde::Serialize;
 
 use super::{Shown, View};
 use crate::metrics::{Calls, Ended, LastFailure};
-use crate::registry::{RefusedFile, Reload, Table};
-use crate::runtime::{Handler, Limits};
+use crate::registry::{RefusedFile, Reload};
+use crate::runtime::{DeclarationsShown, Handler, Limits, Of, RouteShown, routes_of};
 
 /// A point in time.
 fn time(at: SystemTime) -> String {
@@ -19,11 +18,6 @@ fn time(at: SystemTime) -> String {
 
 fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// `*` stands for all.
-fn method(method: Option<&Method>) -> &str {
-    method.map_or("*", Method::as_str)
 }
 
 #[derive(Serialize)]
@@ -44,10 +38,8 @@ struct HandlerShown<'a> {
     loaded_at: String,
     compile_ms: u64,
     limits: LimitsShown,
-    routes: Vec<RouteShown<'a>>,
-    policies: Vec<PolicyShown<'a>>,
-    listeners: Vec<ListenerShown<'a>>,
-    hooks: &'a [String],
+    #[serde(flatten)]
+    declared: DeclarationsShown<'a>,
     calls: CallsShown,
     last_failure: Option<FailureShown>,
 }
@@ -70,25 +62,6 @@ struct LimitsShown {
     emits_per_call: u32,
     emit_bytes_per_call: usize,
     dispatches_per_call: u32,
-}
-
-#[derive(Serialize)]
-struct RouteShown<'a> {
-    method: &'a str,
-    path: &'a str,
-}
-
-#[derive(Serialize)]
-struct PolicyShown<'a> {
-    stage: &'static str,
-    method: &'a str,
-    prefix: &'a str,
-}
-
-#[derive(Serialize)]
-struct ListenerShown<'a> {
-    namespace: &'a str,
-    event: &'a str,
 }
 
 #[derive(Serialize)]
@@ -118,20 +91,6 @@ pub(super) fn handlers(view: &Arc<View>) -> Shown {
 }
 
 fn handler(handler: &Handler) -> HandlerShown<'_> {
-    let declared = &handler.declarations;
-    let routes = declared.routes.iter().map(|route| RouteShown {
-        method: method(route.method.as_ref()),
-        path: &route.path,
-    });
-    let policies = declared.policies.iter().map(|policy| PolicyShown {
-        stage: policy.stage.name(),
-        method: method(policy.method.as_ref()),
-        prefix: &policy.prefix,
-    });
-    let listeners = declared.listeners.iter().map(|listener| ListenerShown {
-        namespace: &listener.namespace,
-        event: &listener.event,
-    });
     HandlerShown {
         name: &handler.name,
         generation: handler.generation,
@@ -140,10 +99,7 @@ fn handler(handler: &Handler) -> HandlerShown<'_> {
         loaded_at: time(handler.loaded),
         compile_ms: millis(handler.compile_time()),
         limits: limits(&handler.limits),
-        routes: routes.collect(),
-        policies: policies.collect(),
-        listeners: listeners.collect(),
-        hooks: &declared.connections,
+        declared: (&handler.declarations).into(),
         calls: calls(&handler.calls, handler.running()),
         last_failure: handler.calls.last_failure().map(failure),
     }
@@ -197,39 +153,15 @@ fn failure(failure: LastFailure) -> FailureShown {
 
 #[derive(Serialize)]
 struct RoutesShown<'a> {
-    routes: Vec<ServedShown<'a>>,
-}
-
-#[derive(Serialize, PartialEq, Eq, PartialOrd, Ord)]
-struct ServedShown<'a> {
-    path: &'a str,
-    method: &'a str,
-    handler: &'a str,
+    routes: Vec<Of<'a, RouteShown<'a>>>,
 }
 
 /// `/api/routes`: by path, then by method.
 pub(super) fn routes(view: &Arc<View>) -> Shown {
     let table = view.registry.table();
     Shown::json(&RoutesShown {
-        routes: served(&table),
+        routes: routes_of(&table.handlers),
     })
-}
-
-fn served(table: &Table) -> Vec<ServedShown<'_>> {
-    let mut served: Vec<_> = table
-        .handlers
-        .iter()
-        .flat_map(|handler| {
-            let routes = handler.declarations.routes.iter();
-            routes.map(|route| ServedShown {
-                path: &route.path,
-                method: method(route.method.as_ref()),
-                handler: &handler.name,
-            })
-        })
-        .collect();
-    served.sort();
-    served
 }
 
 #[derive(Serialize)]
