@@ -143,11 +143,7 @@ fn serve<P: Porch>(stream: TcpStream, address: SocketAddr, porch: &Arc<P>, setti
         turn_away(stream);
         return;
     };
-    // Without it each answer may wait for an acknowledgement. A socket that refuses options still works.
-    let _ = stream.set_nodelay(true);
-    // The system's own timer is the second: it does not say what it was that failed.
-    let patience = settings.bounds.write_stall + Duration::from_secs(1);
-    let _ = SockRef::from(&stream).set_tcp_user_timeout(Some(patience));
+    set_options(&stream, settings.bounds);
     let line = Arc::new(Line::of_connection());
     let wire = Wire::new(
         stream,
@@ -162,12 +158,7 @@ fn serve<P: Porch>(stream: TcpStream, address: SocketAddr, porch: &Arc<P>, setti
         let porch = Arc::clone(&porch);
         async move { Ok::<_, Infallible>(porch.answer(request.map(Body::new)).await) }
     });
-    let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new())
-        .header_read_timeout(settings.bounds.header_timeout)
-        .max_headers(MAX_HEADERS)
-        .max_buf_size(MAX_HEAD);
-    let connection = http
+    let connection = http(settings.bounds)
         .serve_connection(TokioIo::new(wire), service)
         .with_upgrades();
     let stop = settings.stop.clone();
@@ -184,6 +175,25 @@ fn serve<P: Porch>(stream: TcpStream, address: SocketAddr, porch: &Arc<P>, setti
             tracing::debug!("connection of {address}: {error}");
         }
     });
+}
+
+/// A socket that refuses options still works.
+fn set_options(stream: &TcpStream, bounds: Bounds) {
+    // Without it each answer may wait for an acknowledgement.
+    let _ = stream.set_nodelay(true);
+    // The system's own timer is the second: it does not say what it was that failed.
+    let patience = bounds.write_stall + Duration::from_secs(1);
+    let _ = SockRef::from(stream).set_tcp_user_timeout(Some(patience));
+}
+
+/// HTTP/1.1 within the limits of heads.
+fn http(bounds: Bounds) -> http1::Builder {
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new())
+        .header_read_timeout(bounds.header_timeout)
+        .max_headers(MAX_HEADERS)
+        .max_buf_size(MAX_HEAD);
+    http
 }
 
 /// Answers cheaply that there are too many connections.

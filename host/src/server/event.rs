@@ -14,7 +14,7 @@ use socketioxide::handler::{ConnectHandler, FromConnectParts, Value};
 use socketioxide::socket::Socket;
 use socketioxide_core::adapter::{DefinedAdapter, Spawnable};
 use tokio::sync::Semaphore;
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -113,40 +113,14 @@ impl<A: Adapter> Shared<A> {
         let socket = socket.0;
         check_auth(auth.as_deref())?;
         let connection = self.connection(namespace, &socket, auth)?;
-        self.dispatch
-            .connect(&connection)
-            .await
-            .map_err(|failure| Refused(failure.message))?;
-        if connection.is_dismissed() {
-            return Err(Refused("disconnected by the server".to_owned()));
-        }
+        self.ask_hooks(&connection).await?;
 
         let (items, queue) = unbounded_channel();
-        let is_for_requests = &**namespace == REQUESTS;
-        let most = if is_for_requests {
-            RUNNING + WAITING
-        } else {
-            WAITING
-        };
-        let packet_limit = packet_limit(&self.config);
-        let inbox = Inbox {
-            connection: Arc::clone(&connection),
-            dispatch: Arc::clone(&self.dispatch),
-            limit: self.config.server.body_limit,
-            packet_limit,
-            load: Load::new(most, packet_limit),
-            late: Arc::new(Semaphore::new(LATE)),
-            items: items.clone(),
-        };
-        if is_for_requests {
-            socket.on_fallback(Requests::new(inbox, self.config.socket.set_cookie));
-        } else {
-            socket.on_fallback(inbox);
-        }
+        self.take_events(&socket, &connection, &items);
         socket.on_disconnect(Leaving {
             connection: Arc::clone(&connection),
             items,
-            packet_limit,
+            packet_limit: packet_limit(&self.config),
             seat: headcount.seat(),
         });
         socket.join(socket.id);
@@ -160,6 +134,45 @@ impl<A: Adapter> Shared<A> {
         socket.extensions.insert(connection);
         socket.extensions.insert(Arc::new(Mutex::new(Some(worker))));
         Ok(())
+    }
+
+    async fn ask_hooks(&self, connection: &Arc<Connection>) -> Result<(), Refused> {
+        let asked = self.dispatch.connect(connection).await;
+        asked.map_err(|failure| Refused(failure.message))?;
+        if connection.is_dismissed() {
+            return Err(Refused("disconnected by the server".to_owned()));
+        }
+        Ok(())
+    }
+
+    /// From now on the library hands over what the client sends.
+    fn take_events(
+        &self,
+        socket: &Arc<Socket<A>>,
+        connection: &Arc<Connection>,
+        items: &UnboundedSender<Item<A>>,
+    ) {
+        let is_for_requests = &*connection.namespace == REQUESTS;
+        let most = if is_for_requests {
+            RUNNING + WAITING
+        } else {
+            WAITING
+        };
+        let packet_limit = packet_limit(&self.config);
+        let inbox = Inbox {
+            connection: Arc::clone(connection),
+            dispatch: Arc::clone(&self.dispatch),
+            limit: self.config.server.body_limit,
+            packet_limit,
+            load: Load::new(most, packet_limit),
+            late: Arc::new(Semaphore::new(LATE)),
+            items: items.clone(),
+        };
+        if is_for_requests {
+            socket.on_fallback(Requests::new(inbox, self.config.socket.set_cookie));
+        } else {
+            socket.on_fallback(inbox);
+        }
     }
 
     /// CONNECT has been answered: the queue is emptied from now on.

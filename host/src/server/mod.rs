@@ -92,21 +92,14 @@ impl Server {
         let emitter = Emitter::new(io.clone(), Arc::clone(&metrics));
         let runtime = runtime(&config, emitter)?;
         let registry = Registry::new();
-        let dispatch = Dispatch::new(
-            Arc::clone(&registry),
-            Box::new(Folder::new(&config.server.public)),
-            gate_settings(&config),
-            config.server.answer_limit,
-            Arc::clone(&metrics),
-        );
-        runtime.set_dispatcher(Arc::new(Arc::clone(&dispatch)) as Arc<dyn Dispatcher>);
+        let dispatch = dispatch(&registry, &runtime, &config, &metrics);
 
         let namespaces = Namespaces::new(io.clone(), Arc::clone(&dispatch), &config);
-        let (closing, ended) = unbounded_channel();
-        let sessions = Sessions::new(session_bounds(&config), metrics, closing);
+        let (ending, ended) = unbounded_channel();
+        let sessions = Sessions::new(session_bounds(&config), metrics, ending);
         let library = Router::new().layer(layer);
-        let path = config.socket.path.clone();
-        let undertaker = tokio::spawn(close_ended(library.clone(), path, ended));
+        let closing = close_ended(library.clone(), config.socket.path.clone(), ended);
+        let undertaker = tokio::spawn(closing);
         let front = Arc::new(front(library, &registry, &dispatch, &sessions, &config));
 
         let addresses = listeners
@@ -118,17 +111,7 @@ impl Server {
         let acceptors = listeners.into_iter().map(accept).collect();
         let grace = config.server.grace;
         let following = follow(&registry, runtime, config, sources, &namespaces);
-        let tasks = vec![following.abort_handle(), undertaker.abort_handle()];
-        let view = || View {
-            registry: Arc::clone(&registry),
-            dispatch: Arc::clone(&dispatch),
-            sessions: Arc::clone(&sessions),
-            census: Arc::clone(namespaces.census()),
-            vitals: Vitals::watch(started, tasks),
-        };
-        let console = (!console.is_empty()).then(|| Admin::start(console, view()));
-        let console = console.transpose()?;
-        Ok(Self {
+        let mut server = Self {
             addresses,
             registry,
             dispatch,
@@ -137,10 +120,27 @@ impl Server {
             acceptors,
             following,
             undertaker,
-            console,
+            console: None,
             sessions,
             grace,
-        })
+        };
+        if !console.is_empty() {
+            server.console = Some(Admin::start(console, server.view(started))?);
+        }
+        Ok(server)
+    }
+
+    /// What the console shows of a server that was started then.
+    fn view(&self, started: SystemTime) -> View {
+        let tasks = [&self.following, &self.undertaker];
+        let tasks = tasks.map(JoinHandle::abort_handle).to_vec();
+        View {
+            registry: Arc::clone(&self.registry),
+            dispatch: Arc::clone(&self.dispatch),
+            sessions: Arc::clone(&self.sessions),
+            census: Arc::clone(self.namespaces.census()),
+            vitals: Vitals::watch(started, tasks),
+        }
     }
 
     /// Where it listens.
@@ -218,6 +218,24 @@ impl Server {
         self.undertaker.abort();
         tracing::info!("since the start: {}", self.sessions.metrics());
     }
+}
+
+/// What calls handlers, for the doors and for the handlers themselves.
+fn dispatch(
+    registry: &Arc<Registry>,
+    runtime: &Runtime,
+    config: &Config,
+    metrics: &Arc<Metrics>,
+) -> Arc<Dispatch> {
+    let dispatch = Dispatch::new(
+        Arc::clone(registry),
+        Box::new(Folder::new(&config.server.public)),
+        gate_settings(config),
+        config.server.answer_limit,
+        Arc::clone(metrics),
+    );
+    runtime.set_dispatcher(Arc::new(Arc::clone(&dispatch)) as Arc<dyn Dispatcher>);
+    dispatch
 }
 
 /// The porch with the doors behind it.
