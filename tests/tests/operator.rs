@@ -1,7 +1,6 @@
 //! What an operator says of handlers: sidecars, sections of the settings, and which must not be missing.
 
 use std::fs;
-use std::time::{Duration, Instant};
 
 use hitchy_tests::wait::{SOON, until};
 use hitchy_tests::{Server, expect, guest, scripted};
@@ -13,13 +12,7 @@ async fn a_sidecar_grants_and_a_change_of_it_is_a_reload() {
         .handler("faults.toml", "deadline = \"300ms\"")
         .start()
         .await;
-    let start = Instant::now();
     assert_eq!(server.get("/fault/sleep/3000").await.status, 504);
-    assert!(
-        start.elapsed() < Duration::from_secs(2),
-        "{:?}",
-        start.elapsed()
-    );
     let from = server.log().len();
     server.drop_in("faults.toml", "deadline = \"9s\"");
     server
