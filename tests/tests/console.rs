@@ -454,12 +454,18 @@ async fn the_console_is_only_read_and_says_what_there_is() {
     expect::failure(&unknown, 404);
     let head = asked("HEAD", "/metrics").await;
     assert_eq!((head.status, head.body.len()), (200, 0));
+    for refusal in [&posted, &unknown] {
+        let guard = refusal.header("x-content-type-options");
+        assert_eq!(guard, Some("nosniff"), "{refusal:?}");
+    }
     let index = page(&server, "/").await;
     for listed in index["pages"].as_array().expect("pages") {
         let path = listed["path"].as_str().expect("a path");
         let answer = server.ask_console(path).await;
         assert_eq!(answer.status, 200, "{path}");
         assert_eq!(answer.header("cache-control"), Some("no-store"), "{path}");
+        let guard = answer.header("x-content-type-options");
+        assert_eq!(guard, Some("nosniff"), "{path}");
         assert!(
             unknown.text().contains(path),
             "{path} is named to who is lost"

@@ -218,13 +218,10 @@ impl Desk {
 
     fn refuse(&self, failure: &Failure) -> Response {
         let mut response = to_axum(error_response(&self.view.dispatch.next_id(), failure).into());
-        response
-            .headers_mut()
-            .insert(header::CACHE_CONTROL, NO_STORE);
         // A body may be under way, which nobody reads.
         let close = HeaderValue::from_static("close");
         response.headers_mut().insert(header::CONNECTION, close);
-        response
+        guarded(response)
     }
 }
 
@@ -241,14 +238,20 @@ fn is_address(host: &HeaderValue) -> bool {
     })
 }
 
-const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
-
 fn respond(shown: Shown) -> Response {
     let mut response = Response::new(Body::from(shown.body));
     *response.status_mut() = shown.status;
+    let kind = HeaderValue::from_static(shown.kind);
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    guarded(response)
+}
+
+/// Nobody keeps an answer of the console, and no browser takes it for something else than it says: names in it are those of files.
+fn guarded(mut response: Response) -> Response {
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(shown.kind));
-    headers.insert(header::CACHE_CONTROL, NO_STORE);
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    let nosniff = HeaderValue::from_static("nosniff");
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
     response
 }
 
