@@ -1,7 +1,7 @@
 //! One reload after the other: what has changed in the folder and the settings, and whether it can be served.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -147,19 +147,13 @@ impl Reloads {
             cause: one.cause.clone(),
             serving: self.files.generation(&one.name),
         });
-        let dir = self.config.handlers.dir.display();
-        let folder = self
-            .folder_error
-            .iter()
-            .map(|error| format!("{dir}: cannot be read: {error}; still serving what was loaded"));
-        let hidden = hidden.into_iter().map(|one| {
-            let Unfit { name, cause } = one;
-            format!("{name}: cannot be read: {cause}; what was loaded from it goes on serving")
-        });
-        let settings = self
-            .settings_error
-            .iter()
-            .map(|error| format!("{error}; still serving with the settings as they were"));
+        let dir = &self.config.handlers.dir;
+        let folder = self.folder_error.iter();
+        let folder = folder.map(|error| folder_trouble(dir, error));
+        let hidden = hidden.into_iter();
+        let hidden = hidden.map(|one| hidden_trouble(&one.name, &one.cause));
+        let settings = self.settings_error.iter();
+        let settings = settings.map(|error| settings_trouble(error));
         Standing {
             refused: self.files.refused().chain(unfit).collect(),
             troubles: settings.chain(folder).chain(hidden).collect(),
@@ -188,7 +182,7 @@ impl Reloads {
             Err(error) => {
                 let error = error.to_string();
                 if self.settings_error.as_ref() != Some(&error) {
-                    tracing::error!("{error}; still serving with the settings as they were");
+                    tracing::error!("{}", settings_trouble(&error));
                 }
                 self.settings_error = Some(error);
                 return false;
@@ -228,10 +222,8 @@ impl Reloads {
             Err(error) => error.to_string(),
         };
         if self.folder_error.as_ref() != Some(&error) {
-            tracing::error!(
-                "{}: cannot be read: {error}; still serving what was loaded",
-                self.config.handlers.dir.display()
-            );
+            let dir = &self.config.handlers.dir;
+            tracing::error!("{}", folder_trouble(dir, &error));
         }
         self.folder_error = Some(error);
         None
@@ -270,10 +262,8 @@ impl Reloads {
             .iter()
             .filter(|folder| !self.unfit.contains(folder))
         {
-            let (name, cause) = (visible(&folder.name), &folder.cause);
-            tracing::error!(
-                "{name}: cannot be read: {cause}; what was loaded from it goes on serving"
-            );
+            let trouble = hidden_trouble(&visible(&folder.name), &folder.cause);
+            tracing::error!("{trouble}");
         }
         self.unfit = listing
             .unfit
@@ -381,4 +371,20 @@ impl Reloads {
             }
         }
     }
+}
+
+// What the log tells once, and the standing as long as it is so.
+
+fn settings_trouble(error: &str) -> String {
+    format!("{error}; still serving with the settings as they were")
+}
+
+fn folder_trouble(dir: &Path, error: &str) -> String {
+    let dir = dir.display();
+    format!("{dir}: cannot be read: {error}; still serving what was loaded")
+}
+
+/// Of a folder in the folder.
+fn hidden_trouble(name: &str, cause: &str) -> String {
+    format!("{name}: cannot be read: {cause}; what was loaded from it goes on serving")
 }
