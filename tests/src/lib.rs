@@ -3,8 +3,10 @@
 
 pub mod browser;
 pub mod clauses;
+pub mod commands;
 pub mod components;
 pub mod conformance;
+pub mod console;
 pub mod docs;
 pub mod door;
 pub mod driven;

@@ -1,0 +1,268 @@
+//! `hitchy new`: what it makes works, and what it cannot make leaves nothing behind.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use hitchy_tests::commands::{err, folder, hitchy, json_of, out, program, refused};
+use hitchy_tests::guests::example;
+use hitchy_tests::raw::RawClient;
+use hitchy_tests::server::binary;
+use hitchy_tests::{Server, cargo, sources, target_dir};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+#[tokio::test]
+async fn a_new_handler_passes_its_tests_and_answers_in_a_server() {
+    example("hello");
+    let folder = folder();
+    let made = hitchy(folder.path(), &["new", "services/newcomer"]);
+    assert!(made.status.success(), "{}", err(&made));
+    let handler = folder.path().join("services/newcomer");
+    let lock = sources().join("../examples/Cargo.lock");
+    fs::copy(lock, handler.join("Cargo.lock")).expect("copied");
+
+    let tested = cargo_in(&handler, "examples", &["test", "--quiet"]);
+    assert!(tested.contains("2 passed"), "{tested}");
+    let build = ["build", "--release", "--target", "wasm32-wasip2"];
+    cargo_in(&handler, "fixtures", &build);
+    let wasm = target_dir().join("fixtures/wasm32-wasip2/release/newcomer.wasm");
+
+    let server = Server::with("newcomer.wasm", fs::read(&wasm).expect("built")).await;
+    let answer = server.get("/api/hello/Ada").await;
+    assert_eq!(answer.json(), json!({ "hello": "Ada" }));
+    let mut client = RawClient::connect("websocket", server.addr(), "/").await;
+    let said = r#"["chat:say",{"from":"Ada","text":"hi"}]"#;
+    let ack = client.ask("1", said).await.expect("an ack");
+    assert_eq!(ack, r#"["told everyone"]"#);
+
+    // The flag for the small stack is in its own settings of cargo.
+    let inspected = hitchy(folder.path(), &["inspect", path(&wasm), "--output", "json"]);
+    let report = json_of(&inspected);
+    assert_eq!(report["hints"], json!([]));
+    assert!(
+        report["memory"]["initial"].as_u64() < Some(1 << 20),
+        "{report}"
+    );
+}
+
+#[test]
+fn what_was_made_is_said_with_the_next_steps() {
+    let folder = folder();
+    let made = hitchy(folder.path(), &["new", "mine"]);
+    let said = out(&made);
+    for step in [
+        "cd mine",
+        "cargo test",
+        "hitchy dev",
+        "curl http://localhost:3000/api/hello/you",
+        "hitchy listen chat:said",
+        "hitchy emit chat:say '{\"from\":\"you\",\"text\":\"hi\"}' --ack",
+    ] {
+        assert!(said.contains(step), "{step:?} is missing in: {said}");
+    }
+    assert_eq!(names(folder.path()), ["mine"]);
+    let files = [".cargo", ".gitignore", "Cargo.toml", "hitchy.toml", "src"];
+    assert_eq!(names(&folder.path().join("mine")), files);
+    // Its settings are in order as they are, and with the examples in them taken out of the comments.
+    let settings = folder.path().join("mine/hitchy.toml");
+    let text = fs::read_to_string(&settings).expect("readable");
+    let example = |line: &str| match line.strip_prefix("# ") {
+        Some(rest) if rest.contains(" = ") => rest.to_owned(),
+        _ => line.to_owned(),
+    };
+    let examples: Vec<String> = text.lines().map(example).collect();
+    for text in [text.clone(), examples.join("\n")] {
+        fs::write(&settings, &text).expect("written");
+        let printed = hitchy(&folder.path().join("mine"), &["serve", "--print-config"]);
+        assert!(printed.status.success(), "{}\n{text}", err(&printed));
+    }
+}
+
+#[test]
+fn what_is_there_is_never_touched() {
+    let folder = folder();
+    let at = |name: &str| folder.path().join(name);
+    fs::create_dir(at("folder")).expect("made");
+    fs::write(at("file"), "text").expect("written");
+    symlink("/nowhere/at/all", at("link")).expect("linked");
+    for name in ["folder", "file", "link", "folder/"] {
+        let output = hitchy(folder.path(), &["new", name]);
+        refused(&output, 1, &[name, "is there already"]);
+    }
+    assert_eq!(names(folder.path()), ["file", "folder", "link"]);
+    assert!(names(&at("folder")).is_empty());
+    assert_eq!(fs::read_to_string(at("file")).expect("readable"), "text");
+}
+
+#[test]
+fn a_name_that_cargo_would_refuse_is_refused_with_what_is_allowed() {
+    let folder = folder();
+    for (name, words) in [
+        ("1st", "beginning with a letter"),
+        ("two words", "digits, - and _"),
+        ("services/föö", "letters (a to z)"),
+        ("match", "Rust language"),
+        ("test", "choose another name"),
+        ("serde_json", "choose another name"),
+        ("..", "hitchy new my-handler"),
+        (".", "hitchy new my-handler"),
+    ] {
+        refused(&hitchy(folder.path(), &["new", name]), 2, &[words]);
+    }
+    assert!(names(folder.path()).is_empty());
+}
+
+#[test]
+fn a_language_without_a_template_is_refused_and_an_unknown_one_with_those_there_are() {
+    let folder = folder();
+    for lang in ["js", "python", "c"] {
+        let output = hitchy(folder.path(), &["new", "mine", "--lang", lang]);
+        refused(&output, 2, &[lang, "only for rust", "wit/"]);
+    }
+    let output = hitchy(folder.path(), &["new", "mine", "--lang", "cobol"]);
+    let said = err(&output);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(
+        said.contains("cobol") && said.contains("rust, js, python, c"),
+        "{said}"
+    );
+    assert!(names(folder.path()).is_empty());
+}
+
+#[test]
+fn a_folder_that_is_not_the_sdk_is_refused() {
+    let folder = folder();
+    for sdk in [".", "nowhere"] {
+        let output = hitchy(folder.path(), &["new", "mine", "--sdk", sdk]);
+        refused(&output, 2, &["hitchy-guest", "guest-sdk"]);
+    }
+    assert!(names(folder.path()).is_empty());
+}
+
+#[test]
+fn nothing_half_written_is_left_when_writing_fails() {
+    let folder = folder();
+    // No file may have a byte: the folders can be made, the first file cannot be written.
+    let script = r#"trap "" XFSZ; ulimit -f 0; exec "$0" new services/mine"#;
+    let output = program(Command::new("sh"), folder.path())
+        .args(["-c", script])
+        .arg(binary())
+        .output()
+        .expect("a shell starts");
+    refused(&output, 1, &["services/mine", "nothing was written"]);
+    assert!(names(folder.path()).is_empty());
+
+    fs::write(folder.path().join("file"), "text").expect("written");
+    let output = hitchy(folder.path(), &["new", "file/mine"]);
+    refused(&output, 1, &["file/mine"]);
+    assert_eq!(names(folder.path()), ["file"]);
+    // Nobody may make a folder there, whoever runs the tests.
+    refused(
+        &hitchy(folder.path(), &["new", "/proc/mine"]),
+        1,
+        &["/proc/mine"],
+    );
+}
+
+#[test]
+fn a_new_handler_stands_alone_inside_another_workspace() {
+    let folder = folder();
+    fs::create_dir_all(folder.path().join("member/src")).expect("made");
+    fs::write(folder.path().join("member/src/lib.rs"), "").expect("written");
+    let member = "[package]\nname = \"member\"\nedition = \"2024\"\n";
+    fs::write(folder.path().join("member/Cargo.toml"), member).expect("written");
+    let manifest = folder.path().join("Cargo.toml");
+    let workspace = "[workspace]\nresolver = \"3\"\nmembers = [\"member\"]\n";
+    fs::write(&manifest, workspace).expect("written");
+    let made = hitchy(folder.path(), &["new", "mine"]);
+    assert!(!out(&made).contains("note:"), "{}", out(&made));
+    assert_eq!(
+        root_of(&folder.path().join("mine")),
+        folder.path().join("mine")
+    );
+    assert_eq!(root_of(&folder.path().join("member")), folder.path());
+
+    // Where the other workspace takes in what lies in it, nobody stands alone until it is told.
+    fs::write(&manifest, workspace.replace("\"member\"", "\"*\"")).expect("written");
+    let made = hitchy(folder.path(), &["new", "other"]);
+    assert!(
+        out(&made).contains("add \"other\" to `exclude`"),
+        "{}",
+        out(&made)
+    );
+    let excluding = format!("{workspace}exclude = [\"mine\", \"other\"]\n");
+    fs::write(&manifest, excluding.replace("[\"member\"]", "[\"*\"]")).expect("written");
+    assert_eq!(
+        root_of(&folder.path().join("other")),
+        folder.path().join("other")
+    );
+    assert_eq!(root_of(&folder.path().join("member")), folder.path());
+}
+
+#[test]
+fn near_the_sources_the_sdk_is_a_relative_path() {
+    let near = TempDir::with_prefix_in("hitchy-", sources()).expect("a folder in the sources");
+    let made = hitchy(near.path(), &["new", "mine"]);
+    assert!(made.status.success(), "{}", err(&made));
+    let mine = near.path().join("mine");
+    let manifest = fs::read_to_string(mine.join("Cargo.toml")).expect("readable");
+    assert!(
+        manifest.contains("path = \"../../../guest-sdk\""),
+        "{manifest}"
+    );
+    assert_eq!(root_of(&mine), mine);
+
+    let far = folder();
+    hitchy(
+        far.path(),
+        &[
+            "new",
+            "mine",
+            "--sdk",
+            path(&sources().join("../guest-sdk")),
+        ],
+    );
+    let manifest = fs::read_to_string(far.path().join("mine/Cargo.toml")).expect("readable");
+    assert!(manifest.contains("path = \"/"), "{manifest}");
+}
+
+/// Runs cargo in a new handler, and gives back what it said. Dependencies are those of the examples, which are there already.
+#[track_caller]
+fn cargo_in(handler: &Path, target: &str, args: &[&str]) -> String {
+    let output = cargo()
+        .args(args)
+        .arg("--offline")
+        .current_dir(handler)
+        .env("CARGO_TARGET_DIR", target_dir().join(target))
+        .env_remove("CARGO_TARGET_WASM32_WASIP2_RUSTFLAGS")
+        .output()
+        .expect("cargo starts");
+    assert!(output.status.success(), "{}", err(&output));
+    out(&output)
+}
+
+/// The root of the workspace that cargo finds for a package.
+#[track_caller]
+fn root_of(package: &Path) -> PathBuf {
+    let args = ["metadata", "--no-deps", "--format-version", "1"];
+    let metadata = cargo_in(package, "examples", &args);
+    let metadata: Value = serde_json::from_str(&metadata).expect("JSON");
+    metadata["workspace_root"].as_str().expect("a path").into()
+}
+
+fn path(path: &Path) -> &str {
+    path.to_str().expect("temporary paths are UTF-8")
+}
+
+/// Everything that lies in a folder, hidden files as well.
+fn names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).expect("a folder");
+    let mut names: Vec<_> = entries
+        .map(|entry| entry.expect("an entry").file_name())
+        .map(|name| name.to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    names
+}
