@@ -35,7 +35,7 @@ fn a_good_handler_is_inspected_in_columns_and_as_json() {
     );
     let report = json_of(&output);
     assert_eq!(report["accepted"], true);
-    assert_eq!(report["refusal"], Value::Null);
+    assert_eq!(report["error"], Value::Null);
     assert_eq!(report["kind"], "component");
     assert_eq!(report["contract"], "hitchy:platform@0.1.0");
     assert_eq!(report["size"], guest("probe").len());
@@ -100,7 +100,7 @@ async fn a_refused_file_is_refused_in_the_words_of_the_server() {
         let report = json_of(&output);
         assert_eq!(output.status.code(), Some(1), "{report}");
         assert_eq!(report["accepted"], false, "{report}");
-        assert_eq!(report["refusal"].as_str(), Some(cause), "{name}");
+        assert_eq!(report["error"].as_str(), Some(cause), "{name}");
         assert_eq!(report["size"], bytes.len(), "{name}");
         let text = out(&hitchy(server.dir(), &["inspect", &file]));
         assert!(
@@ -256,7 +256,7 @@ fn conflicts_and_refused_files_are_told_in_the_words_of_the_server() {
     let output = hitchy(folder.path(), &[&args[..], &["--output", "json"]].concat());
     let table = json_of(&output);
     assert_eq!(table["refused"][0]["file"], "b.wasm");
-    let cause = table["refused"][0]["cause"].as_str().unwrap_or_default();
+    let cause = table["refused"][0]["error"].as_str().unwrap_or_default();
     assert!(cause.contains("already served by a.wasm"), "{table}");
     assert_eq!(table["missing"], json!(["auth"]));
 }

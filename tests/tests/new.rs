@@ -213,19 +213,6 @@ fn near_the_sources_the_sdk_is_a_relative_path() {
         "{manifest}"
     );
     assert_eq!(root_of(&mine), mine);
-
-    let far = folder();
-    hitchy(
-        far.path(),
-        &[
-            "new",
-            "mine",
-            "--sdk",
-            path(&sources().join("../guest-sdk")),
-        ],
-    );
-    let manifest = fs::read_to_string(far.path().join("mine/Cargo.toml")).expect("readable");
-    assert!(manifest.contains("path = \"/"), "{manifest}");
 }
 
 /// Runs cargo in a new handler, and gives back what it said. Dependencies are those of the examples, which are there already.

@@ -13,7 +13,7 @@ use crate::runtime::{Kind, ListenerShown, Memory, Offer, Outline, PolicyShown, R
 pub(super) struct Shown<'a> {
     file: &'a str,
     accepted: bool,
-    refusal: Option<&'a str>,
+    error: Option<&'a str>,
     size: Option<usize>,
     hash: Option<String>,
     kind: Option<&'static str>,
@@ -51,7 +51,7 @@ impl<'a> Shown<'a> {
         Self {
             file: &report.file,
             accepted: handler.is_some(),
-            refusal: report.verdict.as_ref().err().map(String::as_str),
+            error: report.verdict.as_ref().err().map(String::as_str),
             size: report.content.map(|(size, _)| size),
             hash: report.content.map(|(_, hash)| hash.to_string()),
             kind: outline.map(kind),
