@@ -104,9 +104,7 @@ pub(super) async fn prepare(
             settings.settings_file().display()
         );
     }
-    if sources.need_cargo() {
-        cargo::ensure_target(folder).await?;
-    }
+    cargo::ensure_targets(sources.packages()).await?;
     let builder = Builder {
         place: Place::open(&config.handlers.dir)?,
         folder: folder.to_owned(),
@@ -152,8 +150,30 @@ struct Half(Option<PathBuf>);
 impl Drop for Half {
     fn drop(&mut self) {
         let Some(path) = &self.0 else { return };
-        // It is a folder, a file or nothing.
-        let _ = fs::remove_dir_all(path).or_else(|_| fs::remove_file(path));
+        // What was told to end may still write a last file. Under another name nobody takes it for the whole.
+        let aside = aside(path);
+        remove(&aside);
+        if fs::rename(path, &aside).is_ok() {
+            remove(&aside);
+        } else {
+            remove(path);
+        }
+    }
+}
+
+/// The hidden name beside it that half of something gets before it is removed.
+fn aside(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".{name}.half"))
+}
+
+/// Removes a folder, a file or nothing; a folder into which something is still written at a second go.
+fn remove(path: &Path) {
+    for _ in 0..3 {
+        let removed = fs::remove_dir_all(path).or_else(|_| fs::remove_file(path));
+        if removed.is_ok() || path.symlink_metadata().is_err() {
+            return;
+        }
     }
 }
 
@@ -181,6 +201,8 @@ impl Builder {
     /// Makes one handler, of which these sources were `saved`, and puts it into the folder when its content is new.
     pub(super) async fn build(&mut self, recipe: &Recipe, saved: &[String]) -> anyhow::Result<()> {
         let began = Instant::now();
+        // A command may write the file itself.
+        let before = fs::read(self.place.path(&recipe.file)).ok();
         say(format_args!("building {}", recipe.name));
         let (content, by) = match &recipe.how {
             How::Cargo(package) => {
@@ -197,7 +219,8 @@ impl Builder {
         let saved = saved.to_vec();
         self.builds
             .announce(&recipe.file, &content, Build { time, saved });
-        let is_new = self.place.put(&recipe.file, &content, &by)?;
+        self.place.put(&recipe.file, &content, &by)?;
+        let is_new = before.is_none_or(|before| before != content);
         say(built(recipe, content.len(), time, is_new));
         Ok(())
     }
@@ -251,7 +274,8 @@ impl Builder {
             return Ok(());
         }
         let made: BTreeSet<String> = sources.recipes.keys().cloned().collect();
-        for file in self.place.remove_but(&made, &self.folder)? {
+        let (folder, settings) = (&self.folder, &self.settings_file);
+        for file in self.place.remove_but(&made, folder, settings)? {
             say(format_args!("removed {file}: nothing makes it any more"));
         }
         Ok(())
