@@ -61,7 +61,12 @@ impl Payload {
         let nodes = elements
             .into_iter()
             .map(|raw| Node::read(raw, self.attachments.len()))
-            .collect::<Result<_, _>>()?;
+            .collect::<Result<Vec<_>, _>>()?;
+        // Each becomes an attachment of its own when it is sent: a large one that stands in many places would be sent as often.
+        let placeholders = nodes.iter().map(Node::attachments).sum();
+        if placeholders > MAX_ATTACHMENTS {
+            return Err(PayloadError::Attachments(placeholders));
+        }
         Ok(Arguments {
             nodes,
             attachments: &self.attachments,
@@ -83,7 +88,7 @@ pub enum PayloadError {
     /// Nested deeper than [`MAX_DEPTH`].
     #[error("the JSON is nested deeper than {MAX_DEPTH}")]
     TooDeep,
-    /// More attachments than [`MAX_ATTACHMENTS`].
+    /// More attachments, or placeholders for them, than [`MAX_ATTACHMENTS`].
     #[error("{0} binary arguments in one packet; at most {MAX_ATTACHMENTS} are possible")]
     Attachments(usize),
     /// A placeholder that stands for nothing.
@@ -173,12 +178,13 @@ impl<'a> Node<'a> {
         }
     }
 
-    fn has_attachment(&self) -> bool {
+    /// How many placeholders stand in it.
+    fn attachments(&self) -> usize {
         match self {
-            Self::Raw(_) => false,
-            Self::Attachment(_) => true,
-            Self::Array(nodes) => nodes.iter().any(Self::has_attachment),
-            Self::Object(fields) => fields.iter().any(|(_, node)| node.has_attachment()),
+            Self::Raw(_) => 0,
+            Self::Attachment(_) => 1,
+            Self::Array(nodes) => nodes.iter().map(Self::attachments).sum(),
+            Self::Object(fields) => fields.iter().map(|(_, node)| node.attachments()).sum(),
         }
     }
 
@@ -212,7 +218,7 @@ impl<'a> Node<'a> {
 pub fn attachment(raw: &RawValue, attachments: usize) -> Result<Option<usize>, String> {
     match Node::read(raw, attachments) {
         Ok(Node::Attachment(index)) => Ok(Some(index)),
-        Ok(node) if node.has_attachment() => {
+        Ok(node) if node.attachments() > 0 => {
             Err("binary data inside of JSON cannot be sent; send bytes, or JSON".to_owned())
         }
         Ok(_) => Ok(None),
@@ -378,6 +384,18 @@ mod tests {
                 "{bad}"
             );
         }
+    }
+
+    #[test]
+    fn a_placeholder_stands_in_ten_places_at_most() {
+        let placeholder = r#"{"_placeholder":true,"num":0}"#;
+        let often = |times| format!(r#"[{{"a":[{}]}}]"#, vec![placeholder; times].join(","));
+        payload(&often(10), 1).check().expect("ten can be sent");
+        assert!(matches!(
+            payload(&often(11), 1).check(),
+            Err(PayloadError::Attachments(11))
+        ));
+        payload(&often(11), 0).check().expect("ordinary objects");
     }
 
     #[test]

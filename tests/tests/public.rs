@@ -1,6 +1,7 @@
 //! Files of `public/`: what is served, below what, in which versions and parts. What never is: `secret.rs`.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 
 use hitchy_tests::clauses::Way;
 use hitchy_tests::door::Answer;
@@ -209,6 +210,10 @@ async fn parts_are_parts_of_one_version() {
         .await;
     expect::failure(&beyond, 416);
     assert_eq!(beyond.header("content-range"), Some("bytes */10"));
+    let range = [("range", "bytes=0-")];
+    let empty = server.request("GET", "/empty.txt", &range, b"").await;
+    let seen = (empty.status, empty.header("content-range"));
+    assert_eq!(seen, (200, None), "nothing has no parts");
 }
 
 #[tokio::test]
@@ -250,6 +255,21 @@ async fn compressed_copies_go_to_those_who_accept_them() {
             "the type is that of the file: {kind}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_compressed_copy_that_cannot_be_served_hides_nothing() {
+    let server = site().file("copy.gz", "outside").start().await;
+    symlink(
+        server.dir().join("copy.gz"),
+        public(&server, "style.css.gz"),
+    )
+    .expect("a link");
+    let accepted = [("accept-encoding", "gzip")];
+    let answer = server.request("GET", "/style.css", &accepted, b"").await;
+    let seen = (answer.status, answer.header("content-encoding"));
+    assert_eq!(seen, (200, None));
+    server.wait_for_log(&["copy.gz", "outside of"]).await;
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -22,6 +23,9 @@ Examples:
   hitchy serve
   hitchy serve --handlers build/handlers --listen 0.0.0.0:8080
   hitchy serve --print-config";
+
+/// How long the end waits for threads whose work was cut off: one may read a disk that no longer answers.
+const LEFT: Duration = Duration::from_secs(2);
 
 /// Runs `hitchy serve`.
 pub(super) fn main(args: ServeArgs) -> Result<(), CommandError> {
@@ -50,7 +54,9 @@ pub(super) fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> anyhow
         .enable_all()
         .build()
         .context("the async runtime cannot be set up")?;
-    runtime.block_on(work)
+    let done = runtime.block_on(work);
+    runtime.shutdown_timeout(LEFT);
+    done
 }
 
 /// Serves until the process is told to stop. What goes on `beside` it ends then too; `note` says what that is.
@@ -274,4 +280,26 @@ fn ignores_hangup() -> bool {
         .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
     // Signal 1 is the lowest bit.
     ignored.is_none_or(|mask| mask & 1 == 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[test]
+    fn a_thread_that_hangs_does_not_keep_the_process() {
+        let (holding, held) = mpsc::channel::<()>();
+        let (done, ended) = mpsc::channel();
+        std::thread::spawn(move || {
+            let work = async {
+                drop(tokio::task::spawn_blocking(move || held.recv()));
+                Ok(())
+            };
+            done.send(block_on(work).is_ok())
+        });
+        assert_eq!(ended.recv_timeout(LEFT * 10), Ok(true));
+        drop(holding);
+    }
 }

@@ -88,12 +88,13 @@ impl Folder {
         }
         let range = wanted.range();
         let mut found = self.find(wanted, range).await?;
-        if range.is_some() && !is_for_this_version(wanted.headers, &found) {
+        if range.is_some() && (!is_for_this_version(wanted.headers, &found) || is_empty(&found)) {
             found = self.find(wanted, None).await?;
         }
         answer(wanted, found)
     }
 
+    /// The file, compressed if the client can read that. A compressed copy that cannot be read hides nothing.
     async fn find(&self, wanted: &Wanted<'_>, range: Option<&HeaderValue>) -> Option<Found> {
         let mut asked = Asked::new(());
         asked.method_mut().clone_from(wanted.method);
@@ -106,13 +107,19 @@ impl Folder {
         if let Some(range) = range {
             asked.headers_mut().insert(header::RANGE, range.clone());
         }
+        let mut plain = asked.clone();
+        let is_plain = plain
+            .headers_mut()
+            .remove(header::ACCEPT_ENCODING)
+            .is_none();
         match self.files.clone().try_call(asked).await {
-            Ok(found) => Some(found),
-            Err(error) => {
-                self.log(wanted, &error);
-                None
-            }
+            Ok(found) => return Some(found),
+            Err(error) => self.log(wanted, &error),
         }
+        if is_plain {
+            return None;
+        }
+        self.files.clone().try_call(plain).await.ok()
     }
 
     /// What is not there is nothing to speak of.
@@ -177,6 +184,12 @@ fn is_for_this_version(headers: &HeaderMap, found: &Found) -> bool {
     };
     let has = |name| found.headers().get(name) == Some(version);
     has(header::ETAG) || has(header::LAST_MODIFIED)
+}
+
+/// Whether it is a part without bytes: that of an empty file, which tower-http gives a range that cannot be written.
+fn is_empty(found: &Found) -> bool {
+    let length = found.headers().get(header::CONTENT_LENGTH);
+    found.status() == StatusCode::PARTIAL_CONTENT && length.is_some_and(|length| length == "0")
 }
 
 /// What tower-http found, as one of our answers.

@@ -8,6 +8,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures_util::future::{BoxFuture, Ready, ready};
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
+use rustix::io::Errno;
 use tokio::io::{AsyncRead, AsyncSeek, ReadBuf};
 use tower_http::services::fs::{Backend, File};
 
@@ -59,15 +61,27 @@ impl Backend for Within {
 }
 
 fn open(root: &Path, path: &Path) -> io::Result<Opened> {
-    let (real, facts) = find(root, path)?;
+    let file = open_found(&find(root, path)?.0)?;
+    let facts = file.metadata()?;
     if !facts.is_file() {
         return Err(ErrorKind::NotFound.into());
     }
-    let file = fs::File::open(real)?;
     Ok(Opened {
-        facts: file.metadata()?,
+        facts,
         file: file.into(),
     })
+}
+
+/// Opens what was found at a path without links. Something else may have been put there since: a link is not followed, and a pipe
+/// does not keep anybody waiting for who writes into it.
+fn open_found(real: &Path) -> io::Result<fs::File> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOFOLLOW;
+    let opened = match openat2(CWD, real, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS) {
+        // Old kernels do not know it, some sandboxes do not allow it: then only the last name of the path is sure to be no link.
+        Err(Errno::NOSYS | Errno::PERM) => rustix::fs::open(real, flags, Mode::empty()),
+        opened => opened,
+    };
+    Ok(opened?.into())
 }
 
 /// A file, or a folder with a page, and where it really is. All else, such as a pipe, which may wait for ever, is not there.
@@ -123,5 +137,32 @@ impl AsyncSeek for Opened {
 
     fn poll_complete(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<u64>> {
         Pin::new(&mut self.file).poll_complete(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use rustix::fs::{FileType, mknodat};
+
+    use super::*;
+
+    #[test]
+    fn what_is_put_in_a_files_place_is_neither_followed_nor_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap();
+        fs::create_dir(root.join("real")).unwrap();
+        fs::write(root.join("real/file"), "x").unwrap();
+        assert!(open_found(&root.join("real/file")).is_ok());
+
+        symlink("real/file", root.join("link")).unwrap();
+        symlink("real", root.join("folder")).unwrap();
+        for swapped in ["link", "folder/file"] {
+            assert!(open_found(&root.join(swapped)).is_err(), "{swapped}");
+        }
+        let pipe = root.join("pipe");
+        mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        assert!(!open_found(&pipe).unwrap().metadata().unwrap().is_file());
     }
 }
