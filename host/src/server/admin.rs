@@ -36,11 +36,11 @@ use crate::registry::Registry;
 use crate::session::Sessions;
 use crate::sockets::Census;
 
-/// What an operator's tools may take up: few connections, since they are few.
+/// What an operator's tools may take up: few connections, since they are few, and none of them for long, so that a probe finds one free.
 const BOUNDS: Bounds = Bounds {
-    connections: 64,
-    header_timeout: Duration::from_secs(10),
-    write_stall: Duration::from_secs(10),
+    connections: 256,
+    header_timeout: Duration::from_secs(2),
+    write_stall: Duration::from_secs(2),
 };
 
 /// What the console shows.
