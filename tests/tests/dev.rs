@@ -243,6 +243,33 @@ async fn a_save_while_something_is_built_is_built_afterwards() {
 }
 
 #[tokio::test]
+async fn a_file_that_every_build_writes_anew_is_named_and_builds_nothing_more() {
+    let command = "echo built >> stamp.txt; cp prebuilt.wasm $OUT";
+    let plan = with_copy(project()).file(
+        "hitchy.toml",
+        format!("[dev]\nbuild = {{ \"handlers/copy.wasm\" = {command:?} }}\n"),
+    );
+    let server = plan.start().await;
+    let words = ["stamp.txt", ".gitignore"];
+    wait_for_log(&server, &words).await;
+
+    // A save is built, and only once.
+    let before = said(&server, "building copy");
+    for (guest, body) in [(guest("version_two"), "two"), (guest("version_one"), "one")] {
+        save(&server, "prebuilt.wasm", guest);
+        wait_for_body(&server, "/version", body).await;
+    }
+    assert_eq!(
+        said(&server, "building copy"),
+        before + 2,
+        "one build a save"
+    );
+    let warnings = server.log().all();
+    let warnings = warnings.iter().filter(|line| line.contains(words[1]));
+    assert_eq!(warnings.count(), 1, "it is told once");
+}
+
+#[tokio::test]
 async fn a_port_in_use_is_told_before_anything_is_built() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port is free");
     let address = taken.local_addr().expect("it listens").to_string();

@@ -1,13 +1,14 @@
 //! `hitchy dev`: builds the handlers below a folder, serves them, and builds again what is made of a source that was saved.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
 
 use super::build::{self, Builder};
 use super::cargo::{self, Profile};
+use super::echoes::Echoes;
 use super::serve::{self, Signals};
 use super::sources::{Recipe, Sources, is_manifest, shown};
 use super::{CommandError, DevArgs, log, say};
@@ -56,6 +57,9 @@ struct Workshop {
     trees: Trees,
     /// Handlers whose last build failed.
     failed: BTreeSet<String>,
+    /// What was built since the sources were looked at last.
+    built: BTreeSet<String>,
+    echoes: Echoes,
 }
 
 impl Workshop {
@@ -76,6 +80,8 @@ impl Workshop {
             sources,
             builder,
             failed: BTreeSet::new(),
+            built: BTreeSet::new(),
+            echoes: Echoes::default(),
         };
         workshop.builder.remove_but(&workshop.sources)?;
         let all = workshop.sources.recipes.keys().cloned().collect();
@@ -87,11 +93,13 @@ impl Workshop {
     async fn follow(mut self, registry: Arc<Registry>) {
         self.builder.announce_to(registry.builds());
         loop {
-            let changed = self.trees.changed().await;
+            let changed = self.saved().await;
             tracing::debug!("saved: {changed:?}");
             let mut concerned = self.sources.concerned(&changed);
             if self.is_about_what_is_built(&changed) {
-                concerned.extend(self.find_again().await);
+                let new = self.find_again().await;
+                self.echoes.forget_builds(&new);
+                concerned.extend(new);
                 concerned.extend(self.sources.concerned(&changed));
             }
             concerned.extend(self.failed.iter().cloned());
@@ -101,6 +109,30 @@ impl Workshop {
                 .collect();
             self.build(concerned, &saved, Some(&registry)).await;
         }
+    }
+
+    /// Waits for saves: what changed, without what building itself changes every time.
+    async fn saved(&mut self) -> BTreeSet<PathBuf> {
+        let built = std::mem::take(&mut self.built);
+        if !built.is_empty() {
+            let mut meanwhile = self.trees.now().await;
+            for file in self.echoes.hear(&mut meanwhile, &built) {
+                self.warn_of(&file);
+            }
+            if !meanwhile.is_empty() {
+                return meanwhile;
+            }
+        }
+        let changed = self.trees.changed().await;
+        self.echoes.forget(&changed);
+        changed
+    }
+
+    fn warn_of(&self, file: &Path) {
+        tracing::warn!(
+            "{} changes whenever handlers are built, so its changes during builds do not start another; list it in .gitignore",
+            shown(file, &self.folder)
+        );
     }
 
     fn is_about_what_is_built(&self, changed: &BTreeSet<PathBuf>) -> bool {
@@ -156,20 +188,21 @@ impl Workshop {
         saved: &[String],
         registry: Option<&Registry>,
     ) {
-        for file in files {
-            let Some(recipe) = self.sources.recipes.get(&file) else {
+        for file in &files {
+            let Some(recipe) = self.sources.recipes.get(file) else {
                 continue;
             };
             match self.builder.build(recipe, saved).await {
-                Ok(()) => drop(self.failed.remove(&file)),
+                Ok(()) => drop(self.failed.remove(file)),
                 Err(error) => {
-                    tracing::error!("{error:#}; {}", instead(&file, registry));
-                    self.failed.insert(file);
+                    tracing::error!("{error:#}; {}", instead(file, registry));
+                    self.failed.insert(file.clone());
                 }
             }
         }
         let written = self.builder.written(&self.sources);
         self.trees.accept(&written);
+        self.built = files;
     }
 }
 

@@ -5,6 +5,7 @@ mod cargo;
 mod client;
 mod compile;
 mod dev;
+mod echoes;
 mod inspect;
 mod install;
 mod job;

@@ -123,6 +123,13 @@ impl Trees {
         }
     }
 
+    /// What has changed by now and was not told yet.
+    pub async fn now(&mut self) -> BTreeSet<PathBuf> {
+        let mut changed = self.look().await;
+        changed.append(&mut self.untold);
+        changed
+    }
+
     /// Takes these files as they are now: whoever builds wrote them.
     pub fn accept<'a>(&mut self, files: impl IntoIterator<Item = &'a PathBuf>) {
         let Some(state) = &mut self.state else { return };
