@@ -4,7 +4,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use hitchy_tests::guest;
-use hitchy_tests::project::{project, with_package};
+use hitchy_tests::project::{BUILT, project, with_package};
+use hitchy_tests::wait::{eventually, until};
 
 #[tokio::test]
 async fn the_setup_runs_once_and_before_anything_is_built() {
@@ -45,6 +46,36 @@ async fn a_setup_that_fails_is_one_sentence_and_leaves_nothing_half_made() {
         }
         assert!(!plan.dir().join("made").exists());
     }
+}
+
+#[tokio::test]
+async fn a_setup_that_is_interrupted_leaves_nothing_half_made() {
+    let command = "mkdir made; for i in 1 2 3 4; do while :; do : > made/$i; : > made/x$i; rm made/x$i; done & done; wait";
+    let plan = project().command("build").file(
+        "hitchy.toml",
+        format!("[dev]\nsetup = {{ command = {command:?}, creates = \"made\" }}\n"),
+    );
+    let mut child = plan.spawn();
+    until("the setup has begun", BUILT, async || {
+        plan.dir().join("made/4").exists()
+    })
+    .await;
+    let signal = rustix::process::kill_process(
+        rustix::process::Pid::from_child(&child),
+        rustix::process::Signal::INT,
+    );
+    signal.expect("it can be signalled");
+    let ended = eventually("it ends", BUILT, async || {
+        child.try_wait().expect("a child can be waited for")
+    });
+    assert_eq!(ended.await.code(), Some(1));
+    let entries = fs::read_dir(plan.dir()).expect("the folder can be read");
+    let left: Vec<_> = entries
+        .flatten()
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .filter(|name| name.contains("made"))
+        .collect();
+    assert!(left.is_empty(), "{left:?}");
 }
 
 #[tokio::test]

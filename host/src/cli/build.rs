@@ -152,8 +152,30 @@ struct Half(Option<PathBuf>);
 impl Drop for Half {
     fn drop(&mut self) {
         let Some(path) = &self.0 else { return };
-        // It is a folder, a file or nothing.
-        let _ = fs::remove_dir_all(path).or_else(|_| fs::remove_file(path));
+        // What was told to end may still write a last file. Under another name nobody takes it for the whole.
+        let aside = aside(path);
+        remove(&aside);
+        if fs::rename(path, &aside).is_ok() {
+            remove(&aside);
+        } else {
+            remove(path);
+        }
+    }
+}
+
+/// The hidden name beside it that half of something gets before it is removed.
+fn aside(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".{name}.half"))
+}
+
+/// Removes a folder, a file or nothing; a folder into which something is still written at a second go.
+fn remove(path: &Path) {
+    for _ in 0..3 {
+        let removed = fs::remove_dir_all(path).or_else(|_| fs::remove_file(path));
+        if removed.is_ok() || path.symlink_metadata().is_err() {
+            return;
+        }
     }
 }
 
