@@ -74,7 +74,7 @@ where
     for address in server.console_addresses() {
         say(format_args!("console on http://{address}"));
     }
-    let beside = tokio::spawn(beside(server.registry()));
+    let mut beside = tokio::spawn(beside(server.registry()));
     tokio::select! {
         table = server.ready() => introduce(&server.registry(), &table, &dir, note.as_deref()),
         () = signals.next() => {}
@@ -83,6 +83,8 @@ where
         tokio::select! {
             () = signals.next() => {}
             () = server.failed() => return Err(anyhow!("the handlers folder is no longer followed; the log says why. Start the server again")),
+            // Nothing but a panic ends it.
+            _ = &mut beside => return Err(anyhow!("saves are no longer followed; what is on standard error says why. Start hitchy dev again")),
         }
     }
     beside.abort();

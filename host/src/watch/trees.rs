@@ -42,7 +42,7 @@ pub struct Roots {
 
 /// The files of some folders, as they were seen last.
 pub struct Trees {
-    /// Absent while a thread looks.
+    /// Absent while a thread looks, and after it panicked.
     state: Option<State>,
     /// What had changed when other folders came to be followed, and was not told yet.
     untold: BTreeSet<PathBuf>,
@@ -164,9 +164,14 @@ impl Trees {
             let changed = state.look();
             (state, changed)
         });
-        // It ends by a panic only when the runtime shuts down.
-        let Ok((state, changed)) = looked.await else {
-            return BTreeSet::new();
+        let (state, changed) = match looked.await {
+            Ok(looked) => looked,
+            Err(error) => match error.try_into_panic() {
+                // Whoever waits for saves would wait for ever.
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // The runtime shuts down.
+                Err(_) => std::future::pending().await,
+            },
         };
         self.state = Some(state);
         self.next_rescan = Instant::now() + self.rescan.max(began.elapsed() * SHARE);
