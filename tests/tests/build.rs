@@ -170,6 +170,27 @@ async fn build_makes_what_it_can_and_tells_by_its_exit_code() {
 }
 
 #[tokio::test]
+async fn a_command_that_writes_the_file_itself_is_told_whether_that_was_new() {
+    let settings =
+        "[dev]\nbuild = { \"handlers/copy.wasm\" = \"cp prebuilt.wasm handlers/copy.wasm\" }\n";
+    let plan = project()
+        .command("build")
+        .file("hitchy.toml", settings)
+        .file("prebuilt.wasm", guest("version_one"));
+    for (run, is_new) in [("the first", true), ("the second", false)] {
+        let ended = plan.run().await;
+        assert_eq!(ended.code, Some(0), "{run}: {}", ended.log);
+        assert!(
+            ended.out.contains("built copy.wasm"),
+            "{run}: {}",
+            ended.out
+        );
+        let is_told_new = !ended.out.contains("unchanged");
+        assert_eq!(is_told_new, is_new, "{run}: {}", ended.out);
+    }
+}
+
+#[tokio::test]
 async fn settings_of_dev_that_are_wrong_are_refused() {
     for (settings, words) in [
         ("[dev]\nbiuld = {}\n", ["dev.biuld", "dev.build"]),

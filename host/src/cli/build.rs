@@ -203,6 +203,8 @@ impl Builder {
     /// Makes one handler, of which these sources were `saved`, and puts it into the folder when its content is new.
     pub(super) async fn build(&mut self, recipe: &Recipe, saved: &[String]) -> anyhow::Result<()> {
         let began = Instant::now();
+        // A command may write the file itself.
+        let before = fs::read(self.place.path(&recipe.file)).ok();
         say(format_args!("building {}", recipe.name));
         let (content, by) = match &recipe.how {
             How::Cargo(package) => {
@@ -219,7 +221,8 @@ impl Builder {
         let saved = saved.to_vec();
         self.builds
             .announce(&recipe.file, &content, Build { time, saved });
-        let is_new = self.place.put(&recipe.file, &content, &by)?;
+        self.place.put(&recipe.file, &content, &by)?;
+        let is_new = before.is_none_or(|before| before != content);
         say(built(recipe, content.len(), time, is_new));
         Ok(())
     }

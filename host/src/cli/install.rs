@@ -56,11 +56,10 @@ impl Place {
         path.with_file_name(format!(".{name}.part"))
     }
 
-    /// Puts `content` into the folder as `file`, unless it is there already. Whether it was new.
-    pub(super) fn put(&mut self, file: &str, content: &[u8], by: &Path) -> anyhow::Result<bool> {
+    /// Puts `content` into the folder as `file`, unless it is there already.
+    pub(super) fn put(&mut self, file: &str, content: &[u8], by: &Path) -> anyhow::Result<()> {
         let path = self.path(file);
-        let is_new = fs::read(&path).map_or(true, |there| there != content);
-        if is_new {
+        if fs::read(&path).map_or(true, |there| there != content) {
             let part = self.part(file);
             let put = fs::write(&part, content).and_then(|()| fs::rename(&part, &path));
             if put.is_err() {
@@ -76,7 +75,7 @@ impl Place {
             self.record.insert(file.to_owned(), built);
             self.save()?;
         }
-        Ok(is_new)
+        Ok(())
     }
 
     /// Removes what was built by something below `folder`, is not made any more and is still as it was built: its names.
@@ -133,31 +132,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (root, dir) = (folder.path(), folder.path().join("handlers"));
         let mut place = Place::open(&dir).unwrap();
-        assert!(
-            place
-                .put("a.wasm", b"a", &root.join("a/Cargo.toml"))
-                .unwrap()
-        );
-        assert!(
-            !place
-                .put("a.wasm", b"a", &root.join("a/Cargo.toml"))
-                .unwrap()
-        );
-        assert!(
-            place
-                .put("b.wasm", b"b", &root.join("b/Cargo.toml"))
-                .unwrap()
-        );
-        assert!(
-            place
-                .put("c.wasm", b"c", Path::new("/elsewhere/Cargo.toml"))
-                .unwrap()
-        );
-        assert!(
-            place
-                .put("d.wasm", b"d", &root.join("d/Cargo.toml"))
-                .unwrap()
-        );
+        for (file, by) in [
+            ("a.wasm", &root.join("a/Cargo.toml")),
+            ("b.wasm", &root.join("b/Cargo.toml")),
+            ("c.wasm", &PathBuf::from("/elsewhere/Cargo.toml")),
+            ("d.wasm", &root.join("d/Cargo.toml")),
+        ] {
+            place.put(file, file.as_bytes(), by).unwrap();
+        }
         fs::write(dir.join("b.wasm"), "by hand").unwrap();
         fs::write(dir.join("e.wasm"), "by hand").unwrap();
 
