@@ -276,7 +276,8 @@ impl Builder {
             return Ok(());
         }
         let made: BTreeSet<String> = sources.recipes.keys().cloned().collect();
-        for file in self.place.remove_but(&made, &self.folder)? {
+        let (folder, settings) = (&self.folder, &self.settings_file);
+        for file in self.place.remove_but(&made, folder, settings)? {
             say(format_args!("removed {file}: nothing makes it any more"));
         }
         Ok(())

@@ -78,14 +78,16 @@ impl Place {
         Ok(())
     }
 
-    /// Removes what was built by something below `folder`, is not made any more and is still as it was built: its names.
+    /// Removes what was built by something below `folder` or by these `settings`, wherever they lie, is not made any more and is still as it was built: its names.
     pub(super) fn remove_but(
         &mut self,
         made: &BTreeSet<String>,
         folder: &Path,
+        settings: &Path,
     ) -> anyhow::Result<Vec<String>> {
         let is_gone = |(file, built): &(&String, &Built)| {
-            built.by.starts_with(folder) && !made.contains(*file)
+            let is_ours = built.by.starts_with(folder) || built.by == settings;
+            is_ours && !made.contains(*file)
         };
         let gone: Vec<_> = self
             .record
@@ -137,6 +139,7 @@ mod tests {
             ("b.wasm", &root.join("b/Cargo.toml")),
             ("c.wasm", &PathBuf::from("/elsewhere/Cargo.toml")),
             ("d.wasm", &root.join("d/Cargo.toml")),
+            ("f.wasm", &PathBuf::from("/settings/hitchy.toml")),
         ] {
             place.put(file, file.as_bytes(), by).unwrap();
         }
@@ -145,18 +148,15 @@ mod tests {
 
         // As after a restart.
         let mut place = Place::open(&dir).unwrap();
-        let removed = place
-            .remove_but(&["d.wasm".to_owned()].into(), root)
-            .unwrap();
-        assert_eq!(removed, ["a.wasm"]);
+        let (made, settings) = (
+            ["d.wasm".to_owned()].into(),
+            Path::new("/settings/hitchy.toml"),
+        );
+        let removed = place.remove_but(&made, root, settings).unwrap();
+        assert_eq!(removed, ["a.wasm", "f.wasm"]);
         for stays in ["b.wasm", "c.wasm", "d.wasm", "e.wasm"] {
             assert!(dir.join(stays).exists(), "{stays}");
         }
-        assert!(
-            place
-                .remove_but(&["d.wasm".to_owned()].into(), root)
-                .unwrap()
-                .is_empty()
-        );
+        assert!(place.remove_but(&made, root, settings).unwrap().is_empty());
     }
 }
