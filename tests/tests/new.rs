@@ -81,6 +81,22 @@ fn what_was_made_is_said_with_the_next_steps() {
 }
 
 #[test]
+fn a_path_with_spaces_is_one_word_in_the_next_steps() {
+    let folder = folder();
+    let made = hitchy(folder.path(), &["new", "my code/shop"]);
+    let said = out(&made);
+    assert!(said.contains("  cd 'my code/shop'\n"), "{said}");
+}
+
+#[test]
+fn a_path_up_from_a_folder_that_is_not_there_is_refused() {
+    let folder = folder();
+    let output = hitchy(folder.path(), &["new", "missing/../shop"]);
+    refused(&output, 1, &["missing/../shop", "not there"]);
+    assert_eq!(names(folder.path()), [""; 0]);
+}
+
+#[test]
 fn what_is_there_is_never_touched() {
     let folder = folder();
     let at = |name: &str| folder.path().join(name);

@@ -153,6 +153,12 @@ impl Place {
             }
         }
         let missing = whole.strip_prefix(there).unwrap_or(&whole).to_owned();
+        if missing.iter().any(|part| part == "..") {
+            return Err(anyhow!(
+                "{} goes up from a folder that is not there; write the path without that",
+                path.display()
+            ));
+        }
         let there = there
             .canonicalize()
             .with_context(|| format!("{} cannot be read", there.display()))?;
@@ -200,11 +206,12 @@ impl Place {
 }
 
 fn say_next_steps(folder: &Path) {
-    let hitchy = this_program();
-    let folder = folder.display();
+    let hitchy = quoted(&this_program());
+    let name = folder.display();
+    let folder = quoted(&name.to_string());
     say(format_args!(
         "\
-made {folder}, a handler in Rust with a route and an event: see src/lib.rs
+made {name}, a handler in Rust with a route and an event: see src/lib.rs
 
   cd {folder}
   cargo test        # runs its tests, without a server
@@ -226,5 +233,30 @@ fn this_program() -> String {
     match std::env::current_exe() {
         Ok(program) if !is_found => program.display().to_string(),
         _ => name.to_owned(),
+    }
+}
+
+/// A word as a shell reads it as one.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "/._-+,:@%".contains(c);
+    if word.chars().all(is_plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_one_word_to_a_shell() {
+        for (word, whole) in [
+            ("services/shop", "services/shop"),
+            ("/my code/shop", "'/my code/shop'"),
+            ("it's/$x", r"'it'\''s/$x'"),
+        ] {
+            assert_eq!(quoted(word), whole);
+        }
     }
 }
