@@ -9,6 +9,7 @@ use hitchy_tests::project::{BUILT, package, project, source, with_package};
 use hitchy_tests::server::Plan;
 use hitchy_tests::wait::{eventually, until};
 use hitchy_tests::{Server, guest, official_client};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
 /// With a handler that a command copies, and so a save of it is a build that takes no time.
@@ -289,6 +290,21 @@ async fn a_port_in_use_is_told_before_anything_is_built() {
 
 #[tokio::test]
 async fn told_to_stop_while_it_builds_it_ends_with_all_that_it_started() {
+    ends_with_all_that_it_started(Signal::TERM).await;
+    // Under nohup it is meant to go on.
+    if !ignores_hangup() {
+        ends_with_all_that_it_started(Signal::HUP).await;
+    }
+}
+
+fn ignores_hangup() -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_none_or(|mask| mask & 1 == 1)
+}
+
+async fn ends_with_all_that_it_started(signal: Signal) {
     let command = "echo $$ > pid; sleep 1000";
     let plan = project().file(
         "hitchy.toml",
@@ -300,11 +316,7 @@ async fn told_to_stop_while_it_builds_it_ends_with_all_that_it_started() {
         fs::read_to_string(&pid).ok()?.trim().parse().ok()
     })
     .await;
-    let signal = rustix::process::kill_process(
-        rustix::process::Pid::from_child(&child),
-        rustix::process::Signal::TERM,
-    );
-    signal.expect("it can be signalled");
+    kill_process(Pid::from_child(&child), signal).expect("it can be signalled");
     let ended = eventually("it ends", BUILT, async || {
         child.try_wait().expect("a child can be waited for")
     });
