@@ -104,9 +104,7 @@ pub(super) async fn prepare(
             settings.settings_file().display()
         );
     }
-    if sources.need_cargo() {
-        cargo::ensure_target(folder).await?;
-    }
+    cargo::ensure_targets(sources.packages()).await?;
     let builder = Builder {
         place: Place::open(&config.handlers.dir)?,
         folder: folder.to_owned(),

@@ -236,8 +236,19 @@ fn cargo(manifest: &Path) -> Command {
 #[error("cargo cannot be run: {0}; install Rust (https://rustup.rs)")]
 struct NoCargo(std::io::Error);
 
-/// Sees to it that the standard library for the target is there.
-pub(super) async fn ensure_target(folder: &Path) -> anyhow::Result<()> {
+/// Sees to it that the standard library for the target is there, whichever toolchain each of the packages chooses: cargo is called
+/// in their folders.
+pub(super) async fn ensure_targets<'a>(
+    packages: impl IntoIterator<Item = &'a Package>,
+) -> anyhow::Result<()> {
+    let folders = packages.into_iter().filter_map(|it| it.manifest.parent());
+    for folder in folders.collect::<BTreeSet<_>>() {
+        ensure_target(folder).await?;
+    }
+    Ok(())
+}
+
+async fn ensure_target(folder: &Path) -> anyhow::Result<()> {
     let mut rustc = Command::new("rustc");
     rustc.args(["--print", "sysroot"]).current_dir(folder);
     let sysroot = rustc.kill_on_drop(true).output().await.map_err(NoCargo)?;
@@ -251,7 +262,8 @@ pub(super) async fn ensure_target(folder: &Path) -> anyhow::Result<()> {
     match job::run(&mut rustup, "adding it", |_| {}).await {
         Ok(status) if status.success() => Ok(()),
         _ => bail!(
-            "the Rust target {TARGET} is missing and could not be added; run: rustup target add {TARGET}"
+            "the Rust target {TARGET} is missing and could not be added; run: rustup target add {TARGET} (in {})",
+            folder.display()
         ),
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::Context;
 
 use super::build::{self, Builder};
-use super::cargo::{self, Profile};
+use super::cargo::{self, Package, Profile};
 use super::echoes::Echoes;
 use super::serve::{self, Signals};
 use super::sources::{Recipe, Sources, is_manifest, shown};
@@ -166,10 +166,9 @@ impl Workshop {
         if let Err(error) = self.builder.remove_but(&self.sources) {
             tracing::error!("{error:#}");
         }
-        if self.sources.need_cargo()
-            && !before.need_cargo()
-            && let Err(error) = cargo::ensure_target(&self.folder).await
-        {
+        let known: BTreeSet<&Package> = before.packages().collect();
+        let new = self.sources.packages().filter(|it| !known.contains(it));
+        if let Err(error) = cargo::ensure_targets(new).await {
             tracing::error!("{error:#}");
         }
         self.failed

@@ -94,11 +94,6 @@ impl Sources {
         }
     }
 
-    /// Whether cargo is needed.
-    pub(super) fn need_cargo(&self) -> bool {
-        self.packages().next().is_some()
-    }
-
     /// The folders and files whose changes matter.
     pub(super) fn roots(&self, settings_file: PathBuf) -> Roots {
         let mut roots = Roots {
@@ -152,7 +147,8 @@ impl Sources {
             .collect()
     }
 
-    fn packages(&self) -> impl Iterator<Item = &Package> {
+    /// What cargo builds.
+    pub(super) fn packages(&self) -> impl Iterator<Item = &Package> {
         self.recipes
             .values()
             .filter_map(|recipe| match &recipe.how {
