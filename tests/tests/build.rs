@@ -235,3 +235,25 @@ async fn a_folder_with_nothing_to_build_is_refused() {
         ended.log
     );
 }
+
+#[tokio::test]
+async fn what_a_command_makes_has_to_be_a_file_with_something_in_it() {
+    for (command, word) in [
+        (": > $OUT", "an empty file"),
+        ("mkfifo $OUT", "something else than a file"),
+        ("ln -s /dev/zero $OUT", "something else than a file"),
+    ] {
+        let plan = project()
+            .command("build")
+            .file("handlers/x.wasm", "what was there")
+            .file(
+                "hitchy.toml",
+                format!("[dev.build]\n\"handlers/x.wasm\" = {command:?}\n"),
+            );
+        let ended = plan.run().await;
+        assert_eq!(ended.code, Some(1), "{}", ended.log);
+        assert!(ended.log.contains(word), "{}", ended.log);
+        let there = fs::read(plan.dir().join("handlers/x.wasm")).expect("it is still there");
+        assert_eq!(there, b"what was there");
+    }
+}

@@ -247,8 +247,21 @@ impl Builder {
         if !status.success() {
             bail!("{}: build failed ({command}: {status})", recipe.name);
         }
-        if let Ok(content) = fs::read(&out) {
-            return Ok(content);
+        // To open a pipe would wait for its other end.
+        match fs::symlink_metadata(&out) {
+            Ok(file) if file.is_file() && file.len() > 0 => {
+                return fs::read(&out).with_context(|| format!("{} cannot be read", out.display()));
+            }
+            Ok(file) => bail!(
+                "{}: build failed: the command ended well but made $OUT {}; write the component to it",
+                recipe.name,
+                if file.is_file() {
+                    "an empty file"
+                } else {
+                    "something else than a file"
+                }
+            ),
+            Err(_) => {}
         }
         let after = fs::metadata(&path).and_then(|file| file.modified()).ok();
         if after.is_none() {
