@@ -125,6 +125,7 @@ impl Trees {
 
     /// What has changed by now and was not told yet.
     pub async fn now(&mut self) -> BTreeSet<PathBuf> {
+        self.quiet().await;
         let mut changed = self.look().await;
         changed.append(&mut self.untold);
         changed
@@ -143,9 +144,13 @@ impl Trees {
     /// Waits until it is time to look.
     async fn wait(&mut self) {
         let news = tokio::time::timeout_at(self.next_rescan.into(), self.news.notified());
-        if news.await.is_err() {
-            return;
+        if news.await.is_ok() {
+            self.quiet().await;
         }
+    }
+
+    /// Waits until nothing is written any more.
+    async fn quiet(&self) {
         let latest = Instant::now() + PATIENCE;
         while Instant::now() < latest
             && tokio::time::timeout(QUIET, self.news.notified())
