@@ -124,26 +124,40 @@ impl Counter {
     }
 }
 
+/// What clients did that they should not have, without what they did not: nothing when all was well.
 impl fmt::Display for Metrics {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            formatter,
-            "slow readers ended {}, events lost {}, bodies and packets too large {}, malformed {}, floods ended {}, sessions turned away {}, foreign origins {}, foreign addresses {}",
-            self.slow_readers.total(),
-            self.lost_events.total(),
-            self.too_large.total(),
-            self.malformed.total(),
-            self.floods.total(),
-            self.turned_away.total(),
-            self.foreign_origins.total(),
-            self.foreign_addresses.total(),
-        )
+        let counted = [
+            ("slow readers ended", &self.slow_readers),
+            ("events lost", &self.lost_events),
+            ("bodies and packets too large", &self.too_large),
+            ("malformed", &self.malformed),
+            ("floods ended", &self.floods),
+            ("sessions turned away", &self.turned_away),
+            ("foreign origins", &self.foreign_origins),
+            ("foreign addresses", &self.foreign_addresses),
+        ];
+        let told = counted.iter().filter(|(_, counter)| counter.total() > 0);
+        let told: Vec<_> = told
+            .map(|(what, counter)| format!("{what} {}", counter.total()))
+            .collect();
+        formatter.write_str(&told.join(", "))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_what_happened_is_told() {
+        let metrics = Metrics::default();
+        assert_eq!(metrics.to_string(), "");
+        metrics.floods.count();
+        metrics.too_large.count();
+        let told = metrics.to_string();
+        assert_eq!(told, "bodies and packets too large 1, floods ended 1");
+    }
 
     #[test]
     fn an_answer_counts_for_its_class() {

@@ -85,7 +85,7 @@ impl Report {
         let content = examined.content.as_deref();
         let outline = content.and_then(|wasm| Outline::of(wasm).ok());
         let mut hints = Vec::new();
-        if !examined.name.ends_with(".wasm") {
+        if outline.is_some() && !examined.name.ends_with(".wasm") {
             hints.push(
                 "a server takes up files whose names end in .wasm, in lower case; rename it"
                     .to_owned(),

@@ -55,8 +55,12 @@ pub(super) struct NewArgs {
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Lang {
     Rust,
+    // Understood, and answered with what there is instead.
+    #[value(hide = true)]
     Js,
+    #[value(hide = true)]
     Python,
+    #[value(hide = true)]
     C,
 }
 

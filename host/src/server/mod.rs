@@ -216,7 +216,10 @@ impl Server {
         }
         self.following.abort();
         self.undertaker.abort();
-        tracing::info!("since the start: {}", self.sessions.metrics());
+        let troubles = self.sessions.metrics().to_string();
+        if !troubles.is_empty() {
+            tracing::info!("since the start: {troubles}");
+        }
     }
 }
 
