@@ -106,7 +106,7 @@ struct HookShown<'a> {
 #[derive(Serialize)]
 struct RefusedShown<'a> {
     file: &'a str,
-    cause: &'a str,
+    error: &'a str,
 }
 
 impl<'a> Served<'a> {
@@ -114,7 +114,7 @@ impl<'a> Served<'a> {
         let handlers = &survey.table.handlers;
         let refused = refused(survey).into_iter().map(|refused| RefusedShown {
             file: &refused.file,
-            cause: &refused.cause,
+            error: &refused.cause,
         });
         Self {
             routes: routes_of(handlers),
