@@ -13,9 +13,9 @@ use arc_swap::ArcSwapOption;
 use tokio::sync::MutexGuard;
 use tokio::sync::mpsc::UnboundedSender;
 
-use crate::line::Line;
 use crate::lock::lock;
 use crate::metrics::Metrics;
+use crate::outbound::Outbound;
 use crate::payload::Failure;
 
 /// How long a client has to close the connection by itself after it was disconnected from all namespaces.
@@ -95,7 +95,7 @@ impl Sessions {
     pub fn open(
         self: &Arc<Self>,
         remote: IpAddr,
-        websocket: Option<Arc<Line>>,
+        websocket: Option<Arc<Outbound>>,
     ) -> Result<Arc<Session>, Failure> {
         if websocket.is_some() {
             self.with_websocket.fetch_add(1, Ordering::AcqRel);
@@ -105,7 +105,7 @@ impl Sessions {
             remote,
             id: OnceLock::new(),
             name: OnceLock::new(),
-            polls: Arc::new(Line::of_polls()),
+            polls: Arc::new(Outbound::of_polls()),
             websocket: ArcSwapOption::from(websocket),
             claimed: AtomicBool::new(false),
             ending: OnceLock::new(),
@@ -192,8 +192,8 @@ pub struct Session {
     id: OnceLock<String>,
     /// The id of its sockets.
     name: OnceLock<String>,
-    polls: Arc<Line>,
-    websocket: ArcSwapOption<Line>,
+    polls: Arc<Outbound>,
+    websocket: ArcSwapOption<Outbound>,
     claimed: AtomicBool,
     ending: OnceLock<Ending>,
     said_why: AtomicBool,
@@ -204,7 +204,7 @@ pub struct Session {
 
 impl Session {
     /// The line of its polls.
-    pub fn polls(&self) -> &Line {
+    pub fn polls(&self) -> &Outbound {
         &self.polls
     }
 
@@ -214,7 +214,7 @@ impl Session {
     }
 
     /// Goes on over a websocket.
-    pub fn upgrade(&self, line: &Arc<Line>) {
+    pub fn upgrade(&self, line: &Arc<Outbound>) {
         if self.websocket.swap(Some(Arc::clone(line))).is_none() {
             self.sessions.with_websocket.fetch_add(1, Ordering::AcqRel);
         }
@@ -234,9 +234,9 @@ impl Session {
     }
 
     /// The line over which it is reached now. That of an upgrade which may never be completed does not count yet.
-    fn line(&self) -> Arc<Line> {
+    fn line(&self) -> Arc<Outbound> {
         let is_polling = self.id.get().is_some();
-        let is_used = |line: &Arc<Line>| !is_polling || line.written() > UPGRADING;
+        let is_used = |line: &Arc<Outbound>| !is_polling || line.written() > UPGRADING;
         let websocket = self.websocket.load_full();
         let websocket = websocket.filter(|line| !line.is_gone() && is_used(line));
         websocket.unwrap_or_else(|| Arc::clone(&self.polls))
@@ -351,7 +351,7 @@ impl Session {
     }
 
     /// Asks something of the websocket's line, if there is or was one.
-    pub fn of_websocket(&self, ask: impl FnOnce(&Line) -> bool) -> bool {
+    pub fn of_websocket(&self, ask: impl FnOnce(&Outbound) -> bool) -> bool {
         let websocket = self.websocket.load();
         websocket.as_ref().is_some_and(|line| ask(line))
     }

@@ -10,7 +10,7 @@ use hitchy_tests::sources;
 /// The rooms (modules of the crate's root) by floor, lowest first.
 const FLOORS: &[&[&str]] = &[
     &[
-        "message", "path", "payload", "text", "kv", "emitter", "sockets", "session", "line",
+        "message", "path", "payload", "text", "emitter", "sockets", "session", "outbound",
         "lock", "watch", "metrics",
     ],
     &["runtime"],
@@ -26,7 +26,6 @@ const TOOLS: &[(&str, &[&str])] = &[
     ("wasmtime", &["runtime"]),
     ("wasmtime_wasi", &["runtime"]),
     ("wasmparser", &["runtime"]),
-    ("wit_component", &["runtime"]),
     ("axum", &["server"]),
     ("hyper", &["server"]),
     ("hyper_util", &["server"]),

@@ -9,10 +9,10 @@ use anyhow::{Context, anyhow, bail};
 use tokio::process::Command;
 
 use super::cargo::{self, Profile};
-use super::install::Place;
+use super::install::HandlersDir;
 use super::serve::Signals;
 use super::sources::{How, Recipe, Sources};
-use super::{BuildArgs, CommandError, job, log, say, say_error};
+use super::{BuildArgs, CommandError, job, log, print, say_error};
 use crate::config::{self, Config, Setup};
 use crate::registry::{Build, Builds};
 
@@ -106,7 +106,7 @@ pub(super) async fn prepare(
     }
     cargo::ensure_targets(sources.packages()).await?;
     let builder = Builder {
-        place: Place::open(&config.handlers.dir)?,
+        dir: HandlersDir::open(&config.handlers.dir)?,
         folder: folder.to_owned(),
         settings_file: settings.settings_file(),
         profile,
@@ -122,8 +122,8 @@ async fn set_up(folder: &Path, setup: &Setup) -> anyhow::Result<()> {
     if created.exists() {
         return Ok(());
     }
-    say(format_args!("{creates} is missing: running {command}"));
-    let mut half = Half(Some(created.clone()));
+    print(format_args!("{creates} is missing: running {command}"));
+    let mut remove_on_drop = RemoveOnDrop(Some(created.clone()));
     let status = job::run(
         &mut shell(command, folder),
         &format!("running {command}"),
@@ -140,14 +140,14 @@ async fn set_up(folder: &Path, setup: &Setup) -> anyhow::Result<()> {
     if !created.exists() {
         bail!("the setup ({command}) ended well but did not create {creates}; correct [dev] setup");
     }
-    half.0 = None;
+    remove_on_drop.0 = None;
     Ok(())
 }
 
 /// What a command may have begun to make. It is removed unless the command is known to have ended well.
-struct Half(Option<PathBuf>);
+struct RemoveOnDrop(Option<PathBuf>);
 
-impl Drop for Half {
+impl Drop for RemoveOnDrop {
     fn drop(&mut self) {
         let Some(path) = &self.0 else { return };
         // What was told to end may still write a last file. Under another name nobody takes it for the whole.
@@ -185,7 +185,7 @@ fn shell(command: &str, folder: &Path) -> Command {
 
 /// Makes handlers and puts them into the handlers folder.
 pub(super) struct Builder {
-    place: Place,
+    dir: HandlersDir,
     folder: PathBuf,
     settings_file: PathBuf,
     profile: Profile,
@@ -202,8 +202,8 @@ impl Builder {
     pub(super) async fn build(&mut self, recipe: &Recipe, saved: &[String]) -> anyhow::Result<()> {
         let began = Instant::now();
         // A command may write the file itself.
-        let before = fs::read(self.place.path(&recipe.file)).ok();
-        say(format_args!("building {}", recipe.name));
+        let before = fs::read(self.dir.path(&recipe.file)).ok();
+        print(format_args!("building {}", recipe.name));
         let (content, by) = match &recipe.how {
             How::Cargo(package) => {
                 let Some(wasm) = cargo::build(package, self.profile).await? else {
@@ -219,20 +219,20 @@ impl Builder {
         let saved = saved.to_vec();
         self.builds
             .announce(&recipe.file, &content, Build { time, saved });
-        self.place.put(&recipe.file, &content, &by)?;
+        self.dir.put(&recipe.file, &content, &by)?;
         let is_new = before.is_none_or(|before| before != content);
-        say(built(recipe, content.len(), time, is_new));
+        print(built(recipe, content.len(), time, is_new));
         Ok(())
     }
 
     /// Runs the command of a recipe: the content that it made, from `$OUT` or else from the file itself.
     async fn run(&self, recipe: &Recipe, command: &str) -> anyhow::Result<Vec<u8>> {
-        let (path, out) = (self.place.path(&recipe.file), self.place.part(&recipe.file));
+        let (path, out) = (self.dir.path(&recipe.file), self.dir.part(&recipe.file));
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent)
                 .with_context(|| format!("{} cannot be made", parent.display()))?;
         }
-        let _half = Half(Some(out.clone()));
+        let _remove_on_drop = RemoveOnDrop(Some(out.clone()));
         // What an interrupted build left.
         let _ = fs::remove_file(&out);
         let before = fs::metadata(&path).and_then(|file| file.modified()).ok();
@@ -272,7 +272,7 @@ impl Builder {
             );
         }
         if before == after {
-            say(format_args!(
+            print(format_args!(
                 "{}: the command wrote neither $OUT nor the file; it stays as it is",
                 recipe.file
             ));
@@ -288,15 +288,15 @@ impl Builder {
         }
         let made: BTreeSet<String> = sources.recipes.keys().cloned().collect();
         let (folder, settings) = (&self.folder, &self.settings_file);
-        for file in self.place.remove_but(&made, folder, settings)? {
-            say(format_args!("removed {file}: nothing makes it any more"));
+        for file in self.dir.remove_but(&made, folder, settings)? {
+            print(format_args!("removed {file}: nothing makes it any more"));
         }
         Ok(())
     }
 
     /// The files that building writes where sources may lie.
     pub(super) fn written(&self, sources: &Sources) -> BTreeSet<PathBuf> {
-        let files = sources.recipes.keys().map(|file| self.place.path(file));
+        let files = sources.recipes.keys().map(|file| self.dir.path(file));
         sources.locks().into_iter().chain(files).collect()
     }
 }

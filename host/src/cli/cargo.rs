@@ -10,7 +10,7 @@ use serde::Deserialize;
 use tokio::process::Command;
 
 use super::job;
-use super::say;
+use super::print;
 
 /// What handlers are built for.
 const TARGET: &str = "wasm32-wasip2";
@@ -256,7 +256,7 @@ async fn ensure_target(folder: &Path) -> anyhow::Result<()> {
     if sysroot.join("lib/rustlib").join(TARGET).is_dir() {
         return Ok(());
     }
-    say(format_args!("adding the Rust target {TARGET}"));
+    print(format_args!("adding the Rust target {TARGET}"));
     let mut rustup = Command::new("rustup");
     rustup.args(["target", "add", TARGET]).current_dir(folder);
     match job::run(&mut rustup, "adding it", |_| {}).await {

@@ -8,10 +8,10 @@ use anyhow::Context;
 
 use super::build::{self, Builder};
 use super::cargo::{self, Package, Profile};
-use super::echoes::Echoes;
+use super::self_writes::SelfWrites;
 use super::serve::{self, Signals};
 use super::sources::{Recipe, Sources, is_manifest, shown};
-use super::{CommandError, DevArgs, log, say};
+use super::{CommandError, DevArgs, log, print};
 use crate::config::{self, Config};
 use crate::registry::Registry;
 use crate::watch::Trees;
@@ -38,7 +38,7 @@ async fn dev(folder: PathBuf, config: Config, settings: config::Sources) -> anyh
     let workshop = tokio::select! {
         workshop = Workshop::open(folder.clone(), &config, &settings) => workshop?,
         () = signals.next() => {
-            say("stopped");
+            print("stopped");
             return Ok(());
         }
     };
@@ -59,7 +59,7 @@ struct Workshop {
     failed: BTreeSet<String>,
     /// What was built since the sources were looked at last.
     built: BTreeSet<String>,
-    echoes: Echoes,
+    self_writes: SelfWrites,
 }
 
 impl Workshop {
@@ -81,7 +81,7 @@ impl Workshop {
             builder,
             failed: BTreeSet::new(),
             built: BTreeSet::new(),
-            echoes: Echoes::default(),
+            self_writes: SelfWrites::default(),
         };
         workshop.builder.remove_but(&workshop.sources)?;
         let all = workshop.sources.recipes.keys().cloned().collect();
@@ -98,7 +98,7 @@ impl Workshop {
             let mut concerned = self.sources.concerned(&changed);
             if self.is_about_what_is_built(&changed) {
                 let new = self.find_again().await;
-                self.echoes.forget_builds(&new);
+                self.self_writes.forget_builds(&new);
                 concerned.extend(new);
                 concerned.extend(self.sources.concerned(&changed));
             }
@@ -116,7 +116,7 @@ impl Workshop {
         let built = std::mem::take(&mut self.built);
         if !built.is_empty() {
             let mut meanwhile = self.trees.now().await;
-            for file in self.echoes.hear(&mut meanwhile, &built) {
+            for file in self.self_writes.hear(&mut meanwhile, &built) {
                 self.warn_of(&file);
             }
             if !meanwhile.is_empty() {
@@ -124,7 +124,7 @@ impl Workshop {
             }
         }
         let changed = self.trees.changed().await;
-        self.echoes.forget(&changed);
+        self.self_writes.forget(&changed);
         changed
     }
 

@@ -15,7 +15,7 @@ use crate::runtime::ContentHash;
 const RECORD: &str = ".hitchy-built.json";
 
 /// The handlers folder.
-pub(super) struct Place {
+pub(super) struct HandlersDir {
     dir: PathBuf,
     /// By the file's path below the folder.
     record: BTreeMap<String, Built>,
@@ -30,7 +30,7 @@ struct Built {
     by: PathBuf,
 }
 
-impl Place {
+impl HandlersDir {
     /// The folder, made when it is not there.
     pub(super) fn open(dir: &Path) -> anyhow::Result<Self> {
         fs::create_dir_all(dir)
@@ -133,7 +133,7 @@ mod tests {
     fn only_what_was_built_here_and_is_as_it_was_goes() {
         let folder = tempfile::tempdir().unwrap();
         let (root, dir) = (folder.path(), folder.path().join("handlers"));
-        let mut place = Place::open(&dir).unwrap();
+        let mut place = HandlersDir::open(&dir).unwrap();
         for (file, by) in [
             ("a.wasm", &root.join("a/Cargo.toml")),
             ("b.wasm", &root.join("b/Cargo.toml")),
@@ -147,7 +147,7 @@ mod tests {
         fs::write(dir.join("e.wasm"), "by hand").unwrap();
 
         // As after a restart.
-        let mut place = Place::open(&dir).unwrap();
+        let mut place = HandlersDir::open(&dir).unwrap();
         let (made, settings) = (
             ["d.wasm".to_owned()].into(),
             Path::new("/settings/hitchy.toml"),

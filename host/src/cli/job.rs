@@ -9,7 +9,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
-use super::say;
+use super::print;
 
 /// Without a terminal that shows progress, a line says how long something has been going on this often.
 const HEARTBEAT: Duration = Duration::from_secs(10);
@@ -44,7 +44,7 @@ pub(super) async fn run(
         match tokio::time::timeout(HEARTBEAT, &mut work).await {
             Ok(ended) => return ended,
             Err(_) if is_terminal() => {}
-            Err(_) => say(format_args!(
+            Err(_) => print(format_args!(
                 "still {doing} ({} s)",
                 began.elapsed().as_secs()
             )),

@@ -5,7 +5,6 @@ mod cargo;
 mod client;
 mod compile;
 mod dev;
-mod echoes;
 mod inspect;
 mod install;
 mod job;
@@ -13,6 +12,7 @@ mod log;
 mod new;
 mod report;
 mod routes;
+mod self_writes;
 mod serve;
 mod sources;
 
@@ -202,7 +202,7 @@ fn say_error(error: &anyhow::Error) {
 }
 
 /// Prints a line for the person at the terminal. Whoever closed the other end does not want it.
-fn say(line: impl std::fmt::Display) {
+fn print(line: impl std::fmt::Display) {
     use std::io::Write;
     let _ = writeln!(std::io::stdout(), "{line}");
 }

@@ -4,7 +4,7 @@ use clap::ValueEnum;
 use serde::Serialize;
 
 use super::client::json;
-use super::say;
+use super::print;
 use crate::text::visible;
 
 /// What a report is for.
@@ -17,9 +17,9 @@ pub(super) enum Output {
 }
 
 /// Prints rows, each column as wide as its widest cell, with so many spaces before them.
-pub(super) fn say_columns(rows: &[Vec<String>], indent: usize) {
+pub(super) fn print_columns(rows: &[Vec<String>], indent: usize) {
     for line in columns(rows) {
-        say(format_args!("{:indent$}{line}", ""));
+        print(format_args!("{:indent$}{line}", ""));
     }
 }
 
@@ -45,10 +45,10 @@ fn columns(rows: &[Vec<String>]) -> Vec<String> {
 }
 
 /// Prints JSON, without what could act on a terminal: names in it are those of files and of what is in them.
-pub(super) fn say_json(value: &impl Serialize) {
+pub(super) fn print_json(value: &impl Serialize) {
     // Text, numbers and lists of them always serialise.
     let text = serde_json::to_string(value).unwrap_or_default();
-    say(json::pretty(&text));
+    print(json::pretty(&text));
 }
 
 #[cfg(test)]

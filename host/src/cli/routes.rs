@@ -6,11 +6,11 @@ use std::sync::Arc;
 use clap::Args;
 use serde::Serialize;
 
-use super::report::{Output, say_columns, say_json};
-use super::{CommandError, SettingsArgs, say, serve};
+use super::report::{Output, print_columns, print_json};
+use super::{CommandError, SettingsArgs, print, serve};
 use crate::config::Config;
 use crate::emitter::Emitter;
-use crate::registry::{RefusedFile, Standing, Survey, survey};
+use crate::registry::{DryRun, RefusedFile, Status, dry_run};
 use crate::runtime::{Handler, ListenerShown, Of, PolicyShown, RouteShown, Stage, each, routes_of};
 use crate::server;
 use crate::text::visible;
@@ -38,21 +38,21 @@ pub(super) fn main(args: RoutesArgs) -> Result<(), CommandError> {
     let config = Config::load(&sources)?;
     let dir = config.handlers.dir.clone();
     serve::check_folder(&dir)?;
-    let survey = super::block_on(async {
+    let dry_run = super::block_on(async {
         let runtime = server::runtime(&config, Emitter::to_nobody())?;
-        Ok(survey(runtime, config, sources).await)
+        Ok(dry_run(runtime, config, sources).await)
     })?;
-    let served = Served::of(&survey);
+    let served = Served::of(&dry_run);
     match args.output {
-        Output::Text if survey.table.handlers.is_empty() => {
-            say(format_args!("no handlers in {}", dir.display()));
+        Output::Text if dry_run.table.handlers.is_empty() => {
+            print(format_args!("no handlers in {}", dir.display()));
         }
-        Output::Text => say_table(&served),
-        Output::Json => say_json(&served),
+        Output::Text => print_table(&served),
+        Output::Json => print_json(&served),
     }
-    say_refusals(&survey);
-    let Standing { refused, troubles } = &survey.standing;
-    if refused.is_empty() && troubles.is_empty() && survey.table.missing.is_empty() {
+    print_refusals(&dry_run);
+    let Status { refused, troubles } = &dry_run.status;
+    if refused.is_empty() && troubles.is_empty() && dry_run.table.missing.is_empty() {
         return Ok(());
     }
     Err(CommandError::Told(1))
@@ -60,14 +60,14 @@ pub(super) fn main(args: RoutesArgs) -> Result<(), CommandError> {
 
 /// What is not served, on standard error, in the words of the log.
 #[allow(clippy::print_stderr)]
-fn say_refusals(survey: &Survey) {
-    for RefusedFile { file, cause, .. } in refused(survey) {
+fn print_refusals(dry_run: &DryRun) {
+    for RefusedFile { file, cause, .. } in refused(dry_run) {
         eprintln!("{}: refused: {}", visible(file), visible(cause));
     }
-    for trouble in &survey.standing.troubles {
+    for trouble in &dry_run.status.troubles {
         eprintln!("{}", visible(trouble));
     }
-    for name in &survey.table.missing {
+    for name in &dry_run.table.missing {
         eprintln!(
             "{}.wasm is required (handlers.required) and is not served: nothing would be answered",
             visible(name)
@@ -76,8 +76,8 @@ fn say_refusals(survey: &Survey) {
 }
 
 /// By name.
-fn refused(survey: &Survey) -> Vec<&RefusedFile> {
-    let mut refused: Vec<_> = survey.standing.refused.iter().collect();
+fn refused(dry_run: &DryRun) -> Vec<&RefusedFile> {
+    let mut refused: Vec<_> = dry_run.status.refused.iter().collect();
     refused.sort_by_key(|refused| &refused.file);
     refused
 }
@@ -110,9 +110,9 @@ struct RefusedShown<'a> {
 }
 
 impl<'a> Served<'a> {
-    fn of(survey: &'a Survey) -> Self {
-        let handlers = &survey.table.handlers;
-        let refused = refused(survey).into_iter().map(|refused| RefusedShown {
+    fn of(dry_run: &'a DryRun) -> Self {
+        let handlers = &dry_run.table.handlers;
+        let refused = refused(dry_run).into_iter().map(|refused| RefusedShown {
             file: &refused.file,
             error: &refused.cause,
         });
@@ -122,8 +122,8 @@ impl<'a> Served<'a> {
             listeners: listeners(handlers),
             hooks: hooks(handlers),
             refused: refused.collect(),
-            troubles: &survey.standing.troubles,
-            missing: &survey.table.missing,
+            troubles: &dry_run.status.troubles,
+            missing: &dry_run.table.missing,
         }
     }
 }
@@ -154,23 +154,23 @@ impl<'a> From<&'a String> for HookShown<'a> {
     }
 }
 
-fn say_table(served: &Served<'_>) {
-    say_section("routes", &served.routes, |route| {
+fn print_table(served: &Served<'_>) {
+    print_section("routes", &served.routes, |route| {
         vec![route.method, route.path]
     });
-    say_section("policies", &served.policies, |policy| {
+    print_section("policies", &served.policies, |policy| {
         vec![policy.stage, policy.method, policy.prefix]
     });
-    say_section("listeners", &served.listeners, |listener| {
+    print_section("listeners", &served.listeners, |listener| {
         vec![listener.namespace, listener.event]
     });
-    say_section("connection hooks", &served.hooks, |hook| {
+    print_section("connection hooks", &served.hooks, |hook| {
         vec![hook.namespace]
     });
 }
 
 /// Each in these cells, and a last one that says whose it is.
-fn say_section<'a, T>(name: &str, all: &[Of<'a, T>], cells: fn(&T) -> Vec<&'a str>) {
+fn print_section<'a, T>(name: &str, all: &[Of<'a, T>], cells: fn(&T) -> Vec<&'a str>) {
     if all.is_empty() {
         return;
     }
@@ -179,6 +179,6 @@ fn say_section<'a, T>(name: &str, all: &[Of<'a, T>], cells: fn(&T) -> Vec<&'a st
         cells.map(str::to_owned).collect()
     };
     let rows: Vec<_> = all.iter().map(row).collect();
-    say(name);
-    say_columns(&rows, 2);
+    print(name);
+    print_columns(&rows, 2);
 }

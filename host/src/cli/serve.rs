@@ -11,7 +11,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::{CommandError, ServeArgs, log, say};
+use super::{CommandError, ServeArgs, log, print};
 use crate::config::{Config, Console, Listen, Source, Sources};
 use crate::registry::{Registry, Table};
 use crate::server::Server;
@@ -32,7 +32,7 @@ pub(super) fn main(args: ServeArgs) -> Result<(), CommandError> {
     let sources = args.settings.sources(None);
     let config = Config::load(&sources)?;
     if args.print_config {
-        say(config.render().trim_end());
+        print(config.render().trim_end());
         return Ok(());
     }
     log::start(&config.log);
@@ -73,12 +73,12 @@ where
 {
     let dir = config.handlers.dir.clone();
     let mut server = Server::start(config, sources, listening.server, listening.console)?;
-    say(format_args!("hitchy {}", env!("CARGO_PKG_VERSION")));
+    print(format_args!("hitchy {}", env!("CARGO_PKG_VERSION")));
     for address in server.addresses() {
-        say(format_args!("listening on http://{address}"));
+        print(format_args!("listening on http://{address}"));
     }
     for address in server.console_addresses() {
-        say(format_args!("console on http://{address}"));
+        print(format_args!("console on http://{address}"));
     }
     let mut beside = tokio::spawn(beside(server.registry()));
     tokio::select! {
@@ -94,7 +94,7 @@ where
         }
     }
     beside.abort();
-    say("shutting down");
+    print("shutting down");
     tokio::select! {
         () = server.shut_down() => Ok(()),
         () = signals.next() => Err(anyhow!("told to stop a second time: calls and connections were cut off")),
@@ -104,32 +104,32 @@ where
 /// What is served, for the person at the terminal.
 fn introduce(registry: &Registry, table: &Table, dir: &Path, note: Option<&str>) {
     let dir = dir.display();
-    let count = registry.standing().refused.len();
+    let count = registry.status().refused.len();
     let refused = match count {
         1 => "1 file was refused; the log says why".to_owned(),
         _ => format!("{count} files were refused; the log says why"),
     };
     match (table.handlers.is_empty(), count) {
-        (true, 0) => say(format_args!("no handlers in {dir}; copy a .wasm there")),
-        (true, _) => say(format_args!("no handlers from {dir}: {refused}")),
-        (false, 0) => say(format_args!("handlers from {dir}")),
-        (false, _) => say(format_args!("handlers from {dir}; {refused}")),
+        (true, 0) => print(format_args!("no handlers in {dir}; copy a .wasm there")),
+        (true, _) => print(format_args!("no handlers from {dir}: {refused}")),
+        (false, 0) => print(format_args!("handlers from {dir}")),
+        (false, _) => print(format_args!("handlers from {dir}; {refused}")),
     }
     for handler in &table.handlers {
-        say(format_args!(
+        print(format_args!(
             "  {}, generation {}",
             visible(&handler.name),
             handler.generation
         ));
         for line in handler.declarations.lines() {
-            say(format_args!("    {line}"));
+            print(format_args!("    {line}"));
         }
     }
     if let Some(note) = note {
-        say(note);
+        print(note);
     }
-    say("the log is on standard error");
-    say("ready");
+    print("the log is on standard error");
+    print("ready");
 }
 
 pub(super) fn check_folder(dir: &Path) -> anyhow::Result<()> {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::Dispatch;
-use super::telling::{Running, is_logged, log_news};
+use super::call_log::{Running, is_logged, log_hook};
 use crate::message::{CallId, Event};
 use crate::metrics::Kind;
 use crate::payload::{Failure, Payload};
@@ -110,15 +110,15 @@ impl Dispatch {
 
     /// Tells the connection hooks of a namespace that a client has connected.
     pub async fn connected(&self, connection: &Arc<Connection>) {
-        self.tell(connection, News::Connected).await;
+        self.tell(connection, HookEvent::Connected).await;
     }
 
     /// Tells the connection hooks of a namespace that a client has gone.
     pub async fn disconnected(&self, connection: &Arc<Connection>, reason: &'static str) {
-        self.tell(connection, News::Gone(reason)).await;
+        self.tell(connection, HookEvent::Gone(reason)).await;
     }
 
-    async fn tell(&self, connection: &Arc<Connection>, news: News) {
+    async fn tell(&self, connection: &Arc<Connection>, news: HookEvent) {
         let table = self.registry.table();
         let hooks = table.hooks(&connection.namespace);
         if hooks.is_empty() {
@@ -133,27 +133,27 @@ impl Dispatch {
             );
             let running = Running::begin(handler, news.kind());
             let told = match news {
-                News::Connected => handler.on_connected(context, *index, connection).await,
-                News::Gone(reason) => {
+                HookEvent::Connected => handler.on_connected(context, *index, connection).await,
+                HookEvent::Gone(reason) => {
                     handler
                         .on_disconnect(context, *index, connection, reason)
                         .await
                 }
             };
             running.end(&told);
-            log_news(handler, &id, &news, told);
+            log_hook(handler, &id, &news, told);
         }
     }
 }
 
 /// What connection hooks are told.
 #[derive(Clone, Copy)]
-enum News {
+enum HookEvent {
     Connected,
     Gone(&'static str),
 }
 
-impl News {
+impl HookEvent {
     fn kind(self) -> Kind {
         match self {
             Self::Connected => Kind::Connected,
@@ -162,7 +162,7 @@ impl News {
     }
 }
 
-impl fmt::Display for News {
+impl fmt::Display for HookEvent {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Connected => formatter.write_str("on-connected"),

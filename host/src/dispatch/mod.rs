@@ -2,12 +2,12 @@
 //! answer of whatever happens. Every request and every wanted ack ends here in exactly one answer.
 
 mod answer;
+mod buffered;
+mod call_log;
 mod events;
 mod files;
 mod gate;
 mod ids;
-mod telling;
-mod whole;
 
 use std::fmt;
 use std::sync::Arc;
@@ -22,9 +22,9 @@ pub use self::files::Files;
 pub use self::gate::{GateSettings, Load};
 
 use self::answer::{allow_header, of_call_error, options_response};
+use self::call_log::{RequestName, Running, answers, is_logged, log_call_error, log_hook};
 use self::gate::{Gate, Permits};
 use self::ids::Ids;
-use self::telling::{RequestName, Running, answers, is_logged, log_call_error, log_news};
 use crate::message::{Body, CallId, Door, Exchange, Request, Response};
 use crate::metrics::{Kind, Metrics};
 use crate::payload::Failure;
@@ -254,7 +254,7 @@ impl Dispatch {
                     .on_after(context, index, Arc::clone(&exchange), status)
                     .await;
                 running.end(&told);
-                log_news(
+                log_hook(
                     &handler,
                     &request.id,
                     &format_args!("after {}", RequestName(request)),

@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 use super::builds::Builds;
 use super::folder::{Found, Listing, Stamp};
 use super::journal::Journal;
-use super::standing::RefusedFile;
+use super::status::RefusedFile;
 use super::table::{Conflict, conflict};
 use crate::metrics::Calls;
 use crate::runtime::{ContentHash, Handler, Limits};

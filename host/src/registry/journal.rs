@@ -10,7 +10,7 @@ use crate::metrics::Count;
 use crate::runtime::{ContentHash, Handler};
 use crate::text::visible;
 
-/// Reloads that are remembered.
+/// Reloader that are remembered.
 const KEPT: usize = 100;
 
 /// What became of a file.
@@ -155,8 +155,8 @@ impl Journal {
             handler.compile_time().as_millis(),
             handler.declarations
         );
-        for doubt in &handler.declarations.doubts {
-            tracing::warn!("{}: {}", visible(&handler.name), visible(doubt));
+        for warning in &handler.declarations.warnings {
+            tracing::warn!("{}: {}", visible(&handler.name), visible(warning));
         }
     }
 

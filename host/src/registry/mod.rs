@@ -3,13 +3,13 @@
 //! Start-up is the first reload. What is refused leaves the old code serving; calls under way keep the table they began with.
 
 mod builds;
-mod examine;
+mod check_file;
+mod dry_run;
 mod files;
 mod folder;
 mod journal;
-mod pass;
-mod standing;
-mod survey;
+mod reload;
+mod status;
 mod table;
 
 use std::sync::Arc;
@@ -18,13 +18,13 @@ use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
 pub use self::builds::{Build, Builds};
-pub use self::examine::{Examined, examine};
+pub use self::check_file::{CheckedFile, check_file};
+pub use self::dry_run::{DryRun, dry_run};
 pub use self::journal::{Journal, Reload, What};
-pub use self::standing::{RefusedFile, Standing};
-pub use self::survey::{Survey, survey};
+pub use self::status::{RefusedFile, Status};
 pub use self::table::{Conflict, Entry, Matched, Table};
 
-use self::pass::Reloads;
+use self::reload::Reloader;
 use crate::config::{Config, Sources};
 use crate::runtime::Runtime;
 use crate::watch::Watch;
@@ -37,7 +37,7 @@ pub struct Registry {
     table: ArcSwap<Table>,
     builds: Builds,
     ready: watch::Sender<bool>,
-    standing: ArcSwap<Standing>,
+    status: ArcSwap<Status>,
     journal: Arc<Journal>,
 }
 
@@ -48,7 +48,7 @@ impl Registry {
             table: ArcSwap::default(),
             builds: Builds::default(),
             ready: watch::Sender::new(false),
-            standing: ArcSwap::default(),
+            status: ArcSwap::default(),
             journal: Arc::default(),
         })
     }
@@ -64,8 +64,8 @@ impl Registry {
     }
 
     /// What is not as it should be.
-    pub fn standing(&self) -> Arc<Standing> {
-        self.standing.load_full()
+    pub fn status(&self) -> Arc<Status> {
+        self.status.load_full()
     }
 
     /// What became of files.
@@ -95,7 +95,7 @@ impl Registry {
                 handlers.rescan,
             )
         });
-        let mut reloads = Reloads::new(runtime, config, sources, Arc::clone(&self.journal));
+        let mut reloader = Reloader::new(runtime, config, sources, Arc::clone(&self.journal));
         let publish = |table: Table| {
             for namespace in table.namespaces() {
                 open_namespace(namespace);
@@ -103,21 +103,21 @@ impl Registry {
             self.table.store(Arc::new(table));
             self.ready.send_replace(true);
         };
-        let first = reloads.first().await;
-        self.standing.store(Arc::new(reloads.standing()));
+        let first = reloader.first().await;
+        self.status.store(Arc::new(reloader.status()));
         publish(first);
-        reloads.report(&self.builds);
+        reloader.report(&self.builds);
         let Some(mut watch) = watch else {
             return std::future::pending().await;
         };
         loop {
-            reloads.wait(&mut watch).await;
-            let table = reloads.pass().await;
-            self.standing.store(Arc::new(reloads.standing()));
+            reloader.wait(&mut watch).await;
+            let table = reloader.reload().await;
+            self.status.store(Arc::new(reloader.status()));
             if let Some(table) = table {
                 publish(table);
             }
-            reloads.report(&self.builds);
+            reloader.report(&self.builds);
         }
     }
 }

@@ -29,7 +29,7 @@ pub struct Declarations {
     /// The namespaces whose connections it is asked about.
     pub connections: Vec<String>,
     /// What is possible and hardly meant, a sentence each.
-    pub doubts: Vec<String>,
+    pub warnings: Vec<String>,
 }
 
 /// A method and a pattern.
@@ -98,9 +98,9 @@ impl Declarations {
                 ));
             }
         }
-        let doubts = doubts(&routes, &policies);
+        let warnings = warnings(&routes, &policies);
         let declarations = Self {
-            doubts,
+            warnings,
             routes: routes.into_iter().map(route).collect::<Result<_, _>>()?,
             policies: policies.into_iter().map(policy).collect::<Result<_, _>>()?,
             listeners: listeners
@@ -198,9 +198,10 @@ impl Route {
 
 /// What looks like a parameter of another framework is text here, and a prefix has no parameters at all: a guard written so would
 /// stand before nothing.
-fn doubts(routes: &[(String, String)], policies: &[(Stage, String, String)]) -> Vec<String> {
-    let of_route =
-        |(_, path): &(String, String)| Some(format!("the route {path} {}", pattern::doubt(path)?));
+fn warnings(routes: &[(String, String)], policies: &[(Stage, String, String)]) -> Vec<String> {
+    let of_route = |(_, path): &(String, String)| {
+        Some(format!("the route {path} {}", pattern::warning(path)?))
+    };
     let of_policy = |(_, _, prefix): &(Stage, String, String)| {
         let is_parameter =
             |segment: &&str| segment.starts_with('{') || pattern::foreign(segment).is_some();
@@ -365,16 +366,16 @@ mod tests {
             policies: vec![policy("/api"), policy("/api/*"), policy("/users/{id}")],
             ..Description::default()
         });
-        let doubts = declarations.unwrap().doubts;
+        let warnings = declarations.unwrap().warnings;
         assert_eq!(
-            doubts[0],
+            warnings[0],
             "the route /x/:id takes \":id\" literally; written {id} it is a parameter"
         );
         assert!(
-            doubts[1].contains("/api/*") && doubts[2].contains("/users/{id}"),
-            "{doubts:?}"
+            warnings[1].contains("/api/*") && warnings[2].contains("/users/{id}"),
+            "{warnings:?}"
         );
-        assert_eq!(doubts.len(), 3);
+        assert_eq!(warnings.len(), 3);
     }
 
     #[test]

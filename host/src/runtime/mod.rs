@@ -12,12 +12,12 @@ mod handler;
 mod imports;
 mod limits;
 mod offer;
-mod outline;
 mod output;
 mod pattern;
 mod services;
 mod shown;
 mod state;
+mod wasm_info;
 
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
@@ -36,11 +36,11 @@ pub use self::error::{CallError, LoadError};
 pub use self::handler::Handler;
 pub use self::limits::{Limits, MemoryBudget};
 pub use self::offer::Offer;
-pub use self::outline::{Kind, Memory, Outline};
 pub use self::services::Dispatcher;
 pub use self::shown::{
     DeclarationsShown, ListenerShown, Of, PolicyShown, RouteShown, each, routes_of,
 };
+pub use self::wasm_info::{Kind, Memory, WasmInfo};
 
 use self::compile::Compilation;
 use self::engine::{PoolSize, Ticker};
@@ -138,7 +138,7 @@ impl Runtime {
     }
 
     async fn compile(&self, wasm: Bytes, hash: ContentHash) -> Result<Code, LoadError> {
-        outline::recognise(&wasm)?;
+        wasm_info::recognise(&wasm)?;
         let (began, size) = (Instant::now(), wasm.len());
         let component = self.compilation.compile(&self.engine, wasm).await?;
         let compile_time = began.elapsed();

@@ -55,7 +55,7 @@ mod tests {
 
     #[test]
     fn only_the_versions_that_are_linked_are_offered() {
-        for (name, standing) in [
+        for (name, status) in [
             ("hitchy:platform/log@0.1.0", Offer::Granted),
             ("hitchy:platform/log@0.2.0", Offer::Unknown),
             ("hitchy:platform/kv@0.1.0", Offer::Unknown),
@@ -65,7 +65,7 @@ mod tests {
             ("wasi:http/outgoing-handler@0.2.0", Offer::Unknown),
             ("run", Offer::Unknown),
         ] {
-            assert_eq!(Offer::of(name), standing, "{name}");
+            assert_eq!(Offer::of(name), status, "{name}");
         }
     }
 }

@@ -65,7 +65,7 @@ pub(super) fn parse(path: &str) -> Result<(String, Vec<String>), String> {
 
 /// What is taken literally in a pattern, though other frameworks would make a parameter of it: a sentence, with how that is written
 /// here.
-pub(super) fn doubt(path: &str) -> Option<String> {
+pub(super) fn warning(path: &str) -> Option<String> {
     path.split('/').find_map(|segment| {
         let here = foreign(segment)?;
         Some(format!(
@@ -110,10 +110,10 @@ mod tests {
             ("/x/**", "{*rest}"),
             ("/x/*path", "{*path}"),
         ] {
-            let doubt = doubt(path).expect(path);
+            let warning = warning(path).expect(path);
             assert!(
-                doubt.ends_with(&format!("written {here} it is a parameter")),
-                "{doubt}"
+                warning.ends_with(&format!("written {here} it is a parameter")),
+                "{warning}"
             );
         }
         for path in [
@@ -126,7 +126,7 @@ mod tests {
             "/<>",
             "/v1/docs:batch",
         ] {
-            assert_eq!(doubt(path), None, "{path}");
+            assert_eq!(warning(path), None, "{path}");
         }
     }
 

@@ -23,10 +23,10 @@ use tokio::time::{Instant, Sleep};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::front::MAX_HEADERS;
-use super::peer::Peer;
 use crate::config::Server;
-use crate::line::{self, Line};
+use crate::outbound::{self, Outbound};
+use crate::server::http::peer::Peer;
+use crate::server::router::MAX_HEADERS;
 
 /// Bytes of the head of one request.
 const MAX_HEAD: usize = 48 << 10;
@@ -36,7 +36,7 @@ const OUT_OF_DESCRIPTORS: Duration = Duration::from_millis(20);
 const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 1\r\ncontent-length: 0\r\n\r\n";
 
 /// Who answers the requests of a listening socket.
-pub(super) trait Porch: Send + Sync + 'static {
+pub(super) trait Service: Send + Sync + 'static {
     /// Answers a request of any kind.
     fn answer(&self, request: Request) -> impl Future<Output = Response> + Send;
 }
@@ -79,7 +79,7 @@ struct Settings {
 
 impl Acceptor {
     /// Accepts connections and hands their requests to `porch`.
-    pub(super) fn start<P: Porch>(listener: TcpListener, porch: Arc<P>, bounds: Bounds) -> Self {
+    pub(super) fn start<P: Service>(listener: TcpListener, porch: Arc<P>, bounds: Bounds) -> Self {
         let settings = Settings {
             bounds,
             places: Arc::new(Semaphore::new(bounds.connections)),
@@ -111,7 +111,7 @@ fn default_connections() -> usize {
     (descriptors / 5).saturating_mul(4).min(20_000)
 }
 
-async fn accept<P: Porch>(listener: TcpListener, porch: Arc<P>, settings: Settings) {
+async fn accept<P: Service>(listener: TcpListener, porch: Arc<P>, settings: Settings) {
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -138,13 +138,13 @@ fn is_of_the_connection(error: &io::Error) -> bool {
     )
 }
 
-fn serve<P: Porch>(stream: TcpStream, address: SocketAddr, porch: &Arc<P>, settings: &Settings) {
+fn serve<P: Service>(stream: TcpStream, address: SocketAddr, porch: &Arc<P>, settings: &Settings) {
     let Ok(place) = Arc::clone(&settings.places).try_acquire_owned() else {
         turn_away(stream);
         return;
     };
     set_options(&stream, settings.bounds);
-    let line = Arc::new(Line::of_connection());
+    let line = Arc::new(Outbound::of_connection());
     let wire = Wire::new(
         stream,
         settings.bounds.write_stall,
@@ -207,7 +207,7 @@ fn turn_away(mut stream: TcpStream) {
 /// that stops reading would hold its socket, its rooms and what is queued for it for ever. It tells its line what goes out.
 struct Wire {
     stream: TcpStream,
-    line: Arc<Line>,
+    line: Arc<Outbound>,
     patience: Duration,
     /// Runs while a write waits.
     stalled: Option<Pin<Box<Sleep>>>,
@@ -220,7 +220,7 @@ impl Wire {
         stream: TcpStream,
         patience: Duration,
         place: OwnedSemaphorePermit,
-        line: Arc<Line>,
+        line: Arc<Outbound>,
     ) -> Self {
         Self {
             stream,
@@ -237,7 +237,7 @@ impl Wire {
         write: impl FnOnce(Pin<&mut TcpStream>, &mut Context<'_>) -> Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
         if self.line.is_ended() {
-            return Poll::Ready(Err(line::ended()));
+            return Poll::Ready(Err(outbound::ended()));
         }
         let written = write(Pin::new(&mut self.stream), context);
         if let Poll::Ready(result) = written {
@@ -272,7 +272,7 @@ impl AsyncRead for Wire {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         if self.line.is_ended() {
-            return Poll::Ready(Err(line::ended()));
+            return Poll::Ready(Err(outbound::ended()));
         }
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(context, buffer);

@@ -1,22 +1,12 @@
 //! The house, built once: the way out, the runtime, the registry, dispatch, the doors. Listens, and shuts down in good order.
 
 mod accept;
-mod ack;
 mod admin;
-mod body;
-mod bundle;
-mod event;
-mod front;
+mod files;
 mod hitchy;
 mod http;
-mod inbox;
-mod jar;
-mod leaving;
-mod peer;
-mod public;
-mod transport;
-mod waiting;
-mod within;
+mod router;
+mod socketio;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -32,14 +22,14 @@ use tokio::task::JoinHandle;
 
 use self::accept::{Acceptor, Bounds as ConnectionBounds};
 use self::admin::{Admin, View, Vitals};
-use self::body::Bodies;
-use self::bundle::Bundle;
-use self::event::Namespaces;
-use self::front::Front;
+use self::files::Folder;
+use self::files::client_bundle::Bundle;
 pub(crate) use self::hitchy::{AnswerBody, AnswerHeaders, is_withheld};
 use self::http::HttpDoor;
-use self::public::Folder;
-use self::transport::{Transports, close_ended};
+use self::http::body::Bodies;
+use self::router::Front;
+use self::socketio::Namespaces;
+use self::socketio::transport::{Transports, close_ended};
 use crate::config::{Config, Sources, Transport};
 use crate::dispatch::{Dispatch, GateSettings};
 use crate::emitter::Emitter;
@@ -72,7 +62,7 @@ pub struct Server {
     namespaces: Arc<Namespaces<LocalAdapter>>,
     acceptors: Vec<Acceptor>,
     following: JoinHandle<()>,
-    undertaker: JoinHandle<()>,
+    session_closer: JoinHandle<()>,
     console: Option<Admin>,
     sessions: Arc<Sessions>,
     grace: Duration,
@@ -99,7 +89,7 @@ impl Server {
         let sessions = Sessions::new(session_bounds(&config), metrics, ending);
         let library = Router::new().layer(layer);
         let closing = close_ended(library.clone(), config.socket.path.clone(), ended);
-        let undertaker = tokio::spawn(closing);
+        let session_closer = tokio::spawn(closing);
         let front = Arc::new(front(library, &registry, &dispatch, &sessions, &config));
 
         let addresses = listeners
@@ -119,7 +109,7 @@ impl Server {
             namespaces,
             acceptors,
             following,
-            undertaker,
+            session_closer,
             console: None,
             sessions,
             grace,
@@ -132,13 +122,13 @@ impl Server {
 
     /// What the console shows of a server that was started then.
     fn view(&self, started: SystemTime) -> View {
-        let tasks = [&self.following, &self.undertaker];
+        let tasks = [&self.following, &self.session_closer];
         let tasks = tasks.map(JoinHandle::abort_handle).to_vec();
         View {
             registry: Arc::clone(&self.registry),
             dispatch: Arc::clone(&self.dispatch),
             sessions: Arc::clone(&self.sessions),
-            census: Arc::clone(self.namespaces.census()),
+            counts: Arc::clone(self.namespaces.counts()),
             vitals: Vitals::watch(started, tasks),
         }
     }
@@ -170,7 +160,7 @@ impl Server {
         // They end by a panic or not at all.
         tokio::select! {
             _ = &mut self.following => {}
-            _ = &mut self.undertaker => {}
+            _ = &mut self.session_closer => {}
         }
     }
 
@@ -215,7 +205,7 @@ impl Server {
             console.close().await;
         }
         self.following.abort();
-        self.undertaker.abort();
+        self.session_closer.abort();
         let troubles = self.sessions.metrics().to_string();
         if !troubles.is_empty() {
             tracing::info!("since the start: {troubles}");

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use super::{Report, contract};
-use crate::runtime::{Kind, ListenerShown, Memory, Offer, Outline, PolicyShown, RouteShown};
+use crate::runtime::{Kind, ListenerShown, Memory, Offer, PolicyShown, RouteShown, WasmInfo};
 
 /// A report.
 #[derive(Serialize)]
@@ -45,7 +45,7 @@ struct MemoryShown {
 
 impl<'a> Shown<'a> {
     pub(super) fn of(report: &'a Report) -> Self {
-        let outline = report.outline.as_ref();
+        let info = report.info.as_ref();
         let handler = report.verdict.as_ref().ok();
         let declared = handler.map(|handler| &handler.declarations);
         Self {
@@ -54,13 +54,12 @@ impl<'a> Shown<'a> {
             error: report.verdict.as_ref().err().map(String::as_str),
             size: report.content.map(|(size, _)| size),
             hash: report.content.map(|(_, hash)| hash.to_string()),
-            kind: outline.map(kind),
-            languages: outline.map(|outline| &outline.languages),
-            contract: outline.and_then(contract),
-            exports: outline.map(|outline| &*outline.exports),
-            imports: outline
-                .map(|outline| outline.imports.iter().map(|name| import(name)).collect()),
-            memory: outline.and_then(|outline| outline.memory).map(memory),
+            kind: info.map(kind),
+            languages: info.map(|info| &info.languages),
+            contract: info.and_then(contract),
+            exports: info.map(|info| &*info.exports),
+            imports: info.map(|info| info.imports.iter().map(|name| import(name)).collect()),
+            memory: info.and_then(|info| info.memory).map(memory),
             compile_ms: handler.map(|handler| handler.compile_time().as_millis() as u64),
             routes: declared.map(|it| it.routes.iter().map(Into::into).collect()),
             policies: declared.map(|it| it.policies.iter().map(Into::into).collect()),
@@ -71,8 +70,8 @@ impl<'a> Shown<'a> {
     }
 }
 
-fn kind(outline: &Outline) -> &'static str {
-    match outline.kind {
+fn kind(info: &WasmInfo) -> &'static str {
+    match info.kind {
         Kind::Component => "component",
         Kind::CoreModule => "core-module",
     }

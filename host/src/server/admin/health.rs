@@ -110,8 +110,8 @@ fn failures(vitals: &Vitals) -> Vec<String> {
 
 /// What an operator has to mend.
 fn troubles(view: &View) -> Vec<String> {
-    let (standing, table) = (view.registry.standing(), view.registry.table());
-    let refused = standing.refused.iter().map(|refused| {
+    let (status, table) = (view.registry.status(), view.registry.table());
+    let refused = status.refused.iter().map(|refused| {
         let (file, cause) = (&refused.file, &refused.cause);
         match refused.serving {
             Some(generation) => {
@@ -124,7 +124,7 @@ fn troubles(view: &View) -> Vec<String> {
         format!("{name}.wasm is required (handlers.required) and is not served: nothing is answered until it is")
     });
     missing
-        .chain(standing.troubles.iter().cloned())
+        .chain(status.troubles.iter().cloned())
         .chain(refused)
         .collect()
 }

@@ -82,10 +82,10 @@ struct FailureShown {
 
 /// `/api/handlers`.
 pub(super) fn handlers(view: &Arc<View>) -> Shown {
-    let (table, standing) = (view.registry.table(), view.registry.standing());
+    let (table, status) = (view.registry.table(), view.registry.status());
     Shown::json(&HandlersShown {
         handlers: table.handlers.iter().map(|one| handler(one)).collect(),
-        refused: standing.refused.iter().map(refused).collect(),
+        refused: status.refused.iter().map(refused).collect(),
         missing: &table.missing,
     })
 }
@@ -227,7 +227,7 @@ struct SessionsShown {
 /// `/api/sockets`.
 pub(super) fn sockets(view: &Arc<View>) -> Shown {
     let (websocket, polling) = view.sessions.by_transport();
-    let namespaces = view.census.counts().into_iter();
+    let namespaces = view.counts.counts().into_iter();
     let namespaces: Vec<_> = namespaces
         .map(|(namespace, sockets)| NamespaceShown { namespace, sockets })
         .collect();

@@ -147,7 +147,7 @@ impl Page<'_> {
             ([("state", "serving")], table.handlers.len() as f64),
             (
                 [("state", "refused")],
-                view.registry.standing().refused.len() as f64,
+                view.registry.status().refused.len() as f64,
             ),
             ([("state", "missing")], table.missing.len() as f64),
         ];
@@ -225,7 +225,7 @@ impl Page<'_> {
     }
 
     fn clients(&mut self, view: &View) -> fmt::Result {
-        let counts = view.census.counts();
+        let counts = view.counts.counts();
         let sockets = counts
             .iter()
             .map(|(name, count)| ([("namespace", name.as_str())], *count as f64));

@@ -11,8 +11,8 @@ use serde_json::value::RawValue;
 use crate::message::is_hop_by_hop;
 use crate::path::Target;
 use crate::payload::{Failure, attachment, fields};
-use crate::server::front::{MAX_HEADER_BYTES, MAX_HEADERS, MAX_TARGET};
-use crate::server::peer::is_forwarding;
+use crate::server::http::peer::is_forwarding;
+use crate::server::router::{MAX_HEADER_BYTES, MAX_HEADERS, MAX_TARGET};
 
 /// Identity is the handshake's: what a page's script sends under these names does not count.
 pub(super) const FROM_HANDSHAKE: [HeaderName; 5] = [

@@ -20,7 +20,7 @@ pub enum Kind {
 
 /// The outline of a file.
 #[derive(Clone, Debug)]
-pub struct Outline {
+pub struct WasmInfo {
     /// What it is.
     pub kind: Kind,
     /// The names that it exports.
@@ -46,11 +46,11 @@ pub struct Memory {
 
 /// Says why a file is no handler, if it is none: a handler is a component that exports `setup`.
 pub(super) fn recognise(wasm: &[u8]) -> Result<(), LoadError> {
-    let outline = Outline::of(wasm)?;
-    if outline.kind == Kind::CoreModule {
+    let info = WasmInfo::of(wasm)?;
+    if info.kind == Kind::CoreModule {
         return Err(LoadError::CoreModule);
     }
-    let exports = &outline.exports;
+    let exports = &info.exports;
     let has = |prefix: &str| exports.iter().any(|name| name.starts_with(prefix));
     if has("hitchy:platform/setup@0.1.") {
         Ok(())
@@ -64,11 +64,11 @@ pub(super) fn recognise(wasm: &[u8]) -> Result<(), LoadError> {
     } else if has("wasi:cli/run") {
         Err(LoadError::Command)
     } else {
-        Err(outline.without_setup())
+        Err(info.without_setup())
     }
 }
 
-impl Outline {
+impl WasmInfo {
     /// Reads every section, so that a file that ends early is found out.
     pub fn of(wasm: &[u8]) -> Result<Self, LoadError> {
         match wasm {
@@ -83,7 +83,7 @@ impl Outline {
             }
             _ => return Err(LoadError::NotWasm),
         }
-        let mut outline = Self {
+        let mut info = Self {
             kind: Kind::Component,
             exports: Vec::new(),
             imports: Vec::new(),
@@ -91,15 +91,15 @@ impl Outline {
             stack: None,
             languages: BTreeSet::new(),
         };
-        match outline.read(wasm) {
+        match info.read(wasm) {
             // What a core module is refused for is that it is one.
-            Err(_) if outline.kind == Kind::CoreModule => {}
+            Err(_) if info.kind == Kind::CoreModule => {}
             read => read?,
         }
-        if !outline.languages.contains("Rust") {
-            outline.stack = None;
+        if !info.languages.contains("Rust") {
+            info.stack = None;
         }
-        Ok(outline)
+        Ok(info)
     }
 
     fn read(&mut self, wasm: &[u8]) -> Result<(), LoadError> {

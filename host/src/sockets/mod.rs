@@ -3,9 +3,9 @@
 //! A connection outlives calls and reloads. What it can be asked to do goes through [`Link`], so that nothing here knows the
 //! socket.io library.
 
-mod census;
+mod counts;
 
-pub use self::census::{Census, Headcount, Seat};
+pub use self::counts::{CountGuard, SocketCount, SocketCounts};
 
 use std::collections::HashSet;
 use std::fmt;

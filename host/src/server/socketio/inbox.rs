@@ -10,31 +10,31 @@ use socketioxide_core::Str;
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::ack::Ack;
-use super::waiting::{Load, Waiting};
 use crate::dispatch::{Accepted, Dispatch};
 use crate::message::{CallId, Event};
 use crate::payload::{Failure, Payload};
+use crate::server::socketio::ack::Ack;
+use crate::server::socketio::inbound_limit::{Load, Waiting};
 use crate::session::Ending;
 use crate::sockets::Connection;
 
 /// What happens to a connection, in order.
-pub(super) enum Item<A: Adapter> {
+pub(in crate::server) enum Item<A: Adapter> {
     Event(Event, Ack<A>, Accepted),
     Gone(&'static str),
 }
 
 /// Takes events from the library: never waits, and never lets one overtake another.
-pub(super) struct Inbox<A: Adapter> {
-    pub(super) connection: Arc<Connection>,
-    pub(super) dispatch: Arc<Dispatch>,
+pub(in crate::server) struct Inbox<A: Adapter> {
+    pub(in crate::server) connection: Arc<Connection>,
+    pub(in crate::server) dispatch: Arc<Dispatch>,
     /// Bytes of a packet, and above which it ends its client.
-    pub(super) limit: usize,
-    pub(super) packet_limit: usize,
-    pub(super) load: Arc<Load>,
+    pub(in crate::server) limit: usize,
+    pub(in crate::server) packet_limit: usize,
+    pub(in crate::server) load: Arc<Load>,
     /// Refusals that wait for room.
-    pub(super) late: Arc<Semaphore>,
-    pub(super) items: UnboundedSender<Item<A>>,
+    pub(in crate::server) late: Arc<Semaphore>,
+    pub(in crate::server) items: UnboundedSender<Item<A>>,
 }
 
 impl<A: Adapter> MessageHandler<A, Inbox<A>> for Inbox<A> {
@@ -69,7 +69,7 @@ impl<A: Adapter> Inbox<A> {
     }
 
     /// A place for an event of so many bytes, if there is one. A client that goes on and on where there is none is ended.
-    pub(super) fn place(&self, bytes: usize) -> Option<Waiting> {
+    pub(in crate::server) fn place(&self, bytes: usize) -> Option<Waiting> {
         let waiting = self.load.take(bytes);
         if waiting.is_none() && self.load.is_flooded() {
             self.connection.session.end_flood();
@@ -78,7 +78,7 @@ impl<A: Adapter> Inbox<A> {
     }
 
     /// The way to answer a packet, and the packet, if its size is taken.
-    pub(super) fn receive(
+    pub(in crate::server) fn receive(
         &self,
         socket: &Arc<Socket<A>>,
         value: Value,
@@ -126,21 +126,21 @@ impl<A: Adapter> Inbox<A> {
 }
 
 /// A packet as it came: `["name",1,2]`, and what its placeholders stand for.
-pub(super) struct Received {
-    pub(super) id: CallId,
-    pub(super) text: Str,
-    pub(super) attachments: Vec<Bytes>,
+pub(in crate::server) struct Received {
+    pub(in crate::server) id: CallId,
+    pub(in crate::server) text: Str,
+    pub(in crate::server) attachments: Vec<Bytes>,
     ack_wanted: bool,
 }
 
 impl Received {
-    pub(super) fn size(&self) -> usize {
+    pub(in crate::server) fn size(&self) -> usize {
         let attachments: usize = self.attachments.iter().map(Bytes::len).sum();
         self.text.as_str().len() + attachments
     }
 
     /// The name of the event.
-    pub(super) fn name(&self) -> Option<&str> {
+    pub(in crate::server) fn name(&self) -> Option<&str> {
         split(self.text.as_str()).map(|(name, _)| name)
     }
 

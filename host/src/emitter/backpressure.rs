@@ -14,7 +14,7 @@ use super::connection;
 use crate::session::Session;
 
 /// Makes room for a packet of so many bytes with everyone in an audience, as far as they are connected here, and counts it.
-pub(super) async fn make<A: Adapter>(operators: &BroadcastOperators<A>, bytes: usize) {
+pub(super) async fn make_capacity<A: Adapter>(operators: &BroadcastOperators<A>, bytes: usize) {
     let sockets = operators.clone().local().sockets();
     let crowded = sockets
         .iter()

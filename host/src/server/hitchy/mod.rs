@@ -1,6 +1,7 @@
 //! Door: `request` in the namespace /hitchy. The same request as over HTTP, inside a packet, and its answer as the ack.
 
 mod answer;
+mod cookies;
 mod packet;
 
 use std::panic::AssertUnwindSafe;
@@ -17,29 +18,29 @@ use self::answer::Answer;
 pub(crate) use self::answer::{AnswerBody, AnswerHeaders};
 pub(crate) use self::packet::is_withheld;
 use self::packet::{FROM_HANDSHAKE, Packet};
-use super::ack::Ack;
-use super::inbox::{Inbox, Received};
-use super::jar::Jar;
 use crate::config::SetCookie;
 use crate::dispatch::error_response;
 use crate::message::{Door, Request};
 use crate::payload::{Failure, check_depth};
+use crate::server::hitchy::cookies::Cookies;
+use crate::server::socketio::ack::Ack;
+use crate::server::socketio::inbox::{Inbox, Received};
 
 /// Requests of one connection that run at the same time.
-pub(super) const RUNNING: usize = 32;
+pub(in crate::server) const RUNNING: usize = 32;
 
 /// Takes requests from the library and lets them run side by side.
-pub(super) struct Requests<A: Adapter> {
+pub(in crate::server) struct Requests<A: Adapter> {
     inbox: Inbox<A>,
     running: Arc<Semaphore>,
     /// What the handshake says of the client.
     identity: Vec<(HeaderName, HeaderValue)>,
-    jar: Arc<Jar>,
+    cookies: Arc<Cookies>,
     set_cookie: SetCookie,
 }
 
 impl<A: Adapter> Requests<A> {
-    pub(super) fn new(inbox: Inbox<A>, set_cookie: SetCookie) -> Self {
+    pub(in crate::server) fn new(inbox: Inbox<A>, set_cookie: SetCookie) -> Self {
         let handshake = &inbox.connection.handshake.headers;
         let identity = FROM_HANDSHAKE.into_iter().flat_map(|name| {
             let values = handshake.get_all(&name).into_iter().cloned();
@@ -48,7 +49,7 @@ impl<A: Adapter> Requests<A> {
         Self {
             running: Arc::new(Semaphore::new(RUNNING)),
             identity: identity.collect(),
-            jar: Jar::new(handshake),
+            cookies: Cookies::new(handshake),
             set_cookie,
             inbox,
         }
@@ -65,7 +66,7 @@ impl<A: Adapter> Requests<A> {
         for (name, value) in &self.identity {
             headers.append(name.clone(), value.clone());
         }
-        for value in self.jar.headers() {
+        for value in self.cookies.headers() {
             headers.append(header::COOKIE, value);
         }
         let connection = &self.inbox.connection;
@@ -128,7 +129,7 @@ impl<A: Adapter> MessageHandler<A, Requests<A>> for Requests<A> {
             Err(refusal) => return self.refuse(ack, &refusal.failure()),
         };
         let running = Arc::clone(&self.running);
-        let (dispatch, jar) = (Arc::clone(&self.inbox.dispatch), Arc::clone(&self.jar));
+        let (dispatch, cookies) = (Arc::clone(&self.inbox.dispatch), Arc::clone(&self.cookies));
         let set_cookie = self.set_cookie;
         let answered = async move {
             let _waiting = waiting;
@@ -136,7 +137,7 @@ impl<A: Adapter> MessageHandler<A, Requests<A>> for Requests<A> {
             // Shutting down waits for the ack too.
             let _accepted = accepted.clone();
             let response = &dispatch.request_whole(request, accepted).await;
-            jar.keep(&response.headers);
+            cookies.keep(&response.headers);
             let bytes = response.body.len();
             let answer = Answer {
                 response,

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, anyhow};
 use clap::{Args, ValueEnum};
 
-use super::{CommandError, say};
+use super::{CommandError, print};
 
 /// For `--help`.
 pub(super) const EXAMPLES: &str = "\
@@ -25,18 +25,21 @@ Examples:
 const RUST: [(&str, &str); 5] = [
     (
         "Cargo.toml",
-        include_str!("../../templates/rust/Cargo.toml.template"),
+        include_str!("../../../templates/rust/Cargo.toml.template"),
     ),
-    ("src/lib.rs", include_str!("../../templates/rust/lib.rs")),
+    ("src/lib.rs", include_str!("../../../templates/rust/lib.rs")),
     (
         ".cargo/config.toml",
-        include_str!("../../templates/rust/cargo-config.toml"),
+        include_str!("../../../templates/rust/cargo-config.toml"),
     ),
     (
         "hitchy.toml",
-        include_str!("../../templates/rust/hitchy.toml"),
+        include_str!("../../../templates/rust/hitchy.toml"),
     ),
-    (".gitignore", include_str!("../../templates/rust/gitignore")),
+    (
+        ".gitignore",
+        include_str!("../../../templates/rust/gitignore"),
+    ),
 ];
 
 #[derive(Args)]
@@ -88,7 +91,7 @@ pub(super) fn main(args: NewArgs) -> Result<(), CommandError> {
     place.fill(&files(name, sdk))?;
     say_next_steps(&args.name);
     if let Some((manifest, path)) = workspace::that_takes_in(&folder) {
-        say(format_args!(
+        print(format_args!(
             "\nnote: {} takes this folder in as a member, and cargo refuses that of one that stands alone; add {path:?} to `exclude` \
              of its [workspace]",
             manifest.display()
@@ -213,7 +216,7 @@ fn say_next_steps(folder: &Path) {
     let hitchy = quoted(&this_program());
     let name = folder.display();
     let folder = quoted(&name.to_string());
-    say(format_args!(
+    print(format_args!(
         "\
 made {name}, a handler in Rust with a route and an event: see src/lib.rs
 

@@ -10,16 +10,16 @@ const ENOUGH: usize = 3;
 
 /// Files that changed during builds.
 #[derive(Default)]
-pub(super) struct Echoes(BTreeMap<PathBuf, Echo>);
+pub(super) struct SelfWrites(BTreeMap<PathBuf, SelfWrite>);
 
-struct Echo {
+struct SelfWrite {
     /// Builds in a row.
     builds: usize,
     /// What was built in each of them.
     of: BTreeSet<String>,
 }
 
-impl Echoes {
+impl SelfWrites {
     /// Takes out of what `changed` while these were `built` what building them changes every time. Which files came to be known as
     /// that.
     pub(super) fn hear(
@@ -31,7 +31,7 @@ impl Echoes {
             .retain(|file, echo| echo.is_known() || changed.contains(file));
         let mut new = Vec::new();
         changed.retain(|file| {
-            let echo = self.0.entry(file.clone()).or_insert_with(|| Echo {
+            let echo = self.0.entry(file.clone()).or_insert_with(|| SelfWrite {
                 builds: 0,
                 of: built.clone(),
             });
@@ -56,7 +56,7 @@ impl Echoes {
     }
 }
 
-impl Echo {
+impl SelfWrite {
     fn is_known(&self) -> bool {
         self.builds >= ENOUGH
     }
@@ -78,9 +78,13 @@ mod tests {
     use super::*;
 
     /// What is left of these changes, and what came to be known.
-    fn hear(echoes: &mut Echoes, changed: &[&str], built: &str) -> (Vec<PathBuf>, Vec<PathBuf>) {
+    fn hear(
+        self_writes: &mut SelfWrites,
+        changed: &[&str],
+        built: &str,
+    ) -> (Vec<PathBuf>, Vec<PathBuf>) {
         let mut changed = changed.iter().map(PathBuf::from).collect();
-        let new = echoes.hear(&mut changed, &[built.to_owned()].into());
+        let new = self_writes.hear(&mut changed, &[built.to_owned()].into());
         (changed.into_iter().collect(), new)
     }
 
@@ -90,31 +94,34 @@ mod tests {
 
     #[test]
     fn what_changes_in_every_build_is_its_doing_and_told_once() {
-        let mut echoes = Echoes::default();
+        let mut self_writes = SelfWrites::default();
         for _ in 1..ENOUGH {
-            let heard = hear(&mut echoes, &["bundle.js"], "a");
+            let heard = hear(&mut self_writes, &["bundle.js"], "a");
             assert_eq!(heard, (paths(&["bundle.js"]), vec![]));
         }
-        let heard = hear(&mut echoes, &["app.js", "bundle.js"], "a");
+        let heard = hear(&mut self_writes, &["app.js", "bundle.js"], "a");
         assert_eq!(heard, (paths(&["app.js"]), paths(&["bundle.js"])));
-        assert_eq!(hear(&mut echoes, &[], "a"), (vec![], vec![]));
-        assert_eq!(hear(&mut echoes, &["bundle.js"], "a"), (vec![], vec![]));
+        assert_eq!(hear(&mut self_writes, &[], "a"), (vec![], vec![]));
+        assert_eq!(
+            hear(&mut self_writes, &["bundle.js"], "a"),
+            (vec![], vec![])
+        );
 
-        echoes.forget(&["bundle.js".into()].into());
-        let heard = hear(&mut echoes, &["bundle.js"], "a");
+        self_writes.forget(&["bundle.js".into()].into());
+        let heard = hear(&mut self_writes, &["bundle.js"], "a");
         assert_eq!(heard, (paths(&["bundle.js"]), vec![]));
     }
 
     #[test]
     fn what_changes_now_and_then_or_while_others_are_built_is_a_save() {
-        let mut echoes = Echoes::default();
+        let mut self_writes = SelfWrites::default();
         for _ in 0..ENOUGH {
             for changed in [&["app.js"][..], &[]] {
-                let heard = hear(&mut echoes, changed, "a");
+                let heard = hear(&mut self_writes, changed, "a");
                 assert_eq!(heard, (paths(changed), vec![]));
             }
             for built in ["a", "b"] {
-                let heard = hear(&mut echoes, &["lib.js"], built);
+                let heard = hear(&mut self_writes, &["lib.js"], built);
                 assert_eq!(heard, (paths(&["lib.js"]), vec![]));
             }
         }

@@ -12,19 +12,19 @@ use socketioxide::socket::Socket;
 use socketioxide::{SendError, SocketError};
 use tokio::sync::Semaphore;
 
-use super::waiting::Waiting;
 use crate::dispatch::ack_of_failure;
 use crate::emitter::is_crowded;
 use crate::message::CallId;
 use crate::payload::{Failure, Payload};
+use crate::server::socketio::inbound_limit::Waiting;
 use crate::sockets::Connection;
 
 /// Refusals of one connection that wait for room: those of one large POST, while no poll can fetch anything. A client that sends so
 /// fast that there are more is ended.
-pub(super) const LATE: usize = 8192;
+pub(in crate::server) const LATE: usize = 8192;
 
 /// The way to answer an event, if an answer is wanted: used or not, the client gets exactly one.
-pub(super) struct Ack<A: Adapter> {
+pub(in crate::server) struct Ack<A: Adapter> {
     /// Weak: what waits for a connection that never begins must not keep it.
     socket: Weak<Socket<A>>,
     connection: Arc<Connection>,
@@ -36,7 +36,7 @@ pub(super) struct Ack<A: Adapter> {
 }
 
 impl<A: Adapter> Ack<A> {
-    pub(super) fn new(
+    pub(in crate::server) fn new(
         socket: &Arc<Socket<A>>,
         connection: &Arc<Connection>,
         late: &Arc<Semaphore>,
@@ -53,19 +53,19 @@ impl<A: Adapter> Ack<A> {
         }
     }
 
-    pub(super) fn while_waiting(mut self, waiting: Waiting) -> Ack<A> {
+    pub(in crate::server) fn while_waiting(mut self, waiting: Waiting) -> Ack<A> {
         self._waiting = Some(waiting);
         self
     }
 
     /// Names the call.
-    pub(super) fn id(&self) -> &CallId {
+    pub(in crate::server) fn id(&self) -> &CallId {
         &self.id
     }
 
     /// Answers with any value: a struct is one argument, [`Payload::arguments`] are several. Waits until there is room for it, of
     /// about `bytes` bytes.
-    pub(super) async fn send(mut self, value: &(impl Serialize + Sync), bytes: usize) {
+    pub(in crate::server) async fn send(mut self, value: &(impl Serialize + Sync), bytes: usize) {
         if !self.try_send(value, bytes) {
             let session = Arc::clone(&self.connection.session);
             let _turn = session.turn().await;
@@ -76,7 +76,7 @@ impl<A: Adapter> Ack<A> {
     }
 
     /// Answers with the arguments of an ack.
-    pub(super) async fn answer(self, payload: &Payload) {
+    pub(in crate::server) async fn answer(self, payload: &Payload) {
         match payload.arguments() {
             Ok(arguments) => self.send(&arguments, payload.size()).await,
             Err(error) => self.fail_now(&error.into()),
@@ -84,13 +84,13 @@ impl<A: Adapter> Ack<A> {
     }
 
     /// Answers with an error of an event.
-    pub(super) async fn fail(self, failure: &Failure) {
+    pub(in crate::server) async fn fail(self, failure: &Failure) {
         let payload = ack_of_failure(&self.id, failure);
         self.answer(&payload).await;
     }
 
     /// The same from where nothing can wait.
-    pub(super) fn fail_now(self, failure: &Failure) {
+    pub(in crate::server) fn fail_now(self, failure: &Failure) {
         let payload = ack_of_failure(&self.id, failure);
         self.send_now(payload, |payload, ack| {
             let arguments = payload.arguments();
@@ -99,7 +99,7 @@ impl<A: Adapter> Ack<A> {
     }
 
     /// Sends from where nothing can wait. What there is no room for goes later, from a task of its own; there are so many of these.
-    pub(super) fn send_now<T: Send + 'static>(
+    pub(in crate::server) fn send_now<T: Send + 'static>(
         mut self,
         value: T,
         try_send: impl Fn(&T, &mut Self) -> bool + Send + 'static,
@@ -122,7 +122,7 @@ impl<A: Adapter> Ack<A> {
     }
 
     /// Whether it was sent, or cannot be any more; not when there is no room.
-    pub(super) fn try_send(&mut self, value: &impl Serialize, bytes: usize) -> bool {
+    pub(in crate::server) fn try_send(&mut self, value: &impl Serialize, bytes: usize) -> bool {
         let Some(ack_id) = self.wanted else {
             return true;
         };

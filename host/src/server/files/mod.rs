@@ -4,6 +4,9 @@
 //! A file's path that ends with a slash is no file, as on other servers; a folder's page whose path lacks it is a redirect to the path
 //! with it, since relative links in the page would lead elsewhere. Routes and policies know no such difference.
 
+pub(in crate::server) mod client_bundle;
+mod confined;
+
 use std::borrow::Cow;
 use std::io::{self, ErrorKind};
 use std::path::Path;
@@ -17,11 +20,11 @@ use percent_encoding::percent_decode_str;
 use tower_http::services::ServeDir;
 use tower_http::services::fs::{DefaultServeDirFallback, ServeFileSystemResponseBody};
 
-use super::within::Within;
 use crate::dispatch::{Files, error_response};
 use crate::message::{Body, Pieces, Request, Response};
 use crate::metrics::Counter;
 use crate::payload::Failure;
+use crate::server::files::confined::Confined;
 
 /// What a request may say of the file it wants; nothing else reaches tower-http.
 const CONDITIONS: [HeaderName; 5] = [
@@ -33,23 +36,23 @@ const CONDITIONS: [HeaderName; 5] = [
 ];
 
 /// A folder that is served.
-pub(super) struct Folder {
-    files: ServeDir<DefaultServeDirFallback, Within>,
+pub(in crate::server) struct Folder {
+    files: ServeDir<DefaultServeDirFallback, Confined>,
     unreadable: Counter,
 }
 
 /// Which file, and how.
-pub(super) struct Wanted<'a> {
+pub(in crate::server) struct Wanted<'a> {
     /// Names the call.
-    pub(super) id: &'a str,
+    pub(in crate::server) id: &'a str,
     /// GET or HEAD.
-    pub(super) method: &'a Method,
+    pub(in crate::server) method: &'a Method,
     /// In normal form.
-    pub(super) path: &'a str,
+    pub(in crate::server) path: &'a str,
     /// Whether it was written with a slash at its end.
-    pub(super) slash: bool,
-    pub(super) query: Option<&'a str>,
-    pub(super) headers: &'a HeaderMap,
+    pub(in crate::server) slash: bool,
+    pub(in crate::server) query: Option<&'a str>,
+    pub(in crate::server) headers: &'a HeaderMap,
 }
 
 type Found = axum::http::Response<ServeFileSystemResponseBody>;
@@ -70,8 +73,8 @@ impl Files for Folder {
 
 impl Folder {
     /// The folder need not be there yet.
-    pub(super) fn new(dir: &Path) -> Self {
-        let files = ServeDir::with_backend(dir, Within::new(dir))
+    pub(in crate::server) fn new(dir: &Path) -> Self {
+        let files = ServeDir::with_backend(dir, Confined::new(dir))
             .precompressed_br()
             .precompressed_gzip()
             .ignore_multi_range_requests(true);
@@ -82,7 +85,7 @@ impl Folder {
     }
 
     /// The answer with a file; none when there is no such file, or none that may be served.
-    pub(super) async fn get(&self, wanted: &Wanted<'_>) -> Option<Response> {
+    pub(in crate::server) async fn get(&self, wanted: &Wanted<'_>) -> Option<Response> {
         if !may_be_served(wanted.path) {
             return None;
         }

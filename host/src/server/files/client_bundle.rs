@@ -8,12 +8,12 @@ use axum::http::Method;
 use axum::http::request::Parts;
 use axum::response::Response;
 
-use super::http::{HttpDoor, to_axum};
-use super::public::{Folder, Wanted};
 use crate::config::Socket;
 use crate::dispatch::with_id;
 use crate::message::{self, Door};
 use crate::payload::Failure;
+use crate::server::files::{Folder, Wanted};
+use crate::server::http::{HttpDoor, to_axum};
 
 /// The files of the package that speak what this server speaks: those for msgpack do not.
 const NAMES: [&str; 6] = [
@@ -26,7 +26,7 @@ const NAMES: [&str; 6] = [
 ];
 
 /// The files of the client.
-pub(super) struct Bundle {
+pub(in crate::server) struct Bundle {
     http: Arc<HttpDoor>,
     folder: Folder,
     /// Of the endpoint.
@@ -34,7 +34,7 @@ pub(super) struct Bundle {
 }
 
 impl Bundle {
-    pub(super) fn new(http: Arc<HttpDoor>, socket: &Socket) -> Self {
+    pub(in crate::server) fn new(http: Arc<HttpDoor>, socket: &Socket) -> Self {
         Self {
             http,
             folder: Folder::new(&socket.client),
@@ -43,7 +43,7 @@ impl Bundle {
     }
 
     /// The file that a request is for, if it is for one.
-    pub(super) fn file_of(&self, parts: &Parts) -> Option<&'static str> {
+    pub(in crate::server) fn file_of(&self, parts: &Parts) -> Option<&'static str> {
         let is_read = parts.method == Method::GET || parts.method == Method::HEAD;
         let rest = parts.uri.path().strip_prefix(&self.path)?;
         let name = NAMES.into_iter().find(|name| *name == rest);
@@ -51,7 +51,12 @@ impl Bundle {
     }
 
     /// Answers with a file of [`NAMES`].
-    pub(super) async fn answer(&self, name: &str, parts: &Parts, body: Body) -> Response {
+    pub(in crate::server) async fn answer(
+        &self,
+        name: &str,
+        parts: &Parts,
+        body: Body,
+    ) -> Response {
         match self.get(name, parts).await {
             Ok(response) => to_axum(response),
             Err(failure) => self.http.refuse(&parts.headers, body, &failure).await,

@@ -106,7 +106,7 @@ pub(super) fn log_call_error(
 }
 
 /// Nobody waits for what a hook or a policy says afterwards: it is logged.
-pub(super) fn log_news(
+pub(super) fn log_hook(
     handler: &Handler,
     id: &CallId,
     what: &dyn fmt::Display,

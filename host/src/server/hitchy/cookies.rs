@@ -17,7 +17,7 @@ const MOST_BYTES: usize = 4096;
 const ALL_BYTES: usize = 16 << 10;
 
 /// The jar.
-pub(super) struct Jar {
+pub(in crate::server) struct Cookies {
     /// The handshake's, as they came.
     own: Vec<HeaderValue>,
     changes: Mutex<Changes>,
@@ -44,9 +44,9 @@ impl Kept {
     }
 }
 
-impl Jar {
+impl Cookies {
     /// With the cookies that came with the handshake.
-    pub(super) fn new(handshake: &HeaderMap) -> Arc<Self> {
+    pub(in crate::server) fn new(handshake: &HeaderMap) -> Arc<Self> {
         let own = handshake.get_all(header::COOKIE).iter().cloned().collect();
         Arc::new(Self {
             own,
@@ -56,7 +56,7 @@ impl Jar {
 
     /// Keeps what an answer sets, and forgets what it says has expired. Its other attributes do not matter: there is one host, and
     /// it is the connection's.
-    pub(super) fn keep(&self, answer: &HeaderMap) {
+    pub(in crate::server) fn keep(&self, answer: &HeaderMap) {
         for value in answer.get_all(header::SET_COOKIE) {
             let cookie = text(value).and_then(|text| Cookie::parse(text).ok());
             if let Some(cookie) = cookie {
@@ -111,7 +111,7 @@ impl Jar {
     }
 
     /// The `cookie` headers of the connection's next request.
-    pub(super) fn headers(&self) -> Vec<HeaderValue> {
+    pub(in crate::server) fn headers(&self) -> Vec<HeaderValue> {
         let now = OffsetDateTime::now_utc();
         let changes = lock(&self.changes);
         let Changes { kept, deleted } = &*changes;
@@ -147,15 +147,15 @@ fn text(value: &HeaderValue) -> Option<&str> {
 mod tests {
     use super::*;
 
-    fn jar(own: &str) -> Arc<Jar> {
+    fn cookies(own: &str) -> Arc<Cookies> {
         let mut headers = HeaderMap::new();
         if !own.is_empty() {
             headers.insert(header::COOKIE, own.parse().unwrap());
         }
-        Jar::new(&headers)
+        Cookies::new(&headers)
     }
 
-    fn keep(jar: &Jar, cookies: &[&str]) {
+    fn keep(jar: &Cookies, cookies: &[&str]) {
         let mut headers = HeaderMap::new();
         for cookie in cookies {
             headers.append(header::SET_COOKIE, cookie.parse().unwrap());
@@ -163,8 +163,8 @@ mod tests {
         jar.keep(&headers);
     }
 
-    fn sent(jar: &Jar) -> String {
-        let headers = jar.headers();
+    fn sent(cookies: &Cookies) -> String {
+        let headers = cookies.headers();
         assert!(headers.len() <= 1);
         headers
             .first()
@@ -173,58 +173,58 @@ mod tests {
 
     #[test]
     fn r03_what_an_answer_sets_the_next_request_sends() {
-        let jar = jar("a=1; b=2");
-        assert_eq!(sent(&jar), "a=1; b=2");
-        keep(&jar, &["b=3; Path=/; HttpOnly; SameSite=Lax", "c=4"]);
-        assert_eq!(sent(&jar), "a=1; b=3; c=4");
-        keep(&jar, &["b=5", "nonsense"]);
-        assert_eq!(sent(&jar), "a=1; c=4; b=5");
+        let cookies = cookies("a=1; b=2");
+        assert_eq!(sent(&cookies), "a=1; b=2");
+        keep(&cookies, &["b=3; Path=/; HttpOnly; SameSite=Lax", "c=4"]);
+        assert_eq!(sent(&cookies), "a=1; b=3; c=4");
+        keep(&cookies, &["b=5", "nonsense"]);
+        assert_eq!(sent(&cookies), "a=1; c=4; b=5");
     }
 
     #[test]
     fn r03_an_expiry_in_the_past_deletes() {
-        let jar = jar("a=1");
-        keep(&jar, &["b=2", "c=3"]);
+        let cookies = cookies("a=1");
+        keep(&cookies, &["b=2", "c=3"]);
         keep(
-            &jar,
+            &cookies,
             &["b=; Expires=Thu, 01 Jan 1970 00:00:00 GMT", "c=; Max-Age=0"],
         );
-        assert_eq!(sent(&jar), "a=1");
-        keep(&jar, &["a=; Max-Age=-1"]);
-        assert_eq!(sent(&jar), "", "the handshake's too");
+        assert_eq!(sent(&cookies), "a=1");
+        keep(&cookies, &["a=; Max-Age=-1"]);
+        assert_eq!(sent(&cookies), "", "the handshake's too");
         keep(
-            &jar,
+            &cookies,
             &["a=7; Max-Age=60; Expires=Thu, 01 Jan 1970 00:00:00 GMT"],
         );
-        assert_eq!(sent(&jar), "a=7", "max-age goes first");
+        assert_eq!(sent(&cookies), "a=7", "max-age goes first");
     }
 
     #[test]
     fn r03_a_jar_has_an_end() {
-        let jar = jar("");
+        let cookies = cookies("");
         for index in 0..60 {
-            keep(&jar, &[&format!("c{index}=x")]);
+            keep(&cookies, &[&format!("c{index}=x")]);
         }
-        assert_eq!(sent(&jar).split("; ").count(), 50);
-        assert!(sent(&jar).starts_with("c10=x"), "the oldest have gone");
-        keep(&jar, &[&format!("large={}", "x".repeat(5000))]);
-        assert!(!sent(&jar).contains("large"));
-        keep(&jar, &[&format!("c59={}", "x".repeat(5000))]);
+        assert_eq!(sent(&cookies).split("; ").count(), 50);
+        assert!(sent(&cookies).starts_with("c10=x"), "the oldest have gone");
+        keep(&cookies, &[&format!("large={}", "x".repeat(5000))]);
+        assert!(!sent(&cookies).contains("large"));
+        keep(&cookies, &[&format!("c59={}", "x".repeat(5000))]);
         assert!(
-            sent(&jar).ends_with("c59=x"),
+            sent(&cookies).ends_with("c59=x"),
             "what is not kept replaces nothing"
         );
         for index in 0..10 {
-            keep(&jar, &[&format!("big{index}={}", "x".repeat(4000))]);
+            keep(&cookies, &[&format!("big{index}={}", "x".repeat(4000))]);
         }
-        assert!(sent(&jar).len() < ALL_BYTES + 200);
+        assert!(sent(&cookies).len() < ALL_BYTES + 200);
     }
 
     #[test]
     fn r03_cookies_that_are_no_ascii_stay() {
         let own = HeaderValue::from_bytes("a=ü; b=1".as_bytes()).unwrap();
-        let jar = Jar::new(&HeaderMap::from_iter([(header::COOKIE, own)]));
-        keep(&jar, &["c=2"]);
-        assert_eq!(jar.headers()[0].as_bytes(), "a=ü; b=1; c=2".as_bytes());
+        let cookies = Cookies::new(&HeaderMap::from_iter([(header::COOKIE, own)]));
+        keep(&cookies, &["c=2"]);
+        assert_eq!(cookies.headers()[0].as_bytes(), "a=ü; b=1; c=2".as_bytes());
     }
 }

@@ -12,12 +12,12 @@ use tower::util::BoxCloneSyncService;
 use tower::{Layer, ServiceExt, service_fn};
 use tower_http::cors::{AllowHeaders, AllowMethods, AllowOrigin, CorsLayer};
 
-use super::accept::Porch;
-use super::bundle::Bundle;
-use super::http::HttpDoor;
-use super::transport::{Transports, visitors};
 use crate::config::{Origins, Server};
 use crate::payload::Failure;
+use crate::server::accept::Service;
+use crate::server::files::client_bundle::Bundle;
+use crate::server::http::HttpDoor;
+use crate::server::socketio::transport::{Transports, visitors};
 
 /// Bytes of the request target.
 pub(super) const MAX_TARGET: usize = 8 << 10;
@@ -66,7 +66,7 @@ impl Front {
     }
 }
 
-impl Porch for Front {
+impl Service for Front {
     async fn answer(&self, request: Request) -> Response {
         let cors = if self.doors.transports.owns(request.uri().path()) {
             &self.cors_of_sockets

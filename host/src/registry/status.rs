@@ -2,7 +2,7 @@
 
 /// The state of the folder and the settings, as the last look at them found it.
 #[derive(Clone, Debug, Default)]
-pub struct Standing {
+pub struct Status {
     /// Files that are not served as they are now.
     pub refused: Vec<RefusedFile>,
     /// Everything else, each in a sentence: what cannot be read.

@@ -9,12 +9,12 @@ use anyhow::anyhow;
 use clap::Args;
 
 use self::json::Shown;
-use super::report::{Output, say_columns, say_json};
-use super::{CommandError, say};
+use super::report::{Output, print_columns, print_json};
+use super::{CommandError, print};
 use crate::config::{Config, Sources};
 use crate::emitter::Emitter;
-use crate::registry::{Examined, examine};
-use crate::runtime::{ContentHash, Handler, Kind, Memory, Offer, Outline, Route};
+use crate::registry::{CheckedFile, check_file};
+use crate::runtime::{ContentHash, Handler, Kind, Memory, Offer, Route, WasmInfo};
 use crate::server;
 use crate::text::visible;
 
@@ -49,15 +49,15 @@ pub(super) fn main(args: InspectArgs) -> Result<(), CommandError> {
         ..Sources::default()
     };
     let config = Config::load(&sources)?;
-    let examined = super::block_on(async {
+    let checked = super::block_on(async {
         let runtime = server::runtime(&config, Emitter::to_nobody())?;
-        let examined = examine(&runtime, &config, &args.file).await;
-        Ok(examined.map_err(|error| no_file(&args.file, &error)))
+        let checked = check_file(&runtime, &config, &args.file).await;
+        Ok(checked.map_err(|error| no_file(&args.file, &error)))
     })??;
-    let report = Report::of(&args.file, examined);
+    let report = Report::of(&args.file, checked);
     match args.output {
-        Output::Text => report.say(),
-        Output::Json => say_json(&Shown::of(&report)),
+        Output::Text => report.print(),
+        Output::Json => print_json(&Shown::of(&report)),
     }
     match report.verdict {
         Ok(_) => Ok(()),
@@ -75,47 +75,47 @@ struct Report {
     /// Its size and hash, if it could be read.
     content: Option<(usize, ContentHash)>,
     /// If it is WebAssembly.
-    outline: Option<Outline>,
+    info: Option<WasmInfo>,
     verdict: Result<Handler, String>,
     hints: Vec<String>,
 }
 
 impl Report {
-    fn of(path: &Path, examined: Examined) -> Self {
-        let content = examined.content.as_deref();
-        let outline = content.and_then(|wasm| Outline::of(wasm).ok());
+    fn of(path: &Path, checked: CheckedFile) -> Self {
+        let content = checked.content.as_deref();
+        let info = content.and_then(|wasm| WasmInfo::of(wasm).ok());
         let mut hints = Vec::new();
-        if outline.is_some() && !examined.name.ends_with(".wasm") {
+        if info.is_some() && !checked.name.ends_with(".wasm") {
             hints.push(
                 "a server takes up files whose names end in .wasm, in lower case; rename it"
                     .to_owned(),
             );
         }
-        if let Ok(handler) = &examined.verdict {
-            hints.extend(hints_of(handler, outline.as_ref()));
+        if let Ok(handler) = &checked.verdict {
+            hints.extend(hints_of(handler, info.as_ref()));
         }
         Self {
             file: path.display().to_string(),
             content: content.map(|wasm| (wasm.len(), ContentHash::of(wasm))),
-            outline,
-            verdict: examined.verdict,
+            info,
+            verdict: checked.verdict,
             hints,
         }
     }
 
-    fn say(&self) {
+    fn print(&self) {
         let file = visible(&self.file);
         match &self.verdict {
-            Ok(_) => say(format_args!("{file}: would be served")),
-            Err(cause) => say(format_args!("{file}: refused: {}", visible(cause))),
+            Ok(_) => print(format_args!("{file}: would be served")),
+            Err(cause) => print(format_args!("{file}: refused: {}", visible(cause))),
         }
         let rows = self.rows();
         if !rows.is_empty() {
-            say("");
-            say_columns(&rows, 2);
+            print("");
+            print_columns(&rows, 2);
         }
         for hint in &self.hints {
-            say(format_args!("\nhint: {hint}"));
+            print(format_args!("\nhint: {hint}"));
         }
     }
 
@@ -125,10 +125,10 @@ impl Report {
             add(&mut rows, "size", [readable(size as u64)]);
             add(&mut rows, "hash", [hash.to_string()]);
         }
-        if let Some(outline) = &self.outline {
-            add(&mut rows, "kind", [kind(outline)]);
-            add(&mut rows, "contract", contract_row(outline));
-            add(&mut rows, "memory", outline.memory.map(memory_row));
+        if let Some(info) = &self.info {
+            add(&mut rows, "kind", [kind(info)]);
+            add(&mut rows, "contract", contract_row(info));
+            add(&mut rows, "memory", info.memory.map(memory_row));
         }
         if let Ok(handler) = &self.verdict {
             let took = format!("{} ms", handler.compile_time().as_millis());
@@ -150,11 +150,11 @@ impl Report {
                 hooks.map(|of| format!("connections of {of}")),
             );
         }
-        if let Some(outline) = &self.outline {
+        if let Some(info) = &self.info {
             add(
                 &mut rows,
                 "imports",
-                outline.imports.iter().map(|name| import_row(name)),
+                info.imports.iter().map(|name| import_row(name)),
             );
         }
         rows
@@ -170,12 +170,12 @@ fn add(rows: &mut Vec<Vec<String>>, name: &str, values: impl IntoIterator<Item =
 }
 
 /// What would make a handler better that is served as it is.
-fn hints_of(handler: &Handler, outline: Option<&Outline>) -> Vec<String> {
+fn hints_of(handler: &Handler, info: Option<&WasmInfo>) -> Vec<String> {
     let mut hints = Vec::new();
     if handler.declarations.lines().is_empty() {
         hints.push("it declares nothing, so nothing will ever call it".to_owned());
     }
-    let stack = outline.and_then(|outline| outline.stack);
+    let stack = info.and_then(|info| info.stack);
     if let Some(stack) = stack.filter(|stack| *stack >= LARGE_STACK) {
         hints.push(format!(
             "its stack has {} and every call begins with memory that is cleared; build it with RUSTFLAGS=-Clink-arg=-zstack-size=65536, \
@@ -187,12 +187,12 @@ fn hints_of(handler: &Handler, outline: Option<&Outline>) -> Vec<String> {
 }
 
 /// `component, written in Rust`
-fn kind(outline: &Outline) -> String {
-    let kind = match outline.kind {
+fn kind(info: &WasmInfo) -> String {
+    let kind = match info.kind {
         Kind::Component => "component",
         Kind::CoreModule => "core module",
     };
-    let languages: Vec<&str> = outline.languages.iter().map(String::as_str).collect();
+    let languages: Vec<&str> = info.languages.iter().map(String::as_str).collect();
     match languages.as_slice() {
         [] => kind.to_owned(),
         // Its standard library stands on one in C.
@@ -202,8 +202,8 @@ fn kind(outline: &Outline) -> String {
 }
 
 /// What a component exports of the contract: `("hitchy:platform@0.1.0", ["setup", "http"])`.
-fn of_contract(outline: &Outline) -> Option<(String, Vec<&str>)> {
-    let exports = outline.exports.iter().filter_map(|name| {
+fn of_contract(info: &WasmInfo) -> Option<(String, Vec<&str>)> {
+    let exports = info.exports.iter().filter_map(|name| {
         let (interface, version) = name.strip_prefix("hitchy:platform/")?.split_once('@')?;
         Some((interface, version))
     });
@@ -212,12 +212,12 @@ fn of_contract(outline: &Outline) -> Option<(String, Vec<&str>)> {
     Some((format!("hitchy:platform@{version}"), interfaces))
 }
 
-fn contract(outline: &Outline) -> Option<String> {
-    of_contract(outline).map(|(version, _)| version)
+fn contract(info: &WasmInfo) -> Option<String> {
+    of_contract(info).map(|(version, _)| version)
 }
 
-fn contract_row(outline: &Outline) -> Option<String> {
-    let (version, interfaces) = of_contract(outline)?;
+fn contract_row(info: &WasmInfo) -> Option<String> {
+    let (version, interfaces) = of_contract(info)?;
     Some(format!("{version}: {}", interfaces.join(", ")))
 }
 

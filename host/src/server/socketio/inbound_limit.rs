@@ -9,7 +9,7 @@ use crate::lock::lock;
 
 /// The load of one connection.
 #[derive(Debug)]
-pub(super) struct Load {
+pub(in crate::server) struct Load {
     count: AtomicUsize,
     bytes: AtomicUsize,
     most: usize,
@@ -34,7 +34,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 impl Load {
     /// At most so many at a time, of so many bytes together. One is taken whatever its size.
-    pub(super) fn new(most: usize, most_bytes: usize) -> Arc<Self> {
+    pub(in crate::server) fn new(most: usize, most_bytes: usize) -> Arc<Self> {
         Arc::new(Self {
             count: AtomicUsize::new(0),
             bytes: AtomicUsize::new(0),
@@ -45,7 +45,7 @@ impl Load {
     }
 
     /// Whether one more that was turned away makes a flood: without a pause for five seconds, and ten times the bound in that time.
-    pub(super) fn is_flooded(&self) -> bool {
+    pub(in crate::server) fn is_flooded(&self) -> bool {
         self.is_flooded_at(Instant::now())
     }
 
@@ -70,7 +70,7 @@ impl Load {
     }
 
     /// Takes one more of `bytes` bytes, if there is room.
-    pub(super) fn take(self: &Arc<Self>, bytes: usize) -> Option<Waiting> {
+    pub(in crate::server) fn take(self: &Arc<Self>, bytes: usize) -> Option<Waiting> {
         let count = self.count.fetch_add(1, Ordering::AcqRel);
         let before = self.bytes.fetch_add(bytes, Ordering::AcqRel);
         // Gives both back when there is none.
@@ -85,7 +85,7 @@ impl Load {
 
 /// One that waits or runs: part of the load until it is dropped.
 #[derive(Debug)]
-pub(super) struct Waiting {
+pub(in crate::server) struct Waiting {
     load: Arc<Load>,
     bytes: usize,
 }

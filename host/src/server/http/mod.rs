@@ -1,5 +1,8 @@
 //! Door: HTTP in, HTTP out.
 
+pub(in crate::server) mod body;
+pub(in crate::server) mod peer;
+
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,24 +16,24 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use hyper::body::{Frame, SizeHint};
 
-use super::body::Bodies;
-use super::peer::identify;
 use crate::config::{Config, Server};
 use crate::dispatch::{Accepted, Dispatch, error_response};
 use crate::message::{self, Door, Pieces, Request, Response, is_hop_by_hop};
 use crate::path::Target;
 use crate::payload::Failure;
+use crate::server::http::body::Bodies;
+use crate::server::http::peer::identify;
 use crate::sockets::Context;
 
 /// The door.
-pub(super) struct HttpDoor {
+pub(in crate::server) struct HttpDoor {
     dispatch: Arc<Dispatch>,
     server: Server,
     bodies: Bodies,
 }
 
 impl HttpDoor {
-    pub(super) fn new(dispatch: Arc<Dispatch>, bodies: Bodies, config: &Config) -> Self {
+    pub(in crate::server) fn new(dispatch: Arc<Dispatch>, bodies: Bodies, config: &Config) -> Self {
         Self {
             dispatch,
             server: config.server.clone(),
@@ -39,12 +42,12 @@ impl HttpDoor {
     }
 
     /// Where requests go from here.
-    pub(super) fn dispatch(&self) -> &Arc<Dispatch> {
+    pub(in crate::server) fn dispatch(&self) -> &Arc<Dispatch> {
         &self.dispatch
     }
 
     /// Answers a request that is not the socket.io library's.
-    pub(super) async fn answer(&self, parts: Parts, mut body: Body) -> AxumResponse {
+    pub(in crate::server) async fn answer(&self, parts: Parts, mut body: Body) -> AxumResponse {
         let (target, whole, accepted) = match self.take(&parts, &mut body).await {
             Ok(taken) => taken,
             Err(failure) => return self.refuse(&parts.headers, body, &failure).await,
@@ -70,7 +73,7 @@ impl HttpDoor {
     }
 
     /// Answers a request whose body may not have been read: the connection cannot be used for another.
-    pub(super) async fn refuse(
+    pub(in crate::server) async fn refuse(
         &self,
         headers: &HeaderMap,
         body: Body,
@@ -139,7 +142,7 @@ fn without_hop_by_hop(mut headers: HeaderMap) -> HeaderMap {
 }
 
 /// A response as hyper sends it. It sets the length by itself, from what it is told of the body.
-pub(super) fn to_axum(response: Response) -> AxumResponse {
+pub(in crate::server) fn to_axum(response: Response) -> AxumResponse {
     let body = match response.body {
         message::Body::Whole(bytes) => Body::from(bytes),
         message::Body::Stream(pieces) => Body::new(Sent(pieces)),

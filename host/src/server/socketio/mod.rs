@@ -3,6 +3,12 @@
 //! Events are taken from the library synchronously, in the order of arrival, and from the very first: what is needed for that is in
 //! place before CONNECT is answered.
 
+pub(in crate::server) mod ack;
+mod disconnect;
+pub(in crate::server) mod inbound_limit;
+pub(in crate::server) mod inbox;
+pub(in crate::server) mod transport;
+
 use std::convert::Infallible;
 use std::fmt;
 use std::sync::{Arc, Mutex};
@@ -18,27 +24,27 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::ack::LATE;
-use super::hitchy::{RUNNING, Requests};
-use super::inbox::{Inbox, Item};
-use super::leaving::{DISMISSED, Leaving};
-use super::packet_limit;
-use super::peer::identify;
-use super::waiting::Load;
 use crate::config::Config;
 use crate::dispatch::Dispatch;
 use crate::emitter::{REQUESTS, SocketLink};
 use crate::lock::lock;
 use crate::payload::check_depth;
+use crate::server::hitchy::{RUNNING, Requests};
+use crate::server::http::peer::identify;
+use crate::server::packet_limit;
+use crate::server::socketio::ack::LATE;
+use crate::server::socketio::disconnect::{DISMISSED, OnDisconnect};
+use crate::server::socketio::inbound_limit::Load;
+use crate::server::socketio::inbox::{Inbox, Item};
 use crate::session::Session;
-use crate::sockets::{Census, Connection, Handshake, Headcount};
+use crate::sockets::{Connection, Handshake, SocketCount, SocketCounts};
 
 /// Events, or requests, of one connection that wait.
 const WAITING: usize = 256;
 
 /// The namespaces that clients can connect to. Each is registered with the library once: a second time would orphan its sockets.
-pub(super) struct Namespaces<A: Adapter> {
-    census: Arc<Census>,
+pub(in crate::server) struct Namespaces<A: Adapter> {
+    counts: Arc<SocketCounts>,
     shared: Arc<Shared<A>>,
 }
 
@@ -52,7 +58,11 @@ struct Shared<A: Adapter> {
 }
 
 impl<A: Adapter + DefinedAdapter> Namespaces<A> {
-    pub(super) fn new(io: SocketIo<A>, dispatch: Arc<Dispatch>, config: &Config) -> Arc<Self> {
+    pub(in crate::server) fn new(
+        io: SocketIo<A>,
+        dispatch: Arc<Dispatch>,
+        config: &Config,
+    ) -> Arc<Self> {
         let config = Arc::new(config.clone());
         let shared = Arc::new(Shared {
             io,
@@ -62,22 +72,22 @@ impl<A: Adapter + DefinedAdapter> Namespaces<A> {
             closing: CancellationToken::new(),
         });
         Arc::new(Self {
-            census: Arc::default(),
+            counts: Arc::default(),
             shared,
         })
     }
 
     /// Lets clients connect to a namespace, unless they can already.
-    pub(super) fn open(&self, namespace: &str) {
-        let Some(headcount) = self.census.open(namespace) else {
+    pub(in crate::server) fn open(&self, namespace: &str) {
+        let Some(count) = self.counts.open(namespace) else {
             return;
         };
         let name: Arc<str> = namespace.into();
         let shared = Arc::clone(&self.shared);
         let admit = move |socket: RawSocket<A>, auth: Auth| {
             let (shared, name) = (Arc::clone(&shared), Arc::clone(&name));
-            let headcount = Arc::clone(&headcount);
-            async move { shared.admit(&name, &headcount, socket, auth).await }
+            let count = Arc::clone(&count);
+            async move { shared.admit(&name, &count, socket, auth).await }
         };
         let shared = Arc::clone(&self.shared);
         let begin = move |socket: RawSocket<A>| async move { shared.begin(&socket.0) };
@@ -88,13 +98,13 @@ impl<A: Adapter + DefinedAdapter> Namespaces<A> {
     }
 
     /// How many sockets are connected to each of them.
-    pub(super) fn census(&self) -> &Arc<Census> {
-        &self.census
+    pub(in crate::server) fn counts(&self) -> &Arc<SocketCounts> {
+        &self.counts
     }
 
     /// Runs the disconnect hooks of all connections, and returns when they have ended. The clients are still connected then: once
     /// the library closes them it no longer knows their namespaces, and would tell nobody.
-    pub(super) async fn close(&self) {
+    pub(in crate::server) async fn close(&self) {
         self.shared.closing.cancel();
         self.shared.workers.close();
         self.shared.workers.wait().await;
@@ -106,7 +116,7 @@ impl<A: Adapter> Shared<A> {
     async fn admit(
         &self,
         namespace: &Arc<str>,
-        headcount: &Arc<Headcount>,
+        count: &Arc<SocketCount>,
         socket: RawSocket<A>,
         Auth(auth): Auth,
     ) -> Result<(), Refused> {
@@ -117,11 +127,11 @@ impl<A: Adapter> Shared<A> {
 
         let (items, queue) = unbounded_channel();
         self.take_events(&socket, &connection, &items);
-        socket.on_disconnect(Leaving {
+        socket.on_disconnect(OnDisconnect {
             connection: Arc::clone(&connection),
             items,
             packet_limit: packet_limit(&self.config),
-            seat: headcount.seat(),
+            guard: count.guard(),
         });
         socket.join(socket.id);
         connection.session.claim(&connection.id);

@@ -13,20 +13,20 @@ use bytes::Bytes;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tower::ServiceExt;
 
-use super::body::Bodies;
-use super::http::HttpDoor;
-use super::peer::{Peer, remote};
 use crate::config::{Config, Origins, Server};
 use crate::dispatch::{Dispatch, Refusal};
 use crate::payload::Failure;
 use crate::registry::Registry;
+use crate::server::http::HttpDoor;
+use crate::server::http::body::Bodies;
+use crate::server::http::peer::{Peer, remote};
 use crate::session::{Ending, Session, Sessions};
 
 /// Bytes of the library's answer that opens a session: far more than it has.
 const MAX_OPEN: usize = 4 << 10;
 
 /// The way to the socket.io library.
-pub(super) struct Transports {
+pub(in crate::server) struct Transports {
     library: Router,
     sessions: Arc<Sessions>,
     registry: Arc<Registry>,
@@ -67,7 +67,7 @@ impl<'a> Asked<'a> {
 }
 
 impl Transports {
-    pub(super) fn new(
+    pub(in crate::server) fn new(
         library: Router,
         sessions: Arc<Sessions>,
         registry: Arc<Registry>,
@@ -90,13 +90,13 @@ impl Transports {
     }
 
     /// Whether a path is the library's.
-    pub(super) fn owns(&self, path: &str) -> bool {
+    pub(in crate::server) fn owns(&self, path: &str) -> bool {
         let rest = path.strip_prefix(&self.path);
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 
     /// Answers a request of engine.io.
-    pub(super) async fn answer(&self, mut parts: Parts, body: Body) -> Response {
+    pub(in crate::server) async fn answer(&self, mut parts: Parts, body: Body) -> Response {
         let Asked {
             session,
             is_websocket,
@@ -255,7 +255,11 @@ impl Transports {
 }
 
 /// Closes polling sessions that were ended, in the library's own way: as if the client had said goodbye.
-pub(super) async fn close_ended(library: Router, path: String, mut ids: UnboundedReceiver<String>) {
+pub(in crate::server) async fn close_ended(
+    library: Router,
+    path: String,
+    mut ids: UnboundedReceiver<String>,
+) {
     while let Some(id) = ids.recv().await {
         let uri = format!("{path}/?EIO=4&transport=polling&sid={id}");
         let Ok(goodbye) = Request::post(uri).body(Body::from("1")) else {
@@ -295,7 +299,7 @@ fn is_own(origin: &str, headers: &HeaderMap) -> bool {
 
 /// Origins whose pages may open sockets besides the server's own. Those that may ask over HTTP may do it over sockets; but everyone
 /// is not meant by that, since with a websocket cookies come along whatever CORS says.
-pub(super) fn visitors(server: &Server) -> Origins {
+pub(in crate::server) fn visitors(server: &Server) -> Origins {
     match &server.cors {
         Origins::Any => server.origins.clone(),
         cors => server.origins.clone().or(cors.clone()),

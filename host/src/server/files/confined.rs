@@ -18,16 +18,16 @@ const PAGE: &str = "index.html";
 
 /// One folder, which nothing that is read leaves.
 #[derive(Clone)]
-pub(super) struct Within(Arc<Path>);
+pub(in crate::server) struct Confined(Arc<Path>);
 
 /// A file that was opened.
-pub(super) struct Opened {
+pub(in crate::server) struct Opened {
     file: tokio::fs::File,
     facts: Metadata,
 }
 
-impl Within {
-    pub(super) fn new(dir: &Path) -> Self {
+impl Confined {
+    pub(in crate::server) fn new(dir: &Path) -> Self {
         Self(Arc::from(dir))
     }
 
@@ -45,7 +45,7 @@ impl Within {
     }
 }
 
-impl Backend for Within {
+impl Backend for Confined {
     type File = Opened;
     type Metadata = Metadata;
     type OpenFuture = BoxFuture<'static, io::Result<Opened>>;

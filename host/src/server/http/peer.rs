@@ -6,23 +6,23 @@ use std::sync::Arc;
 use axum::http::{HeaderMap, HeaderName};
 
 use crate::config::Server;
-use crate::line::Line;
+use crate::outbound::Outbound;
 
 /// The other end of a TCP connection, put into each request by the accept loop.
 #[derive(Clone, Debug)]
-pub(super) struct Peer {
-    pub(super) address: SocketAddr,
-    pub(super) line: Arc<Line>,
+pub(in crate::server) struct Peer {
+    pub(in crate::server) address: SocketAddr,
+    pub(in crate::server) line: Arc<Outbound>,
 }
 
 /// Headers by which proxies say whom they speak for. From anyone else they are lies or mistakes.
-pub(super) fn is_forwarding(name: &HeaderName) -> bool {
+pub(in crate::server) fn is_forwarding(name: &HeaderName) -> bool {
     let name = name.as_str();
     name == "forwarded" || name == "x-real-ip" || name.starts_with("x-forwarded-")
 }
 
 /// The client's address, and its headers without what only a trusted proxy may say.
-pub(super) fn identify(
+pub(in crate::server) fn identify(
     server: &Server,
     peer: Option<&Peer>,
     mut headers: HeaderMap,
@@ -43,7 +43,11 @@ pub(super) fn identify(
 }
 
 /// The client's address: the peer's, or what a trusted proxy says.
-pub(super) fn remote(server: &Server, peer: Option<&Peer>, headers: &HeaderMap) -> SocketAddr {
+pub(in crate::server) fn remote(
+    server: &Server,
+    peer: Option<&Peer>,
+    headers: &HeaderMap,
+) -> SocketAddr {
     let unknown = SocketAddr::from(([0, 0, 0, 0], 0));
     let direct = peer.map_or(unknown, |peer| peer.address);
     if server.trusts(direct.ip()) {
@@ -90,7 +94,7 @@ mod tests {
     fn peer() -> Peer {
         Peer {
             address: "192.0.2.1:5000".parse().unwrap(),
-            line: Arc::new(Line::of_connection()),
+            line: Arc::new(Outbound::of_connection()),
         }
     }
 

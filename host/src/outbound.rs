@@ -28,7 +28,7 @@ const TAKING: u64 = u64::MAX;
 
 /// One way to a client: a TCP connection, or its polls.
 #[derive(Debug)]
-pub struct Line {
+pub struct Outbound {
     start: Instant,
     pause: Duration,
     /// Bytes handed over for sending that did not go out yet.
@@ -57,7 +57,7 @@ pub struct Line {
     progress: Notify,
 }
 
-impl Line {
+impl Outbound {
     /// Of a TCP connection.
     pub fn of_connection() -> Self {
         Self::new(WEBSOCKET_PAUSE, TAKING)
@@ -214,17 +214,17 @@ impl Line {
         self.tell_watchers();
     }
 
-    /// Whether [`Line::end`] was called.
+    /// Whether [`Outbound::end`] was called.
     pub fn is_ended(&self) -> bool {
         self.ended.load(Ordering::Acquire)
     }
 
-    /// Whether [`Line::end`] was called: who waits to read is woken then.
+    /// Whether [`Outbound::end`] was called: who waits to read is woken then.
     pub fn poll_read(&self, context: &Context<'_>) -> Poll<io::Error> {
         self.poll_ended(&self.reader, context)
     }
 
-    /// Whether [`Line::end`] was called: who waits to write is woken then.
+    /// Whether [`Outbound::end`] was called: who waits to write is woken then.
     pub fn poll_write(&self, context: &Context<'_>) -> Poll<io::Error> {
         self.poll_ended(&self.writer, context)
     }
@@ -320,7 +320,7 @@ mod tests {
 
     #[test]
     fn what_was_handed_over_and_not_written_waits() {
-        let line = Line::of_connection();
+        let line = Outbound::of_connection();
         line.hand(100);
         line.hand(50);
         line.wrote(120);
@@ -334,8 +334,8 @@ mod tests {
 
     #[test]
     fn a_line_that_takes_and_is_silent_has_nothing_waiting() {
-        let mut line = Line::of_connection();
-        let pass = |line: &mut Line| line.start -= SILENCE * 2;
+        let mut line = Outbound::of_connection();
+        let pass = |line: &mut Outbound| line.start -= SILENCE * 2;
         line.hand(100);
         line.stop();
         pass(&mut line);
@@ -349,17 +349,17 @@ mod tests {
 
     #[test]
     fn a_line_takes_until_it_has_stopped_for_a_while() {
-        let line = Line::new(Duration::ZERO, TAKING);
+        let line = Outbound::new(Duration::ZERO, TAKING);
         line.stop();
         assert!(!line.is_taking());
         line.wrote(1);
         assert_eq!(line.stopped_for(), Duration::ZERO);
-        assert!(Line::of_polls().is_taking(), "it has just opened");
+        assert!(Outbound::of_polls().is_taking(), "it has just opened");
     }
 
     #[tokio::test]
     async fn those_who_wait_at_the_same_time_do_not_wait_twice() {
-        let line = Line::of_connection();
+        let line = Outbound::of_connection();
         let once = line.delay().await;
         assert!(line.delay().await > once);
         let before = line.delay.load(Ordering::Relaxed);

@@ -8,35 +8,35 @@ use socketioxide::handler::DisconnectHandler;
 use socketioxide::socket::{DisconnectReason, Socket};
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::inbox::Item;
-use crate::line::Line;
-use crate::sockets::{Connection, Seat};
+use crate::outbound::Outbound;
+use crate::server::socketio::inbox::Item;
+use crate::sockets::{Connection, CountGuard};
 
 /// The reason of a connection that the server ended.
-pub(super) const DISMISSED: &str = "server namespace disconnect";
+pub(in crate::server) const DISMISSED: &str = "server namespace disconnect";
 
 /// Is told by the library that a connection has ended. It remembers the rooms within that very call: when there is a second cause
 /// (a client that closes what the server has just disconnected), the library forgets them without telling anybody.
-pub(super) struct Leaving<A: Adapter> {
-    pub(super) connection: Arc<Connection>,
-    pub(super) items: UnboundedSender<Item<A>>,
+pub(in crate::server) struct OnDisconnect<A: Adapter> {
+    pub(in crate::server) connection: Arc<Connection>,
+    pub(in crate::server) items: UnboundedSender<Item<A>>,
     /// Bytes above which a packet ends its connection.
-    pub(super) packet_limit: usize,
+    pub(in crate::server) packet_limit: usize,
     /// Its place in the count of the namespace's sockets.
-    pub(super) seat: Seat,
+    pub(in crate::server) guard: CountGuard,
 }
 
-impl<A: Adapter> DisconnectHandler<A, Leaving<A>> for Leaving<A> {
+impl<A: Adapter> DisconnectHandler<A, OnDisconnect<A>> for OnDisconnect<A> {
     fn call_with_defer(
         &self,
         socket: Arc<Socket<A>>,
         reason: DisconnectReason,
         forget: fn(Arc<Socket<A>>),
     ) {
-        self.seat.leave();
+        self.guard.leave();
         self.connection.leave_for_good();
         let session = &self.connection.session;
-        if session.of_websocket(Line::is_stalled) {
+        if session.of_websocket(Outbound::is_stalled) {
             session.end_slow_reader("it took nothing within server.write-stall");
         }
         let reason = match session.ending() {
@@ -45,7 +45,9 @@ impl<A: Adapter> DisconnectHandler<A, Leaving<A>> for Leaving<A> {
                 self.blame(reason, &socket);
                 match reason {
                     // A client that dies does not say goodbye. To the library that is an error.
-                    DisconnectReason::TransportError if session.of_websocket(Line::is_cut_off) => {
+                    DisconnectReason::TransportError
+                        if session.of_websocket(Outbound::is_cut_off) =>
+                    {
                         name(DisconnectReason::TransportClose)
                     }
                     reason => name(reason),
@@ -58,7 +60,7 @@ impl<A: Adapter> DisconnectHandler<A, Leaving<A>> for Leaving<A> {
     }
 }
 
-impl<A: Adapter> Leaving<A> {
+impl<A: Adapter> OnDisconnect<A> {
     /// Says in the log what the client did, once for all its connections.
     fn blame(&self, reason: DisconnectReason, socket: &Socket<A>) {
         let (most, session) = (self.packet_limit, &self.connection.session);

@@ -24,17 +24,17 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-pub(super) use self::health::Vitals;
+pub(in crate::server) use self::health::Vitals;
 
-use super::CLOSING;
-use super::accept::{Acceptor, Bounds, Porch};
-use super::front::check_head;
-use super::http::to_axum;
 use crate::dispatch::{Dispatch, error_response};
 use crate::payload::Failure;
 use crate::registry::Registry;
+use crate::server::CLOSING;
+use crate::server::accept::{Acceptor, Bounds, Service};
+use crate::server::http::to_axum;
+use crate::server::router::check_head;
 use crate::session::Sessions;
-use crate::sockets::Census;
+use crate::sockets::SocketCounts;
 
 /// What an operator's tools may take up: few connections, since they are few, and none of them for long, so that a probe finds one free.
 const BOUNDS: Bounds = Bounds {
@@ -44,16 +44,16 @@ const BOUNDS: Bounds = Bounds {
 };
 
 /// What the console shows.
-pub(super) struct View {
-    pub(super) registry: Arc<Registry>,
-    pub(super) dispatch: Arc<Dispatch>,
-    pub(super) sessions: Arc<Sessions>,
-    pub(super) census: Arc<Census>,
-    pub(super) vitals: Vitals,
+pub(in crate::server) struct View {
+    pub(in crate::server) registry: Arc<Registry>,
+    pub(in crate::server) dispatch: Arc<Dispatch>,
+    pub(in crate::server) sessions: Arc<Sessions>,
+    pub(in crate::server) counts: Arc<SocketCounts>,
+    pub(in crate::server) vitals: Vitals,
 }
 
 /// The console's thread. It ends when this is dropped.
-pub(super) struct Admin {
+pub(in crate::server) struct Admin {
     addresses: Vec<SocketAddr>,
     stop: DropGuard,
     closed: oneshot::Receiver<()>,
@@ -61,7 +61,7 @@ pub(super) struct Admin {
 
 impl Admin {
     /// Answers on `listeners` from a thread of its own.
-    pub(super) fn start(listeners: Vec<TcpListener>, view: View) -> io::Result<Self> {
+    pub(in crate::server) fn start(listeners: Vec<TcpListener>, view: View) -> io::Result<Self> {
         let addresses: Vec<SocketAddr> = listeners
             .iter()
             .map(TcpListener::local_addr)
@@ -73,7 +73,7 @@ impl Admin {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
-        let desk = Arc::new(Desk {
+        let service = Arc::new(AdminService {
             is_local: addresses.iter().all(|address| address.ip().is_loopback()),
             view: Arc::new(view),
         });
@@ -82,7 +82,7 @@ impl Admin {
         thread::Builder::new()
             .name("console".to_owned())
             .spawn(move || {
-                runtime.block_on(answer_until(listeners, desk, stopped));
+                runtime.block_on(answer_until(listeners, service, stopped));
                 // Nobody may wait for it any more.
                 let _ = done.send(());
             })?;
@@ -94,12 +94,12 @@ impl Admin {
     }
 
     /// Where it listens.
-    pub(super) fn addresses(&self) -> &[SocketAddr] {
+    pub(in crate::server) fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
     }
 
     /// Accepts no more, and returns when the connections have ended, or have had the time to.
-    pub(super) async fn close(self) {
+    pub(in crate::server) async fn close(self) {
         drop(self.stop);
         // It ends by a message or by the end of its thread.
         let _ = self.closed.await;
@@ -108,14 +108,14 @@ impl Admin {
 
 async fn answer_until(
     listeners: Vec<std::net::TcpListener>,
-    desk: Arc<Desk>,
+    service: Arc<AdminService>,
     stopped: CancellationToken,
 ) {
     let mut acceptors = Vec::new();
     for listener in listeners {
         match TcpListener::from_std(listener) {
             Ok(listener) => {
-                acceptors.push(Acceptor::start(listener, Arc::clone(&desk), BOUNDS));
+                acceptors.push(Acceptor::start(listener, Arc::clone(&service), BOUNDS));
             }
             Err(error) => tracing::error!("the console does not listen: {error}"),
         }
@@ -173,13 +173,13 @@ const PAGES: &[Page] = &[
 ];
 
 /// Answers the console's requests.
-struct Desk {
+struct AdminService {
     /// Whether it listens to this machine only.
     is_local: bool,
     view: Arc<View>,
 }
 
-impl Porch for Desk {
+impl Service for AdminService {
     async fn answer(&self, request: Request) -> Response {
         let (parts, _) = request.into_parts();
         let allowed = check_head(&parts).and_then(|()| self.check_host(&parts.headers));
@@ -204,7 +204,7 @@ impl Porch for Desk {
     }
 }
 
-impl Desk {
+impl AdminService {
     /// A page whose name was bound to this machine after it was loaded (DNS rebinding) could read a listener that is meant for this
     /// machine only. Its requests carry that name.
     fn check_host(&self, headers: &HeaderMap) -> Result<(), Failure> {

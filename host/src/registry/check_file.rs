@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::runtime::{Candidate, ContentHash, Handler, Limits, Runtime};
 
 /// What is known of a file that was looked at by itself.
-pub struct Examined {
+pub struct CheckedFile {
     /// The name it has, or would have, in the handlers folder.
     pub name: String,
     /// Its content, if it could be read.
@@ -26,11 +26,11 @@ pub struct Examined {
 ///
 /// # Errors
 /// The file is not there, or is none.
-pub async fn examine(
+pub async fn check_file(
     runtime: &Runtime,
     config: &Config,
     path: &Path,
-) -> Result<Examined, std::io::Error> {
+) -> Result<CheckedFile, std::io::Error> {
     let found = folder::found(path, &config.handlers.dir)?;
     let content = read(found.path.clone()).await;
     let (content, verdict) = match (content, limits(config, &found).await) {
@@ -41,7 +41,7 @@ pub async fn examine(
         (content, Err(cause)) => (content.ok(), Err(cause)),
         (Err(cause), Ok(_)) => (None, Err(cause)),
     };
-    Ok(Examined {
+    Ok(CheckedFile {
         name: found.name,
         content,
         verdict,

@@ -8,64 +8,64 @@ use crate::lock::lock;
 
 /// The namespaces that were opened, each with its sockets. The lock is held for a look at the list, never during a call.
 #[derive(Debug, Default)]
-pub struct Census {
-    namespaces: Mutex<BTreeMap<String, Arc<Headcount>>>,
+pub struct SocketCounts {
+    namespaces: Mutex<BTreeMap<String, Arc<SocketCount>>>,
 }
 
 /// How many sockets are connected to one namespace.
 #[derive(Debug, Default)]
-pub struct Headcount(AtomicU64);
+pub struct SocketCount(AtomicU64);
 
 /// A connected socket: counted until it leaves, or is dropped.
 #[derive(Debug)]
-pub struct Seat {
-    headcount: Arc<Headcount>,
+pub struct CountGuard {
+    count: Arc<SocketCount>,
     taken: AtomicBool,
 }
 
-impl Census {
+impl SocketCounts {
     /// The count of a namespace that has not been opened before; none for one that has.
-    pub fn open(&self, namespace: &str) -> Option<Arc<Headcount>> {
+    pub fn open(&self, namespace: &str) -> Option<Arc<SocketCount>> {
         let mut namespaces = lock(&self.namespaces);
         if namespaces.contains_key(namespace) {
             return None;
         }
-        let headcount = Arc::<Headcount>::default();
-        namespaces.insert(namespace.to_owned(), Arc::clone(&headcount));
-        Some(headcount)
+        let count = Arc::<SocketCount>::default();
+        namespaces.insert(namespace.to_owned(), Arc::clone(&count));
+        Some(count)
     }
 
     /// Every namespace that was opened, and how many sockets are connected to it.
     pub fn counts(&self) -> Vec<(String, u64)> {
         let namespaces = lock(&self.namespaces);
-        let count = |(name, headcount): (&String, &Arc<Headcount>)| {
-            (name.clone(), headcount.0.load(Ordering::Relaxed))
+        let count = |(name, count): (&String, &Arc<SocketCount>)| {
+            (name.clone(), count.0.load(Ordering::Relaxed))
         };
         namespaces.iter().map(count).collect()
     }
 }
 
-impl Headcount {
+impl SocketCount {
     /// Counts a socket.
-    pub fn seat(self: &Arc<Self>) -> Seat {
+    pub fn guard(self: &Arc<Self>) -> CountGuard {
         self.0.fetch_add(1, Ordering::Relaxed);
-        Seat {
-            headcount: Arc::clone(self),
+        CountGuard {
+            count: Arc::clone(self),
             taken: AtomicBool::new(true),
         }
     }
 }
 
-impl Seat {
+impl CountGuard {
     /// The socket has gone. A second time it does nothing.
     pub fn leave(&self) {
         if self.taken.swap(false, Ordering::Relaxed) {
-            self.headcount.0.fetch_sub(1, Ordering::Relaxed);
+            self.count.0.fetch_sub(1, Ordering::Relaxed);
         }
     }
 }
 
-impl Drop for Seat {
+impl Drop for CountGuard {
     fn drop(&mut self) {
         self.leave();
     }
@@ -77,15 +77,15 @@ mod tests {
 
     #[test]
     fn a_socket_is_counted_once_however_it_goes() {
-        let census = Census::default();
-        let lobby = census.open("/lobby").expect("it is new");
-        assert!(census.open("/lobby").is_none(), "it is known");
-        let (first, second) = (lobby.seat(), lobby.seat());
-        assert_eq!(census.counts(), [("/lobby".to_owned(), 2)]);
+        let counts = SocketCounts::default();
+        let lobby = counts.open("/lobby").expect("it is new");
+        assert!(counts.open("/lobby").is_none(), "it is known");
+        let (first, second) = (lobby.guard(), lobby.guard());
+        assert_eq!(counts.counts(), [("/lobby".to_owned(), 2)]);
         first.leave();
         drop(first);
-        assert_eq!(census.counts(), [("/lobby".to_owned(), 1)]);
+        assert_eq!(counts.counts(), [("/lobby".to_owned(), 1)]);
         drop(second);
-        assert_eq!(census.counts(), [("/lobby".to_owned(), 0)]);
+        assert_eq!(counts.counts(), [("/lobby".to_owned(), 0)]);
     }
 }

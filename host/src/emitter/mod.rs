@@ -4,11 +4,11 @@
 //! [`SocketIo`] of any adapter becomes an [`Emitter`], a socket of any adapter a [`Link`](crate::sockets::Link).
 
 mod ack;
+mod backpressure;
 mod link;
-mod room;
 
+pub(crate) use self::backpressure::is_crowded;
 pub use self::link::SocketLink;
-pub(crate) use self::room::is_crowded;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -192,12 +192,12 @@ impl<A: Adapter> Outlet for SocketIo<A> {
             let droppable = audience.droppable;
             let operators = select(self, audience)?;
             if !droppable {
-                room::make(&operators, payload.size()).await;
+                backpressure::make_capacity(&operators, payload.size()).await;
             }
             match operators.clone().emit(event, &arguments).await {
                 Ok(()) => Ok(()),
                 Err(socketioxide::BroadcastError::Socket(errors)) => {
-                    room::end_losers(&operators, errors.len());
+                    backpressure::end_losers(&operators, errors.len());
                     Ok(())
                 }
                 Err(other) => Err(Failure::new(
@@ -218,7 +218,7 @@ impl<A: Adapter> Outlet for SocketIo<A> {
         Box::pin(async move {
             let arguments = payload.arguments()?;
             let operators = select(self, audience)?.timeout(timeout);
-            room::make(&operators, payload.size()).await;
+            backpressure::make_capacity(&operators, payload.size()).await;
             let sent = operators.emit_with_ack::<_, AckValue>(event, &arguments);
             let acks = sent.await.map_err(|error| {
                 Failure::new(503, format!("the event was not sent everywhere: {error}"))

@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::builds::Builds;
-use super::examine::{limits, read};
+use super::check_file::{limits, read};
 use super::files::{Files, Verdict};
 use super::folder::{self, Found, Listing, Unfit};
 use super::journal::Journal;
-use super::standing::{RefusedFile, Standing};
+use super::status::{RefusedFile, Status};
 use super::table::{Table, bare};
 use crate::config::{Config, Sources, nearest};
 use crate::runtime::{Candidate, ContentHash, Limits, Runtime};
@@ -25,7 +25,7 @@ const SPACING: Duration = Duration::from_millis(100);
 const MAX_HANDLERS: usize = 256;
 
 /// The state of reloading.
-pub(super) struct Reloads {
+pub(super) struct Reloader {
     runtime: Arc<Runtime>,
     /// The settings in force.
     config: Config,
@@ -46,7 +46,7 @@ pub(super) struct Reloads {
     last_pass: Option<Instant>,
 }
 
-impl Reloads {
+impl Reloader {
     pub(super) fn new(
         runtime: Arc<Runtime>,
         config: Config,
@@ -109,7 +109,7 @@ impl Reloads {
 
     /// The first pass: everything that is there counts as complete.
     pub(super) async fn first(&mut self) -> Table {
-        self.pass().await.unwrap_or_else(|| self.table())
+        self.reload().await.unwrap_or_else(|| self.table())
     }
 
     /// Tells what a pass has taken up and what has gone, once its table is served.
@@ -118,7 +118,7 @@ impl Reloads {
     }
 
     /// Looks at the folder and at the settings. A table, if what is served has changed.
-    pub(super) async fn pass(&mut self) -> Option<Table> {
+    pub(super) async fn reload(&mut self) -> Option<Table> {
         let first = self.last_pass.is_none();
         self.last_pass = Some(Instant::now());
         let now = Instant::now();
@@ -140,7 +140,7 @@ impl Reloads {
     }
 
     /// What is not as it should be.
-    pub(super) fn standing(&self) -> Standing {
+    pub(super) fn status(&self) -> Status {
         let (hidden, unfit): (Vec<_>, Vec<_>) = self.unfit.iter().partition(|one| one.is_folder());
         let unfit = unfit.into_iter().map(|one| RefusedFile {
             file: one.name.clone(),
@@ -154,7 +154,7 @@ impl Reloads {
         let hidden = hidden.map(|one| hidden_trouble(&one.name, &one.cause));
         let settings = self.settings_error.iter();
         let settings = settings.map(|error| settings_trouble(error));
-        Standing {
+        Status {
             refused: self.files.refused().chain(unfit).collect(),
             troubles: settings.chain(folder).chain(hidden).collect(),
         }

@@ -18,7 +18,7 @@ const LINGER: Duration = Duration::from_secs(2);
 
 /// How bodies are read.
 #[derive(Clone)]
-pub(super) struct Bodies {
+pub(in crate::server) struct Bodies {
     limit: usize,
     whole: Duration,
     idle: Duration,
@@ -27,7 +27,7 @@ pub(super) struct Bodies {
 
 impl Bodies {
     /// Bodies of at most `limit` bytes.
-    pub(super) fn new(limit: usize, server: &Server, sessions: Arc<Sessions>) -> Self {
+    pub(in crate::server) fn new(limit: usize, server: &Server, sessions: Arc<Sessions>) -> Self {
         Self {
             limit,
             whole: server.body_timeout,
@@ -37,7 +37,7 @@ impl Bodies {
     }
 
     /// The whole body; 413, 408 or 400 when it is too large, late or broken.
-    pub(super) async fn read(
+    pub(in crate::server) async fn read(
         &self,
         body: &mut Body,
         headers: &HeaderMap,
@@ -84,7 +84,7 @@ impl Bodies {
 
     /// Reads what a refused client goes on sending, within bounds: many look for the answer only when they have sent everything,
     /// and would see a broken connection instead. One that waits to be told (`expect`) sends nothing.
-    pub(super) async fn discard(&self, mut body: Body, headers: &HeaderMap) {
+    pub(in crate::server) async fn discard(&self, mut body: Body, headers: &HeaderMap) {
         if headers.contains_key(header::EXPECT) {
             return;
         }
