@@ -15,7 +15,8 @@ use hitchy::message::{CallId, Door, Event, Exchange, Request};
 use hitchy::path::Target;
 use hitchy::payload::{Failure, Payload};
 use hitchy::runtime::{
-    CallContext, Candidate, Compiler, ContentHash, Handler, Limits, Runtime, RuntimeSettings,
+    CallContext, Candidate, Compiler, ContentHash, Handler, HandlerSettings, MessageSizes, Runtime,
+    RuntimeSettings,
 };
 use hitchy::session::{Bounds, Sessions};
 use hitchy::sockets::{Connection, Handshake, Link, gone};
@@ -97,6 +98,10 @@ fn runtime() -> Runtime {
     let settings = RuntimeSettings {
         calls: 16,
         memory_budget: 1 << 30,
+        sizes: MessageSizes {
+            payload: 1 << 20,
+            answer: 4 << 20,
+        },
         compiler: Compiler::Here,
     };
     Runtime::new(settings, Emitter::new(io, Arc::default())).expect("the runtime starts")
@@ -108,7 +113,7 @@ async fn load(runtime: &Runtime, name: &str, wasm: Vec<u8>) -> Handler {
         hash: ContentHash::of(&wasm),
         wasm: Bytes::from(wasm),
         generation: 1,
-        limits: limits(),
+        settings: settings(),
         permits: Arc::new(Semaphore::new(16)),
         calls: Arc::default(),
     };
@@ -118,17 +123,15 @@ async fn load(runtime: &Runtime, name: &str, wasm: Vec<u8>) -> Handler {
         .unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
-fn limits() -> Limits {
-    Limits {
+fn settings() -> HandlerSettings {
+    HandlerSettings {
         memory: 128 << 20,
         deadline: Duration::from_secs(10),
         cpu: Duration::from_secs(1),
         concurrency: 16,
-        emits: 256,
-        emit_bytes: 4 << 20,
-        dispatches: 16,
-        payload: 1 << 20,
-        answer: 4 << 20,
+        emits_per_call: 256,
+        emit_bytes_per_call: 4 << 20,
+        dispatches_per_call: 16,
     }
 }
 

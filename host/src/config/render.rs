@@ -20,7 +20,7 @@ pub(super) fn render(config: &Config) -> String {
             .map(|key| (key, key.name.to_owned()));
         render_section(&mut text, section, names, config, &values);
     }
-    for (name, own) in &config.handler {
+    for (name, own) in &config.gathered.handlers {
         let names = keys::per_handler()
             .filter(|key| own.contains_key(key.short()))
             .map(|key| (key, source::handler_key(name, key.short())));

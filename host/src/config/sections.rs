@@ -5,12 +5,12 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::types::{Console, Format, Level, Listen, Network, Origins, SetCookie, Transport};
 
 /// `[server]`: the HTTP side.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Server {
     /// Where the server listens.
@@ -51,7 +51,7 @@ impl Server {
 }
 
 /// `[socket]`: engine.io and socket.io.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Socket {
     /// Path of the endpoint: begins with `/`, does not end with it.
@@ -81,7 +81,7 @@ pub struct Socket {
 }
 
 /// `[handlers]`: the folder.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Handlers {
     /// The folder whose `.wasm` files are served, absolute.
@@ -96,54 +96,23 @@ pub struct Handlers {
     pub required: Vec<String>,
 }
 
-/// `[limits]`: what calls may use.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+/// `[limits]`, as far as it is for the node. The other keys of the section are defaults of
+/// [`HandlerSettings`](crate::runtime::HandlerSettings), so this type does not refuse keys that it does not know.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct Limits {
-    /// Memory of a guest in one call, in bytes.
-    pub memory: usize,
-    /// Time from the start of a call to its end.
-    pub deadline: Duration,
-    /// Time a call may compute.
-    pub cpu: Duration,
     /// Calls running at once, of all handlers.
     pub concurrency: usize,
     /// Calls that may wait for one of the running to end.
     pub queue: usize,
     /// How long a call may wait.
     pub queue_wait: Duration,
-    /// Events a call may emit.
-    pub emits_per_call: usize,
-    /// Bytes a call may emit in all.
-    pub emit_bytes_per_call: usize,
-    /// Requests a call may send to other routes of this server.
-    pub dispatches_per_call: usize,
-    /// Memory of all guests together, in bytes; `None`: half of the machine's or of the container's.
+    /// Bytes of memory of all guests together; `None` means half of the machine's or of the container's.
     pub memory_budget: Option<u64>,
 }
 
-/// What the calls of one handler may use: `[limits]`, over it the sidecar, over it `[handler.NAME]`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct HandlerLimits {
-    /// Memory of a guest in one call, in bytes.
-    pub memory: usize,
-    /// Time from the start of a call to its end.
-    pub deadline: Duration,
-    /// Time a call may compute.
-    pub cpu: Duration,
-    /// Calls of this handler running at once; three quarters of the node's (at least one) when nothing is set for it.
-    pub concurrency: usize,
-    /// Events a call may emit.
-    pub emits_per_call: usize,
-    /// Bytes a call may emit in all.
-    pub emit_bytes_per_call: usize,
-    /// Requests a call may send to other routes of this server.
-    pub dispatches_per_call: usize,
-}
-
 /// `[admin]`: the console.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Admin {
     /// Where it listens.
@@ -151,7 +120,7 @@ pub struct Admin {
 }
 
 /// `[log]`
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Log {
     /// How much is logged.
@@ -161,7 +130,7 @@ pub struct Log {
 }
 
 /// `[dev]`: what `hitchy dev` and `hitchy build` run besides cargo.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Dev {
     /// What has to run once before anything is built.
@@ -172,7 +141,7 @@ pub struct Dev {
 }
 
 /// A command that is run when what it creates is missing.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Setup {
     /// For `sh -c`.

@@ -87,7 +87,7 @@ impl fmt::Display for Source {
 }
 
 /// Settings by section, as serde hands them to the fields of `Config`.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Gathered {
     /// `[section]` to key to value.
     pub(super) sections: Table,
@@ -119,7 +119,7 @@ pub(super) fn gather(sources: &Sources) -> Result<Gathered, Error> {
 /// What the table of keys says, before anybody said anything else.
 pub(super) fn defaults(base: &Path) -> Result<Gathered, Error> {
     let mut gathered = Gathered::default();
-    for section in keys::sections() {
+    for section in keys::sections().into_iter().chain([keys::HANDLER]) {
         gathered
             .sections
             .insert(section.to_owned(), Value::Table(Table::new()));
@@ -165,7 +165,7 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<Table, Error> {
 impl Gathered {
     fn lay_file(&mut self, file: Table, from: &Source, base: &Path) -> Result<(), Error> {
         for (section, written) in file {
-            if section == "handler" {
+            if section == keys::HANDLER {
                 self.lay_handlers(written, from)?;
                 continue;
             }
@@ -234,6 +234,24 @@ impl Gathered {
             Source::Variable(name),
             Path::new(""),
         )
+    }
+
+    /// Returns the value of a key that is not for one handler alone.
+    pub(super) fn value(&self, key: &Key) -> Option<&Value> {
+        self.sections.get(key.section())?.get(key.short())
+    }
+
+    /// Takes the value of `key` from `other`, and notes where it stands there.
+    pub(super) fn take_from(&mut self, other: &Self, key: &Key) {
+        if let Some(Value::Table(section)) = self.sections.get_mut(key.section()) {
+            section.remove(key.short());
+            let value = other.value(key).cloned();
+            section.extend(value.map(|value| (key.short().to_owned(), value)));
+        }
+        self.sources.remove(key.name);
+        let source = other.sources.get(key.name).cloned();
+        self.sources
+            .extend(source.map(|source| (key.name.to_owned(), source)));
     }
 
     fn set(&mut self, key: &Key, written: &Value, from: Source, base: &Path) -> Result<(), Error> {

@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 use super::folder::{self, Found};
 use super::table::bare;
 use crate::config::Config;
-use crate::runtime::{Candidate, ContentHash, Handler, Limits, Runtime};
+use crate::runtime::{Candidate, ContentHash, Handler, HandlerSettings, Runtime};
 
 /// What is known of a file that was looked at by itself.
 pub struct CheckedFile {
@@ -33,9 +33,9 @@ pub async fn check_file(
 ) -> Result<CheckedFile, std::io::Error> {
     let found = folder::found(path, &config.handlers.dir)?;
     let content = read(found.path.clone()).await;
-    let (content, verdict) = match (content, limits(config, &found).await) {
-        (Ok(content), Ok(limits)) => {
-            let loaded = load(runtime, &found.name, content.clone(), limits).await;
+    let (content, verdict) = match (content, settings(config, &found).await) {
+        (Ok(content), Ok(settings)) => {
+            let loaded = load(runtime, &found.name, content.clone(), settings).await;
             (Some(content), loaded)
         }
         (content, Err(cause)) => (content.ok(), Err(cause)),
@@ -52,23 +52,23 @@ async fn load(
     runtime: &Runtime,
     name: &str,
     wasm: Bytes,
-    limits: Limits,
+    settings: HandlerSettings,
 ) -> Result<Handler, String> {
     let candidate = Candidate {
         name: name.into(),
         hash: ContentHash::of(&wasm),
         wasm,
         generation: 1,
-        permits: Arc::new(Semaphore::new(limits.concurrency)),
+        permits: Arc::new(Semaphore::new(settings.concurrency)),
         calls: Arc::default(),
-        limits,
+        settings,
     };
     let loaded = runtime.load(candidate, None).await;
     loaded.map_err(|error| error.to_string())
 }
 
-/// What a call of a file may use, by its sidecar and the settings.
-pub(super) async fn limits(config: &Config, found: &Found) -> Result<Limits, String> {
+/// Returns the settings of a file: the defaults, over them its sidecar, over it its section of the settings file.
+pub(super) async fn settings(config: &Config, found: &Found) -> Result<HandlerSettings, String> {
     let path = found.sidecar_path();
     let text = match found.sidecar {
         Some(_) => {
@@ -79,20 +79,9 @@ pub(super) async fn limits(config: &Config, found: &Found) -> Result<Limits, Str
         None => None,
     };
     let sidecar = text.as_deref().map(|text| (path.as_path(), text));
-    let own = config
-        .handler_limits(bare(&found.name), sidecar)
-        .map_err(|error| error.to_string())?;
-    Ok(Limits {
-        memory: own.memory,
-        deadline: own.deadline,
-        cpu: own.cpu,
-        concurrency: own.concurrency,
-        emits: u32::try_from(own.emits_per_call).unwrap_or(u32::MAX),
-        emit_bytes: own.emit_bytes_per_call,
-        dispatches: u32::try_from(own.dispatches_per_call).unwrap_or(u32::MAX),
-        payload: config.server.body_limit,
-        answer: config.server.answer_limit,
-    })
+    config
+        .handler_settings(bare(&found.name), sidecar)
+        .map_err(|error| error.to_string())
 }
 
 /// The content of a file.

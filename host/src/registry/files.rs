@@ -12,7 +12,7 @@ use super::journal::Journal;
 use super::status::RefusedFile;
 use super::table::{Conflict, conflict};
 use crate::metrics::Calls;
-use crate::runtime::{ContentHash, Handler, Limits};
+use crate::runtime::{ContentHash, Handler, HandlerSettings};
 
 /// All files that were seen.
 pub(super) struct Files {
@@ -30,8 +30,8 @@ pub(super) struct Files {
 struct File {
     stamp: Stamp,
     sidecar: Option<Stamp>,
-    /// The content that was looked at last, served or not, and the limits it was looked at with.
-    looked_at: Option<(ContentHash, Limits)>,
+    /// The content that was looked at last, served or not, and the settings it was looked at with.
+    looked_at: Option<(ContentHash, HandlerSettings)>,
     /// Whether it was refused for something that may pass by itself.
     again: bool,
     serving: Option<Arc<Handler>>,
@@ -135,11 +135,17 @@ impl Files {
     }
 
     /// Whether nothing needs to be loaded: the file is again what is served, or what was loaded or refused last.
-    pub(super) fn is_known(&mut self, found: &Found, hash: ContentHash, limits: &Limits) -> bool {
+    pub(super) fn is_known(
+        &mut self,
+        found: &Found,
+        hash: ContentHash,
+        settings: &HandlerSettings,
+    ) -> bool {
         let Some(file) = self.files.get_mut(&found.name) else {
             return false;
         };
-        let is_it = |handler: &&Arc<Handler>| handler.hash() == hash && *handler.limits == *limits;
+        let is_it =
+            |handler: &&Arc<Handler>| handler.hash() == hash && *handler.settings == *settings;
         let is_served = file.serving.as_ref().filter(is_it).is_some();
         if let Some(handler) = file.serving.as_ref().filter(|_| is_served) {
             if file.refusal.take().is_some() {
@@ -155,12 +161,12 @@ impl Files {
             && file
                 .looked_at
                 .as_ref()
-                .is_some_and(|(known, with)| *known == hash && with == limits);
+                .is_some_and(|(known, with)| *known == hash && with == settings);
         let is_known = is_served || is_waiting || is_refused;
         if is_known {
             file.stamp = found.stamp;
             file.sidecar = found.sidecar;
-            file.looked_at = Some((hash, limits.clone()));
+            file.looked_at = Some((hash, settings.clone()));
             file.again = false;
         }
         is_known
@@ -197,7 +203,7 @@ impl Files {
     pub(super) fn remember(
         &mut self,
         found: &Found,
-        looked_at: Option<(ContentHash, Limits)>,
+        looked_at: Option<(ContentHash, HandlerSettings)>,
         again: bool,
     ) {
         let file = self

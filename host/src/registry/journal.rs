@@ -130,7 +130,7 @@ impl Journal {
             Some(before) if before.hash() == handler.hash() => {
                 "reloaded (its settings changed)".to_owned()
             }
-            Some(before) if *before.limits == *handler.limits => {
+            Some(before) if *before.settings == *handler.settings => {
                 format!("reloaded ({code} changed)")
             }
             Some(_) => format!("reloaded ({code} and its settings changed)"),

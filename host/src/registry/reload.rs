@@ -8,14 +8,14 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::builds::Builds;
-use super::check_file::{limits, read};
+use super::check_file::{read, settings};
 use super::files::{Files, Verdict};
 use super::folder::{self, Found, Listing, Unfit};
 use super::journal::Journal;
 use super::status::{RefusedFile, Status};
 use super::table::{Table, bare};
 use crate::config::{Config, Sources, nearest};
-use crate::runtime::{Candidate, ContentHash, Limits, Runtime};
+use crate::runtime::{Candidate, ContentHash, HandlerSettings, Runtime};
 use crate::text::visible;
 use crate::watch::{Change, Watch};
 
@@ -303,8 +303,8 @@ impl Reloader {
         if unchanged || self.is_settling(found, first) {
             return Verdict::Unchanged;
         }
-        let limits = match limits(&self.config, found).await {
-            Ok(limits) => limits,
+        let settings = match settings(&self.config, found).await {
+            Ok(settings) => settings,
             Err(cause) => {
                 self.files.remember(found, None, false);
                 return Verdict::Refused(cause);
@@ -318,10 +318,10 @@ impl Reloader {
             }
         };
         let hash = ContentHash::of(&wasm);
-        if self.files.is_known(found, hash, &limits) {
+        if self.files.is_known(found, hash, &settings) {
             return Verdict::Unchanged;
         }
-        self.load(found, wasm, hash, limits).await
+        self.load(found, wasm, hash, settings).await
     }
 
     /// Whether a file was written a moment ago. Where no notification told so, its time does.
@@ -345,17 +345,17 @@ impl Reloader {
         found: &Found,
         wasm: Bytes,
         hash: ContentHash,
-        limits: Limits,
+        settings: HandlerSettings,
     ) -> Verdict {
         let name: Arc<str> = found.name.as_str().into();
-        let looked_at = Some((hash, limits.clone()));
-        let (generation, permits, calls) = self.files.history(&found.name, limits.concurrency);
+        let looked_at = Some((hash, settings.clone()));
+        let (generation, permits, calls) = self.files.history(&found.name, settings.concurrency);
         let candidate = Candidate {
             name,
             wasm,
             hash,
             generation,
-            limits,
+            settings,
             permits,
             calls,
         };

@@ -15,8 +15,9 @@ use super::engine::TICK;
 use super::error::CallError;
 use super::handler::Handler;
 use super::imports::registration::Description;
-use super::limits::{Limits, MemoryLimiter};
+use super::limits::MemoryLimiter;
 use super::output::Output;
+use super::settings::HandlerSettings;
 use super::state::{Call, Phase, State};
 use crate::message::CallId;
 use crate::payload::Failure;
@@ -62,14 +63,19 @@ impl Handler {
         body: impl AsyncFnOnce(&mut Store<State>, &Instance) -> wasmtime::Result<T>,
     ) -> Result<T, CallError> {
         self.run(
-            self.call(context, Phase::Serving, Arc::clone(&self.limits)),
+            self.call(context, Phase::Serving, Arc::clone(&self.settings)),
             body,
         )
         .await
     }
 
-    pub(super) fn call(&self, context: CallContext, phase: Phase, limits: Arc<Limits>) -> Call {
-        let own = Instant::now() + limits.deadline;
+    pub(super) fn call(
+        &self,
+        context: CallContext,
+        phase: Phase,
+        settings: Arc<HandlerSettings>,
+    ) -> Call {
+        let own = Instant::now() + settings.deadline;
         let until = context.until.map_or(own, |until| until.min(own));
         Call {
             id: context.id,
@@ -77,7 +83,7 @@ impl Handler {
             until,
             depth: context.depth,
             remote: context.remote,
-            limits,
+            settings,
         }
     }
 
@@ -88,7 +94,7 @@ impl Handler {
         body: impl AsyncFnOnce(&mut Store<State>, &Instance) -> wasmtime::Result<T>,
     ) -> Result<T, CallError> {
         let _running = self.shared.ticker.run();
-        let (until, deadline) = (call.until, call.limits.deadline);
+        let (until, deadline) = (call.until, call.settings.deadline);
         let mut store = self.store(call);
         let work = async {
             let instance = self.code.pre.instantiate_async(&mut store).await?;
@@ -111,12 +117,12 @@ impl Handler {
         let mut table = ResourceTable::new();
         table.set_max_capacity(MAX_HANDLES);
         let services = Arc::clone(&self.shared.services);
-        let fuel = call
-            .limits
+        let sizes = services.sizes;
+        let fuel = sizes
             .answer
-            .max(call.limits.payload)
+            .max(sizes.payload)
             .saturating_add(HOSTCALL_SLACK);
-        let memory = MemoryLimiter::new(call.limits.memory, Arc::clone(&services.budget));
+        let memory = MemoryLimiter::new(call.settings.memory, Arc::clone(&services.budget));
         let state = State {
             call,
             services,
@@ -144,7 +150,7 @@ impl Handler {
 /// The guest has run for a tick: lets others run, or ends it.
 fn after_tick(state: &mut State) -> UpdateDeadline {
     state.cpu += TICK;
-    if state.cpu >= state.call.limits.cpu {
+    if state.cpu >= state.call.settings.cpu {
         return UpdateDeadline::Interrupt;
     }
     // wasmtime's own yield goes back to the front of tokio's queue and starves others (wasmtime #10667).

@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use super::bindings::hitchy::platform::types;
 use super::error::CallError;
-use super::limits::Limits;
+use super::services::MessageSizes;
 use crate::message::{
     Body, MAX_RESPONSE_HEADER_BYTES, MAX_RESPONSE_HEADERS, Response, is_hop_by_hop,
 };
@@ -70,7 +70,10 @@ pub(super) fn header_values(headers: &HeaderMap, name: &str) -> Vec<String> {
 }
 
 /// The response of a guest, ready for every door.
-pub(super) fn response(response: types::Response, limits: &Limits) -> Result<Response, CallError> {
+pub(super) fn response(
+    response: types::Response,
+    sizes: MessageSizes,
+) -> Result<Response, CallError> {
     let types::Response {
         status: code,
         headers: list,
@@ -82,11 +85,11 @@ pub(super) fn response(response: types::Response, limits: &Limits) -> Result<Res
     let status = status.ok_or_else(|| {
         CallError::BadAnswer(format!("the status {code} is not between 200 and 599"))
     })?;
-    if body.len() > limits.answer {
+    if body.len() > sizes.answer {
         let message = format!(
             "a body of {} bytes; at most {} are passed on (server.answer-limit)",
             body.len(),
-            limits.answer
+            sizes.answer
         );
         return Err(CallError::BadAnswer(message));
     }
@@ -134,13 +137,13 @@ pub(super) fn payload_to_guest(payload: Payload) -> types::Payload {
 }
 
 /// The ack of a guest: a payload that can be sent.
-pub(super) fn ack(ack: types::Payload, limits: &Limits) -> Result<Payload, CallError> {
+pub(super) fn ack(ack: types::Payload, sizes: MessageSizes) -> Result<Payload, CallError> {
     let ack = payload(ack);
-    if ack.size() > limits.answer {
+    if ack.size() > sizes.answer {
         let message = format!(
             "an ack of {} bytes; at most {} are passed on (server.answer-limit)",
             ack.size(),
-            limits.answer
+            sizes.answer
         );
         return Err(CallError::BadAnswer(message));
     }

@@ -156,10 +156,10 @@ impl CallError {
             _ if error.is::<wasmtime::PoolConcurrencyLimitError>() => {
                 Self::NoInstance(error.to_string())
             }
-            (_, Some(Trap::Interrupt)) => Self::Cpu(state.call.limits.cpu),
+            (_, Some(Trap::Interrupt)) => Self::Cpu(state.call.settings.cpu),
             (Some(Refused::Budget), _) => Self::NoMemory,
             (Some(Refused::Call), _) => Self::OutOfMemory {
-                limit: state.call.limits.memory,
+                limit: state.call.settings.memory,
                 frames,
             },
             (None, None) if error.is::<wasmtime_wasi::I32Exit>() => Self::Trap {

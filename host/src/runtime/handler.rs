@@ -16,8 +16,8 @@ use super::engine::Ticker;
 use super::error::{CallError, LoadError};
 use super::exports::{Exports, offered};
 use super::imports::registration::Description;
-use super::limits::Limits;
-use super::services::Services;
+use super::services::{MessageSizes, Services};
+use super::settings::HandlerSettings;
 use super::state::{Phase, RegistrarHandle, RequestHandle, SocketHandle, State};
 use crate::message::{Event, Exchange, Response};
 use crate::metrics::Calls;
@@ -51,8 +51,8 @@ pub struct Handler {
     pub declarations: Declarations,
     /// How many versions of this file have been served, this one included.
     pub generation: u64,
-    /// What a call of it may use.
-    pub limits: Arc<Limits>,
+    /// What the operator set for it.
+    pub settings: Arc<HandlerSettings>,
     /// Permits for calls of it; shared by all its generations.
     pub permits: Arc<Semaphore>,
     /// What its calls came to; shared by all its generations.
@@ -75,7 +75,7 @@ impl Handler {
         let Candidate {
             name,
             generation,
-            limits,
+            settings,
             permits,
             calls,
             ..
@@ -84,7 +84,7 @@ impl Handler {
             name,
             declarations: Declarations::default(),
             generation,
-            limits: Arc::new(limits),
+            settings: Arc::new(settings),
             permits,
             calls,
             loaded: SystemTime::now(),
@@ -101,7 +101,7 @@ impl Handler {
     /// How many calls of it, that came from a door, run now.
     pub fn running(&self) -> usize {
         let free = self.permits.available_permits();
-        self.limits.concurrency.saturating_sub(free)
+        self.settings.concurrency.saturating_sub(free)
     }
 
     /// The content of its file.
@@ -125,15 +125,15 @@ impl Handler {
 
     async fn describe(&self) -> Result<Description, CallError> {
         let nobody = SocketAddr::from(([0, 0, 0, 0], 0));
-        let limits = Limits {
+        let settings = HandlerSettings {
             deadline: DESCRIBE,
             cpu: DESCRIBE,
-            ..Limits::clone(&self.limits)
+            ..HandlerSettings::clone(&self.settings)
         };
         let call = self.call(
             CallContext::new("describe".into(), nobody),
             Phase::Describe,
-            Arc::new(limits),
+            Arc::new(settings),
         );
         self.run(call, async |store, instance| {
             self.exports.fit(&mut *store, instance).map_err(|error| {
@@ -186,9 +186,9 @@ impl Handler {
                 guest.call_on_before(&mut *store, policy, request).await
             })
             .await?;
-        self.outcome(answer, |response, limits| {
+        self.outcome(answer, |response, sizes| {
             response
-                .map(|response| convert::response(response, limits))
+                .map(|response| convert::response(response, sizes))
                 .transpose()
         })
     }
@@ -241,8 +241,8 @@ impl Handler {
                     .await
             })
             .await?;
-        self.outcome(answer, |ack, limits| {
-            ack.map(|ack| convert::ack(ack, limits)).transpose()
+        self.outcome(answer, |ack, sizes| {
+            ack.map(|ack| convert::ack(ack, sizes)).transpose()
         })
     }
 
@@ -253,7 +253,7 @@ impl Handler {
         hook: u32,
         connection: Arc<Connection>,
     ) -> Outcome<()> {
-        let call = self.call(context, Phase::Connecting, Arc::clone(&self.limits));
+        let call = self.call(context, Phase::Connecting, Arc::clone(&self.settings));
         let answer = self
             .run(call, async |store, instance| {
                 let guest = offered(&self.exports.connections)?.load(&mut *store, instance)?;
@@ -305,10 +305,10 @@ impl Handler {
     fn outcome<G, T>(
         &self,
         answer: Result<G, super::bindings::hitchy::platform::types::Failure>,
-        check: impl FnOnce(G, &Limits) -> Result<T, CallError>,
+        check: impl FnOnce(G, MessageSizes) -> Result<T, CallError>,
     ) -> Outcome<T> {
         match answer {
-            Ok(value) => check(value, &self.limits).map(Ok),
+            Ok(value) => check(value, self.shared.services.sizes).map(Ok),
             Err(failure) => convert::failure(failure).map(Err),
         }
     }

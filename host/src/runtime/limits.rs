@@ -1,35 +1,11 @@
-//! What a call may use: memory of one store, memory of all stores, counts of what it may ask for.
+//! Bounds the memory of one store and of all stores together.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use wasmtime::ResourceLimiter;
 
 use super::engine::{MAX_CORE_INSTANCES, MAX_MEMORIES, MAX_TABLE_ELEMENTS, MAX_TABLES};
-
-/// What one call of a handler may use.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Bytes of linear memory, all memories of the call together.
-    pub memory: usize,
-    /// Wall time.
-    pub deadline: Duration,
-    /// Time on a processor.
-    pub cpu: Duration,
-    /// Calls of this handler at the same time.
-    pub concurrency: usize,
-    /// Emits, to one or to many.
-    pub emits: u32,
-    /// Bytes of all its emits together.
-    pub emit_bytes: usize,
-    /// Requests from inside.
-    pub dispatches: u32,
-    /// Bytes of one emit.
-    pub payload: usize,
-    /// Bytes of a response's body.
-    pub answer: usize,
-}
 
 /// The memory that all calls together may use.
 #[derive(Debug)]

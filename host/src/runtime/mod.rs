@@ -15,6 +15,7 @@ mod offer;
 mod output;
 mod pattern;
 mod services;
+mod settings;
 mod shown;
 mod state;
 mod wasm_info;
@@ -34,9 +35,10 @@ pub use self::compile::{
 pub use self::declarations::{Declarations, Listener, Policy, Route, Stage};
 pub use self::error::{CallError, LoadError};
 pub use self::handler::Handler;
-pub use self::limits::{Limits, MemoryBudget};
+pub use self::limits::MemoryBudget;
 pub use self::offer::Offer;
-pub use self::services::Dispatcher;
+pub use self::services::{Dispatcher, MessageSizes};
+pub use self::settings::HandlerSettings;
 pub use self::shown::{
     DeclarationsShown, ListenerShown, Of, PolicyShown, RouteShown, each, routes_of,
 };
@@ -60,6 +62,8 @@ pub struct RuntimeSettings {
     pub calls: usize,
     /// Bytes of memory that all calls together may use.
     pub memory_budget: usize,
+    /// The largest messages of guests that are passed on.
+    pub sizes: MessageSizes,
     /// Where components are compiled.
     pub compiler: Compiler,
 }
@@ -82,8 +86,8 @@ pub struct Candidate {
     pub hash: ContentHash,
     /// Which version of the file this is.
     pub generation: u64,
-    /// What a call may use.
-    pub limits: Limits,
+    /// The handler's settings.
+    pub settings: HandlerSettings,
     /// Permits for calls of this file.
     pub permits: Arc<Semaphore>,
     /// What calls of this file came to.
@@ -102,6 +106,7 @@ impl Runtime {
         bindings::Handler::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| state)?;
         let budget = MemoryBudget::new(settings.memory_budget);
         let services = Arc::new(Services {
+            sizes: settings.sizes,
             emitter,
             budget,
             dispatcher: OnceLock::new(),

@@ -21,8 +21,18 @@ pub trait Dispatcher: Send + Sync {
     ) -> BoxFuture<'_, Response<Bytes>>;
 }
 
+/// The largest messages that go through the server, in bytes. Both are settings of the whole server.
+#[derive(Clone, Copy, Debug)]
+pub struct MessageSizes {
+    /// The payload of one emit (`server.body-limit`).
+    pub payload: usize,
+    /// The body of a response, or an ack (`server.answer-limit`).
+    pub answer: usize,
+}
+
 /// Shared by all calls.
 pub(super) struct Services {
+    pub(super) sizes: MessageSizes,
     pub(super) emitter: Emitter,
     pub(super) budget: Arc<MemoryBudget>,
     /// Given once, when the floors above exist.

@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
-use super::Limits;
 use super::imports::registration::Description;
 use super::limits::MemoryLimiter;
 use super::output::Output;
 use super::services::Services;
+use super::settings::HandlerSettings;
 use crate::message::{CallId, Exchange};
 use crate::payload::Failure;
 use crate::sockets::Connection;
@@ -61,8 +61,8 @@ pub(crate) struct Call {
     pub depth: u32,
     /// The client that caused it.
     pub remote: SocketAddr,
-    /// What it may use.
-    pub limits: Arc<Limits>,
+    /// The settings of its handler.
+    pub settings: Arc<HandlerSettings>,
 }
 
 impl Call {

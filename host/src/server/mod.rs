@@ -36,7 +36,7 @@ use crate::emitter::Emitter;
 use crate::metrics::Metrics;
 use crate::payload::MAX_ATTACHMENTS;
 use crate::registry::{Registry, Table};
-use crate::runtime::{Dispatcher, Runtime, RuntimeSettings, this_program};
+use crate::runtime::{Dispatcher, MessageSizes, Runtime, RuntimeSettings, this_program};
 use crate::session::{Bounds, Sessions};
 
 /// How long sockets and connections may take to close once there is nothing left to answer.
@@ -298,6 +298,10 @@ fn runtime_settings(config: &Config) -> RuntimeSettings {
     RuntimeSettings {
         calls: config.limits.concurrency,
         memory_budget: budget.unwrap_or_else(half_of_memory),
+        sizes: MessageSizes {
+            payload: config.server.body_limit,
+            answer: config.server.answer_limit,
+        },
         compiler: this_program(),
     }
 }

@@ -25,25 +25,24 @@ impl State {
     fn take_emit(&mut self, payload: types::Payload) -> Result<Payload, Failure> {
         self.serving()?;
         let payload = convert::payload(payload);
-        let (size, limits) = (payload.size(), &self.call.limits);
-        if size > limits.payload {
-            let message = format!(
-                "the payload has {size} bytes; at most {} are sent (server.body-limit)",
-                limits.payload
-            );
+        let (size, settings) = (payload.size(), &self.call.settings);
+        let max = self.services.sizes.payload;
+        if size > max {
+            let message =
+                format!("the payload has {size} bytes; at most {max} are sent (server.body-limit)");
             return Err(Failure::new(413, message));
         }
-        if self.emits >= limits.emits {
+        if self.emits >= settings.emits_per_call {
             let message = format!(
                 "rate-limited: a call may emit {} times (limits.emits-per-call)",
-                limits.emits
+                settings.emits_per_call
             );
             return Err(Failure::new(429, message));
         }
-        if self.emit_bytes + size > limits.emit_bytes {
+        if self.emit_bytes + size > settings.emit_bytes_per_call {
             let message = format!(
                 "rate-limited: a call may emit {} bytes (limits.emit-bytes-per-call)",
-                limits.emit_bytes
+                settings.emit_bytes_per_call
             );
             return Err(Failure::new(429, message));
         }

@@ -39,7 +39,7 @@ impl State {
                 format!("a request from inside may be {MAX_DEPTH} deep"),
             ));
         }
-        if self.dispatches >= self.call.limits.dispatches {
+        if self.dispatches >= self.call.settings.dispatches_per_call {
             let message = format!(
                 "a call may dispatch {} times (limits.dispatches-per-call)",
                 self.dispatches

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::{Shown, View};
 use crate::metrics::{Calls, Ended, LastFailure};
 use crate::registry::{RefusedFile, Reload};
-use crate::runtime::{DeclarationsShown, Handler, Limits, Of, RouteShown, routes_of};
+use crate::runtime::{DeclarationsShown, Handler, HandlerSettings, Of, RouteShown, routes_of};
 
 /// A point in time.
 fn time(at: SystemTime) -> String {
@@ -37,7 +37,7 @@ struct HandlerShown<'a> {
     size: usize,
     loaded_at: String,
     compile_ms: u64,
-    limits: LimitsShown,
+    limits: &'a HandlerSettings,
     #[serde(flatten)]
     declared: DeclarationsShown<'a>,
     calls: CallsShown,
@@ -50,18 +50,6 @@ struct RefusedShown<'a> {
     file: &'a str,
     error: &'a str,
     serving_generation: Option<u64>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct LimitsShown {
-    memory: usize,
-    deadline_ms: u64,
-    cpu_ms: u64,
-    concurrency: usize,
-    emits_per_call: u32,
-    emit_bytes_per_call: usize,
-    dispatches_per_call: u32,
 }
 
 #[derive(Serialize)]
@@ -98,7 +86,7 @@ fn handler(handler: &Handler) -> HandlerShown<'_> {
         size: handler.size(),
         loaded_at: time(handler.loaded),
         compile_ms: millis(handler.compile_time()),
-        limits: limits(&handler.limits),
+        limits: &handler.settings,
         declared: (&handler.declarations).into(),
         calls: calls(&handler.calls, handler.running()),
         last_failure: handler.calls.last_failure().map(failure),
@@ -110,18 +98,6 @@ fn refused(refused: &RefusedFile) -> RefusedShown<'_> {
         file: &refused.file,
         error: &refused.cause,
         serving_generation: refused.serving,
-    }
-}
-
-fn limits(limits: &Limits) -> LimitsShown {
-    LimitsShown {
-        memory: limits.memory,
-        deadline_ms: millis(limits.deadline),
-        cpu_ms: millis(limits.cpu),
-        concurrency: limits.concurrency,
-        emits_per_call: limits.emits,
-        emit_bytes_per_call: limits.emit_bytes,
-        dispatches_per_call: limits.dispatches,
     }
 }
 
