@@ -21,8 +21,7 @@ use hitchy::runtime::{
 use hitchy::session::{Bounds, Sessions};
 use hitchy::sockets::{Connection, Handshake, Link, gone};
 use hitchy_tests::guests::{example, guest};
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
-use tokio::sync::Semaphore;
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method};
 use tokio::sync::mpsc::unbounded_channel;
 
 /// The server's own.
@@ -95,6 +94,8 @@ fn calls(criterion: &mut Criterion) {
 fn runtime() -> Runtime {
     let (_service, io) = socketioxide::SocketIo::new_svc();
     io.ns("/", async || {});
+    let mut backends = Extensions::new();
+    backends.insert(Emitter::new(io, Arc::default()));
     let settings = RuntimeSettings {
         calls: 16,
         memory_budget: 1 << 30,
@@ -103,8 +104,9 @@ fn runtime() -> Runtime {
             answer: 4 << 20,
         },
         compiler: Compiler::Here,
+        backends,
     };
-    Runtime::new(settings, Emitter::new(io, Arc::default())).expect("the runtime starts")
+    Runtime::new(settings).expect("the runtime starts")
 }
 
 async fn load(runtime: &Runtime, name: &str, wasm: Vec<u8>) -> Handler {
@@ -112,10 +114,7 @@ async fn load(runtime: &Runtime, name: &str, wasm: Vec<u8>) -> Handler {
         name: name.into(),
         hash: ContentHash::of(&wasm),
         wasm: Bytes::from(wasm),
-        generation: 1,
         settings: settings(),
-        permits: Arc::new(Semaphore::new(16)),
-        calls: Arc::default(),
     };
     runtime
         .load(candidate, None)

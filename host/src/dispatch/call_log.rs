@@ -4,20 +4,22 @@ use std::fmt;
 use std::time::{Instant, SystemTime};
 
 use crate::message::{CallId, Door, Request};
-use crate::metrics::{Answers, Ended, Kind, LastFailure, Metrics};
-use crate::runtime::{CallError, Handler, Outcome};
+use crate::metrics::{Answers, Metrics};
+use crate::registry::{Ended, LastFailure, Served};
+use crate::runtime::kinds::kind::CallKind;
+use crate::runtime::{CallError, Outcome};
 use crate::text::visible;
 
 /// A call that runs. Counted when this is dropped, as aborted unless it has ended before.
 pub(super) struct Running<'a> {
-    handler: &'a Handler,
-    kind: Kind,
+    handler: &'a Served,
+    kind: CallKind,
     began: Instant,
     ended: Ended,
 }
 
 impl<'a> Running<'a> {
-    pub(super) fn begin(handler: &'a Handler, kind: Kind) -> Self {
+    pub(super) fn begin(handler: &'a Served, kind: CallKind) -> Self {
         Self {
             handler,
             kind,
@@ -90,7 +92,7 @@ pub(super) fn is_logged(error: &CallError) -> bool {
 
 /// A call that went wrong: in the log, and as the handler's last failure.
 pub(super) fn log_call_error(
-    handler: &Handler,
+    handler: &Served,
     id: &CallId,
     what: &dyn fmt::Display,
     error: &CallError,
@@ -107,7 +109,7 @@ pub(super) fn log_call_error(
 
 /// Nobody waits for what a hook or a policy says afterwards: it is logged.
 pub(super) fn log_hook(
-    handler: &Handler,
+    handler: &Served,
     id: &CallId,
     what: &dyn fmt::Display,
     outcome: Outcome<()>,

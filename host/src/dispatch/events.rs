@@ -6,10 +6,11 @@ use std::sync::Arc;
 use super::Dispatch;
 use super::call_log::{Running, is_logged, log_hook};
 use crate::message::{CallId, Event};
-use crate::metrics::Kind;
 use crate::payload::{Failure, Payload};
 use crate::registry::Entry;
 use crate::runtime::CallContext;
+use crate::runtime::kinds::kind::CallKind;
+use crate::runtime::kinds::{connection, listener};
 use crate::sockets::Connection;
 
 impl Dispatch {
@@ -47,7 +48,7 @@ impl Dispatch {
         for Entry { handler, index } in &listeners {
             let context = CallContext::new(Arc::clone(&event.id), connection.handshake.remote);
             let call = |context| handler.on_event(context, *index, Arc::clone(connection), event);
-            let outcome = self.call(handler, Kind::Event, &context, call).await;
+            let outcome = self.call(handler, listener::EVENT, &context, call).await;
             match self.settle(
                 handler,
                 &event.id,
@@ -91,7 +92,7 @@ impl Dispatch {
             let outcome = self
                 .call(
                     handler,
-                    Kind::Connect,
+                    connection::CONNECT,
                     &CallContext::new(Arc::clone(&id), connection.handshake.remote),
                     call,
                 )
@@ -154,10 +155,10 @@ enum HookEvent {
 }
 
 impl HookEvent {
-    fn kind(self) -> Kind {
+    fn kind(self) -> CallKind {
         match self {
-            Self::Connected => Kind::Connected,
-            Self::Gone(_) => Kind::Disconnect,
+            Self::Connected => connection::CONNECTED,
+            Self::Gone(_) => connection::DISCONNECT,
         }
     }
 }

@@ -26,10 +26,13 @@ use self::call_log::{RequestName, Running, answers, is_logged, log_call_error, l
 use self::gate::{Gate, Permits};
 use self::ids::Ids;
 use crate::message::{Body, CallId, Door, Exchange, Request, Response};
-use crate::metrics::{Kind, Metrics};
+use crate::metrics::Metrics;
 use crate::payload::Failure;
-use crate::registry::{Entry, Matched, Registry, Table};
-use crate::runtime::{CallContext, CallError, Handler, Outcome, Stage};
+use crate::registry::{Entry, Matched, Registry, Served, Table};
+use crate::runtime::kinds::kind::CallKind;
+use crate::runtime::kinds::policy::{self, Stage};
+use crate::runtime::kinds::route;
+use crate::runtime::{CallContext, CallError, Outcome};
 
 /// The way from the doors to the handlers.
 pub struct Dispatch {
@@ -174,7 +177,7 @@ impl Dispatch {
             table.policies(Stage::Before, &request.method, &request.target.path)
         {
             let outcome = self
-                .call(handler, Kind::Before, context, |context| {
+                .call(handler, policy::BEFORE, context, |context| {
                     handler.on_before(context, *index, Arc::clone(exchange))
                 })
                 .await;
@@ -204,7 +207,7 @@ impl Dispatch {
             Matched::Route(Entry { handler, index }, params) => {
                 let call =
                     |context| handler.on_request(context, index, Arc::clone(exchange), params);
-                let outcome = self.call(&handler, Kind::Request, context, call).await;
+                let outcome = self.call(&handler, route::REQUEST, context, call).await;
                 let answer = self.settle(&handler, &request.id, &RequestName(request), outcome);
                 answer.unwrap_or_else(|failure| error_response(&request.id, &failure).into())
             }
@@ -249,7 +252,7 @@ impl Dispatch {
             for Entry { handler, index } in entries {
                 let _permits = dispatch.gate.enter_patiently(&handler.permits).await;
                 let context = CallContext::new(Arc::clone(&request.id), request.remote);
-                let running = Running::begin(&handler, Kind::After);
+                let running = Running::begin(&handler, policy::AFTER);
                 let told = handler
                     .on_after(context, index, Arc::clone(&exchange), status)
                     .await;
@@ -267,8 +270,8 @@ impl Dispatch {
     /// Calls a handler within the bounds on calls. A call from inside goes on the permits of its caller.
     async fn call<T, F: Future<Output = Outcome<T>>>(
         &self,
-        handler: &Handler,
-        kind: Kind,
+        handler: &Served,
+        kind: CallKind,
         context: &CallContext,
         call: impl FnOnce(CallContext) -> F,
     ) -> Outcome<T> {
@@ -282,7 +285,7 @@ impl Dispatch {
         outcome
     }
 
-    async fn enter(&self, handler: &Handler, kind: Kind) -> Result<Permits, CallError> {
+    async fn enter(&self, handler: &Served, kind: CallKind) -> Result<Permits, CallError> {
         let permits = self.gate.enter(&handler.permits).await;
         if permits.is_err() {
             handler.calls.turned_away(kind);
@@ -293,7 +296,7 @@ impl Dispatch {
     /// What the client gets of an outcome. What went wrong is logged here, once.
     fn settle<T>(
         &self,
-        handler: &Handler,
+        handler: &Served,
         id: &CallId,
         what: &dyn fmt::Display,
         outcome: Outcome<T>,

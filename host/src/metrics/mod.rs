@@ -1,8 +1,4 @@
-//! The counters: what happened how often since the start. Named once, here; `calls` has those of each handler.
-
-mod calls;
-
-pub use self::calls::{Calls, Ended, Kind, LastFailure, Times};
+//! The counters of the whole server, each named once. Those of single handlers are in `registry/calls`.
 
 use std::fmt;
 use std::sync::Mutex;

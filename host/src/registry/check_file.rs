@@ -2,10 +2,8 @@
 //! whether it would be served.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::sync::Semaphore;
 
 use super::folder::{self, Found};
 use super::table::bare;
@@ -58,9 +56,6 @@ async fn load(
         name: name.into(),
         hash: ContentHash::of(&wasm),
         wasm,
-        generation: 1,
-        permits: Arc::new(Semaphore::new(settings.concurrency)),
-        calls: Arc::default(),
         settings,
     };
     let loaded = runtime.load(candidate, None).await;

@@ -7,12 +7,13 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 
 use super::builds::Builds;
+use super::calls::Calls;
 use super::folder::{Found, Listing, Stamp};
 use super::journal::Journal;
+use super::served::Served;
 use super::status::RefusedFile;
 use super::table::{Conflict, conflict};
-use crate::metrics::Calls;
-use crate::runtime::{ContentHash, Handler, HandlerSettings};
+use crate::runtime::{ContentHash, HandlerSettings};
 
 /// All files that were seen.
 pub(super) struct Files {
@@ -20,7 +21,7 @@ pub(super) struct Files {
     /// Kept when a file goes, so that generations count on and calls of old code count against the same bound.
     histories: HashMap<String, History>,
     /// What was taken up and has not been told yet, with what it replaces.
-    news: Vec<(Arc<Handler>, Option<Arc<Handler>>)>,
+    news: Vec<(Arc<Served>, Option<Arc<Served>>)>,
     /// What has gone and has not been told yet.
     gone: Vec<String>,
     journal: Arc<Journal>,
@@ -34,9 +35,9 @@ struct File {
     looked_at: Option<(ContentHash, HandlerSettings)>,
     /// Whether it was refused for something that may pass by itself.
     again: bool,
-    serving: Option<Arc<Handler>>,
+    serving: Option<Arc<Served>>,
     /// Loaded, but not served for a conflict, which may end.
-    waiting: Option<Arc<Handler>>,
+    waiting: Option<Arc<Served>>,
     refusal: Option<String>,
 }
 
@@ -51,7 +52,7 @@ struct History {
 /// What became of a file in this pass.
 pub(super) enum Verdict {
     Unchanged,
-    Loaded(Arc<Handler>),
+    Loaded(Arc<Served>),
     Refused(String),
 }
 
@@ -73,7 +74,7 @@ impl Files {
     }
 
     /// What is served.
-    pub(super) fn serving(&self) -> Vec<Arc<Handler>> {
+    pub(super) fn serving(&self) -> Vec<Arc<Served>> {
         self.files
             .values()
             .filter_map(|file| file.serving.clone())
@@ -98,7 +99,7 @@ impl Files {
     }
 
     /// A handler of this very content, served or waiting: its code can be used again.
-    pub(super) fn with_content(&self, hash: ContentHash) -> Option<Arc<Handler>> {
+    pub(super) fn with_content(&self, hash: ContentHash) -> Option<Arc<Served>> {
         let loaded = self
             .files
             .values()
@@ -145,7 +146,7 @@ impl Files {
             return false;
         };
         let is_it =
-            |handler: &&Arc<Handler>| handler.hash() == hash && *handler.settings == *settings;
+            |handler: &&Arc<Served>| handler.hash() == hash && *handler.settings == *settings;
         let is_served = file.serving.as_ref().filter(is_it).is_some();
         if let Some(handler) = file.serving.as_ref().filter(|_| is_served) {
             if file.refusal.take().is_some() {
@@ -282,7 +283,7 @@ impl Files {
             let keeps =
                 |name: &str, file: &File| file.waiting.is_none() || conflicts.contains_key(name);
             let kept = self.files.iter().filter(|(name, file)| keeps(name, file));
-            let mut accepted: Vec<&Arc<Handler>> =
+            let mut accepted: Vec<&Arc<Served>> =
                 kept.filter_map(|(_, file)| file.serving.as_ref()).collect();
             // New versions of what is served go before newcomers.
             for newcomers in [false, true] {
@@ -311,7 +312,7 @@ impl File {
         &mut self,
         name: &str,
         histories: &mut HashMap<String, History>,
-        news: &mut Vec<(Arc<Handler>, Option<Arc<Handler>>)>,
+        news: &mut Vec<(Arc<Served>, Option<Arc<Served>>)>,
     ) -> bool {
         let Some(handler) = self.waiting.take() else {
             return false;

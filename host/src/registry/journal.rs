@@ -5,9 +5,10 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use super::builds::Build;
+use super::served::Served;
 use crate::lock::lock;
 use crate::metrics::Count;
-use crate::runtime::{ContentHash, Handler};
+use crate::runtime::ContentHash;
 use crate::text::visible;
 
 /// Reloader that are remembered.
@@ -114,14 +115,9 @@ impl Journal {
     }
 
     /// The line of a load: file, what changed, generation, hash, build and compile time, what it declares.
-    pub(super) fn loaded(
-        &self,
-        handler: &Handler,
-        before: Option<&Handler>,
-        build: Option<&Build>,
-    ) {
+    pub(super) fn loaded(&self, handler: &Served, before: Option<&Served>, build: Option<&Build>) {
         // One that made what is served already was told then.
-        let is_new = |before: &Handler| before.hash() != handler.hash();
+        let is_new = |before: &Served| before.hash() != handler.hash();
         let build = build.filter(|_| before.is_none_or(is_new));
         let saved = build.and_then(saved);
         let code = saved.as_deref().unwrap_or("its code");
@@ -161,7 +157,7 @@ impl Journal {
     }
 
     /// The line of a refusal: file, cause, fix, what is served instead.
-    pub(super) fn refused(&self, name: &str, cause: &str, serving: Option<&Handler>) {
+    pub(super) fn refused(&self, name: &str, cause: &str, serving: Option<&Served>) {
         self.note(Reload {
             generation: serving.map(|handler| handler.generation),
             error: Some(cause.to_owned()),
@@ -178,7 +174,7 @@ impl Journal {
     }
 
     /// A file that was refused is what is served again.
-    pub(super) fn restored(&self, handler: &Handler) {
+    pub(super) fn restored(&self, handler: &Served) {
         self.note(Reload {
             generation: Some(handler.generation),
             hash: Some(handler.hash()),

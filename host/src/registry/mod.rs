@@ -3,12 +3,15 @@
 //! Start-up is the first reload. What is refused leaves the old code serving; calls under way keep the table they began with.
 
 mod builds;
+mod calls;
 mod check_file;
 mod dry_run;
 mod files;
 mod folder;
 mod journal;
 mod reload;
+mod rows;
+mod served;
 mod status;
 mod table;
 
@@ -18,9 +21,12 @@ use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
 pub use self::builds::{Build, Builds};
+pub use self::calls::{Calls, Ended, LastFailure, Times};
 pub use self::check_file::{CheckedFile, check_file};
 pub use self::dry_run::{DryRun, dry_run};
 pub use self::journal::{Journal, Reload, What};
+pub use self::rows::{HandlerRow, KindRows, rows_of};
+pub use self::served::Served;
 pub use self::status::{RefusedFile, Status};
 pub use self::table::{Conflict, Entry, Matched, Table};
 

@@ -12,6 +12,7 @@ use super::check_file::{read, settings};
 use super::files::{Files, Verdict};
 use super::folder::{self, Found, Listing, Unfit};
 use super::journal::Journal;
+use super::served::Served;
 use super::status::{RefusedFile, Status};
 use super::table::{Table, bare};
 use crate::config::{Config, Sources, nearest};
@@ -354,16 +355,18 @@ impl Reloader {
             name,
             wasm,
             hash,
-            generation,
             settings,
-            permits,
-            calls,
         };
         let known = self.files.with_content(hash);
-        match self.runtime.load(candidate, known.as_deref()).await {
+        match self
+            .runtime
+            .load(candidate, known.as_deref().map(|known| &**known))
+            .await
+        {
             Ok(handler) => {
                 self.files.remember(found, looked_at, false);
-                Verdict::Loaded(Arc::new(handler))
+                let served = Served::new(handler, generation, permits, calls);
+                Verdict::Loaded(Arc::new(served))
             }
             Err(error) => {
                 self.files.remember(found, looked_at, error.is_transient());

@@ -5,15 +5,16 @@ use std::sync::Arc;
 
 use http::Method;
 
+use super::served::Served;
 use crate::emitter::REQUESTS;
 use crate::path;
-use crate::runtime::{Handler, Policy, Stage};
+use crate::runtime::kinds::policy::{Policy, Stage};
 
 /// Something that a handler declared: the handler and the index with which it is called.
 #[derive(Clone)]
 pub struct Entry {
     /// Who.
-    pub handler: Arc<Handler>,
+    pub handler: Arc<Served>,
     /// What.
     pub index: u32,
 }
@@ -22,7 +23,7 @@ pub struct Entry {
 #[derive(Default)]
 pub struct Table {
     /// What is served, by name.
-    pub handlers: Vec<Arc<Handler>>,
+    pub handlers: Vec<Arc<Served>>,
     /// Required handlers that are not served: nothing is answered while there is one.
     pub missing: Vec<String>,
     /// Whether the folder has been read.
@@ -53,7 +54,7 @@ struct Namespace {
 
 /// The listeners of one file in one namespace.
 struct FileListeners {
-    handler: Arc<Handler>,
+    handler: Arc<Served>,
     named: HashMap<String, u32>,
     all: Option<u32>,
 }
@@ -82,7 +83,7 @@ pub struct Conflict {
 
 impl Table {
     /// The table of some handlers, among which there is no conflict.
-    pub(super) fn new(mut handlers: Vec<Arc<Handler>>, required: &[String]) -> Self {
+    pub(super) fn new(mut handlers: Vec<Arc<Served>>, required: &[String]) -> Self {
         handlers.sort_by(|a, b| a.name.cmp(&b.name));
         let served: HashSet<&str> = handlers.iter().map(|handler| bare(&handler.name)).collect();
         let missing = required
@@ -102,7 +103,7 @@ impl Table {
         table
     }
 
-    fn route(&mut self, handlers: &[Arc<Handler>]) {
+    fn route(&mut self, handlers: &[Arc<Served>]) {
         let mut endpoints: HashMap<&str, Endpoint> = HashMap::new();
         for (handler, index, route) in each(handlers, |handler| &handler.declarations.routes) {
             let endpoint = endpoints.entry(&route.pattern).or_default();
@@ -127,7 +128,7 @@ impl Table {
         self.rests.sort_by_cached_key(order);
     }
 
-    fn listen(&mut self, handlers: &[Arc<Handler>]) {
+    fn listen(&mut self, handlers: &[Arc<Served>]) {
         for builtin in ["/", REQUESTS] {
             self.namespaces.entry(builtin.to_owned()).or_default();
         }
@@ -144,8 +145,8 @@ impl Table {
                 file.named.insert(listener.event.clone(), index);
             }
         }
-        for (handler, index, name) in each(handlers, |handler| &handler.declarations.connections) {
-            let namespace = self.namespaces.entry(name.clone()).or_default();
+        for (handler, index, hook) in each(handlers, |handler| &handler.declarations.connections) {
+            let namespace = self.namespaces.entry(hook.namespace.clone()).or_default();
             namespace.hooks.push(Entry {
                 handler: Arc::clone(handler),
                 index,
@@ -153,7 +154,7 @@ impl Table {
         }
     }
 
-    fn guard(&mut self, handlers: &[Arc<Handler>]) {
+    fn guard(&mut self, handlers: &[Arc<Served>]) {
         let policies = each(handlers, |handler| &handler.declarations.policies);
         self.policies = policies
             .map(|(handler, index, policy)| {
@@ -309,7 +310,7 @@ impl Endpoint {
 
 impl Namespace {
     /// Handlers come one after the other, so a file's listeners are the last.
-    fn of_file(&mut self, handler: &Arc<Handler>) -> &mut FileListeners {
+    fn of_file(&mut self, handler: &Arc<Served>) -> &mut FileListeners {
         if self
             .listeners
             .last()
@@ -329,10 +330,10 @@ impl Namespace {
 
 /// Each declaration of one kind, with its handler and its index.
 fn each<'a, T: 'a>(
-    handlers: &'a [Arc<Handler>],
-    of: impl Fn(&'a Handler) -> &'a Vec<T> + 'a,
-) -> impl Iterator<Item = (&'a Arc<Handler>, u32, &'a T)> {
-    let indexed = move |handler: &'a Arc<Handler>| {
+    handlers: &'a [Arc<Served>],
+    of: impl Fn(&'a Served) -> &'a Vec<T> + 'a,
+) -> impl Iterator<Item = (&'a Arc<Served>, u32, &'a T)> {
+    let indexed = move |handler: &'a Arc<Served>| {
         of(handler)
             .iter()
             .zip(0..)
@@ -348,12 +349,12 @@ pub(super) fn bare(name: &str) -> &str {
 
 /// The first route of `newcomer` that one of `others` serves.
 pub(super) fn conflict<'a>(
-    newcomer: &Handler,
-    others: impl IntoIterator<Item = &'a Arc<Handler>>,
+    newcomer: &Served,
+    others: impl IntoIterator<Item = &'a Arc<Served>>,
 ) -> Option<Conflict> {
     for other in others {
         for route in &newcomer.declarations.routes {
-            let same = |known: &&crate::runtime::Route| {
+            let same = |known: &&crate::runtime::kinds::route::Route| {
                 known.method == route.method && known.pattern == route.pattern
             };
             if other.declarations.routes.iter().any(|known| same(&known)) {

@@ -20,8 +20,8 @@ wasmtime::component::bindgen!({
     },
     exports: { default: async },
     with: {
-        "hitchy:platform/sockets.socket": crate::runtime::state::SocketHandle,
-        "hitchy:platform/requests.request": crate::runtime::state::RequestHandle,
-        "hitchy:platform/registration.registrar": crate::runtime::state::RegistrarHandle,
+        "hitchy:platform/sockets.socket": crate::runtime::instance::state::SocketHandle,
+        "hitchy:platform/requests.request": crate::runtime::instance::state::RequestHandle,
+        "hitchy:platform/registration.registrar": crate::runtime::instance::state::RegistrarHandle,
     },
 });

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use wasmtime::{Trap, WasmBacktrace};
 
-use super::limits::Refused;
-use super::state::State;
+use super::contract::{PACKAGE, TRACK};
+use super::instance::limits::Refused;
+use super::instance::state::State;
 
 /// Why a file cannot be served. Each sentence says the cause and what to do; whoever reports it names the file.
 #[derive(Debug, thiserror::Error)]
@@ -67,7 +68,7 @@ pub enum LoadError {
     },
     /// Built for another track of the contract.
     #[error(
-        "it is built for the contract {0}, and this server speaks hitchy:platform 0.1; build it against 0.1"
+        "it is built for the contract {0}, and this server speaks {PACKAGE} {TRACK}; build it against {TRACK}"
     )]
     OtherContract(String),
     /// Imports that nobody provides.
@@ -152,14 +153,18 @@ impl CallError {
     /// Says what an error of wasmtime's means.
     pub(super) fn from_wasmtime(error: &wasmtime::Error, state: &State) -> Self {
         let frames = frames(error);
-        match (state.memory.refused, error.downcast_ref::<Trap>()) {
+        let Ok(call) = state.call() else {
+            return Self::Host(error.to_string());
+        };
+        let settings = &call.call.settings;
+        match (state.instance.memory.refused, error.downcast_ref::<Trap>()) {
             _ if error.is::<wasmtime::PoolConcurrencyLimitError>() => {
                 Self::NoInstance(error.to_string())
             }
-            (_, Some(Trap::Interrupt)) => Self::Cpu(state.call.settings.cpu),
+            (_, Some(Trap::Interrupt)) => Self::Cpu(settings.cpu),
             (Some(Refused::Budget), _) => Self::NoMemory,
             (Some(Refused::Call), _) => Self::OutOfMemory {
-                limit: state.call.settings.memory,
+                limit: settings.memory,
                 frames,
             },
             (None, None) if error.is::<wasmtime_wasi::I32Exit>() => Self::Trap {

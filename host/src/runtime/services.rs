@@ -1,16 +1,17 @@
-//! What guests reach beyond their own call: the way out, and back into the pipeline.
+//! What all calls share: the way out to clients, the way back into the pipeline, the clock, and the memory of all guests.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
+use http::Extensions;
 
-use super::limits::MemoryBudget;
-use crate::emitter::Emitter;
+use super::engine::Ticker;
+use super::instance::limits::MemoryBudget;
 use crate::message::{Request, Response};
 
-/// Runs a request through the pipeline on behalf of a guest. The one place where a call climbs.
+/// Runs a request through the pipeline on behalf of a guest. This is the one place where a call goes to a higher floor.
 pub trait Dispatcher: Send + Sync {
     /// Answers `request`, which is `depth` dispatches deep and has `remaining` time.
     fn dispatch(
@@ -33,8 +34,10 @@ pub struct MessageSizes {
 /// Shared by all calls.
 pub(super) struct Services {
     pub(super) sizes: MessageSizes,
-    pub(super) emitter: Emitter,
     pub(super) budget: Arc<MemoryBudget>,
-    /// Given once, when the floors above exist.
+    pub(super) ticker: Ticker,
+    /// Set once, when dispatch exists.
     pub(super) dispatcher: OnceLock<Arc<dyn Dispatcher>>,
+    /// What single capabilities stand on, by type.
+    pub(super) backends: Extensions,
 }

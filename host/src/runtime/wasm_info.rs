@@ -7,6 +7,7 @@ use wasmparser::{
     MemorySectionReader, Operator, Parser, Payload, ValType,
 };
 
+use super::contract;
 use super::error::LoadError;
 
 /// What the two kinds of WebAssembly are called.
@@ -52,13 +53,16 @@ pub(super) fn recognise(wasm: &[u8]) -> Result<(), LoadError> {
     }
     let exports = &info.exports;
     let has = |prefix: &str| exports.iter().any(|name| name.starts_with(prefix));
-    if has("hitchy:platform/setup@0.1.") {
+    let setups = exports.iter().filter_map(|name| contract::parts(name));
+    let versions: Vec<&str> = setups
+        .filter(|(interface, _)| *interface == "setup")
+        .map(|(_, version)| version)
+        .collect();
+    if versions.iter().any(|version| contract::is_spoken(version)) {
         Ok(())
-    } else if let Some(name) = exports
-        .iter()
-        .find(|name| name.starts_with("hitchy:platform/setup"))
-    {
-        Err(LoadError::OtherContract(name.replacen("/setup", "", 1)))
+    } else if let Some(version) = versions.first() {
+        let package = contract::PACKAGE;
+        Err(LoadError::OtherContract(format!("{package}@{version}")))
     } else if has("wasi:http/incoming-handler") {
         Err(LoadError::WasiHttp)
     } else if has("wasi:cli/run") {

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use axum::Router;
+use axum::http::Extensions;
 use socketioxide::SocketIo;
 use socketioxide::adapter::LocalAdapter;
 use socketioxide::{ParserConfig, SocketIoBuilder, TransportType};
@@ -284,12 +285,14 @@ fn gate_settings(config: &Config) -> GateSettings {
 
 /// The runtime that a server with these settings has. Must be called within a tokio runtime.
 pub fn runtime(config: &Config, emitter: Emitter) -> Result<Arc<Runtime>, StartError> {
-    let runtime = Runtime::new(runtime_settings(config), emitter);
+    let runtime = Runtime::new(runtime_settings(config, emitter));
     let runtime = runtime.map_err(|error| StartError::Runtime(format!("{error:#}")))?;
     Ok(Arc::new(runtime))
 }
 
-fn runtime_settings(config: &Config) -> RuntimeSettings {
+fn runtime_settings(config: &Config, emitter: Emitter) -> RuntimeSettings {
+    let mut backends = Extensions::new();
+    backends.insert(emitter);
     let half_of_memory = || usize::try_from(machine_memory() / 2).unwrap_or(usize::MAX);
     let budget = config
         .limits
@@ -303,6 +306,7 @@ fn runtime_settings(config: &Config) -> RuntimeSettings {
             answer: config.server.answer_limit,
         },
         compiler: this_program(),
+        backends,
     }
 }
 

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
-use super::{Report, contract};
-use crate::runtime::{Kind, ListenerShown, Memory, Offer, PolicyShown, RouteShown, WasmInfo};
+use super::{Report, contract_of};
+use crate::runtime::kinds::{Declarations, WORDS};
+use crate::runtime::{ImportSupport, Kind, Memory, WasmInfo};
 
 /// A report.
 #[derive(Serialize)]
@@ -23,10 +24,8 @@ pub(super) struct Shown<'a> {
     imports: Option<Vec<ImportShown<'a>>>,
     memory: Option<MemoryShown>,
     compile_ms: Option<u64>,
-    routes: Option<Vec<RouteShown<'a>>>,
-    policies: Option<Vec<PolicyShown<'a>>>,
-    listeners: Option<Vec<ListenerShown<'a>>>,
-    hooks: Option<&'a [String]>,
+    #[serde(flatten)]
+    declared: Declared<'a>,
     hints: &'a [String],
 }
 
@@ -43,11 +42,22 @@ struct MemoryShown {
     maximum: Option<u64>,
 }
 
+/// The declarations, a list for each kind; each is null if they are not known.
+struct Declared<'a>(Option<&'a Declarations>);
+
+impl Serialize for Declared<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Some(declarations) => declarations.serialize(serializer),
+            None => serializer.collect_map(WORDS.iter().map(|words| (words.key, ()))),
+        }
+    }
+}
+
 impl<'a> Shown<'a> {
     pub(super) fn of(report: &'a Report) -> Self {
         let info = report.info.as_ref();
         let handler = report.verdict.as_ref().ok();
-        let declared = handler.map(|handler| &handler.declarations);
         Self {
             file: &report.file,
             accepted: handler.is_some(),
@@ -56,15 +66,12 @@ impl<'a> Shown<'a> {
             hash: report.content.map(|(_, hash)| hash.to_string()),
             kind: info.map(kind),
             languages: info.map(|info| &info.languages),
-            contract: info.and_then(contract),
+            contract: info.and_then(contract_of),
             exports: info.map(|info| &*info.exports),
             imports: info.map(|info| info.imports.iter().map(|name| import(name)).collect()),
             memory: info.and_then(|info| info.memory).map(memory),
             compile_ms: handler.map(|handler| handler.compile_time().as_millis() as u64),
-            routes: declared.map(|it| it.routes.iter().map(Into::into).collect()),
-            policies: declared.map(|it| it.policies.iter().map(Into::into).collect()),
-            listeners: declared.map(|it| it.listeners.iter().map(Into::into).collect()),
-            hooks: declared.map(|it| &*it.connections),
+            declared: Declared(handler.map(|handler| &handler.declarations)),
             hints: &report.hints,
         }
     }
@@ -78,10 +85,10 @@ fn kind(info: &WasmInfo) -> &'static str {
 }
 
 fn import(name: &str) -> ImportShown<'_> {
-    let standing = match Offer::of(name) {
-        Offer::Granted => "granted",
-        Offer::Empty(_) => "empty",
-        Offer::Unknown => "unknown",
+    let standing = match ImportSupport::of(name) {
+        ImportSupport::Granted => "granted",
+        ImportSupport::Empty(_) => "empty",
+        ImportSupport::Unknown => "unknown",
     };
     ImportShown {
         interface: name,

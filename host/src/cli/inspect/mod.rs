@@ -14,7 +14,8 @@ use super::{CommandError, print};
 use crate::config::{Config, Sources};
 use crate::emitter::Emitter;
 use crate::registry::{CheckedFile, check_file};
-use crate::runtime::{ContentHash, Handler, Kind, Memory, Offer, Route, WasmInfo};
+use crate::runtime::contract;
+use crate::runtime::{ContentHash, Handler, ImportSupport, Kind, Memory, WasmInfo};
 use crate::server;
 use crate::text::visible;
 
@@ -133,22 +134,10 @@ impl Report {
         if let Ok(handler) = &self.verdict {
             let took = format!("{} ms", handler.compile_time().as_millis());
             add(&mut rows, "compiled in", [took]);
-            let declared = &handler.declarations;
-            let routes = declared.routes.iter();
-            add(&mut rows, "routes", routes.map(Route::name));
-            add(
-                &mut rows,
-                "policies",
-                declared.policies.iter().map(ToString::to_string),
-            );
-            let listeners = declared.listeners.iter().map(ToString::to_string);
-            add(&mut rows, "listeners", listeners);
-            let hooks = declared.connections.iter();
-            add(
-                &mut rows,
-                "hooks",
-                hooks.map(|of| format!("connections of {of}")),
-            );
+            for kind in handler.declarations.rows() {
+                let lines = kind.rows.into_iter().map(|row| row.line);
+                add(&mut rows, kind.words.key, lines);
+            }
         }
         if let Some(info) = &self.info {
             add(
@@ -203,16 +192,13 @@ fn kind(info: &WasmInfo) -> String {
 
 /// What a component exports of the contract: `("hitchy:platform@0.1.0", ["setup", "http"])`.
 fn of_contract(info: &WasmInfo) -> Option<(String, Vec<&str>)> {
-    let exports = info.exports.iter().filter_map(|name| {
-        let (interface, version) = name.strip_prefix("hitchy:platform/")?.split_once('@')?;
-        Some((interface, version))
-    });
+    let exports = info.exports.iter().filter_map(|name| contract::parts(name));
     let (interfaces, versions): (Vec<&str>, Vec<&str>) = exports.unzip();
     let version = versions.first()?;
-    Some((format!("hitchy:platform@{version}"), interfaces))
+    Some((format!("{}@{version}", contract::PACKAGE), interfaces))
 }
 
-fn contract(info: &WasmInfo) -> Option<String> {
+fn contract_of(info: &WasmInfo) -> Option<String> {
     of_contract(info).map(|(version, _)| version)
 }
 
@@ -233,10 +219,10 @@ fn memory_row(memory: Memory) -> String {
 }
 
 fn import_row(name: &str) -> String {
-    match Offer::of(name) {
-        Offer::Granted => name.to_owned(),
-        Offer::Empty(why) => format!("{name} (there, but empty: {why})"),
-        Offer::Unknown => format!("{name} (nobody provides it)"),
+    match ImportSupport::of(name) {
+        ImportSupport::Granted => name.to_owned(),
+        ImportSupport::Empty(why) => format!("{name} (there, but empty: {why})"),
+        ImportSupport::Unknown => format!("{name} (nobody provides it)"),
     }
 }
 

@@ -7,9 +7,11 @@ use std::time::{Duration, SystemTime};
 use serde::Serialize;
 
 use super::{Shown, View};
-use crate::metrics::{Calls, Ended, LastFailure};
-use crate::registry::{RefusedFile, Reload};
-use crate::runtime::{DeclarationsShown, Handler, HandlerSettings, Of, RouteShown, routes_of};
+use crate::registry::{
+    Calls, Ended, HandlerRow, LastFailure, RefusedFile, Reload, Served, rows_of,
+};
+use crate::runtime::HandlerSettings;
+use crate::runtime::kinds::Declarations;
 
 /// A point in time.
 fn time(at: SystemTime) -> String {
@@ -39,7 +41,7 @@ struct HandlerShown<'a> {
     compile_ms: u64,
     limits: &'a HandlerSettings,
     #[serde(flatten)]
-    declared: DeclarationsShown<'a>,
+    declared: &'a Declarations,
     calls: CallsShown,
     last_failure: Option<FailureShown>,
 }
@@ -78,7 +80,7 @@ pub(super) fn handlers(view: &Arc<View>) -> Shown {
     })
 }
 
-fn handler(handler: &Handler) -> HandlerShown<'_> {
+fn handler(handler: &Served) -> HandlerShown<'_> {
     HandlerShown {
         name: &handler.name,
         generation: handler.generation,
@@ -87,7 +89,7 @@ fn handler(handler: &Handler) -> HandlerShown<'_> {
         loaded_at: time(handler.loaded),
         compile_ms: millis(handler.compile_time()),
         limits: &handler.settings,
-        declared: (&handler.declarations).into(),
+        declared: &handler.declarations,
         calls: calls(&handler.calls, handler.running()),
         last_failure: handler.calls.last_failure().map(failure),
     }
@@ -129,14 +131,16 @@ fn failure(failure: LastFailure) -> FailureShown {
 
 #[derive(Serialize)]
 struct RoutesShown<'a> {
-    routes: Vec<Of<'a, RouteShown<'a>>>,
+    routes: Vec<HandlerRow<'a>>,
 }
 
 /// `/api/routes`: by path, then by method.
 pub(super) fn routes(view: &Arc<View>) -> Shown {
     let table = view.registry.table();
+    let mut kinds = rows_of(&table.handlers).into_iter();
+    let routes = kinds.find(|kind| kind.words.key == "routes");
     Shown::json(&RoutesShown {
-        routes: routes_of(&table.handlers),
+        routes: routes.map(|kind| kind.rows).unwrap_or_default(),
     })
 }
 

@@ -7,53 +7,10 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
-use super::Count;
 use crate::lock::lock;
-
-/// What a handler was called for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// A route.
-    Request,
-    /// A policy, before the answer.
-    Before,
-    /// A policy, after the answer.
-    After,
-    /// A listener.
-    Event,
-    /// A connection hook that is asked.
-    Connect,
-    /// A connection hook that is told of a client that has come.
-    Connected,
-    /// A connection hook that is told of a client that has gone.
-    Disconnect,
-}
-
-impl Kind {
-    /// All of them, in the order of the enum.
-    pub const ALL: [Self; 7] = [
-        Self::Request,
-        Self::Before,
-        Self::After,
-        Self::Event,
-        Self::Connect,
-        Self::Connected,
-        Self::Disconnect,
-    ];
-
-    /// Its name in metrics.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Request => "request",
-            Self::Before => "before",
-            Self::After => "after",
-            Self::Event => "event",
-            Self::Connect => "connect",
-            Self::Connected => "connected",
-            Self::Disconnect => "disconnect",
-        }
-    }
-}
+use crate::metrics::Count;
+use crate::runtime::kinds::CALLS;
+use crate::runtime::kinds::kind::CallKind;
 
 /// How a call ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -140,7 +97,8 @@ const BOUNDS: [Duration; 16] = [
 /// The counts of one file.
 #[derive(Debug, Default)]
 pub struct Calls {
-    ended: [[Count; Ended::ALL.len()]; Kind::ALL.len()],
+    /// In the order of [`CALLS`].
+    ended: [[Count; Ended::ALL.len()]; CALLS.len()],
     times: Times,
     last_failure: Mutex<Option<LastFailure>>,
 }
@@ -160,14 +118,14 @@ pub struct LastFailure {
 
 impl Calls {
     /// Counts a call that ended after it ran so long.
-    pub fn ended(&self, kind: Kind, how: Ended, ran: Duration) {
-        self.ended[kind as usize][how as usize].one();
+    pub fn ended(&self, kind: CallKind, how: Ended, ran: Duration) {
+        self.ended[position(kind)][how as usize].one();
         self.times.note(ran);
     }
 
     /// Counts one that was not begun.
-    pub fn turned_away(&self, kind: Kind) {
-        self.ended[kind as usize][Ended::Overloaded as usize].one();
+    pub fn turned_away(&self, kind: CallKind) {
+        self.ended[position(kind)][Ended::Overloaded as usize].one();
     }
 
     /// Remembers what went wrong.
@@ -181,17 +139,17 @@ impl Calls {
     }
 
     /// How many calls of a kind ended in a way.
-    pub fn count(&self, kind: Kind, how: Ended) -> u64 {
-        self.ended[kind as usize][how as usize].total()
+    pub fn count(&self, kind: CallKind, how: Ended) -> u64 {
+        self.ended[position(kind)][how as usize].total()
     }
 
     /// How many calls of all kinds ended in a way.
     pub fn count_of_all(&self, how: Ended) -> u64 {
-        Kind::ALL.iter().map(|kind| self.count(*kind, how)).sum()
+        CALLS.iter().map(|kind| self.count(*kind, how)).sum()
     }
 
     /// How many calls of a kind there were.
-    pub fn count_of(&self, kind: Kind) -> u64 {
+    pub fn count_of(&self, kind: CallKind) -> u64 {
         Ended::ALL.iter().map(|how| self.count(kind, *how)).sum()
     }
 
@@ -199,6 +157,12 @@ impl Calls {
     pub fn times(&self) -> &Times {
         &self.times
     }
+}
+
+/// Returns the position of a kind in [`CALLS`]. There are few, so the search is cheaper than a table.
+fn position(kind: CallKind) -> usize {
+    let position = CALLS.iter().position(|known| *known == kind);
+    position.expect("every kind of call is in the list of kinds")
 }
 
 /// How long calls ran: a histogram.
@@ -235,11 +199,12 @@ impl Times {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::runtime::kinds::{listener, route};
 
     #[test]
     fn each_kind_and_each_end_has_its_own_place() {
-        for (place, kind) in Kind::ALL.into_iter().enumerate() {
-            assert_eq!(kind as usize, place, "{kind:?}");
+        for (place, kind) in CALLS.iter().enumerate() {
+            assert_eq!(position(*kind), place, "{kind:?}");
         }
         for (place, ended) in Ended::ALL.into_iter().enumerate() {
             assert_eq!(ended as usize, place, "{ended:?}");
@@ -250,16 +215,16 @@ mod tests {
     fn a_time_falls_into_the_first_bucket_that_is_not_below_it() {
         let calls = Calls::default();
         for micros in [0, 100, 101, 10_000_000, 60_000_000] {
-            calls.ended(Kind::Request, Ended::Ok, Duration::from_micros(micros));
+            calls.ended(route::REQUEST, Ended::Ok, Duration::from_micros(micros));
         }
-        calls.turned_away(Kind::Event);
+        calls.turned_away(listener::EVENT);
         let buckets = calls.times().buckets();
         assert_eq!(buckets[0], (0.0001, 2));
         assert_eq!(buckets[1], (0.00025, 1));
         assert_eq!(buckets[15], (10.0, 1));
         assert_eq!(buckets[16], (f64::INFINITY, 1));
         assert_eq!(calls.times().sum(), Duration::from_micros(70_000_201));
-        assert_eq!(calls.count_of(Kind::Request), 5);
+        assert_eq!(calls.count_of(route::REQUEST), 5);
         assert_eq!(calls.count_of_all(Ended::Overloaded), 1);
     }
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use wasmtime::ResourceLimiter;
 
-use super::engine::{MAX_CORE_INSTANCES, MAX_MEMORIES, MAX_TABLE_ELEMENTS, MAX_TABLES};
+use crate::runtime::engine::{MAX_CORE_INSTANCES, MAX_MEMORIES, MAX_TABLE_ELEMENTS, MAX_TABLES};
 
 /// The memory that all calls together may use.
 #[derive(Debug)]
@@ -39,7 +39,7 @@ impl MemoryBudget {
 
 /// Which bound stopped a memory from growing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Refused {
+pub(in crate::runtime) enum Refused {
     /// The call's own.
     Call,
     /// That of all calls together.
@@ -47,12 +47,12 @@ pub(super) enum Refused {
 }
 
 /// Counts the memory of one store, all its linear memories together.
-pub(super) struct MemoryLimiter {
+pub(in crate::runtime) struct MemoryLimiter {
     used: usize,
     limit: usize,
     budget: Arc<MemoryBudget>,
     /// What was refused last, to tell a guest that ran out of memory from one that trapped.
-    pub(super) refused: Option<Refused>,
+    pub(in crate::runtime) refused: Option<Refused>,
 }
 
 impl MemoryLimiter {

@@ -1,7 +1,15 @@
 //! `hitchy:platform/log`: what guests write into the server's log.
 
-use crate::runtime::bindings::hitchy::platform::log::{Host, Level, Output};
-use crate::runtime::state::State;
+use wasmtime::component::HasSelf;
+
+use super::capability::{Capability, Interfaces};
+use crate::runtime::bindings::hitchy::platform::log::{self, Host, Level, Output};
+use crate::runtime::instance::state::State;
+
+pub(super) const CAPABILITY: Capability = Capability {
+    interfaces: &[Interfaces::of_contract(&["log"])],
+    link: |linker| log::add_to_linker::<State, HasSelf<State>>(linker, |state| state),
+};
 
 impl Host for State {
     fn write(&mut self, level: Level, message: String) -> wasmtime::Result<()> {
@@ -12,12 +20,12 @@ impl Host for State {
             Level::Warn => tracing::Level::WARN,
             Level::Error => tracing::Level::ERROR,
         };
-        self.output.record(level, &message);
+        self.instance.output.record(level, &message);
         Ok(())
     }
 
     fn print(&mut self, to: Output, text: Vec<u8>) -> wasmtime::Result<()> {
-        self.output.print(&text, to == Output::Error);
+        self.instance.output.print(&text, to == Output::Error);
         Ok(())
     }
 }

@@ -3,16 +3,22 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use wasmtime::component::Resource;
+use wasmtime::component::{HasSelf, Resource};
 
-use super::{Answer, answer};
+use super::capability::{Capability, Interfaces};
+use super::types::{Answer, answer};
 use crate::emitter::{self, Emitter};
 use crate::payload::Failure;
-use crate::runtime::bindings::hitchy::platform::sockets::{Audience, Host, HostSocket};
+use crate::runtime::bindings::hitchy::platform::sockets::{self, Audience, Host, HostSocket};
 use crate::runtime::bindings::hitchy::platform::types::{self, Payload};
 use crate::runtime::convert;
-use crate::runtime::state::{Phase, SocketHandle, State};
+use crate::runtime::instance::state::{Phase, SocketHandle, State};
 use crate::sockets::Connection;
+
+pub(super) const CAPABILITY: Capability = Capability {
+    interfaces: &[Interfaces::of_contract(&["sockets"])],
+    link: |linker| sockets::add_to_linker::<State, HasSelf<State>>(linker, |state| state),
+};
 
 /// How many rooms one call of join or leave may name.
 const MAX_ROOMS: usize = 256;
@@ -21,18 +27,28 @@ const MAX_NAME: usize = 1024;
 
 type Handle = Resource<SocketHandle>;
 
+/// What the call has emitted so far.
+#[derive(Default)]
+struct Emitted {
+    events: u32,
+    bytes: usize,
+}
+
 impl State {
     fn connection(&self, handle: &Handle) -> wasmtime::Result<Arc<Connection>> {
-        Ok(Arc::clone(&self.table.get(handle)?.0))
+        Ok(Arc::clone(&self.call()?.handles.get(handle)?.0))
     }
 
-    fn emitter(&self) -> Emitter {
-        self.services.emitter.clone()
+    fn emitter(&self) -> Result<Emitter, Failure> {
+        let emitter = self.instance.services.backends.get::<Emitter>();
+        emitter
+            .cloned()
+            .ok_or_else(|| Failure::new(503, "this server has no sockets"))
     }
 
     /// Fails for a client that has not been answered yet.
     fn reachable(&self) -> Result<(), Failure> {
-        if self.call.phase == Phase::Connecting {
+        if self.call()?.call.phase == Phase::Connecting {
             return Err(Failure::new(
                 409,
                 "the client is not connected yet; greet it in on-connected",
@@ -67,9 +83,40 @@ impl State {
         self.take_emit(args)
     }
 
+    /// Counts an emit against what the call may send, and takes its payload.
+    fn take_emit(&mut self, payload: Payload) -> Result<crate::payload::Payload, Failure> {
+        self.serving()?;
+        let payload = convert::payload(payload);
+        let (size, max) = (payload.size(), self.instance.services.sizes.payload);
+        if size > max {
+            let message =
+                format!("the payload has {size} bytes; at most {max} are sent (server.body-limit)");
+            return Err(Failure::new(413, message));
+        }
+        let state = self.call_mut()?;
+        let max_events = state.call.settings.emits_per_call;
+        let max_bytes = state.call.settings.emit_bytes_per_call;
+        let emitted: &mut Emitted = state.notes();
+        if emitted.events >= max_events {
+            let message =
+                format!("rate-limited: a call may emit {max_events} times (limits.emits-per-call)");
+            return Err(Failure::new(429, message));
+        }
+        if emitted.bytes + size > max_bytes {
+            let message = format!(
+                "rate-limited: a call may emit {max_bytes} bytes (limits.emit-bytes-per-call)"
+            );
+            return Err(Failure::new(429, message));
+        }
+        emitted.events += 1;
+        emitted.bytes += size;
+        Ok(payload)
+    }
+
     /// How long to wait for acks: as asked, but not beyond the call's deadline.
-    fn ack_timeout(&self, timeout_ms: u32) -> Duration {
-        Duration::from_millis(timeout_ms.into()).min(self.call.remaining())
+    fn ack_timeout(&self, timeout_ms: u32) -> Result<Duration, Failure> {
+        let remaining = self.call()?.call.remaining();
+        Ok(Duration::from_millis(timeout_ms.into()).min(remaining))
     }
 
     async fn emit_to_audience(
@@ -79,7 +126,7 @@ impl State {
         args: Payload,
     ) -> Result<(), Failure> {
         let payload = self.take_event(&event, args)?;
-        self.emitter().emit(audience, &event, &payload).await
+        self.emitter()?.emit(audience, &event, &payload).await
     }
 
     async fn ask_audience(
@@ -90,8 +137,8 @@ impl State {
         timeout_ms: u32,
     ) -> Result<emitter::Acks, Failure> {
         let payload = self.take_event(&event, args)?;
-        let timeout = self.ack_timeout(timeout_ms);
-        self.emitter()
+        let timeout = self.ack_timeout(timeout_ms)?;
+        self.emitter()?
             .emit_with_ack(audience, &event, &payload, timeout)
             .await
     }
@@ -105,7 +152,7 @@ impl State {
     ) -> Result<crate::payload::Payload, Failure> {
         self.reachable()?;
         let payload = self.take_event(&event, args)?;
-        let timeout = self.ack_timeout(timeout_ms);
+        let timeout = self.ack_timeout(timeout_ms)?;
         connection.emit_with_ack(&event, &payload, timeout).await
     }
 }
@@ -140,47 +187,44 @@ impl Host for State {
     }
 
     async fn join(&mut self, audience: Audience, rooms: Vec<String>) -> Answer<()> {
-        let allowed = self.take_rooms(&rooms);
-        let emitter = self.emitter();
-        answer(match allowed {
-            Ok(()) => emitter.join(audience.into(), rooms).await,
+        let emitter = self.take_rooms(&rooms).and_then(|()| self.emitter());
+        answer(match emitter {
+            Ok(emitter) => emitter.join(audience.into(), rooms).await,
             Err(failure) => Err(failure),
         })
     }
 
     async fn leave(&mut self, audience: Audience, rooms: Vec<String>) -> Answer<()> {
-        let allowed = self.take_rooms(&rooms);
-        let emitter = self.emitter();
-        answer(match allowed {
-            Ok(()) => emitter.leave(audience.into(), rooms).await,
+        let emitter = self.take_rooms(&rooms).and_then(|()| self.emitter());
+        answer(match emitter {
+            Ok(emitter) => emitter.leave(audience.into(), rooms).await,
             Err(failure) => Err(failure),
         })
     }
 
     async fn disconnect(&mut self, audience: Audience, close: bool) -> Answer<()> {
-        let allowed = self.serving();
-        let emitter = self.emitter();
-        answer(match allowed {
-            Ok(()) => emitter.disconnect(audience.into(), close).await,
+        let emitter = self.serving().and_then(|()| self.emitter());
+        answer(match emitter {
+            Ok(emitter) => emitter.disconnect(audience.into(), close).await,
             Err(failure) => Err(failure),
         })
     }
 
     fn find(&mut self, namespace: String, id: String) -> wasmtime::Result<Option<Handle>> {
-        let found = self
-            .serving()
+        let emitter = self.serving().and_then(|()| self.emitter());
+        let found = emitter
             .ok()
-            .and_then(|()| self.services.emitter.find(&namespace, &id));
+            .and_then(|emitter| emitter.find(&namespace, &id));
+        let handles = &mut self.call_mut()?.handles;
         Ok(found
-            .map(|connection| self.table.push(SocketHandle(connection)))
+            .map(|connection| handles.push(SocketHandle(connection)))
             .transpose()?)
     }
 
     async fn list_ids(&mut self, audience: Audience) -> Answer<Vec<String>> {
-        let allowed = self.serving();
-        let emitter = self.emitter();
-        answer(match allowed {
-            Ok(()) => emitter.ids(audience.into()).await,
+        let emitter = self.serving().and_then(|()| self.emitter());
+        answer(match emitter {
+            Ok(emitter) => emitter.ids(audience.into()).await,
             Err(failure) => Err(failure),
         })
     }
@@ -274,7 +318,7 @@ impl HostSocket for State {
     }
 
     fn drop(&mut self, this: Handle) -> wasmtime::Result<()> {
-        self.table.delete(this)?;
+        self.call_mut()?.handles.delete(this)?;
         Ok(())
     }
 }

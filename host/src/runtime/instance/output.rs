@@ -27,17 +27,18 @@ const BACKTRACE: &[u8] = b"note: run with `RUST_BACKTRACE=1` environment variabl
 
 /// All that one call prints and logs.
 #[derive(Clone)]
-pub(super) struct Output {
+pub(in crate::runtime) struct Output {
     shared: Arc<Shared>,
 }
 
 struct Shared {
     handler: Arc<str>,
-    call: CallId,
     text: Mutex<Text>,
 }
 
 struct Text {
+    /// The call that runs, or ran last.
+    call: CallId,
     /// What has been printed of a line: standard output's and standard error's.
     lines: [Vec<u8>; 2],
     /// Bytes that are still kept.
@@ -46,7 +47,7 @@ struct Text {
 
 /// Standard output or standard error of a call.
 #[derive(Clone)]
-pub(super) struct Stream {
+pub(in crate::runtime) struct Stream {
     output: Output,
     is_error: bool,
 }
@@ -55,15 +56,12 @@ impl Output {
     /// The output of a call.
     pub(super) fn new(handler: Arc<str>, call: CallId) -> Self {
         let text = Mutex::new(Text {
+            call,
             lines: Default::default(),
             left: KEPT,
         });
         Self {
-            shared: Arc::new(Shared {
-                handler,
-                call,
-                text,
-            }),
+            shared: Arc::new(Shared { handler, text }),
         }
     }
 
@@ -75,64 +73,66 @@ impl Output {
         }
     }
 
-    /// Prints to its standard output, or to its standard error.
-    pub(super) fn print(&self, bytes: &[u8], is_error: bool) {
+    /// Begins another call of the same instance, which may print as much again.
+    pub(super) fn begin(&self, call: CallId) {
         let mut text = lock(&self.shared.text);
-        if text.left == 0 {
+        text.call = call;
+        text.left = KEPT;
+    }
+
+    /// Prints to the guest's standard output, or to its standard error.
+    pub(in crate::runtime) fn print(&self, bytes: &[u8], is_error: bool) {
+        let Text { call, lines, left } = &mut *lock(&self.shared.text);
+        if *left == 0 {
             return;
         }
-        let kept = &bytes[..bytes.len().min(text.left)];
-        text.left -= kept.len();
-        let is_cut = text.left == 0;
-        let line = &mut text.lines[usize::from(is_error)];
+        let kept = &bytes[..bytes.len().min(*left)];
+        *left -= kept.len();
+        let line = &mut lines[usize::from(is_error)];
         for &byte in kept {
             if byte == b'\n' || line.len() >= LINE {
-                self.log_line(line, is_error);
+                self.log_line(call, line, is_error);
             }
             if byte != b'\n' {
                 line.push(byte);
             }
         }
-        if is_cut {
+        if *left == 0 {
             line.extend_from_slice(b" (the rest of this call's output is left out)");
-            self.log_line(line, is_error);
+            self.log_line(call, line, is_error);
         }
     }
 
     /// Logs a message of the guest's own level.
-    pub(super) fn record(&self, level: Level, message: &str) {
-        let mut text = lock(&self.shared.text);
-        let kept = &message[..message.floor_char_boundary(text.left)];
-        if text.left == 0 {
+    pub(in crate::runtime) fn record(&self, level: Level, message: &str) {
+        let Text { call, left, .. } = &mut *lock(&self.shared.text);
+        let kept = &message[..message.floor_char_boundary(*left)];
+        if *left == 0 {
             return;
         }
-        text.left = text.left.saturating_sub(kept.len().max(RECORD));
-        self.log_text(level, kept);
+        *left = left.saturating_sub(kept.len().max(RECORD));
+        self.log_text(call, level, kept);
     }
 
-    /// Logs what has no line end yet: the call is over.
+    /// Logs what has no line end yet, because the call is over.
     pub(super) fn finish(&self) {
-        let mut text = lock(&self.shared.text);
-        let [out, error] = &mut text.lines;
-        self.log_line(out, false);
-        self.log_line(error, true);
+        let Text { call, lines, .. } = &mut *lock(&self.shared.text);
+        let [out, error] = lines;
+        self.log_line(call, out, false);
+        self.log_line(call, error, true);
     }
 
-    fn log_line(&self, line: &mut Vec<u8>, is_error: bool) {
+    fn log_line(&self, call: &CallId, line: &mut Vec<u8>, is_error: bool) {
         let is_advice = is_error && line.starts_with(BACKTRACE);
         if !line.trim_ascii().is_empty() && !is_advice {
             let level = if is_error { Level::WARN } else { Level::INFO };
-            self.log_text(level, &String::from_utf8_lossy(line));
+            self.log_text(call, level, &String::from_utf8_lossy(line));
         }
         line.clear();
     }
 
-    fn log_text(&self, level: Level, text: &str) {
-        let (handler, call, text) = (
-            visible(&self.shared.handler),
-            &self.shared.call,
-            visible(text),
-        );
+    fn log_text(&self, call: &CallId, level: Level, text: &str) {
+        let (handler, text) = (visible(&self.shared.handler), visible(text));
         match level {
             Level::ERROR => tracing::error!(target: "guest", %handler, %call, "{text}"),
             Level::WARN => tracing::warn!(target: "guest", %handler, %call, "{text}"),

@@ -1,0 +1,161 @@
+//! Connection hooks: a namespace whose connections the guest's `connections` interface accepts and follows.
+
+use std::sync::Arc;
+
+use wasmtime::Store;
+use wasmtime::component::{Instance, InstancePre};
+
+use super::kind::{CallKind, Kind, Row, Words};
+use super::namespace;
+use crate::runtime::bindings::exports::hitchy::platform::connections::GuestIndices;
+use crate::runtime::call::{CallContext, Outcome};
+use crate::runtime::error::LoadError;
+use crate::runtime::guest::Guest;
+use crate::runtime::instance::Owner;
+use crate::runtime::instance::state::{Phase, SocketHandle, State};
+use crate::sockets::Connection;
+
+/// A client that wants to connect.
+pub const CONNECT: CallKind = CallKind { name: "connect" };
+/// A client that has connected.
+pub const CONNECTED: CallKind = CallKind { name: "connected" };
+/// A client that has disconnected.
+pub const DISCONNECT: CallKind = CallKind { name: "disconnect" };
+
+/// A namespace whose connections a handler is asked about.
+#[derive(Clone, Debug)]
+pub struct ConnectionHook {
+    /// `/` or `/name`; `/hitchy` too, because hooks give requests their context.
+    pub namespace: String,
+}
+
+impl Kind for ConnectionHook {
+    /// The namespace.
+    type Raw = String;
+    type Export = GuestIndices;
+
+    const WORDS: Words = Words {
+        key: "hooks",
+        title: "connection hooks",
+        one: "a connection hook",
+        interface: "connections",
+    };
+
+    fn check(namespace: String) -> Result<Self, LoadError> {
+        namespace::check(&namespace)?;
+        Ok(Self { namespace })
+    }
+
+    fn export(pre: &InstancePre<State>) -> wasmtime::Result<GuestIndices> {
+        GuestIndices::new(pre)
+    }
+
+    fn fit(
+        export: &GuestIndices,
+        store: &mut Store<State>,
+        instance: &Instance,
+    ) -> wasmtime::Result<()> {
+        export.load(store, instance).map(drop)
+    }
+
+    fn row(&self) -> Row<'_> {
+        Row {
+            line: format!("connections of {}", self.namespace),
+            cells: vec![("namespace", self.namespace.as_str())],
+            sort_key: [&self.namespace, ""],
+            calls: &[CONNECT, CONNECTED, DISCONNECT],
+        }
+    }
+}
+
+impl Guest {
+    /// Accepts a client, or refuses it.
+    pub async fn on_connect(
+        &self,
+        context: CallContext,
+        hook: u32,
+        connection: Arc<Connection>,
+    ) -> Outcome<()> {
+        let call = self.call(context, Phase::Connecting, Arc::clone(&self.settings));
+        let owner = Arc::clone(&connection);
+        let answer = self
+            .run(call, Owner::Socket(&owner), async |store, instance| {
+                let guest = self
+                    .exports
+                    .get::<GuestIndices>()?
+                    .load(&mut *store, instance)?;
+                let socket = store
+                    .data_mut()
+                    .call_mut()?
+                    .handles
+                    .push(SocketHandle(connection))?;
+                guest.call_on_connect(&mut *store, hook, socket).await
+            })
+            .await?;
+        self.outcome(answer, |(), _| Ok(()))
+    }
+
+    /// Says that a client has connected.
+    pub async fn on_connected(
+        &self,
+        context: CallContext,
+        hook: u32,
+        connection: Arc<Connection>,
+    ) -> Outcome<()> {
+        let owner = Arc::clone(&connection);
+        let ended = self
+            .serve(context, Owner::Socket(&owner), async |store, instance| {
+                let guest = self
+                    .exports
+                    .get::<GuestIndices>()?
+                    .load(&mut *store, instance)?;
+                let socket = store
+                    .data_mut()
+                    .call_mut()?
+                    .handles
+                    .push(SocketHandle(connection))?;
+                guest.call_on_connected(&mut *store, hook, socket).await
+            })
+            .await?;
+        self.outcome(ended, |(), _| Ok(()))
+    }
+
+    /// Says that a client has disconnected, with socket.io's reason.
+    pub async fn on_disconnect(
+        &self,
+        context: CallContext,
+        hook: u32,
+        connection: Arc<Connection>,
+        reason: &'static str,
+    ) -> Outcome<()> {
+        let owner = Arc::clone(&connection);
+        let ended = self
+            .serve(context, Owner::Socket(&owner), async |store, instance| {
+                let guest = self
+                    .exports
+                    .get::<GuestIndices>()?
+                    .load(&mut *store, instance)?;
+                let socket = store
+                    .data_mut()
+                    .call_mut()?
+                    .handles
+                    .push(SocketHandle(connection))?;
+                guest
+                    .call_on_disconnect(&mut *store, hook, socket, reason)
+                    .await
+            })
+            .await?;
+        self.outcome(ended, |(), _| Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a4_hooks_in_hitchy_are_allowed() {
+        ConnectionHook::check("/hitchy".to_owned()).expect("hooks give requests their context");
+        assert!(ConnectionHook::check("/hitchy/x".to_owned()).is_err());
+    }
+}
