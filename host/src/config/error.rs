@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-use super::source::Source;
+use super::source::{FILE, Source};
 
 /// Why settings were refused.
 #[derive(Debug, thiserror::Error)]
@@ -79,7 +79,7 @@ pub enum Error {
     /// A variable for `[dev]`, whose values are tables.
     #[error(
         "{name}: what `hitchy dev` runs is not read from the environment; write it in [dev] of {}",
-        super::FILE
+        FILE
     )]
     DevVariable {
         /// Its name.

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use toml::{Table, Value};
 
-use super::Config;
 use super::error::{Error, Written};
+use super::gather::Gathered;
 use super::keys::{self, KEYS};
 use super::sections::Limits;
 use super::source::Source;
@@ -22,19 +22,19 @@ pub(super) struct Grant {
 impl Grant {
     /// Begins with the defaults of the table of keys and `[limits]`. Of the node's concurrency one handler gets three quarters,
     /// so that it cannot starve the others.
-    pub(super) fn shared(config: &Config) -> Self {
+    pub(super) fn shared(gathered: &Gathered, node: &Limits) -> Self {
         let mut grant = Self {
             values: Table::new(),
             places: BTreeMap::new(),
         };
         for key in keys::per_handler() {
-            if let Some(value) = config.gathered.value(key) {
-                let place = (config.source(key.name), key.name.to_owned());
+            if let Some(value) = gathered.value(key) {
+                let place = (gathered.source(key.name), key.name.to_owned());
                 grant.places.insert(key.short().to_owned(), place);
                 grant.values.insert(key.short().to_owned(), value.clone());
             }
         }
-        let share = (config.limits.concurrency * 3 / 4).max(1);
+        let share = (node.concurrency * 3 / 4).max(1);
         grant.values.insert("concurrency".to_owned(), number(share));
         grant
     }

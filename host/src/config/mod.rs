@@ -1,11 +1,12 @@
 //! Settings: `hitchy.toml`, over it `HITCHY_*`, over it the flags, become one [`Config`]. Past this porch only resolved values
 //! walk: bytes, durations, addresses.
 //!
-//! `keys` is the table of all settings and `source` lays what was written over its defaults; serde then hands the values to
+//! `keys` is the table of all settings and `gather` lays what was written over its defaults; serde then hands the values to
 //! the fields here. A changed file is simply loaded again, [`Config::changes`] says what that means for a running server.
 
 mod commands;
 mod error;
+mod gather;
 mod grant;
 mod keys;
 mod reference;
@@ -16,22 +17,22 @@ mod text;
 mod types;
 mod value;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde::Deserialize;
-use toml::Value;
 
 pub use error::{Error, Written};
+pub use gather::{CLIENT_VARIABLE, Flag, Sources};
 pub use keys::{KEYS, Key, nearest};
 pub use reference::reference;
 pub use sections::{Admin, Dev, Handlers, Limits, Log, Server, Setup, Socket};
-pub use source::{CLIENT_VARIABLE, FILE, Flag, Source, Sources};
+pub use source::{FILE, Source};
 pub use types::{Console, Format, Level, Listen, Network, Origins, SetCookie, Transport};
 pub use value::Kind;
 
+use gather::Gathered;
 use grant::Grant;
-use source::Gathered;
 
 use crate::runtime::HandlerSettings;
 
@@ -80,7 +81,7 @@ impl Config {
     /// # Errors
     /// The first thing that is wrong, as a sentence for whoever wrote it.
     pub fn load(sources: &Sources) -> Result<Self, Error> {
-        let config = Self::from_gathered(source::gather(sources)?);
+        let config = Self::from_gathered(gather::gather(sources)?);
         config.check()?;
         Ok(config)
     }
@@ -96,15 +97,15 @@ impl Config {
         name: &str,
         sidecar: Option<(&Path, &str)>,
     ) -> Result<HandlerSettings, Error> {
-        let mut grant = Grant::shared(self);
+        let mut grant = Grant::shared(&self.gathered, &self.limits);
         if let Some((path, text)) = sidecar {
             let from = Source::File(path.to_owned());
-            let values = source::for_handler(source::parse(path, text)?, "", &from)?;
+            let values = gather::for_handler(gather::parse(path, text)?, "", &from)?;
             grant.lay(&values, |short| (from.clone(), short.to_owned()));
         }
         if let Some(values) = self.gathered.handlers.get(name) {
             grant.lay(values, |short| {
-                let key = source::handler_key(name, short);
+                let key = gather::handler_key(name, short);
                 (self.source(&key), key)
             });
         }
@@ -114,7 +115,7 @@ impl Config {
     /// Each section `[handler.NAME]`: the name, the section as TOML writes it, and where it stands.
     pub fn handler_sections(&self) -> impl Iterator<Item = (&str, String, Source)> {
         self.gathered.handlers.keys().map(|name| {
-            let section = source::handler_section(name);
+            let section = gather::handler_section(name);
             let from = self.source(&section);
             (name.as_str(), section, from)
         })
@@ -142,7 +143,7 @@ impl Config {
 
     /// What `newer` changes.
     pub fn changes(&self, newer: &Self) -> Changes {
-        let (old, new) = (self.values(), newer.values());
+        let (old, new) = (self.gathered.values(), newer.gathered.values());
         let keys: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
         let differ = keys
             .into_iter()
@@ -153,7 +154,7 @@ impl Config {
 
     /// The settings in force as a settings file, each with where it stands.
     pub fn render(&self) -> String {
-        render::render(self)
+        render::render(&self.gathered)
     }
 
     fn from_gathered(gathered: Gathered) -> Self {
@@ -167,38 +168,23 @@ impl Config {
 
     /// What holds between settings: nobody is granted what the node does not have.
     fn check(&self) -> Result<(), Error> {
-        Grant::shared(self).within(&self.limits)?;
+        Grant::shared(&self.gathered, &self.limits).within(&self.limits)?;
         let mut names = self.gathered.handlers.keys();
         names.try_for_each(|name| self.handler_settings(name, None).map(drop))
-    }
-
-    /// Every value that is set, by its whole key.
-    fn values(&self) -> BTreeMap<String, Value> {
-        let shared = self.gathered.sections.iter().flat_map(|(section, values)| {
-            let values = values.as_table().into_iter().flatten();
-            values.map(move |(short, value)| (format!("{section}.{short}"), value.clone()))
-        });
-        let own = self.gathered.handlers.iter().flat_map(|(name, values)| {
-            let with_key = |(short, value): (&String, &Value)| {
-                (source::handler_key(name, short), value.clone())
-            };
-            values.iter().map(with_key)
-        });
-        shared.chain(own).collect()
     }
 }
 
 impl Default for Config {
     /// What holds when nobody said anything, with the handlers folder in the current directory.
     fn default() -> Self {
-        let defaults = source::defaults(Path::new("")).expect("the defaults are within bounds");
+        let defaults = gather::defaults(Path::new("")).expect("the defaults are within bounds");
         Self::from_gathered(defaults)
     }
 }
 
 impl PartialEq for Config {
     fn eq(&self, other: &Self) -> bool {
-        self.values() == other.values()
+        self.gathered.values() == other.gathered.values()
     }
 }
 

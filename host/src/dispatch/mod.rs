@@ -199,7 +199,7 @@ impl Dispatch {
         let request = &exchange.request;
         let matched = table.matched(&request.method, &request.target.path);
         if !matches!(matched, Matched::Route(..))
-            && let Some(response) = self.file(exchange).await
+            && let Some(response) = files::answer(&*self.files, exchange).await
         {
             return response;
         }

@@ -14,8 +14,9 @@ use super::compile::ContentHash;
 use super::convert;
 use super::error::CallError;
 use super::exports::Exports;
+use super::instance::lease::{Owner, Strategy, Template};
 use super::instance::state::{Call, Phase, State};
-use super::instance::{Owner, Strategy, Template, strategy};
+use super::instance::strategy;
 use super::services::{MessageSizes, Services};
 use super::settings::HandlerSettings;
 

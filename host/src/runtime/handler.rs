@@ -12,7 +12,7 @@ use super::contract;
 use super::error::{CallError, LoadError};
 use super::exports::Exports;
 use super::guest::Guest;
-use super::instance::Owner;
+use super::instance::lease::Owner;
 use super::instance::state::{Phase, RegistrarHandle};
 use super::kinds::{Declarations, Description};
 use super::services::Services;

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use tempfile::TempDir;
-use toml::Table;
+use toml::{Table, Value};
 
 use super::*;
 

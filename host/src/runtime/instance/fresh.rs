@@ -1,6 +1,6 @@
 //! A fresh instance for every call: nothing that a call leaves behind can be seen by another. This is the default.
 
-use super::{Lease, Owner, Strategy};
+use super::lease::{Lease, Owner, Strategy};
 
 /// Makes an instance for each call.
 pub(super) struct Fresh;

@@ -1,17 +1,20 @@
 //! Leases: who gets which instance, and which calls an instance does not outlive.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use http::Extensions;
-use wasmtime::component::{Component, Linker};
+use wasmtime::Store;
+use wasmtime::component::{Component, Instance as Linked, InstancePre, Linker};
 
+use super::lease::{Instance, Lease, Owner, Strategy, TakeBack, Template};
 use super::limits::MemoryBudget;
-use super::state::Phase;
+use super::state::{Call, Phase, State};
 use super::*;
 use crate::lock::lock;
 use crate::runtime::engine::{self, PoolSize, Ticker};
-use crate::runtime::services::MessageSizes;
+use crate::runtime::error::CallError;
+use crate::runtime::services::{MessageSizes, Services};
 
 /// Counts its calls in a global variable.
 const COUNTER: &str = r#"(component

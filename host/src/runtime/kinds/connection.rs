@@ -11,7 +11,7 @@ use crate::runtime::bindings::exports::hitchy::platform::connections::GuestIndic
 use crate::runtime::call::{CallContext, Outcome};
 use crate::runtime::error::LoadError;
 use crate::runtime::guest::Guest;
-use crate::runtime::instance::Owner;
+use crate::runtime::instance::lease::Owner;
 use crate::runtime::instance::state::{Phase, SocketHandle, State};
 use crate::sockets::Connection;
 

@@ -15,7 +15,7 @@ use crate::runtime::call::{CallContext, Outcome};
 use crate::runtime::convert;
 use crate::runtime::error::LoadError;
 use crate::runtime::guest::Guest;
-use crate::runtime::instance::Owner;
+use crate::runtime::instance::lease::Owner;
 use crate::runtime::instance::state::{SocketHandle, State};
 use crate::sockets::Connection;
 
