@@ -8,11 +8,14 @@ use tokio::sync::Semaphore;
 
 use super::builds::Builds;
 use super::calls::Calls;
+use super::conflicts::{Conflict, Contender, conflicts};
 use super::folder::{Found, Listing, Stamp};
 use super::journal::Journal;
+use super::refusal::FileRefusal;
 use super::served::Served;
 use super::status::RefusedFile;
-use super::table::{Conflict, conflict};
+
+use crate::runtime::kinds::route::Route;
 use crate::runtime::{ContentHash, HandlerSettings};
 
 /// All files that were seen.
@@ -38,6 +41,7 @@ struct File {
     serving: Option<Arc<Served>>,
     /// Loaded, but not served for a conflict, which may end.
     waiting: Option<Arc<Served>>,
+    /// The sentence of the refusal that was logged last, as long as it holds.
     refusal: Option<String>,
 }
 
@@ -53,7 +57,7 @@ struct History {
 pub(super) enum Verdict {
     Unchanged,
     Loaded(Arc<Served>),
-    Refused(String),
+    Refused(FileRefusal),
 }
 
 impl Files {
@@ -241,8 +245,8 @@ impl Files {
     pub(super) fn conclude(&mut self, verdicts: Vec<(String, Verdict)>) -> bool {
         for (name, verdict) in verdicts {
             let Some(file) = self.files.get_mut(&name) else {
-                if let Verdict::Refused(cause) = verdict {
-                    self.journal.refused(&name, &cause, None);
+                if let Verdict::Refused(refusal) = verdict {
+                    self.journal.refused(&name, &refusal.to_string(), None);
                 }
                 continue;
             };
@@ -252,9 +256,10 @@ impl Files {
                     file.waiting = Some(handler);
                     file.refusal = None;
                 }
-                Verdict::Refused(cause) => {
+                Verdict::Refused(refusal) => {
+                    let cause = refusal.to_string();
                     file.waiting = None;
-                    // What is tried again and again is told once.
+                    // What is tried again and again is logged once.
                     if file.again {
                         file.refuse(&name, cause, &self.journal);
                     } else {
@@ -275,35 +280,23 @@ impl Files {
         changed
     }
 
-    /// Which of the files that wait to be served cannot be, because others serve their routes. Those that are served keep what
-    /// they have; among newcomers the order of names decides.
+    /// Returns the files whose waiting version cannot be served, because others serve its routes.
     fn conflicts(&self) -> HashMap<String, Conflict> {
-        let mut conflicts: HashMap<String, Conflict> = HashMap::new();
-        'again: loop {
-            let keeps =
-                |name: &str, file: &File| file.waiting.is_none() || conflicts.contains_key(name);
-            let kept = self.files.iter().filter(|(name, file)| keeps(name, file));
-            let mut accepted: Vec<&Arc<Served>> =
-                kept.filter_map(|(_, file)| file.serving.as_ref()).collect();
-            // New versions of what is served go before newcomers.
-            for newcomers in [false, true] {
-                for (name, file) in &self.files {
-                    let Some(waiting) = file.waiting.as_ref().filter(|_| {
-                        file.serving.is_none() == newcomers && !conflicts.contains_key(name)
-                    }) else {
-                        continue;
-                    };
-                    if let Some(conflict) = conflict(waiting, accepted.iter().copied()) {
-                        conflicts.insert(name.clone(), conflict);
-                        // Its old version stays, which may stand in the way of others: judge again.
-                        continue 'again;
-                    }
-                    accepted.push(waiting);
-                }
-            }
-            return conflicts;
-        }
+        let contenders: Vec<_> = self
+            .files
+            .iter()
+            .map(|(name, file)| Contender {
+                name,
+                serving: file.serving.as_deref().map(routes_of),
+                waiting: file.waiting.as_deref().map(routes_of),
+            })
+            .collect();
+        conflicts(&contenders)
     }
+}
+
+fn routes_of(handler: &Served) -> &[Route] {
+    &handler.declarations.routes
 }
 
 impl File {

@@ -75,13 +75,6 @@ pub(super) struct Unfit {
     pub(super) cause: String,
 }
 
-impl Unfit {
-    /// Whether it is a folder that cannot be read.
-    pub(super) fn is_folder(&self) -> bool {
-        self.name.ends_with('/')
-    }
-}
-
 /// What is in the folder, sorted by name.
 #[derive(Debug, Default)]
 pub(super) struct Listing {
@@ -246,7 +239,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, ReadError> {
 }
 
 /// The text of a sidecar, or what is wrong with it.
-pub(super) fn read_sidecar(path: &Path) -> Result<String, String> {
+pub(super) fn read_sidecar(path: &Path) -> Result<String, ReadError> {
     let text = match read_at_most(path, MAX_SIDECAR) {
         Err(ReadError::Load(_)) => Err(format!("it has more than {MAX_SIDECAR} bytes; shorten it")),
         Err(error) => Err(error.to_string()),
@@ -254,7 +247,7 @@ pub(super) fn read_sidecar(path: &Path) -> Result<String, String> {
             String::from_utf8(bytes).map_err(|_| "it is not UTF-8; write it anew".to_owned())
         }
     };
-    text.map_err(|cause| format!("{}: {cause}", path.display()))
+    text.map_err(|cause| ReadError::Unreadable(format!("{}: {cause}", path.display())))
 }
 
 /// Why a file was not read.

@@ -2,13 +2,17 @@
 //!
 //! Start-up is the first reload. What is refused leaves the old code serving; calls under way keep the table they began with.
 
+mod arrivals;
 mod builds;
 mod calls;
 mod check_file;
+mod conflicts;
 mod dry_run;
 mod files;
 mod folder;
 mod journal;
+mod problems;
+mod refusal;
 mod reload;
 mod rows;
 mod served;
@@ -23,12 +27,14 @@ use tokio::sync::watch;
 pub use self::builds::{Build, Builds};
 pub use self::calls::{Calls, Ended, LastFailure, Times};
 pub use self::check_file::{CheckedFile, check_file};
+pub use self::conflicts::Conflict;
 pub use self::dry_run::{DryRun, dry_run};
 pub use self::journal::{Journal, Reload, What};
+pub use self::refusal::FileRefusal;
 pub use self::rows::{HandlerRow, KindRows, rows_of};
 pub use self::served::Served;
 pub use self::status::{RefusedFile, Status};
-pub use self::table::{Conflict, Entry, Matched, Table};
+pub use self::table::{Entry, Matched, Table};
 
 use self::reload::Reloader;
 use crate::config::{Config, Sources};

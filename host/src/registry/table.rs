@@ -41,6 +41,8 @@ pub struct Table {
 #[derive(Default)]
 struct Endpoint {
     pattern: String,
+    /// Orders patterns that match the same path, see [`rank`].
+    rank: Vec<u8>,
     by_method: Vec<(Method, Entry)>,
     any: Option<Entry>,
 }
@@ -69,18 +71,6 @@ pub enum Matched {
     Nothing,
 }
 
-/// Two handlers want the same route.
-#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
-#[error(
-    "route {route} is already served by {incumbent}; give one of them another path, or remove one of the files"
-)]
-pub struct Conflict {
-    /// `GET /path`.
-    pub route: String,
-    /// The file that keeps it.
-    pub incumbent: String,
-}
-
 impl Table {
     /// The table of some handlers, among which there is no conflict.
     pub(super) fn new(mut handlers: Vec<Arc<Served>>, required: &[String]) -> Self {
@@ -107,7 +97,10 @@ impl Table {
         let mut endpoints: HashMap<&str, Endpoint> = HashMap::new();
         for (handler, index, route) in each(handlers, |handler| &handler.declarations.routes) {
             let endpoint = endpoints.entry(&route.pattern).or_default();
-            endpoint.pattern.clone_from(&route.pattern);
+            if endpoint.pattern.is_empty() {
+                endpoint.pattern.clone_from(&route.pattern);
+                endpoint.rank = rank(&route.pattern);
+            }
             let entry = Entry {
                 handler: Arc::clone(handler),
                 index,
@@ -125,7 +118,7 @@ impl Table {
                 tracing::error!("the pattern {pattern} cannot be routed: {error}");
             }
         }
-        self.rests.sort_by_cached_key(order);
+        self.rests.sort_by(|a, b| a.rank.cmp(&b.rank));
     }
 
     fn listen(&mut self, handlers: &[Arc<Served>]) {
@@ -180,7 +173,7 @@ impl Table {
             (found.value, values.collect())
         });
         let (endpoint, values): (&Endpoint, Vec<&str>) = match (exact, rest) {
-            (Some(exact), Some(rest)) if order(rest.0) < order(exact.0) => rest,
+            (Some(exact), Some(rest)) if rest.0.rank < exact.0.rank => rest,
             (Some(found), _) | (None, Some(found)) => found,
             (None, None) => return Matched::Nothing,
         };
@@ -240,15 +233,15 @@ impl Table {
     }
 }
 
-/// The order of patterns that match the same path: at the first segment in which they differ in kind, static goes before a
-/// parameter, and a parameter before a rest.
-fn order(endpoint: &Endpoint) -> Vec<u8> {
+/// Returns what orders patterns that match the same path: at the first segment in which they differ in kind, a static one goes
+/// before a parameter, and a parameter before a rest.
+fn rank(pattern: &str) -> Vec<u8> {
     let kind = |segment: &str| match segment {
         rest if rest.starts_with("{*") => 2,
         parameter if parameter.starts_with('{') => 1,
         _ => 0,
     };
-    endpoint.pattern.split('/').map(kind).collect()
+    pattern.split('/').map(kind).collect()
 }
 
 impl Endpoint {
@@ -347,27 +340,6 @@ pub(super) fn bare(name: &str) -> &str {
     name.strip_suffix(".wasm").unwrap_or(name)
 }
 
-/// The first route of `newcomer` that one of `others` serves.
-pub(super) fn conflict<'a>(
-    newcomer: &Served,
-    others: impl IntoIterator<Item = &'a Arc<Served>>,
-) -> Option<Conflict> {
-    for other in others {
-        for route in &newcomer.declarations.routes {
-            let same = |known: &&crate::runtime::kinds::route::Route| {
-                known.method == route.method && known.pattern == route.pattern
-            };
-            if other.declarations.routes.iter().any(|known| same(&known)) {
-                return Some(Conflict {
-                    route: route.name(),
-                    incumbent: other.name.to_string(),
-                });
-            }
-        }
-    }
-    None
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -391,8 +363,8 @@ mod tests {
 
     #[test]
     fn static_goes_before_a_parameter_before_a_rest() {
-        assert!(order(&of("/api/{p0}")) < order(&of("/api/{*p0}")));
-        assert!(order(&of("/api/hello/{*p0}")) < order(&of("/api/{p0}/{p1}")));
-        assert!(order(&of("/api/{p0}/x")) < order(&of("/api/{p0}/{*p1}")));
+        assert!(rank("/api/{p0}") < rank("/api/{*p0}"));
+        assert!(rank("/api/hello/{*p0}") < rank("/api/{p0}/{p1}"));
+        assert!(rank("/api/{p0}/x") < rank("/api/{p0}/{*p1}"));
     }
 }

@@ -99,7 +99,7 @@ impl Report {
             file: path.display().to_string(),
             content: content.map(|wasm| (wasm.len(), ContentHash::of(wasm))),
             info,
-            verdict: checked.verdict,
+            verdict: checked.verdict.map_err(|refusal| refusal.to_string()),
             hints,
         }
     }
