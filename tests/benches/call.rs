@@ -10,6 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use criterion::{Criterion, criterion_group, criterion_main};
 use futures_util::future::BoxFuture;
+use hitchy::config::Config;
 use hitchy::emitter::Emitter;
 use hitchy::message::{CallId, Door, Event, Exchange, Request};
 use hitchy::path::Target;
@@ -123,15 +124,8 @@ async fn load(runtime: &Runtime, name: &str, wasm: Vec<u8>) -> Handler {
 }
 
 fn settings() -> HandlerSettings {
-    HandlerSettings {
-        memory: 128 << 20,
-        deadline: Duration::from_secs(10),
-        cpu: Duration::from_secs(1),
-        concurrency: 16,
-        emits_per_call: 256,
-        emit_bytes_per_call: 4 << 20,
-        dispatches_per_call: 16,
-    }
+    let settings = Config::default().handler_settings("bench", None);
+    settings.expect("the defaults are within bounds")
 }
 
 fn id() -> CallId {

@@ -35,6 +35,22 @@ pub struct HandlerSettings {
     pub dispatches_per_call: u32,
 }
 
+#[cfg(test)]
+impl Default for HandlerSettings {
+    /// Makes settings for unit tests, which cannot reach the table of keys.
+    fn default() -> Self {
+        Self {
+            memory: 1 << 20,
+            deadline: Duration::from_secs(10),
+            cpu: Duration::from_millis(20),
+            concurrency: 1,
+            emits_per_call: 0,
+            emit_bytes_per_call: 0,
+            dispatches_per_call: 0,
+        }
+    }
+}
+
 fn as_millis<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_u64(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
 }

@@ -1,7 +1,7 @@
 //! Leases: who gets which instance, and which calls an instance does not outlive.
 
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use http::Extensions;
 use wasmtime::Store;
@@ -93,15 +93,7 @@ impl Counter {
 }
 
 fn call() -> Call {
-    let settings = HandlerSettings {
-        memory: 1 << 20,
-        deadline: Duration::from_secs(10),
-        cpu: Duration::from_millis(20),
-        concurrency: 1,
-        emits_per_call: 0,
-        emit_bytes_per_call: 0,
-        dispatches_per_call: 0,
-    };
+    let settings = HandlerSettings::default();
     Call {
         id: "1".into(),
         phase: Phase::Serving,
