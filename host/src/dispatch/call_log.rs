@@ -1,4 +1,4 @@
-//! What is written down of calls: how each ended and how long it ran in the handler's counts, what went wrong in the log.
+//! Records calls: in the handler's counts how each ended and how long it ran, in the log what went wrong.
 
 use std::fmt;
 use std::time::{Instant, SystemTime};
@@ -10,7 +10,7 @@ use crate::runtime::kinds::kind::CallKind;
 use crate::runtime::{CallError, Outcome};
 use crate::text::visible;
 
-/// A call that runs. Counted when this is dropped, as aborted unless it has ended before.
+/// A call that runs. It is counted when this value is dropped, as aborted unless it has ended before.
 pub(super) struct Running<'a> {
     handler: &'a Served,
     kind: CallKind,
@@ -44,7 +44,7 @@ impl Drop for Running<'_> {
     }
 }
 
-/// The word of the metrics for a failed call.
+/// Returns the way in which a failed call ended, as the metrics have it.
 fn how(error: &CallError) -> Ended {
     match error {
         CallError::Trap { .. } => Ended::Trap,
@@ -57,7 +57,7 @@ fn how(error: &CallError) -> Ended {
     }
 }
 
-/// The counts of the answers through a door.
+/// Returns the counts of the answers through a door.
 pub(super) fn answers(metrics: &Metrics, door: Door) -> &Answers {
     match door {
         Door::Http => &metrics.answers_http,
@@ -66,7 +66,8 @@ pub(super) fn answers(metrics: &Metrics, door: Door) -> &Answers {
     }
 }
 
-/// `GET /path`, for the log; a request from inside says so. It is written only when there is something to log.
+/// Writes `GET /path` for the log, and says so if a handler dispatched the request. It is formatted only when it is
+/// logged.
 pub(super) struct RequestName<'a>(pub(super) &'a Request);
 
 impl fmt::Display for RequestName<'_> {
@@ -85,12 +86,12 @@ impl fmt::Display for RequestName<'_> {
     }
 }
 
-/// A server that has too much to do does not write it all down.
+/// Returns true if an error is logged. An overloaded server does not log every call that it turns away.
 pub(super) fn is_logged(error: &CallError) -> bool {
     !matches!(error, CallError::Overloaded)
 }
 
-/// A call that went wrong: in the log, and as the handler's last failure.
+/// Logs a call that went wrong, and keeps it as the handler's last failure.
 pub(super) fn log_call_error(
     handler: &Served,
     id: &CallId,
@@ -107,7 +108,7 @@ pub(super) fn log_call_error(
     });
 }
 
-/// Nobody waits for what a hook or a policy says afterwards: it is logged.
+/// Logs a failure for which no client waits: of a hook or of a policy that ran afterwards.
 pub(super) fn log_hook(
     handler: &Served,
     id: &CallId,

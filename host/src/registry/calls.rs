@@ -1,7 +1,7 @@
-//! What the calls of one file came to: how many ended how, how long they ran, and what went wrong last.
+//! The counts of the calls of one file: how many ended in which way, how long they ran, and the last failure.
 //!
-//! Kept for a file's name as long as the server runs, whatever its generation, so that a reload loses no count. Counting a call is
-//! three additions to atomics that only this file's calls touch.
+//! They are kept for the name of a file as long as the server runs, whatever its generation, so that a reload loses no
+//! count. To count a call is three additions to atomics that only calls of this file touch.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,28 +12,28 @@ use crate::metrics::Count;
 use crate::runtime::kinds::CALLS;
 use crate::runtime::kinds::kind::CallKind;
 
-/// How a call ended.
+/// The way in which a call ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
-    /// With something usable.
+    /// With a usable answer.
     Ok,
-    /// With a failure that the guest returned: an answer, too.
+    /// With a failure that the guest returned, which is an answer too.
     Failure,
-    /// With a trap.
+    /// With a trap of the guest.
     Trap,
-    /// It asked for more memory than it may have, or than was left.
+    /// The guest asked for more memory than it may have, or than was left.
     Memory,
-    /// It took too long.
+    /// It exceeded its deadline.
     Deadline,
-    /// It computed too long.
+    /// It exceeded its processor time.
     Cpu,
-    /// It answered something that cannot be passed on.
+    /// The guest answered something that cannot be passed on.
     BadAnswer,
-    /// It was not begun: too many were running and waiting.
+    /// It was not begun, because too many calls were running and waiting.
     Overloaded,
-    /// By a bug of ours.
+    /// By a bug of the server.
     Internal,
-    /// It was dropped, since whoever asked had gone.
+    /// It was dropped, because the client had gone.
     Aborted,
 }
 
@@ -52,7 +52,7 @@ impl Ended {
         Self::Aborted,
     ];
 
-    /// Its name in metrics.
+    /// Returns its name in metrics and in JSON.
     pub fn name(self) -> &'static str {
         match self {
             Self::Ok => "ok",
@@ -68,13 +68,13 @@ impl Ended {
         }
     }
 
-    /// Whether the handler, or the server, is at fault.
+    /// Returns true if the handler or the server is at fault.
     pub fn is_fault(self) -> bool {
         !matches!(self, Self::Ok | Self::Failure | Self::Aborted)
     }
 }
 
-/// Upper bounds of the buckets of run times. The last bucket has none.
+/// The upper bounds of the buckets of run times. The last bucket has none.
 const BOUNDS: [Duration; 16] = [
     Duration::from_micros(100),
     Duration::from_micros(250),
@@ -103,12 +103,12 @@ pub struct Calls {
     last_failure: Mutex<Option<LastFailure>>,
 }
 
-/// What went wrong last.
+/// The last call of a file that went wrong.
 #[derive(Clone, Debug)]
 pub struct LastFailure {
-    /// When.
+    /// The time at which it ended.
     pub at: SystemTime,
-    /// What was called: `GET /path`, `event "say"`.
+    /// The thing that was called: `GET /path`, `event "say"`.
     pub what: String,
     /// The sentence of the log.
     pub sentence: String,
@@ -117,43 +117,43 @@ pub struct LastFailure {
 }
 
 impl Calls {
-    /// Counts a call that ended after it ran so long.
+    /// Counts a call that ended after running for `ran`.
     pub fn ended(&self, kind: CallKind, how: Ended, ran: Duration) {
         self.ended[position(kind)][how as usize].one();
         self.times.note(ran);
     }
 
-    /// Counts one that was not begun.
+    /// Counts a call that was not begun.
     pub fn turned_away(&self, kind: CallKind) {
         self.ended[position(kind)][Ended::Overloaded as usize].one();
     }
 
-    /// Remembers what went wrong.
+    /// Keeps a failure as the last one.
     pub fn failed(&self, failure: LastFailure) {
         *lock(&self.last_failure) = Some(failure);
     }
 
-    /// What went wrong last.
+    /// The last call of a file that went wrong.
     pub fn last_failure(&self) -> Option<LastFailure> {
         lock(&self.last_failure).clone()
     }
 
-    /// How many calls of a kind ended in a way.
+    /// Returns the number of calls of a kind that ended in a way.
     pub fn count(&self, kind: CallKind, how: Ended) -> u64 {
         self.ended[position(kind)][how as usize].total()
     }
 
-    /// How many calls of all kinds ended in a way.
+    /// Returns the number of calls of all kinds that ended in a way.
     pub fn count_of_all(&self, how: Ended) -> u64 {
         CALLS.iter().map(|kind| self.count(*kind, how)).sum()
     }
 
-    /// How many calls of a kind there were.
+    /// Returns the number of calls of a kind.
     pub fn count_of(&self, kind: CallKind) -> u64 {
         Ended::ALL.iter().map(|how| self.count(kind, *how)).sum()
     }
 
-    /// How long those ran that were begun.
+    /// Returns the run times of the calls that were begun.
     pub fn times(&self) -> &Times {
         &self.times
     }
@@ -165,10 +165,10 @@ fn position(kind: CallKind) -> usize {
     position.expect("every kind of call is in the list of kinds")
 }
 
-/// How long calls ran: a histogram.
+/// A histogram of run times.
 #[derive(Debug, Default)]
 pub struct Times {
-    /// One for each of [`BOUNDS`], and one for what is longer.
+    /// One bucket for each of [`BOUNDS`], and one for longer times.
     buckets: [Count; BOUNDS.len() + 1],
     nanos: AtomicU64,
 }
@@ -181,7 +181,8 @@ impl Times {
         self.nanos.fetch_add(nanos, Ordering::Relaxed);
     }
 
-    /// Each bucket with its upper bound in seconds, infinite for the last, and how many are in it and in none before.
+    /// Returns each bucket: its upper bound in seconds, infinite for the last, and the number of calls in it and in no
+    /// bucket before.
     pub fn buckets(&self) -> Vec<(f64, u64)> {
         let bounds = BOUNDS.iter().map(Duration::as_secs_f64);
         bounds
@@ -190,7 +191,7 @@ impl Times {
             .collect()
     }
 
-    /// All of them together.
+    /// Returns the sum of all run times.
     pub fn sum(&self) -> Duration {
         Duration::from_nanos(self.nanos.load(Ordering::Relaxed))
     }

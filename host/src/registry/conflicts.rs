@@ -1,8 +1,8 @@
 //! Decides between files that want the same route.
 //!
-//! Files that are served keep what they have. New versions of them go before newcomers, and among equals the order of names
-//! decides. All of it is found with one map from route to owner, so the work grows with the number of routes and not with its
-//! square.
+//! Files that are served keep their routes. New versions of them go before newcomers, and among equals the order of
+//! names decides. One map from route to owner finds all conflicts, so the work grows with the number of routes and not
+//! with its square.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -16,13 +16,13 @@ use crate::runtime::kinds::route::Route;
     "route {route} is already served by {incumbent}; give one of them another path, or remove one of the files"
 )]
 pub struct Conflict {
-    /// `GET /path`.
+    /// The route: `GET /path`.
     pub route: String,
     /// The file that keeps the route.
     pub incumbent: String,
 }
 
-/// A file with routes.
+/// A file, with the routes that it serves and wants.
 pub(super) struct Contender<'a> {
     pub(super) name: &'a str,
     /// The routes that are served now.
@@ -31,7 +31,7 @@ pub(super) struct Contender<'a> {
     pub(super) waiting: Option<&'a [Route]>,
 }
 
-/// What makes two routes the same.
+/// Two routes are the same if their keys are equal.
 type Key<'a> = (Option<&'a Method>, &'a str);
 
 /// Returns the files whose waiting version cannot be served, because others serve its routes.
@@ -60,7 +60,7 @@ pub(super) fn conflicts(contenders: &[Contender<'_>]) -> HashMap<String, Conflic
     claims.refused
 }
 
-/// Who has which route, and who was refused.
+/// The owner of each route, and the files that were refused.
 #[derive(Default)]
 struct Claims<'a> {
     owners: HashMap<Key<'a>, &'a str>,
@@ -72,8 +72,8 @@ fn key(route: &Route) -> Key<'_> {
 }
 
 impl<'a> Claims<'a> {
-    /// Accepts the new version of a file that is served, or refuses it. Then its old version stays, which may be in the way of
-    /// new versions that were accepted before, and so on.
+    /// Accepts the new version of a file that is served, or refuses it. After a refusal the old version stays, which
+    /// may be in the way of new versions that were accepted before, and so on.
     fn judge_update(
         &mut self,
         name: &str,

@@ -1,5 +1,5 @@
-//! The files that could be handlers, as they were seen last: which of them are served, which wait, which were refused. Decides
-//! between those that want the same route.
+//! The files that could be handlers, as they were seen last: the ones that are served, that wait, and that were
+//! refused.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -21,11 +21,11 @@ use crate::runtime::{ContentHash, HandlerSettings};
 /// All files that were seen.
 pub(super) struct Files {
     files: BTreeMap<String, File>,
-    /// Kept when a file goes, so that generations count on and calls of old code count against the same bound.
+    /// Kept when a file is removed, so that generations count on and calls of old code count against the same bound.
     histories: HashMap<String, History>,
-    /// What was taken up and has not been told yet, with what it replaces.
+    /// Handlers that were put into service and not logged yet, each with its predecessor.
     news: Vec<(Arc<Served>, Option<Arc<Served>>)>,
-    /// What has gone and has not been told yet.
+    /// Files that were removed and not logged yet.
     gone: Vec<String>,
     journal: Arc<Journal>,
 }
@@ -34,18 +34,18 @@ pub(super) struct Files {
 struct File {
     stamp: Stamp,
     sidecar: Option<Stamp>,
-    /// The content that was looked at last, served or not, and the settings it was looked at with.
+    /// The content that was checked last, served or not, and the settings with which it was checked.
     looked_at: Option<(ContentHash, HandlerSettings)>,
-    /// Whether it was refused for something that may pass by itself.
+    /// True if the file was refused for a reason that may pass by itself.
     again: bool,
     serving: Option<Arc<Served>>,
-    /// Loaded, but not served for a conflict, which may end.
+    /// Loaded, but not served because of a conflict, which may end.
     waiting: Option<Arc<Served>>,
     /// The sentence of the refusal that was logged last, as long as it holds.
     refusal: Option<String>,
 }
 
-/// What stays of a file from one generation to the next.
+/// The part of a file that stays from one generation to the next.
 struct History {
     generation: u64,
     permits: Arc<Semaphore>,
@@ -53,7 +53,7 @@ struct History {
     calls: Arc<Calls>,
 }
 
-/// What became of a file in this pass.
+/// The result of checking a file.
 pub(super) enum Verdict {
     Unchanged,
     Loaded(Arc<Served>),
@@ -61,7 +61,7 @@ pub(super) enum Verdict {
 }
 
 impl Files {
-    /// None yet. What becomes of them is told to `journal`.
+    /// Makes an empty list, which logs what becomes of files through `journal`.
     pub(super) fn new(journal: Arc<Journal>) -> Self {
         Self {
             files: BTreeMap::new(),
@@ -72,12 +72,12 @@ impl Files {
         }
     }
 
-    /// Whether a file was seen before.
+    /// Returns true if a file was seen before.
     pub(super) fn contains(&self, name: &str) -> bool {
         self.files.contains_key(name)
     }
 
-    /// What is served.
+    /// Returns the handlers that are served.
     pub(super) fn serving(&self) -> Vec<Arc<Served>> {
         self.files
             .values()
@@ -85,13 +85,13 @@ impl Files {
             .collect()
     }
 
-    /// The generation of a file that is served.
+    /// Returns the generation of a file that is served.
     pub(super) fn generation(&self, name: &str) -> Option<u64> {
         let serving = self.files.get(name)?.serving.as_ref()?;
         Some(serving.generation)
     }
 
-    /// Those that are not served as they are now.
+    /// Returns the files that are not served as they are now.
     pub(super) fn refused(&self) -> impl Iterator<Item = RefusedFile> {
         self.files.iter().filter_map(|(name, file)| {
             Some(RefusedFile {
@@ -102,7 +102,7 @@ impl Files {
         })
     }
 
-    /// A handler of this very content, served or waiting: its code can be used again.
+    /// Returns a handler of this content, served or waiting, whose code can be used again.
     pub(super) fn with_content(&self, hash: ContentHash) -> Option<Arc<Served>> {
         let loaded = self
             .files
@@ -115,14 +115,14 @@ impl Files {
             .cloned()
     }
 
-    /// Whether a file looks as it did when it was looked at last.
+    /// Returns true if a file looks as it did when it was checked last.
     pub(super) fn is_unchanged(&self, found: &Found) -> bool {
         self.files.get(&found.name).is_some_and(|file| {
             !file.again && file.stamp == found.stamp && file.sidecar == found.sidecar
         })
     }
 
-    /// Forgets files that are gone. Whether one of them was served.
+    /// Forgets files that were removed. Returns true if one of them was served.
     pub(super) fn remove(&mut self, listing: &Listing) -> bool {
         let mut removed = false;
         self.files.retain(|name, file| {
@@ -139,7 +139,8 @@ impl Files {
         removed
     }
 
-    /// Whether nothing needs to be loaded: the file is again what is served, or what was loaded or refused last.
+    /// Returns true if nothing needs to be loaded, because the file is again the one that is served, or the one that
+    /// was loaded or refused last.
     pub(super) fn is_known(
         &mut self,
         found: &Found,
@@ -177,7 +178,7 @@ impl Files {
         is_known
     }
 
-    /// The next generation of a file, and what all its generations share: permits, and the count of calls.
+    /// Returns the next generation of a file, and what all its generations share: permits, and the counts of calls.
     pub(super) fn history(
         &mut self,
         name: &str,
@@ -204,7 +205,7 @@ impl Files {
         )
     }
 
-    /// Notes how a file looked, so that it is looked at again only when it changes, or when it should be tried `again`.
+    /// Notes how a file looked, so that it is checked again only when it changes, or when it should be tried `again`.
     pub(super) fn remember(
         &mut self,
         found: &Found,
@@ -229,7 +230,8 @@ impl Files {
         file.again = again;
     }
 
-    /// Tells what has gone and what was taken up. Call it when the new table is served: who reads the line may ask at once.
+    /// Logs the files that were removed and the handlers that were put into service. It is called once the new table is
+    /// served, because whoever reads the line may send a request at once.
     pub(super) fn report(&mut self, builds: &Builds) {
         for name in self.gone.drain(..) {
             self.journal.removed(&name);
@@ -241,7 +243,8 @@ impl Files {
         }
     }
 
-    /// Decides which of the loaded files are served, and reports what became of each. Whether what is served has changed.
+    /// Decides which of the loaded files are served, and logs what became of each. Returns true if the served handlers
+    /// have changed.
     pub(super) fn conclude(&mut self, verdicts: Vec<(String, Verdict)>) -> bool {
         for (name, verdict) in verdicts {
             let Some(file) = self.files.get_mut(&name) else {
@@ -300,7 +303,7 @@ fn routes_of(handler: &Served) -> &[Route] {
 }
 
 impl File {
-    /// Serves what waits to be served. Whether there was something.
+    /// Puts the waiting version into service. Returns true if there was one.
     fn promote(
         &mut self,
         name: &str,
@@ -319,7 +322,7 @@ impl File {
         true
     }
 
-    /// Reports why the file as it is now is not served, once.
+    /// Logs, once, why the file as it is now is not served.
     fn refuse(&mut self, name: &str, cause: String, journal: &Journal) {
         if self.refusal.as_ref() != Some(&cause) {
             journal.refused(name, &cause, self.serving.as_deref());

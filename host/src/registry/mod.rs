@@ -1,6 +1,7 @@
-//! Who is here now: follows the handlers folder and keeps one table of what is served, swapped whole.
+//! Follows the handlers folder, and keeps one table of the handlers that are served, which is replaced as a unit.
 //!
-//! Start-up is the first reload. What is refused leaves the old code serving; calls under way keep the table they began with.
+//! The start is the first reload. A file that is refused leaves the old code serving. Calls keep the table with which
+//! they began.
 
 mod arrivals;
 mod builds;
@@ -44,7 +45,7 @@ use crate::watch::Watch;
 /// Called with each namespace of a table before the table is served, so that clients can connect to it.
 pub type OpenNamespace = Box<dyn Fn(&str) + Send + Sync>;
 
-/// The table that is served, and whoever changes it.
+/// The table that is served, with the status of the folder and the journal of reloads.
 pub struct Registry {
     table: ArcSwap<Table>,
     builds: Builds,
@@ -54,7 +55,7 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// An empty registry: nothing is answered until [`Registry::follow`] has read the folder.
+    /// Makes an empty registry. Nothing is answered until [`Registry::follow`] has read the folder.
     pub fn new() -> Arc<Self> {
         Arc::new(Self {
             table: ArcSwap::default(),
@@ -65,22 +66,22 @@ impl Registry {
         })
     }
 
-    /// The table as it is now. A call keeps the one it began with.
+    /// Returns the table as it is now. A call keeps the one with which it began.
     pub fn table(&self) -> Arc<Table> {
         self.table.load_full()
     }
 
-    /// Where builds of files are announced, to be told with the line of their reload.
+    /// Returns the place where builds of files are announced, to be logged with their reload.
     pub fn builds(&self) -> &Builds {
         &self.builds
     }
 
-    /// What is not as it should be.
+    /// Returns what is wrong now.
     pub fn status(&self) -> Arc<Status> {
         self.status.load_full()
     }
 
-    /// What became of files.
+    /// Returns the journal of reloads.
     pub fn journal(&self) -> &Journal {
         &self.journal
     }
@@ -91,7 +92,7 @@ impl Registry {
         let _ = self.ready.subscribe().wait_for(|ready| *ready).await;
     }
 
-    /// Reads the folder, then follows its changes and those of the settings. Ends only when it is dropped.
+    /// Reads the folder, then follows its changes and those of the settings. The future ends only when it is dropped.
     pub async fn follow(
         &self,
         runtime: Arc<Runtime>,

@@ -1,13 +1,13 @@
-//! What is wrong now, each by what it is wrong with. It is logged once, when it is new, and shown as long as it is so.
+//! The problems that exist now. Each is logged once, when it is new, and shown as long as it exists.
 
 use std::collections::BTreeMap;
 
-/// What something can be wrong with. The order is that in which problems are shown.
+/// The thing that has a problem. The order is that in which problems are shown.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Subject {
     /// The settings, as they were read last.
     Settings,
-    /// The handlers folder.
+    /// The handlers folder as such.
     Folder,
     /// A folder in the handlers folder, with a `/` at its end.
     Subfolder(String),

@@ -1,11 +1,12 @@
-//! Why a file of the folder is not served as it is now.
+//! The reasons for which a file of the folder is not served as it is now.
 
 use super::conflicts::Conflict;
 use super::folder::ReadError;
 use crate::config;
 use crate::runtime::LoadError;
 
-/// Why a file is not served. Each sentence says the cause and what to do; whoever reports it names the file.
+/// The reason for which a file is not served. Each sentence says the cause and what to do; whoever reports it names the
+/// file.
 #[derive(Debug, thiserror::Error)]
 pub enum FileRefusal {
     /// The content is not a handler.

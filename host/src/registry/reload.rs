@@ -22,13 +22,13 @@ use crate::runtime::{Candidate, ContentHash, HandlerSettings, Runtime};
 use crate::text::visible;
 use crate::watch::Watch;
 
-/// Files that are served.
+/// The largest number of files that are served.
 const MAX_HANDLERS: usize = 256;
 
-/// The state of reloading.
+/// Reloads the handlers folder and the settings, again and again.
 pub(super) struct Reloader {
     runtime: Arc<Runtime>,
-    /// The settings in force.
+    /// The settings that are in force.
     config: Config,
     /// The settings as they were read last: some of them wait for the next start.
     written: Config,

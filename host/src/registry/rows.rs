@@ -18,7 +18,7 @@ pub struct KindRows<'a> {
 
 /// A declaration with the name of its handler.
 pub struct HandlerRow<'a> {
-    /// The declaration.
+    /// The row of the declaration.
     pub row: Row<'a>,
     /// The name of the handler's file.
     pub handler: &'a str,

@@ -1,4 +1,4 @@
-//! Who answers what now: one table, made whole from the handlers that are served, never changed.
+//! The table of routes, policies, listeners and hooks. It is made from the handlers that are served and never changes.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -10,28 +10,28 @@ use crate::emitter::REQUESTS;
 use crate::path;
 use crate::runtime::kinds::policy::{Policy, Stage};
 
-/// Something that a handler declared: the handler and the index with which it is called.
+/// A declaration: the handler and the index with which it is called.
 #[derive(Clone)]
 pub struct Entry {
-    /// Who.
+    /// The handler that declared it.
     pub handler: Arc<Served>,
-    /// What.
+    /// The position among the declarations of its kind.
     pub index: u32,
 }
 
-/// One table.
+/// The declarations of all handlers that are served.
 #[derive(Default)]
 pub struct Table {
-    /// What is served, by name.
+    /// The handlers that are served, by name.
     pub handlers: Vec<Arc<Served>>,
-    /// Required handlers that are not served: nothing is answered while there is one.
+    /// Required handlers that are not served. Nothing is answered while there is one.
     pub missing: Vec<String>,
-    /// Whether the folder has been read.
+    /// True if the folder has been read.
     pub ready: bool,
-    /// Patterns of as many segments as their paths.
+    /// Patterns with as many segments as the paths that they match.
     router: matchit::Router<Endpoint>,
-    /// Patterns that end in a rest, the most particular first. Apart, because the radix tree cannot hold `/{name}` beside
-    /// `/{*rest}`.
+    /// Patterns that end in a rest, the most particular first. They are kept apart because the radix tree cannot hold
+    /// `/{name}` beside `/{*rest}`.
     rests: Vec<Endpoint>,
     policies: Vec<(Entry, Policy)>,
     namespaces: HashMap<String, Namespace>,
@@ -47,7 +47,7 @@ struct Endpoint {
     any: Option<Entry>,
 }
 
-/// Who listens in one namespace.
+/// The listeners and hooks of one namespace.
 #[derive(Default)]
 struct Namespace {
     listeners: Vec<FileListeners>,
@@ -61,18 +61,18 @@ struct FileListeners {
     all: Option<u32>,
 }
 
-/// What the router says of a request.
+/// The result of looking for a route.
 pub enum Matched {
     /// A route, and the parameters of its pattern, decoded.
     Route(Entry, Arc<[(String, String)]>),
-    /// The path is known, the method is not: those that are.
+    /// The path has routes, but not for this method. The methods are those that it has.
     OtherMethods(Vec<Method>),
-    /// Nothing.
+    /// No route has the path.
     Nothing,
 }
 
 impl Table {
-    /// The table of some handlers, among which there is no conflict.
+    /// Makes the table of handlers among which there is no conflict.
     pub(super) fn new(mut handlers: Vec<Arc<Served>>, required: &[String]) -> Self {
         handlers.sort_by(|a, b| a.name.cmp(&b.name));
         let served: HashSet<&str> = handlers.iter().map(|handler| bare(&handler.name)).collect();
@@ -162,7 +162,7 @@ impl Table {
             .collect();
     }
 
-    /// Who answers a request.
+    /// Returns the route that answers a request.
     pub fn matched(&self, method: &Method, path: &str) -> Matched {
         let rest = self
             .rests
@@ -186,7 +186,7 @@ impl Table {
         Matched::Route(entry.clone(), params)
     }
 
-    /// The policies of a stage that concern a request, in order.
+    /// Returns the policies of a stage that concern a request, in the order in which they run.
     pub fn policies<'a>(
         &'a self,
         stage: Stage,
@@ -200,17 +200,17 @@ impl Table {
         concerned.map(|(entry, _)| entry)
     }
 
-    /// Whether clients may connect to a namespace.
+    /// Returns true if clients may connect to a namespace.
     pub fn declares(&self, namespace: &str) -> bool {
         self.namespaces.contains_key(namespace)
     }
 
-    /// The namespaces that clients may connect to.
+    /// Returns the namespaces that clients may connect to.
     pub fn namespaces(&self) -> BTreeSet<&str> {
         self.namespaces.keys().map(String::as_str).collect()
     }
 
-    /// Who listens to an event, in the order of the files.
+    /// Returns the listeners of an event, in the order of their files.
     pub fn listeners(&self, namespace: &str, event: &str) -> Vec<Entry> {
         let Some(namespace) = self.namespaces.get(namespace) else {
             return Vec::new();
@@ -225,7 +225,7 @@ impl Table {
         namespace.listeners.iter().filter_map(of_file).collect()
     }
 
-    /// The connection hooks of a namespace, in the order of the files.
+    /// Returns the connection hooks of a namespace, in the order of their files.
     pub fn hooks(&self, namespace: &str) -> &[Entry] {
         self.namespaces
             .get(namespace)
@@ -245,7 +245,7 @@ fn rank(pattern: &str) -> Vec<u8> {
 }
 
 impl Endpoint {
-    /// The parameters' values, if a pattern that ends in a rest matches a path. A rest is not empty.
+    /// Returns the values of the parameters if the pattern, which ends in a rest, matches a path. A rest is not empty.
     fn rest_values<'p>(&self, path: &'p str) -> Option<Vec<&'p str>> {
         let mut values = Vec::new();
         let mut rest = path.strip_prefix('/')?;
@@ -265,7 +265,7 @@ impl Endpoint {
         None
     }
 
-    /// An explicit method goes before any; HEAD falls back to GET.
+    /// Returns the route for a method. An explicit method goes before a route for all, and HEAD falls back to GET.
     fn of(&self, method: &Method) -> Option<&Entry> {
         let named = |wanted: &Method| {
             self.by_method
@@ -283,7 +283,7 @@ impl Endpoint {
         named(method).or_else(fallback).or(self.any.as_ref())
     }
 
-    /// For `allow`.
+    /// Returns the methods for the header `allow`.
     fn allowed(&self) -> Vec<Method> {
         let mut methods: Vec<Method> = self
             .by_method
@@ -302,7 +302,7 @@ impl Endpoint {
 }
 
 impl Namespace {
-    /// Handlers come one after the other, so a file's listeners are the last.
+    /// Returns the listeners of a file. Handlers come one after the other, so they are the last if they exist.
     fn of_file(&mut self, handler: &Arc<Served>) -> &mut FileListeners {
         if self
             .listeners
@@ -321,7 +321,7 @@ impl Namespace {
     }
 }
 
-/// Each declaration of one kind, with its handler and its index.
+/// Returns each declaration of one kind, with its handler and its index.
 fn each<'a, T: 'a>(
     handlers: &'a [Arc<Served>],
     of: impl Fn(&'a Served) -> &'a Vec<T> + 'a,
@@ -335,7 +335,7 @@ fn each<'a, T: 'a>(
     handlers.iter().flat_map(indexed)
 }
 
-/// The name under which settings know a file: without `.wasm`.
+/// Returns the name under which settings know a file: without `.wasm`.
 pub(super) fn bare(name: &str) -> &str {
     name.strip_suffix(".wasm").unwrap_or(name)
 }

@@ -28,7 +28,7 @@ pub(in crate::runtime) enum Owner<'a> {
     /// Nobody in particular.
     Anyone,
     /// A connection to a namespace.
-    #[expect(dead_code, reason = "no strategy keeps instances for connections yet")]
+    #[allow(dead_code, reason = "no strategy keeps instances for connections yet")]
     Socket(&'a Arc<Connection>),
 }
 
@@ -74,10 +74,7 @@ impl Lease {
     }
 
     /// Makes a lease of `instance`, or of one that the first call makes; it goes back to `home` when the lease is dropped.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "no strategy keeps instances yet")
-    )]
+    #[allow(dead_code, reason = "no strategy keeps instances yet, but for tests")]
     pub(in crate::runtime) fn kept(instance: Option<Instance>, home: Arc<dyn TakeBack>) -> Self {
         Self {
             instance,
