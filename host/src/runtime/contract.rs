@@ -19,9 +19,9 @@ pub fn parts(name: &str) -> Option<(&str, &str)> {
     rest.split_once('@')
 }
 
-/// Returns true if `version` (`0.1.3`) belongs to the track of this server.
-pub(super) fn is_spoken(version: &str) -> bool {
+/// Returns true if `version` (`0.1.3`) belongs to `track` (`0.1`).
+pub(super) fn is_of(track: &str, version: &str) -> bool {
     version
-        .strip_prefix(TRACK)
+        .strip_prefix(track)
         .is_some_and(|rest| rest.starts_with('.'))
 }

@@ -58,7 +58,10 @@ pub(super) fn recognise(wasm: &[u8]) -> Result<(), LoadError> {
         .filter(|(interface, _)| *interface == "setup")
         .map(|(_, version)| version)
         .collect();
-    if versions.iter().any(|version| contract::is_spoken(version)) {
+    if versions
+        .iter()
+        .any(|version| contract::is_of(contract::TRACK, version))
+    {
         Ok(())
     } else if let Some(version) = versions.first() {
         let package = contract::PACKAGE;

@@ -2,6 +2,7 @@
 
 use wasmtime::component::Linker;
 
+use crate::runtime::contract;
 use crate::runtime::instance::state::State;
 
 /// What becomes of an interface that a guest imports.
@@ -29,7 +30,7 @@ pub(super) struct Interfaces {
     pub(super) package: &'static str,
     /// The names of the interfaces; an empty list stands for all of the package.
     pub(super) names: &'static [&'static str],
-    /// The start of their versions: `0.2.`
+    /// The track of their versions: `0.2`
     pub(super) track: &'static str,
     /// What stands behind them.
     pub(super) support: ImportSupport,
@@ -39,9 +40,9 @@ impl Interfaces {
     /// Interfaces of this server's own contract, which all work.
     pub(super) const fn of_contract(names: &'static [&'static str]) -> Self {
         Self {
-            package: crate::runtime::contract::PACKAGE,
+            package: contract::PACKAGE,
             names,
-            track: "0.1.",
+            track: contract::TRACK,
             support: ImportSupport::Granted,
         }
     }
@@ -50,6 +51,6 @@ impl Interfaces {
     pub(super) fn contain(&self, package: &str, name: &str, version: &str) -> bool {
         self.package == package
             && (self.names.is_empty() || self.names.contains(&name))
-            && version.starts_with(self.track)
+            && contract::is_of(self.track, version)
     }
 }

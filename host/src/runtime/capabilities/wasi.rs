@@ -32,7 +32,7 @@ pub(super) const CAPABILITY: Capability = Capability {
 };
 
 /// The versions that wasmtime-wasi links under one name.
-const TRACK: &str = "0.2.";
+const TRACK: &str = "0.2";
 
 const fn granted(package: &'static str) -> Interfaces {
     Interfaces {
