@@ -11,7 +11,7 @@ pub(crate) use self::backpressure::is_crowded;
 pub use self::link::SocketLink;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
@@ -29,7 +29,7 @@ use crate::sockets::{Connection, gone};
 /// The namespace of `request`, in which nothing else is sent.
 pub const REQUESTS: &str = "/hitchy";
 
-/// Longest wait for a socket that has just been connected.
+/// The longest wait for a connection that has just been opened.
 const A_MOMENT: Duration = Duration::from_millis(20);
 
 /// Names that socket.io keeps for itself.
@@ -136,9 +136,14 @@ impl Emitter {
         self.outlet.disconnect(audience, close).await
     }
 
-    /// The connection of this id, if it is connected here.
-    pub fn find(&self, namespace: &str, id: &str) -> Option<Arc<Connection>> {
-        self.outlet.find(namespace, id)
+    /// Returns the connection of this id, if it is connected here.
+    ///
+    /// The library sends CONNECT a moment before it lets anything else be sent, and a client may be faster than that moment. So a
+    /// connection that has just been opened is waited for.
+    pub async fn find(&self, namespace: &str, id: &str) -> Option<Arc<Connection>> {
+        let connection = self.outlet.find(namespace, id)?;
+        connection.wait_until_answered(A_MOMENT).await;
+        (!connection.is_gone()).then_some(connection)
     }
 
     /// The ids of an audience.
@@ -274,9 +279,7 @@ impl<A: Adapter> Outlet for SocketIo<A> {
 
     fn find(&self, namespace: &str, id: &str) -> Option<Arc<Connection>> {
         let socket = self.of(namespace)?.get_socket(id.parse().ok()?)?;
-        let connection = connection(&socket).filter(|connection| !connection.is_gone())?;
-        settle(&socket, &connection);
-        Some(connection)
+        connection(&socket).filter(|connection| !connection.is_gone())
     }
 
     fn ids(&self, audience: Audience) -> BoxFuture<'_, Result<Vec<String>, Failure>> {
@@ -339,15 +342,6 @@ fn unreachable_nodes(error: &impl std::fmt::Display) -> Failure {
 /// Ours, of the library's.
 fn connection<A: Adapter>(socket: &Socket<A>) -> Option<Arc<Connection>> {
     socket.extensions.get::<Arc<Connection>>()
-}
-
-/// The library sends CONNECT a moment before it lets anything else be sent, and a client may be faster than that moment: it lasts as
-/// long as another thread needs for one step.
-fn settle<A: Adapter>(socket: &Socket<A>, connection: &Connection) {
-    let until = Instant::now() + A_MOMENT;
-    while !socket.connected() && !connection.is_gone() && Instant::now() < until {
-        std::thread::yield_now();
-    }
 }
 
 /// Disconnects a socket from its namespace.

@@ -14,6 +14,7 @@ wasmtime::component::bindgen!({
         "hitchy:platform/sockets.join": async | trappable,
         "hitchy:platform/sockets.leave": async | trappable,
         "hitchy:platform/sockets.disconnect": async | trappable,
+        "hitchy:platform/sockets.find": async | trappable,
         "hitchy:platform/sockets.list-ids": async | trappable,
         "hitchy:platform/requests.dispatch": async | trappable,
         default: trappable,

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use http::HeaderMap;
+use tokio::sync::SetOnce;
 
 use crate::lock::lock;
 use crate::payload::{Failure, Payload};
@@ -78,6 +79,8 @@ pub struct Connection {
     left: Mutex<Option<Vec<String>>>,
     /// Whether the server ended it: the client may be faster in closing than the library in saying so.
     dismissed: AtomicBool,
+    /// Set once CONNECT has been answered, so that the client can be reached.
+    answered: SetOnce<()>,
     link: Box<dyn Link>,
 }
 
@@ -98,7 +101,22 @@ impl Connection {
             context: Mutex::default(),
             left: Mutex::new(None),
             dismissed: AtomicBool::new(false),
+            answered: SetOnce::new(),
             link,
+        }
+    }
+
+    /// Notes that CONNECT has been answered.
+    pub fn set_answered(&self) {
+        // It stays set.
+        let _ = self.answered.set(());
+    }
+
+    /// Waits until CONNECT has been answered, for at most `longest`.
+    pub async fn wait_until_answered(&self, longest: Duration) {
+        if !self.answered.initialized() {
+            // Without an answer in time the caller finds out that the client cannot be reached.
+            let _ = tokio::time::timeout(longest, self.answered.wait()).await;
         }
     }
 

@@ -210,11 +210,11 @@ impl Host for State {
         })
     }
 
-    fn find(&mut self, namespace: String, id: String) -> wasmtime::Result<Option<Handle>> {
-        let emitter = self.serving().and_then(|()| self.emitter());
-        let found = emitter
-            .ok()
-            .and_then(|emitter| emitter.find(&namespace, &id));
+    async fn find(&mut self, namespace: String, id: String) -> wasmtime::Result<Option<Handle>> {
+        let found = match self.serving().and_then(|()| self.emitter()) {
+            Ok(emitter) => emitter.find(&namespace, &id).await,
+            Err(_) => None,
+        };
         let handles = &mut self.call_mut()?.handles;
         Ok(found
             .map(|connection| handles.push(SocketHandle(connection)))

@@ -189,6 +189,7 @@ impl<A: Adapter> Shared<A> {
     fn begin(&self, socket: &Arc<Socket<A>>) {
         let worker = socket.extensions.remove::<Arc<Mutex<Option<Worker<A>>>>>();
         if let Some(worker) = worker.and_then(|worker| lock(&worker).take()) {
+            worker.connection.set_answered();
             self.workers.spawn(worker.run());
         }
     }
