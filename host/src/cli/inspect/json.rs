@@ -1,17 +1,17 @@
-//! What is known of a file, as JSON. What cannot be known of it, since it is refused or no WebAssembly, is null.
+//! A report as JSON. A field is null if it cannot be known, because the file is refused or is not WebAssembly.
 
 use std::collections::BTreeSet;
 
 use serde::{Serialize, Serializer};
 
-use super::{Report, contract_of};
+use super::report::{Report, contract_of};
 use crate::runtime::kinds::{Declarations, WORDS};
 use crate::runtime::{ImportSupport, Kind, Memory, WasmInfo};
 
-/// A report.
+/// A report as `--output json` prints it.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Shown<'a> {
+pub(super) struct ReportJson<'a> {
     file: &'a str,
     accepted: bool,
     error: Option<&'a str>,
@@ -21,8 +21,8 @@ pub(super) struct Shown<'a> {
     languages: Option<&'a BTreeSet<String>>,
     contract: Option<String>,
     exports: Option<&'a [String]>,
-    imports: Option<Vec<ImportShown<'a>>>,
-    memory: Option<MemoryShown>,
+    imports: Option<Vec<ImportJson<'a>>>,
+    memory: Option<MemoryJson>,
     compile_ms: Option<u64>,
     #[serde(flatten)]
     declared: Declared<'a>,
@@ -30,14 +30,14 @@ pub(super) struct Shown<'a> {
 }
 
 #[derive(Serialize)]
-struct ImportShown<'a> {
+struct ImportJson<'a> {
     interface: &'a str,
     standing: &'static str,
 }
 
-/// In bytes.
+/// The memory with which a call begins and the most that it may have, in bytes.
 #[derive(Serialize)]
-struct MemoryShown {
+struct MemoryJson {
     initial: u64,
     maximum: Option<u64>,
 }
@@ -54,7 +54,7 @@ impl Serialize for Declared<'_> {
     }
 }
 
-impl<'a> Shown<'a> {
+impl<'a> ReportJson<'a> {
     pub(super) fn of(report: &'a Report) -> Self {
         let info = report.info.as_ref();
         let handler = report.verdict.as_ref().ok();
@@ -84,20 +84,20 @@ fn kind(info: &WasmInfo) -> &'static str {
     }
 }
 
-fn import(name: &str) -> ImportShown<'_> {
+fn import(name: &str) -> ImportJson<'_> {
     let standing = match ImportSupport::of(name) {
         ImportSupport::Granted => "granted",
         ImportSupport::Empty(_) => "empty",
         ImportSupport::Unknown => "unknown",
     };
-    ImportShown {
+    ImportJson {
         interface: name,
         standing,
     }
 }
 
-fn memory(memory: Memory) -> MemoryShown {
-    MemoryShown {
+fn memory(memory: Memory) -> MemoryJson {
+    MemoryJson {
         initial: memory.initial,
         maximum: memory.maximum,
     }

@@ -1,20 +1,21 @@
-//! `hitchy inspect`: what a `.wasm` offers and needs, and whether it would be served. The file goes the way that it goes in a
-//! server, so that the two cannot disagree.
+//! `hitchy inspect`: shows the exports and imports of a `.wasm`, and checks if it would be served. The file is loaded as a server
+//! loads it, so that the two cannot disagree.
 
 mod json;
+mod report;
 
 use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
 use clap::Args;
 
-use self::json::Shown;
+use self::json::ReportJson;
+use self::report::Report;
 use super::report::{Output, print_columns, print_json};
 use super::{CommandError, print};
 use crate::config::{Config, Sources};
 use crate::emitter::Emitter;
 use crate::registry::{CheckedFile, check_file};
-use crate::runtime::contract;
 use crate::runtime::{ContentHash, Handler, ImportSupport, Kind, Memory, WasmInfo};
 use crate::server;
 use crate::text::visible;
@@ -58,7 +59,7 @@ pub(super) fn main(args: InspectArgs) -> Result<(), CommandError> {
     let report = Report::of(&args.file, checked);
     match args.output {
         Output::Text => report.print(),
-        Output::Json => print_json(&Shown::of(&report)),
+        Output::Json => print_json(&ReportJson::of(&report)),
     }
     match report.verdict {
         Ok(_) => Ok(()),
@@ -68,17 +69,6 @@ pub(super) fn main(args: InspectArgs) -> Result<(), CommandError> {
 
 fn no_file(path: &Path, error: &std::io::Error) -> CommandError {
     CommandError::Usage(anyhow!("{}: {error}; name a .wasm file", path.display()))
-}
-
-/// What is known of a file.
-struct Report {
-    file: String,
-    /// Its size and hash, if it could be read.
-    content: Option<(usize, ContentHash)>,
-    /// If it is WebAssembly.
-    info: Option<WasmInfo>,
-    verdict: Result<Handler, String>,
-    hints: Vec<String>,
 }
 
 impl Report {
@@ -190,20 +180,8 @@ fn kind(info: &WasmInfo) -> String {
     }
 }
 
-/// What a component exports of the contract: `("hitchy:platform@0.1.0", ["setup", "http"])`.
-fn of_contract(info: &WasmInfo) -> Option<(String, Vec<&str>)> {
-    let exports = info.exports.iter().filter_map(|name| contract::parts(name));
-    let (interfaces, versions): (Vec<&str>, Vec<&str>) = exports.unzip();
-    let version = versions.first()?;
-    Some((format!("{}@{version}", contract::PACKAGE), interfaces))
-}
-
-fn contract_of(info: &WasmInfo) -> Option<String> {
-    of_contract(info).map(|(version, _)| version)
-}
-
 fn contract_row(info: &WasmInfo) -> Option<String> {
-    let (version, interfaces) = of_contract(info)?;
+    let (version, interfaces) = report::of_contract(info)?;
     Some(format!("{version}: {}", interfaces.join(", ")))
 }
 
