@@ -11,8 +11,6 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::Request;
-use axum::response::Response;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -26,7 +24,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::http::peer::Peer;
-use super::router::MAX_HEADERS;
+use super::limits::MAX_HEADERS;
+use super::service::Service;
 use crate::config::Server;
 use crate::outbound::{self, Outbound};
 
@@ -36,12 +35,6 @@ const MAX_HEAD: usize = 48 << 10;
 const OUT_OF_DESCRIPTORS: Duration = Duration::from_millis(20);
 /// The response to a client that connects above the connection limit.
 const TOO_MANY_CONNECTIONS: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 1\r\ncontent-length: 0\r\n\r\n";
-
-/// Answers the requests of a listening socket.
-pub(super) trait Service: Send + Sync + 'static {
-    /// Returns the response to a request.
-    fn answer(&self, request: Request) -> impl Future<Output = Response> + Send;
-}
 
 /// Limits on the connections of one listening socket.
 #[derive(Clone, Copy, Debug)]

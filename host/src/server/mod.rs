@@ -9,7 +9,9 @@ mod admin;
 mod files;
 mod hitchy;
 mod http;
+mod limits;
 mod router;
+mod service;
 mod socketio;
 
 use std::net::SocketAddr;
@@ -30,6 +32,7 @@ use self::files::client_bundle::ClientBundle;
 pub(crate) use self::hitchy::{AnswerBody, AnswerHeaders, is_withheld};
 use self::http::HttpDoor;
 use self::http::body::BodyReader;
+use self::limits::{CLOSE_TIMEOUT, packet_limit, post_limit};
 use self::router::Router;
 use self::socketio::Namespaces;
 use self::socketio::transport::{Transports, close_ended};
@@ -41,9 +44,6 @@ use crate::payload::MAX_ATTACHMENTS;
 use crate::registry::{Registry, Table};
 use crate::runtime::{Dispatcher, Runtime, RuntimeSettings, this_program};
 use crate::session::{Bounds, Sessions};
-
-/// Longest time for each step of closing sockets and connections once no call is running.
-const CLOSING: Duration = Duration::from_secs(2);
 
 /// A reason why a server did not start.
 #[derive(Debug, thiserror::Error)]
@@ -184,31 +184,32 @@ impl Server {
                 self.grace
             );
         }
-        if tokio::time::timeout(CLOSING, self.namespaces.close())
+        if tokio::time::timeout(CLOSE_TIMEOUT, self.namespaces.close())
             .await
             .is_err()
         {
-            tracing::warn!("some disconnect hooks did not end within {CLOSING:?}");
+            tracing::warn!("some disconnect hooks did not end within {CLOSE_TIMEOUT:?}");
         }
-        if tokio::time::timeout(CLOSING, self.sessions.emptied())
+        if tokio::time::timeout(CLOSE_TIMEOUT, self.sessions.emptied())
             .await
             .is_err()
         {
             tracing::warn!(
-                "some polling clients did not come for their last packets within {CLOSING:?}"
+                "some polling clients did not come for their last packets within {CLOSE_TIMEOUT:?}"
             );
         }
         // The library waits for each socket to close, and a socket whose client does not read never would.
-        if tokio::time::timeout(CLOSING, self.io.close())
+        if tokio::time::timeout(CLOSE_TIMEOUT, self.io.close())
             .await
             .is_err()
         {
-            tracing::warn!("some sockets did not close within {CLOSING:?}");
+            tracing::warn!("some sockets did not close within {CLOSE_TIMEOUT:?}");
         }
         let closing = self.acceptors.into_iter().map(Acceptor::close);
-        let closed = tokio::time::timeout(CLOSING, futures_util::future::join_all(closing)).await;
+        let closed =
+            tokio::time::timeout(CLOSE_TIMEOUT, futures_util::future::join_all(closing)).await;
         if closed.is_err() {
-            tracing::warn!("some connections did not close within {CLOSING:?}");
+            tracing::warn!("some connections did not close within {CLOSE_TIMEOUT:?}");
         }
         if let Some(console) = self.console {
             console.close().await;
@@ -330,20 +331,6 @@ fn session_bounds(config: &Config) -> Bounds {
         bytes: socket.send_bytes as u64,
         stall: config.server.write_stall,
     }
-}
-
-/// Returns the largest size of a packet, in bytes: four times the limit of bodies.
-///
-/// A packet above the limit of bodies is answered with a 413. A packet above this size ends its session.
-fn packet_limit(config: &Config) -> usize {
-    config.server.body_limit.saturating_mul(4)
-}
-
-/// Returns the largest size of the body of a polling request, in bytes: a packet with its attachments in base64.
-fn post_limit(config: &Config) -> usize {
-    let packet = packet_limit(config);
-    // Base64 makes four bytes of three. The last KiB is for the framing.
-    packet.saturating_add(packet / 3).saturating_add(1 << 10)
 }
 
 /// Returns a builder of the socket.io server, with the limits of our settings.

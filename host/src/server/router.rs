@@ -14,19 +14,13 @@ use tower::util::BoxCloneSyncService;
 use tower::{Layer, ServiceExt, service_fn};
 use tower_http::cors::{AllowHeaders, AllowMethods, AllowOrigin, CorsLayer};
 
-use super::accept::Service;
 use super::files::client_bundle::ClientBundle;
 use super::http::HttpDoor;
+use super::limits::{MAX_HEADER_BYTES, MAX_TARGET};
+use super::service::Service;
 use super::socketio::transport::{Transports, socket_origins};
 use crate::config::{Origins, Server};
 use crate::payload::Failure;
-
-/// Longest request target, in bytes.
-pub(super) const MAX_TARGET: usize = 8 << 10;
-/// Largest number of headers of a request.
-pub(super) const MAX_HEADERS: usize = 100;
-/// Largest size of all headers of a request, names and values together, in bytes.
-pub(super) const MAX_HEADER_BYTES: usize = 32 << 10;
 
 /// Routes requests to the doors.
 pub(super) struct Router {

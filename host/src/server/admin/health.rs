@@ -4,77 +4,16 @@
 //! do not fail the probe.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::Duration;
 
 use serde::Serialize;
-use tokio::task::{AbortHandle, JoinHandle};
 
-use super::{Shown, View};
+use super::view::{Shown, View};
+use super::vitals::Vitals;
 use crate::dispatch::Refusal;
 
-/// Time between two heartbeats.
-const HEARTBEAT: Duration = Duration::from_secs(1);
 /// Time without a heartbeat after which the server counts as hanging.
 const MAX_SILENCE: Duration = Duration::from_secs(30);
-
-/// The signs by which the console tells whether the server works: its background tasks and a heartbeat.
-pub(in crate::server) struct Vitals {
-    /// Time at which the server was started.
-    pub(super) started: SystemTime,
-    /// Tasks that end only by a bug.
-    tasks: Vec<AbortHandle>,
-    heartbeat: Heartbeat,
-}
-
-impl Vitals {
-    /// Watches `tasks` and the current tokio runtime.
-    ///
-    /// Must be called within the server's runtime, because the console has a runtime of its own.
-    pub(in crate::server) fn watch(started: SystemTime, tasks: Vec<AbortHandle>) -> Self {
-        Self {
-            started,
-            tasks,
-            heartbeat: Heartbeat::start(),
-        }
-    }
-}
-
-/// A task that notes the time once a second while its runtime works. It is aborted when this is dropped.
-struct Heartbeat {
-    start: Instant,
-    /// Milliseconds from the start to the last beat.
-    last: Arc<AtomicU64>,
-    task: JoinHandle<()>,
-}
-
-impl Heartbeat {
-    fn start() -> Self {
-        let (start, last) = (Instant::now(), Arc::new(AtomicU64::new(0)));
-        let beat = Arc::clone(&last);
-        let task = tokio::spawn(async move {
-            loop {
-                tokio::time::sleep(HEARTBEAT).await;
-                let now = u64::try_from(start.elapsed().as_millis());
-                // Relaxed is enough, because no other memory is read on the strength of this value.
-                beat.store(now.unwrap_or(u64::MAX), Ordering::Relaxed);
-            }
-        });
-        Self { start, last, task }
-    }
-
-    /// Returns the time since the last beat.
-    fn silence(&self) -> Duration {
-        let last = Duration::from_millis(self.last.load(Ordering::Relaxed));
-        self.start.elapsed().saturating_sub(last)
-    }
-}
-
-impl Drop for Heartbeat {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
 
 #[derive(Serialize)]
 struct Health {
@@ -99,11 +38,11 @@ pub(super) fn healthz(view: &Arc<View>) -> Shown {
 /// Returns the reasons for which the process should be restarted.
 fn failures(vitals: &Vitals) -> Vec<String> {
     let mut failures = Vec::new();
-    if vitals.tasks.iter().any(AbortHandle::is_finished) {
+    if vitals.has_ended_task() {
         let sentence = "the server is half alive: a task of its own has ended, and the log says why; start it again";
         failures.push(sentence.to_owned());
     }
-    let silence = vitals.heartbeat.silence();
+    let silence = vitals.silence();
     if silence > MAX_SILENCE {
         failures.push(format!(
             "the server hangs: its tasks have not run for {} seconds; start it again",
@@ -168,6 +107,8 @@ pub(super) fn readyz(view: &Arc<View>) -> Shown {
 
 #[cfg(test)]
 mod tests {
+    use std::time::SystemTime;
+
     use super::*;
 
     #[tokio::test]
@@ -183,7 +124,7 @@ mod tests {
         let following = tokio::spawn(std::future::pending::<()>());
         let mut vitals = Vitals::watch(SystemTime::now(), vec![following.abort_handle()]);
         assert!(failures(&vitals).is_empty());
-        vitals.heartbeat.start -= MAX_SILENCE * 2;
+        vitals.backdate(MAX_SILENCE * 2);
         assert!(failures(&vitals)[0].contains("hangs"));
     }
 }

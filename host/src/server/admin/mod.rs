@@ -8,6 +8,8 @@ mod health;
 mod lists;
 mod metrics;
 mod process;
+mod view;
+mod vitals;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -18,24 +20,24 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::uri::Authority;
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, header};
 use axum::response::Response;
 use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-pub(super) use self::health::Vitals;
+pub(super) use self::view::View;
+pub(super) use self::vitals::Vitals;
 
-use super::CLOSING;
-use super::accept::{Acceptor, ConnectionLimits, Service};
+use self::view::Shown;
+use super::accept::{Acceptor, ConnectionLimits};
 use super::http::to_axum;
+use super::limits::CLOSE_TIMEOUT;
 use super::router::check_head;
-use crate::dispatch::{Dispatch, error_response};
+use super::service::Service;
+use crate::dispatch::error_response;
 use crate::payload::Failure;
-use crate::registry::Registry;
-use crate::session::Sessions;
-use crate::sockets::SocketCounts;
 
 /// The limits on connections to the console. The timeouts are short, so that a probe always finds a free connection.
 const LIMITS: ConnectionLimits = ConnectionLimits {
@@ -43,15 +45,6 @@ const LIMITS: ConnectionLimits = ConnectionLimits {
     header_timeout: Duration::from_secs(2),
     write_stall: Duration::from_secs(2),
 };
-
-/// The parts of the server that the pages of the console read.
-pub(super) struct View {
-    pub(super) registry: Arc<Registry>,
-    pub(super) dispatch: Arc<Dispatch>,
-    pub(super) sessions: Arc<Sessions>,
-    pub(super) counts: Arc<SocketCounts>,
-    pub(super) vitals: Vitals,
-}
 
 /// The running console. Its thread ends when this is dropped.
 pub(super) struct Admin {
@@ -126,7 +119,7 @@ async fn answer_until(
     stopped.cancelled().await;
     let closing = acceptors.into_iter().map(Acceptor::close);
     // Connections that are still open after the timeout end with the runtime.
-    let _ = tokio::time::timeout(CLOSING, futures_util::future::join_all(closing)).await;
+    let _ = tokio::time::timeout(CLOSE_TIMEOUT, futures_util::future::join_all(closing)).await;
 }
 
 /// A page of the console.
@@ -134,33 +127,6 @@ struct Page {
     path: &'static str,
     what: &'static str,
     show: fn(&Arc<View>) -> Shown,
-}
-
-/// The content of a page.
-struct Shown {
-    status: StatusCode,
-    kind: &'static str,
-    body: String,
-}
-
-impl Shown {
-    /// Serialises `body` as a page with status 200.
-    fn json(body: &impl Serialize) -> Self {
-        Self {
-            status: StatusCode::OK,
-            kind: "application/json; charset=utf-8",
-            // Serialising cannot fail, because pages consist of text, numbers, lists and maps with text keys.
-            body: serde_json::to_string(body).unwrap_or_default(),
-        }
-    }
-
-    /// Sets the status to 503 if `is_ok` is false.
-    fn unavailable_unless(mut self, is_ok: bool) -> Self {
-        if !is_ok {
-            self.status = StatusCode::SERVICE_UNAVAILABLE;
-        }
-        self
-    }
 }
 
 /// All pages, in the order of the index.

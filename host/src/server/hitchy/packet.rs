@@ -12,7 +12,7 @@ use crate::message::is_hop_by_hop;
 use crate::path::Target;
 use crate::payload::{Failure, attachment, fields};
 use crate::server::http::peer::is_forwarding;
-use crate::server::router::{MAX_HEADER_BYTES, MAX_HEADERS, MAX_TARGET};
+use crate::server::limits::{MAX_HEADER_BYTES, MAX_HEADERS, MAX_TARGET};
 
 /// Headers that a request takes from the handshake, because they identify the client. A script cannot set them.
 pub(super) const FROM_HANDSHAKE: [HeaderName; 5] = [

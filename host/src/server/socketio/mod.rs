@@ -31,7 +31,7 @@ use self::inbound_limit::InboundLimit;
 use self::inbox::{Inbox, Item};
 use super::hitchy::{MAX_RUNNING, RequestDoor};
 use super::http::peer::identify;
-use super::packet_limit;
+use super::limits::packet_limit;
 use crate::config::Config;
 use crate::dispatch::Dispatch;
 use crate::emitter::{REQUESTS, SocketLink};
