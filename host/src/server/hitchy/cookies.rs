@@ -1,5 +1,5 @@
-//! The cookies of one connection to `/hitchy`: what answers set there, its next requests send. They never reach the browser's own
-//! store, nor another connection.
+//! The cookies of one connection to `/hitchy`: what answers set there, its next requests send. They never reach
+//! the browser's own store, nor another connection.
 
 use std::sync::{Arc, Mutex};
 
@@ -17,7 +17,7 @@ const MOST_BYTES: usize = 4096;
 const ALL_BYTES: usize = 16 << 10;
 
 /// The jar.
-pub(in crate::server) struct Cookies {
+pub(super) struct Cookies {
     /// The handshake's, as they came.
     own: Vec<HeaderValue>,
     changes: Mutex<Changes>,
@@ -46,7 +46,7 @@ impl Kept {
 
 impl Cookies {
     /// With the cookies that came with the handshake.
-    pub(in crate::server) fn new(handshake: &HeaderMap) -> Arc<Self> {
+    pub(super) fn new(handshake: &HeaderMap) -> Arc<Self> {
         let own = handshake.get_all(header::COOKIE).iter().cloned().collect();
         Arc::new(Self {
             own,
@@ -54,9 +54,9 @@ impl Cookies {
         })
     }
 
-    /// Keeps what an answer sets, and forgets what it says has expired. Its other attributes do not matter: there is one host, and
-    /// it is the connection's.
-    pub(in crate::server) fn keep(&self, answer: &HeaderMap) {
+    /// Keeps what an answer sets, and forgets what it says has expired. Its other attributes do not matter:
+    /// there is one host, and it is the connection's.
+    pub(super) fn keep(&self, answer: &HeaderMap) {
         for value in answer.get_all(header::SET_COOKIE) {
             let cookie = text(value).and_then(|text| Cookie::parse(text).ok());
             if let Some(cookie) = cookie {
@@ -111,7 +111,7 @@ impl Cookies {
     }
 
     /// The `cookie` headers of the connection's next request.
-    pub(in crate::server) fn headers(&self) -> Vec<HeaderValue> {
+    pub(super) fn headers(&self) -> Vec<HeaderValue> {
         let now = OffsetDateTime::now_utc();
         let changes = lock(&self.changes);
         let Changes { kept, deleted } = &*changes;
