@@ -1,4 +1,4 @@
-//! What `bindgen!` makes of the contract, nothing else.
+//! The code that `bindgen!` generates from the contract, and nothing else.
 
 #![allow(missing_docs, unreachable_pub)]
 

@@ -7,7 +7,7 @@ use super::error::CallError;
 use crate::message::CallId;
 use crate::payload::Failure;
 
-/// What tells one call from another.
+/// The properties in which calls differ.
 #[derive(Clone, Debug)]
 pub struct CallContext {
     /// The id under which the client and the log know the call.
@@ -32,5 +32,5 @@ impl CallContext {
     }
 }
 
-/// What a guest answered: something usable, or a failure of its own making.
+/// The answer of a guest: something usable, or a failure that the guest returned.
 pub type Outcome<T> = Result<Result<T, Failure>, CallError>;

@@ -13,7 +13,7 @@ pub(super) struct Code {
     pub(super) hash: ContentHash,
     pub(super) component: Component,
     pub(super) pre: InstancePre<State>,
-    /// Bytes of the file.
+    /// The size of the file in bytes.
     pub(super) size: usize,
     pub(super) compile_time: Duration,
 }

@@ -1,7 +1,7 @@
-//! From a component to native code: compiles it, and brings the code into this process.
+//! Compiles components to native code, and brings the code into this process.
 //!
-//! Compiling is outside wasmtime's promise of safety (a crafted file may make it loop or eat memory), so it happens in a child
-//! process of this same program, one at a time, at low priority and under limits.
+//! Compiling is outside wasmtime's promise of safety: a crafted file may make it loop or use much memory. Therefore a
+//! child process of this same program compiles, one file at a time, at low priority and under limits.
 
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -19,16 +19,16 @@ use super::error::LoadError;
 
 /// The hidden command that compiles one component from standard input to standard output.
 pub const COMMAND: &str = "compile-component";
-/// Bytes of a file that is a handler.
+/// The largest file that can be a handler, in bytes.
 pub const MAX_FILE: u64 = 64 << 20;
-/// How long compiling one file may take.
+/// The longest time that compiling one file may take.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Seconds of processor time of the child.
+/// Seconds of processor time that the child may use.
 const CHILD_CPU: u64 = 60;
-/// Bytes of address space of the child.
+/// Bytes of address space that the child may use.
 const CHILD_MEMORY: u64 = 2 << 30;
 
-/// Where components are compiled.
+/// The process in which components are compiled.
 #[derive(Clone, Debug)]
 pub enum Compiler {
     /// In a child process that runs this program.
@@ -37,7 +37,7 @@ pub enum Compiler {
     Here,
 }
 
-/// Compiles one at a time.
+/// Compiles one component at a time.
 pub(super) struct Compilation {
     compiler: Compiler,
     turn: Mutex<()>,
@@ -51,7 +51,7 @@ impl Compilation {
         }
     }
 
-    /// Native code of a component, for `engine`.
+    /// Compiles a component to native code for `engine`.
     pub(super) async fn compile(
         &self,
         engine: &Engine,
@@ -122,7 +122,7 @@ async fn in_child(program: &PathBuf, wasm: Bytes) -> Result<Vec<u8>, LoadError> 
     }
 }
 
-/// What the hidden command does: puts itself under limits and compiles `wasm`. The error is a sentence.
+/// Puts this process under limits and compiles `wasm`, as the hidden command does. The error is a sentence.
 pub fn compile_in_child(wasm: &[u8]) -> Result<Vec<u8>, String> {
     use rustix::process::{Resource, Rlimit, nice, setrlimit};
     let limit = |bound| Rlimit {
@@ -160,7 +160,7 @@ fn adopt(engine: &Engine, artifact: &[u8]) -> Result<Component, LoadError> {
     Ok(component)
 }
 
-/// The interfaces that a component imports and `known` does not accept.
+/// Returns the interfaces that a component imports and `known` does not accept.
 pub(super) fn unknown_imports(
     engine: &Engine,
     component: &Component,
@@ -173,7 +173,7 @@ pub(super) fn unknown_imports(
         .collect()
 }
 
-/// The program that compiles: this one, as it was started, even when its file has been replaced since.
+/// Returns the program that compiles: this one, as it was started, even if its file has been replaced meanwhile.
 pub fn this_program() -> Compiler {
     let itself = PathBuf::from("/proc/self/exe");
     let program = if itself.exists() {
@@ -184,12 +184,12 @@ pub fn this_program() -> Compiler {
     program.map_or(Compiler::Here, Compiler::Child)
 }
 
-/// The content of a file as it is compared: SHA-256.
+/// The SHA-256 hash of a file's content, by which contents are compared.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ContentHash([u8; 32]);
 
 impl ContentHash {
-    /// The hash of some bytes.
+    /// Computes the hash of some bytes.
     pub fn of(bytes: &[u8]) -> Self {
         use sha2::{Digest, Sha256};
         Self(Sha256::digest(bytes).into())
@@ -197,7 +197,7 @@ impl ContentHash {
 }
 
 impl std::fmt::Display for ContentHash {
-    /// The first eight hexadecimal digits: enough to tell versions apart by eye.
+    /// Writes the first eight hexadecimal digits, which are enough to tell versions apart by eye.
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.0[..4]
             .iter()

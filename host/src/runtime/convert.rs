@@ -1,4 +1,4 @@
-//! Customs: values on their way between the guest's types and ours. What a guest returns is checked here and nowhere else.
+//! Converts values between the guest's types and the host's. What a guest returns is checked here and nowhere else.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
@@ -11,10 +11,10 @@ use crate::message::{
 };
 use crate::payload::{Failure, Payload, check_depth};
 
-/// How long a failure's sentence may be.
+/// The longest message of a failure, in bytes.
 const MAX_MESSAGE: usize = 16 * 1024;
 
-/// A header of the guest's, or what is wrong with it.
+/// Converts a header of the guest. The error says what is wrong with it.
 pub(super) fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), String> {
     let Ok(valid) = HeaderName::from_bytes(name.as_bytes()) else {
         return Err(format!(
@@ -28,7 +28,7 @@ pub(super) fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue
     Ok((valid, value))
 }
 
-/// Headers of the guest's, or what is wrong with them.
+/// Converts the headers of the guest. The error says what is wrong with them.
 pub(super) fn headers(list: Vec<(String, String)>) -> Result<HeaderMap, String> {
     let size: usize = list
         .iter()
@@ -48,7 +48,7 @@ pub(super) fn headers(list: Vec<(String, String)>) -> Result<HeaderMap, String> 
     Ok(headers)
 }
 
-/// A header's value as text: UTF-8, else ISO 8859-1, of which each byte is the character of the same number.
+/// Returns a header's value as text: UTF-8, else ISO 8859-1, of which each byte is the character of the same number.
 fn text(value: &HeaderValue) -> String {
     match std::str::from_utf8(value.as_bytes()) {
         Ok(text) => text.to_owned(),
@@ -56,7 +56,7 @@ fn text(value: &HeaderValue) -> String {
     }
 }
 
-/// All headers, for the guest.
+/// Converts all headers for the guest.
 pub(super) fn header_list(headers: &HeaderMap) -> Vec<(String, String)> {
     headers
         .iter()
@@ -64,12 +64,12 @@ pub(super) fn header_list(headers: &HeaderMap) -> Vec<(String, String)> {
         .collect()
 }
 
-/// The values of one header, for the guest.
+/// Converts the values of one header for the guest.
 pub(super) fn header_values(headers: &HeaderMap, name: &str) -> Vec<String> {
     headers.get_all(name).iter().map(text).collect()
 }
 
-/// The response of a guest, ready for every door.
+/// Checks the response of a guest, so that every door can send it.
 pub(super) fn response(
     response: types::Response,
     sizes: MessageSizes,
@@ -111,7 +111,7 @@ pub(super) fn response(
     })
 }
 
-/// A response, for a guest that dispatched.
+/// Converts a response for a guest that dispatched a request.
 pub(super) fn response_to_guest(response: Response<Bytes>) -> types::Response {
     types::Response {
         status: response.status.as_u16(),
@@ -120,7 +120,7 @@ pub(super) fn response_to_guest(response: Response<Bytes>) -> types::Response {
     }
 }
 
-/// The payload of a guest, unchecked: whoever sends it checks it.
+/// Converts the payload of a guest without a check, which is left to whoever sends it.
 pub(super) fn payload(payload: types::Payload) -> Payload {
     Payload {
         json: payload.json,
@@ -128,7 +128,7 @@ pub(super) fn payload(payload: types::Payload) -> Payload {
     }
 }
 
-/// A payload, for the guest.
+/// Converts a payload for the guest.
 pub(super) fn payload_to_guest(payload: Payload) -> types::Payload {
     types::Payload {
         json: payload.json,
@@ -136,7 +136,7 @@ pub(super) fn payload_to_guest(payload: Payload) -> types::Payload {
     }
 }
 
-/// The ack of a guest: a payload that can be sent.
+/// Checks the ack of a guest, so that it can be sent.
 pub(super) fn ack(ack: types::Payload, sizes: MessageSizes) -> Result<Payload, CallError> {
     let ack = payload(ack);
     if ack.size() > sizes.answer {
@@ -152,14 +152,14 @@ pub(super) fn ack(ack: types::Payload, sizes: MessageSizes) -> Result<Payload, C
     Ok(ack)
 }
 
-/// A client's ack, for the guest that asked.
+/// Converts a client's ack for the guest that asked for it.
 pub(super) fn ack_to_guest(
     ack: Result<Payload, Failure>,
 ) -> Result<types::Payload, types::Failure> {
     ack.map(payload_to_guest).map_err(failure_to_guest)
 }
 
-/// The failure that a guest returned.
+/// Checks the failure that a guest returned.
 pub(super) fn failure(failure: types::Failure) -> Result<Failure, CallError> {
     let types::Failure {
         code,
@@ -190,7 +190,7 @@ pub(super) fn failure(failure: types::Failure) -> Result<Failure, CallError> {
     })
 }
 
-/// A failure of ours, for the guest.
+/// Converts a failure of the host for the guest.
 pub(super) fn failure_to_guest(failure: Failure) -> types::Failure {
     types::Failure {
         code: failure.code,

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
-/// How long a guest runs before others get their turn, and the grain of CPU limits. With n looping guests on k workers a ready
-/// task waits about n/k of these.
+/// The time that a guest runs before others get their turn, and the grain of limits on processor time. With n looping
+/// guests on k workers a ready task waits for about n/k ticks.
 pub(super) const TICK: Duration = Duration::from_millis(1);
 
 /// Bounds of one component, as the pool has to know them (Spin's proportions).
@@ -17,16 +17,16 @@ pub(super) const MAX_TABLES: usize = 64;
 pub(super) const MAX_CORE_INSTANCES: usize = 200;
 pub(super) const MAX_TABLE_ELEMENTS: usize = 100_000;
 
-/// How large the pool is.
+/// The size of the pool.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PoolSize {
-    /// Calls at the same time.
+    /// Calls that run at the same time.
     pub(super) calls: usize,
-    /// Bytes of one linear memory, at most.
+    /// The largest linear memory, in bytes.
     pub(super) memory: usize,
 }
 
-/// An engine that allocates from a pool, or where there is no address space for one, on demand.
+/// Makes an engine that allocates from a pool or, where there is no address space for one, on demand.
 pub(super) fn pooled(size: PoolSize) -> wasmtime::Result<Engine> {
     match Engine::new(&config(Some(size))) {
         Ok(engine) => Ok(engine),
@@ -42,7 +42,7 @@ pub(super) fn pooled(size: PoolSize) -> wasmtime::Result<Engine> {
     }
 }
 
-/// An engine that only compiles.
+/// Makes an engine that only compiles.
 pub(super) fn compiling() -> wasmtime::Result<Engine> {
     Engine::new(&config(None))
 }
@@ -115,7 +115,7 @@ impl Ticker {
         })
     }
 
-    /// Keeps the clock going until the guard is dropped.
+    /// Keeps the clock running until the guard is dropped.
     pub(super) fn run(&self) -> Running<'_> {
         self.shared.running.fetch_add(1, Ordering::SeqCst);
         if self.shared.resting.load(Ordering::SeqCst) {
@@ -138,7 +138,7 @@ impl Drop for Ticker {
     }
 }
 
-/// A call is running.
+/// Keeps the clock running until it is dropped.
 pub(super) struct Running<'a> {
     shared: &'a Shared,
 }
@@ -167,8 +167,10 @@ fn tick(shared: &Shared, engine: &Engine) {
     }
 }
 
-/// Parks until a call runs or the runtime ends. Whoever starts a call looks at `resting` after counting itself, this counts
-/// after setting `resting`: one of them sees the other.
+/// Parks until a call runs or the runtime ends.
+///
+/// Whoever starts a call counts itself and then reads `resting`; this function sets `resting` and then reads the count.
+/// All of it is sequentially consistent, so at least one of them sees the other.
 fn rest(shared: &Shared) {
     shared.resting.store(true, Ordering::SeqCst);
     while shared.running.load(Ordering::SeqCst) == 0 && !shared.stopped.load(Ordering::SeqCst) {

@@ -1,4 +1,4 @@
-//! What can go wrong with a handler: while it is loaded, and while it is called. The one place where wasmtime's errors are taken
+//! The errors of handlers: while they are loaded, and while they are called. Only this file takes wasmtime's errors
 //! apart.
 
 use std::time::Duration;
@@ -9,77 +9,78 @@ use super::contract::{PACKAGE, TRACK};
 use super::instance::limits::Refused;
 use super::instance::state::State;
 
-/// Why a file cannot be served. Each sentence says the cause and what to do; whoever reports it names the file.
+/// The reason for which a file cannot be served. Each sentence says the cause and what to do; whoever reports it names
+/// the file.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    /// An empty file.
+    /// The file is empty.
     #[error("the file is empty; copy the .wasm again")]
     Empty,
-    /// A file that ends too early.
+    /// The file ends too early.
     #[error(
         "the file is incomplete: it ends in the middle of a section; copy it again, or to another name first and rename it"
     )]
     Incomplete,
-    /// Larger than a handler may be.
+    /// The file is larger than a handler may be.
     #[error(
         "the file has {size} bytes, and a handler may have {max}; build it smaller (without debug information, for a start)"
     )]
     TooLarge {
-        /// Its size.
+        /// The size of the file in bytes.
         size: u64,
-        /// The bound.
+        /// The bound in bytes.
         max: u64,
     },
-    /// Native code.
+    /// The file is native code.
     #[error(
         "this is native code (ELF or a precompiled .cwasm), which is never loaded; put the .wasm here instead"
     )]
     Native,
-    /// WebAssembly as text.
+    /// The file is WebAssembly as text.
     #[error(
         "this is WebAssembly text; turn it into a component first, for example with `wasm-tools parse`"
     )]
     Text,
-    /// Something else.
+    /// The file is not WebAssembly.
     #[error("this is no WebAssembly; a handler is a component built for wasm32-wasip2")]
     NotWasm,
-    /// A core module.
+    /// The file is a core module.
     #[error(
         "this is a core WebAssembly module, and a handler is a component; build it for the target wasm32-wasip2"
     )]
     CoreModule,
-    /// A command.
+    /// The component is a command.
     #[error(
         "this is a command (it exports wasi:cli/run), and a handler is a library; export hitchy:platform/setup, for Rust with crate-type cdylib"
     )]
     Command,
-    /// A component for a stock HTTP server.
+    /// The component is for a stock HTTP server.
     #[error("this is a wasi:http component, which is not served yet; export hitchy:platform/setup")]
     WasiHttp,
-    /// A component without the one export that makes it a handler.
+    /// The component lacks the one export that makes it a handler.
     #[error(
         "the component does not export hitchy:platform/setup, so it is no handler; it exports {exports}; {fix}"
     )]
     NoSetup {
-        /// What it does export.
+        /// The names that it exports.
         exports: String,
-        /// What to do.
+        /// The advice for its author.
         fix: &'static str,
     },
-    /// Built for another track of the contract.
+    /// The component is built for another track of the contract.
     #[error(
         "it is built for the contract {0}, and this server speaks {PACKAGE} {TRACK}; build it against {TRACK}"
     )]
     OtherContract(String),
-    /// Imports that nobody provides.
+    /// The component imports something that the server does not provide.
     #[error(
         "it imports {0}, which this server does not provide; build it without, or update the server"
     )]
     UnknownImports(String),
-    /// wasmtime says no.
+    /// wasmtime refuses the component.
     #[error("it is not valid: {0}; build it again")]
     Invalid(String),
-    /// Needs more than the pool has.
+    /// The component needs more than an instance from the pool has.
     #[error("it needs more than an instance may have: {0}")]
     TooDemanding(String),
     /// The compiler did not come to an end, or was ended.
@@ -88,16 +89,17 @@ pub enum LoadError {
     /// The compiler could not be started or spoken to.
     #[error("the compiling process cannot be used: {0}; it is tried again")]
     Compiler(String),
-    /// `describe` failed.
+    /// The call of `describe` failed.
     #[error("its describe failed: {0}; it may do nothing but declare, within one second")]
     Describe(CallError),
-    /// `describe` declared something impossible.
+    /// The handler declares something impossible.
     #[error("{0}")]
     Declaration(String),
 }
 
 impl LoadError {
-    /// Whether the same file may be loaded when it is tried again: the machine, not the file, is the cause.
+    /// Returns true if the same file may be loaded when it is tried again, because the machine and not the file is the
+    /// cause.
     pub fn is_transient(&self) -> bool {
         use CallError::{Host, NoInstance, NoMemory, Overloaded};
         matches!(
@@ -107,50 +109,50 @@ impl LoadError {
     }
 }
 
-/// Why a call gave no usable answer. The sentences are for the log; clients read those of dispatch.
+/// The reason for which a call gave no usable answer. The sentences are for the log; clients read those of dispatch.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
     /// The guest trapped.
     #[error("trap: {cause}{frames}")]
     Trap {
-        /// wasmtime's word for it.
+        /// The cause, as wasmtime names it.
         cause: String,
-        /// Demangled, innermost first.
+        /// The functions on the stack, demangled, innermost first.
         frames: String,
     },
     /// The guest asked for more memory than it may have.
     #[error("out of memory: the call may use {limit} bytes (limits.memory){frames}")]
     OutOfMemory {
-        /// The bound.
+        /// The bound in bytes.
         limit: usize,
-        /// Demangled, innermost first.
+        /// The functions on the stack, demangled, innermost first.
         frames: String,
     },
     /// All guests together asked for more memory than they may have.
     #[error("no memory left: all calls together use what limits.memory-budget allows")]
     NoMemory,
-    /// It took too long.
+    /// The call exceeded its deadline.
     #[error("no answer within {0:?} (limits.deadline)")]
     Deadline(Duration),
-    /// It computed too long.
+    /// The call exceeded its processor time.
     #[error("stopped after {0:?} on the processor (limits.cpu)")]
     Cpu(Duration),
-    /// It answered something that cannot be passed on.
+    /// The guest answered something that cannot be passed on.
     #[error("unusable answer: {0}")]
     BadAnswer(String),
-    /// No room in the pool.
+    /// The pool has no free instance.
     #[error("no free instance: {0}")]
     NoInstance(String),
-    /// Too many calls.
+    /// Too many calls are running and waiting.
     #[error("too many calls are running and waiting")]
     Overloaded,
-    /// A bug of ours.
+    /// The server failed during the call, by a bug of its own.
     #[error("the server itself failed during the call: {0}")]
     Host(String),
 }
 
 impl CallError {
-    /// Says what an error of wasmtime's means.
+    /// Returns the meaning of an error of wasmtime.
     pub(super) fn from_wasmtime(error: &wasmtime::Error, state: &State) -> Self {
         let frames = frames(error);
         let Ok(call) = state.call() else {
@@ -182,7 +184,7 @@ impl CallError {
     }
 }
 
-/// wasmtime's word for a trap, and what to do where a guest's stack was too small: nothing in that word says so.
+/// Returns the cause of a trap, with advice where a guest's stack was too small, which wasmtime does not say.
 fn cause(trap: Trap, error: &wasmtime::Error) -> String {
     let cause = trap.to_string().replacen("wasm trap: ", "", 1);
     match trap {
@@ -196,11 +198,11 @@ fn cause(trap: Trap, error: &wasmtime::Error) -> String {
     }
 }
 
-/// How far below address 0 a stack that is too small is looked for.
+/// The distance below address 0 in which an exceeded stack is suspected.
 const BELOW: u64 = 64 << 20;
 
-/// Whether a guest reached for an address a little below 0: as addresses have 32 bits, one just below 4 GiB, or just above it for a
-/// field of a value that begins below.
+/// Returns true if a guest used an address a little below 0. Because addresses have 32 bits, that is one just below 4
+/// GiB, or just above it for a field of a value that begins below.
 fn is_below_zero(error: &wasmtime::Error) -> bool {
     let address = error.chain().find_map(|cause| {
         let text = cause.to_string();
@@ -210,7 +212,7 @@ fn is_below_zero(error: &wasmtime::Error) -> bool {
     address.is_some_and(|address| address.abs_diff(1 << 32) <= BELOW)
 }
 
-/// The guest's call stack, for the log.
+/// Returns the guest's call stack for the log.
 fn frames(error: &wasmtime::Error) -> String {
     let Some(backtrace) = error.downcast_ref::<WasmBacktrace>() else {
         return String::new();
@@ -229,10 +231,11 @@ fn frames(error: &wasmtime::Error) -> String {
     }
 }
 
-/// How many frames of a stack are worth a line of the log.
+/// The most frames of a stack that the log shows.
 const MAX_FRAMES: usize = 16;
 
-/// The stack below Rust's way from a panic to the trap, which is always the same: what panicked is what one wants to know.
+/// Removes the functions between a panic of Rust and its trap, which are always the same, so that the function that
+/// panicked comes first.
 fn without_panic(mut names: Vec<String>) -> Vec<String> {
     let last = names
         .iter()
@@ -242,8 +245,8 @@ fn without_panic(mut names: Vec<String>) -> Vec<String> {
     names
 }
 
-/// A function's name without the hashes by which Rust's compiler tells equal names apart: `a::b` of `a::b::h0123456789abcdef` and
-/// of `a[0123456789abcdef]::b`.
+/// Returns a function's name without the hashes by which Rust's compiler tells equal names apart: `a::b` for
+/// `a::b::h0123456789abcdef` and for `a[0123456789abcdef]::b`.
 fn readable(name: &str) -> String {
     let is_hash = |text: &str| text.bytes().all(|byte| byte.is_ascii_hexdigit());
     let name = match name.rsplit_once("::h") {

@@ -24,7 +24,7 @@ use super::settings::HandlerSettings;
 pub struct Guest {
     /// The path of its file below the folder.
     pub name: Arc<str>,
-    /// What the operator set for it.
+    /// The settings of its handler.
     pub settings: Arc<HandlerSettings>,
     pub(super) code: Code,
     pub(super) exports: Exports,

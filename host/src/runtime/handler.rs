@@ -24,9 +24,9 @@ const DESCRIBE: Duration = Duration::from_secs(1);
 /// A file of the folder, loaded. It is called through its [`Guest`].
 pub struct Handler {
     guest: Guest,
-    /// What it declares.
+    /// The declarations of the handler.
     pub declarations: Declarations,
-    /// When it was loaded.
+    /// The time at which it was loaded.
     pub loaded: SystemTime,
 }
 

@@ -49,22 +49,22 @@ use self::services::Services;
 /// Bytes of one linear memory of 32 bits. The pool only reserves addresses; what a call may use is its limit.
 const MAX_MEMORY: usize = 4 << 30;
 
-/// What a runtime is built from.
+/// The settings of a runtime.
 #[derive(Debug)]
 pub struct RuntimeSettings {
-    /// Calls at the same time.
+    /// Calls that run at the same time.
     pub calls: usize,
     /// Bytes of memory that all calls together may use.
     pub memory_budget: usize,
     /// The largest messages of guests that are passed on.
     pub sizes: MessageSizes,
-    /// Where components are compiled.
+    /// The process in which components are compiled.
     pub compiler: Compiler,
-    /// What single capabilities stand on, by type: sockets need an [`Emitter`](crate::emitter::Emitter).
+    /// The backends of single capabilities, by type: sockets need an [`Emitter`](crate::emitter::Emitter).
     pub backends: Extensions,
 }
 
-/// One engine, one linker, one clock: everything that handlers share.
+/// The engine, the linker and the clock that all handlers share.
 pub struct Runtime {
     engine: Engine,
     linker: Linker<State>,
@@ -72,11 +72,11 @@ pub struct Runtime {
     services: Arc<Services>,
 }
 
-/// A file that is to become a handler.
+/// A file that may become a handler.
 pub struct Candidate {
-    /// Its path below the folder.
+    /// The path of the file below the folder.
     pub name: Arc<str>,
-    /// Its content.
+    /// The content of the file.
     pub wasm: Bytes,
     /// The hash of the content.
     pub hash: ContentHash,
@@ -110,14 +110,14 @@ impl Runtime {
         })
     }
 
-    /// Gives guests their way back into the pipeline. The first call counts.
+    /// Sets the way in which guests dispatch requests. The first call counts.
     pub fn set_dispatcher(&self, dispatcher: Arc<dyn Dispatcher>) {
         let _ = self.services.dispatcher.set(dispatcher);
     }
 
-    /// Loads a file: recognises, compiles and links it, and asks it to describe itself.
+    /// Loads a file: checks its structure, compiles and links it, and asks it to describe itself.
     ///
-    /// With the code of an earlier handler of the same content (`known`) nothing is compiled.
+    /// If `known` has the same content, its code is used and nothing is compiled.
     pub async fn load(
         &self,
         candidate: Candidate,

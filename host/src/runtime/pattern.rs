@@ -2,7 +2,7 @@
 
 use crate::path;
 
-/// The pattern of a route in normal form, and the names of its parameters.
+/// Returns the pattern of a route in normal form, and the names of its parameters.
 pub(super) fn parse(path: &str) -> Result<(String, Vec<String>), String> {
     if !path.starts_with('/') {
         return Err("does not begin with /".to_owned());
@@ -63,8 +63,8 @@ pub(super) fn parse(path: &str) -> Result<(String, Vec<String>), String> {
     Ok((format!("/{}", segments.join("/")), params))
 }
 
-/// What is taken literally in a pattern, though other frameworks would make a parameter of it: a sentence, with how that is written
-/// here.
+/// Returns a sentence if a segment of a pattern is taken literally that would be a parameter in other frameworks, with
+/// the way in which a parameter is written here.
 pub(super) fn warning(path: &str) -> Option<String> {
     path.split('/').find_map(|segment| {
         let here = foreign(segment)?;
@@ -74,7 +74,8 @@ pub(super) fn warning(path: &str) -> Option<String> {
     })
 }
 
-/// How a parameter is written here that a segment has in the way of Express, Flask or a glob.
+/// Returns the parameter that a segment in the syntax of Express, Flask or a glob probably means, as it is written
+/// here.
 pub(super) fn foreign(segment: &str) -> Option<String> {
     let name = |name: &str| {
         let name = name.rsplit(':').next().unwrap_or_default();

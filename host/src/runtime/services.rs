@@ -1,4 +1,5 @@
-//! What all calls share: the way out to clients, the way back into the pipeline, the clock, and the memory of all guests.
+//! The services that all calls share: the way back into the pipeline, the clock, the memory of all guests, and the
+//! backends of capabilities.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -31,13 +32,13 @@ pub struct MessageSizes {
     pub answer: usize,
 }
 
-/// Shared by all calls.
+/// The services that all calls share.
 pub(super) struct Services {
     pub(super) sizes: MessageSizes,
     pub(super) budget: Arc<MemoryBudget>,
     pub(super) ticker: Ticker,
     /// Set once, when dispatch exists.
     pub(super) dispatcher: OnceLock<Arc<dyn Dispatcher>>,
-    /// What single capabilities stand on, by type.
+    /// The backends of single capabilities, by type.
     pub(super) backends: Extensions,
 }

@@ -1,4 +1,4 @@
-//! What a file is, by a look at its structure: nothing of it is compiled or run.
+//! Reads the structure of a file. Nothing of it is compiled or run.
 
 use std::collections::BTreeSet;
 
@@ -10,19 +10,19 @@ use wasmparser::{
 use super::contract;
 use super::error::LoadError;
 
-/// What the two kinds of WebAssembly are called.
+/// The two kinds of WebAssembly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// What handlers are.
+    /// A component, as handlers are.
     Component,
-    /// What components are made of, and older toolchains make.
+    /// A core module, as components contain and older toolchains make.
     CoreModule,
 }
 
-/// The outline of a file.
+/// The structure of a file.
 #[derive(Clone, Debug)]
 pub struct WasmInfo {
-    /// What it is.
+    /// The kind of WebAssembly.
     pub kind: Kind,
     /// The names that it exports.
     pub exports: Vec<String>,
@@ -39,13 +39,13 @@ pub struct WasmInfo {
 /// A memory's bounds, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Memory {
-    /// What each call begins with.
+    /// The size with which each call begins.
     pub initial: u64,
-    /// How far it may grow by its own account.
+    /// The size to which it may grow by its own account.
     pub maximum: Option<u64>,
 }
 
-/// Says why a file is no handler, if it is none: a handler is a component that exports `setup`.
+/// Fails if a file is not a handler: a component that exports `setup`.
 pub(super) fn recognise(wasm: &[u8]) -> Result<(), LoadError> {
     let info = WasmInfo::of(wasm)?;
     if info.kind == Kind::CoreModule {
@@ -76,7 +76,7 @@ pub(super) fn recognise(wasm: &[u8]) -> Result<(), LoadError> {
 }
 
 impl WasmInfo {
-    /// Reads every section, so that a file that ends early is found out.
+    /// Reads every section of a file, so that one that ends early is found.
     pub fn of(wasm: &[u8]) -> Result<Self, LoadError> {
         match wasm {
             [] => return Err(LoadError::Empty),
@@ -208,8 +208,8 @@ fn invalid(error: BinaryReaderError) -> LoadError {
     }
 }
 
-/// Where the stack begins if it comes first in the memory, as Rust's linker puts it: at what the first global variable says. It grows
-/// down to 0, so that is its size.
+/// Returns the size of the stack if the stack comes first in the memory, as Rust's linker puts it: the value of the
+/// first global variable, from which the stack grows down to 0.
 fn stack(section: GlobalSectionReader<'_>) -> Option<u64> {
     let first = section.into_iter().next()?.ok()?;
     if !first.ty.mutable || first.ty.content_type != ValType::I32 {

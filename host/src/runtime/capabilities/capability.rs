@@ -1,11 +1,11 @@
-//! What a capability is: interfaces that guests may import, and how they are linked.
+//! A capability: interfaces that guests may import, and how they are linked.
 
 use wasmtime::component::Linker;
 
 use crate::runtime::contract;
 use crate::runtime::instance::state::State;
 
-/// What becomes of an interface that a guest imports.
+/// The support for an interface that a guest imports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ImportSupport {
     /// The interface works.
@@ -20,19 +20,19 @@ pub enum ImportSupport {
 pub(super) struct Capability {
     /// The interfaces that it links.
     pub(super) interfaces: &'static [Interfaces],
-    /// Links them.
+    /// Links the interfaces.
     pub(super) link: fn(&mut Linker<State>) -> wasmtime::Result<()>,
 }
 
 /// Interfaces of one package and track of versions.
 pub(super) struct Interfaces {
-    /// `wasi:cli`
+    /// The package: `wasi:cli`.
     pub(super) package: &'static str,
     /// The names of the interfaces; an empty list stands for all of the package.
     pub(super) names: &'static [&'static str],
     /// The track of their versions: `0.2`
     pub(super) track: &'static str,
-    /// What stands behind them.
+    /// The support for all of them.
     pub(super) support: ImportSupport,
 }
 

@@ -1,4 +1,4 @@
-//! What guests may import, one file for each capability, and their list.
+//! The things that guests may import, one file for each capability, and their list.
 
 mod capability;
 mod log;
@@ -33,7 +33,7 @@ pub(super) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
 }
 
 impl ImportSupport {
-    /// Returns what becomes of an import, by its whole name: `wasi:cli/exit@0.2.3`.
+    /// Returns the support for an import, by its whole name: `wasi:cli/exit@0.2.3`.
     pub fn of(import: &str) -> Self {
         let parts = || {
             let (interface, version) = import.split_once('@')?;

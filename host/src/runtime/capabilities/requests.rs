@@ -22,7 +22,7 @@ pub(super) const CAPABILITY: Capability = Capability {
     link: |linker| requests::add_to_linker::<State, HasSelf<State>>(linker, |state| state),
 };
 
-/// How deep dispatches may be nested.
+/// The deepest nesting of dispatches.
 const MAX_DEPTH: u32 = 4;
 
 /// Dispatches of the call so far.
@@ -197,7 +197,7 @@ impl HostRequest for State {
     }
 }
 
-/// A header that a policy may add.
+/// Checks a header that a policy adds.
 fn response_header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), Failure> {
     let (name, value) = convert::header(name, value).map_err(|cause| Failure::new(400, cause))?;
     if is_hop_by_hop(&name) {

@@ -20,14 +20,14 @@ pub(super) const CAPABILITY: Capability = Capability {
     link: |linker| sockets::add_to_linker::<State, HasSelf<State>>(linker, |state| state),
 };
 
-/// How many rooms one call of join or leave may name.
+/// The most rooms that one call of join or leave may name.
 const MAX_ROOMS: usize = 256;
-/// How long the name of a room or an event may be.
+/// The longest name of a room or an event, in bytes.
 const MAX_NAME: usize = 1024;
 
 type Handle = Resource<SocketHandle>;
 
-/// What the call has emitted so far.
+/// The emits of the call so far.
 #[derive(Default)]
 struct Emitted {
     events: u32,
@@ -46,7 +46,7 @@ impl State {
             .ok_or_else(|| Failure::new(503, "this server has no sockets"))
     }
 
-    /// Fails for a client that has not been answered yet.
+    /// Fails for a client whose CONNECT has not been answered yet.
     fn reachable(&self) -> Result<(), Failure> {
         if self.call()?.call.phase == Phase::Connecting {
             return Err(Failure::new(
@@ -68,7 +68,7 @@ impl State {
         Ok(())
     }
 
-    /// What an emit needs: its payload, if it may be sent.
+    /// Checks an emit, and returns its payload if it may be sent.
     fn take_event(
         &mut self,
         event: &str,
@@ -113,7 +113,7 @@ impl State {
         Ok(payload)
     }
 
-    /// How long to wait for acks: as asked, but not beyond the call's deadline.
+    /// Returns how long to wait for acks: as long as the guest asks, but not beyond the call's deadline.
     fn ack_timeout(&self, timeout_ms: u32) -> Result<Duration, Failure> {
         let remaining = self.call()?.call.remaining();
         Ok(Duration::from_millis(timeout_ms.into()).min(remaining))

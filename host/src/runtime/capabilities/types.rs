@@ -15,7 +15,7 @@ pub(super) const CAPABILITY: Capability = Capability {
 
 impl types::Host for State {}
 
-/// What an import answers: the guest's result, inside wasmtime's (whose errors end the call).
+/// The answer of an import: the guest's result inside wasmtime's, whose errors end the call.
 pub(super) type Answer<T> = wasmtime::Result<Result<T, types::Failure>>;
 
 /// Hands a result of the host to the guest.

@@ -22,10 +22,10 @@ use crate::sockets::Connection;
 /// say that something was too large.
 const HOSTCALL_SLACK: usize = 4 << 20;
 
-/// Whom an instance is for, for strategies that keep one.
+/// The owner of an instance, for strategies that keep one for each.
 #[derive(Clone, Copy)]
 pub(in crate::runtime) enum Owner<'a> {
-    /// Nobody in particular.
+    /// No owner: any instance will do.
     Anyone,
     /// A connection to a namespace.
     #[allow(dead_code, reason = "no strategy keeps instances for connections yet")]
@@ -56,7 +56,7 @@ pub(in crate::runtime) struct Instance {
     linked: Option<Linked>,
 }
 
-/// What instances of a guest are made of.
+/// The parts that instances of a guest are made of.
 pub(in crate::runtime) struct Template<'a> {
     /// The name of the handler, for the log.
     pub(in crate::runtime) name: &'a Arc<str>,

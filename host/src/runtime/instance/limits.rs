@@ -15,7 +15,7 @@ pub struct MemoryBudget {
 }
 
 impl MemoryBudget {
-    /// A budget of so many bytes.
+    /// Makes a budget of `total` bytes.
     pub fn new(total: usize) -> Arc<Self> {
         Arc::new(Self {
             used: AtomicUsize::new(0),
@@ -37,12 +37,12 @@ impl MemoryBudget {
     }
 }
 
-/// Which bound stopped a memory from growing.
+/// The bound that stopped a memory from growing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::runtime) enum Refused {
-    /// The call's own.
+    /// The bound of the call.
     Call,
-    /// That of all calls together.
+    /// The bound of all calls together.
     Budget,
 }
 
@@ -51,7 +51,7 @@ pub(in crate::runtime) struct MemoryLimiter {
     used: usize,
     limit: usize,
     budget: Arc<MemoryBudget>,
-    /// What was refused last, to tell a guest that ran out of memory from one that trapped.
+    /// The bound that refused last, to tell a guest that ran out of memory from one that trapped.
     pub(in crate::runtime) refused: Option<Refused>,
 }
 

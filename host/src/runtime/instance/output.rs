@@ -1,5 +1,5 @@
-//! What guests print: one log record a line, with the handler's name and the call's id, 16 KiB a call. Standard error, where
-//! panics go, is logged as a warning.
+//! Logs the output of guests: one record for each line, with the handler's name and the call's id, 16 KiB for each
+//! call. Standard error, where panics are printed, is logged as a warning.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
@@ -17,15 +17,16 @@ use crate::text::visible;
 
 /// Bytes of output of one call that are kept.
 const KEPT: usize = 16 * 1024;
-/// What a record counts at least.
+/// Bytes that a record counts at least.
 const RECORD: usize = 64;
 /// A line longer than this is logged in pieces.
 const LINE: usize = 4 * 1024;
 
-/// What Rust advises after a panic, which nobody can follow: guests have no environment, and the log tells where they were anyway.
+/// The advice that Rust prints after a panic, which nobody can follow: guests have no environment, and the log shows
+/// the stack anyway.
 const BACKTRACE: &[u8] = b"note: run with `RUST_BACKTRACE=1` environment variable";
 
-/// All that one call prints and logs.
+/// The output of one call.
 #[derive(Clone)]
 pub(in crate::runtime) struct Output {
     shared: Arc<Shared>,
@@ -39,13 +40,13 @@ struct Shared {
 struct Text {
     /// The call that runs, or ran last.
     call: CallId,
-    /// What has been printed of a line: standard output's and standard error's.
+    /// The lines that have not ended yet: of standard output and of standard error.
     lines: [Vec<u8>; 2],
-    /// Bytes that are still kept.
+    /// Bytes of output that are still kept.
     left: usize,
 }
 
-/// Standard output or standard error of a call.
+/// The standard output or standard error of a guest.
 #[derive(Clone)]
 pub(in crate::runtime) struct Stream {
     output: Output,
@@ -53,7 +54,7 @@ pub(in crate::runtime) struct Stream {
 }
 
 impl Output {
-    /// The output of a call.
+    /// Makes the output of a call.
     pub(super) fn new(handler: Arc<str>, call: CallId) -> Self {
         let text = Mutex::new(Text {
             call,
@@ -65,7 +66,7 @@ impl Output {
         }
     }
 
-    /// Its standard output, or its standard error.
+    /// Returns the guest's standard output, or its standard error.
     pub(super) fn stream(&self, is_error: bool) -> Stream {
         Stream {
             output: self.clone(),

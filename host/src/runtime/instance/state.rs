@@ -1,4 +1,5 @@
-//! What a store holds: what lasts as long as its instance, and what belongs to the call that runs in it.
+//! The state of a store: a part that lasts as long as the instance, and a part that belongs to the call that runs in
+//! it.
 //!
 //! The handles are `pub` because the generated bindings name them in public places; the module itself is private.
 
@@ -39,14 +40,14 @@ pub struct RequestHandle {
 #[allow(unreachable_pub)]
 pub struct RegistrarHandle;
 
-/// What the guest is being called for.
+/// The stage in which a guest is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
     /// `describe`: only the registrar may be used.
     Describe,
     /// `on-connect`: the client cannot be reached yet.
     Connecting,
-    /// Anything else.
+    /// Every other call.
     Serving,
 }
 
@@ -79,7 +80,7 @@ pub(crate) struct State {
     call: Option<CallState>,
 }
 
-/// What lasts as long as the instance.
+/// The part of the state that lasts as long as the instance.
 pub(in crate::runtime) struct InstanceState {
     pub(in crate::runtime) services: Arc<Services>,
     pub(in crate::runtime) memory: MemoryLimiter,
@@ -91,14 +92,15 @@ pub(in crate::runtime) struct InstanceState {
     wasi: Option<WasiCtx>,
 }
 
-/// What begins anew with every call.
+/// The part of the state that begins anew with every call.
 pub(in crate::runtime) struct CallState {
     pub(in crate::runtime) call: Call,
     /// The sockets, requests and registrars that the guest holds.
     pub(in crate::runtime) handles: ResourceTable,
     /// Processor time used so far.
     pub(in crate::runtime) cpu: Duration,
-    /// What single capabilities note of the call, by type. Few calls use more than one, so a list is enough.
+    /// The notes that single capabilities keep about the call, by type. Few calls use more than one, so a list is
+    /// enough.
     notes: Vec<(TypeId, Box<dyn Any + Send>)>,
 }
 
@@ -156,7 +158,7 @@ impl State {
         self.call.as_mut().ok_or(NoCall)
     }
 
-    /// Fails for what may not be used while a handler describes itself.
+    /// Fails while a handler describes itself, for imports that may not be used then.
     pub(in crate::runtime) fn serving(&self) -> Result<(), Failure> {
         if self.call()?.call.phase == Phase::Describe {
             return Err(Failure::new(
@@ -178,7 +180,7 @@ impl CallState {
         }
     }
 
-    /// Returns what a capability noted of this call; at first its default.
+    /// Returns the notes of one capability about this call, which begin with their default.
     pub(in crate::runtime) fn notes<T: Any + Default + Send>(&mut self) -> &mut T {
         let id = TypeId::of::<T>();
         let index = self.notes.iter().position(|(known, _)| *known == id);

@@ -1,4 +1,4 @@
-//! What a kind of declaration has to say of itself, and the rows in which tables show declarations of any kind.
+//! The trait that every kind of declaration implements, and the rows in which tables show declarations of any kind.
 
 use serde::ser::SerializeSeq;
 use serde::{Serialize, Serializer};
@@ -11,7 +11,7 @@ use crate::runtime::instance::state::State;
 /// Bytes of one text of a declaration.
 pub(in crate::runtime) const MAX_TEXT: usize = 1024;
 
-/// What a handler is called for: `request`, `before`, `connect`.
+/// A kind of call: `request`, `before`, `connect`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CallKind {
     /// The name in metrics.
@@ -33,7 +33,7 @@ pub struct Words {
 
 /// A kind of declaration. The type itself is one declaration that was checked.
 pub(in crate::runtime) trait Kind: Sized + 'static {
-    /// What the registrar was given, unchecked.
+    /// The arguments that the registrar was given, unchecked.
     type Raw;
     /// The generated indices of the export interface.
     type Export: Send + Sync + 'static;
@@ -41,7 +41,7 @@ pub(in crate::runtime) trait Kind: Sized + 'static {
     /// The words for the kind.
     const WORDS: Words;
 
-    /// Checks what the registrar was given.
+    /// Checks the arguments that the registrar was given.
     fn check(raw: Self::Raw) -> Result<Self, LoadError>;
 
     /// Returns a sentence about what is possible and hardly meant.
@@ -76,7 +76,7 @@ pub struct Row<'a> {
     pub cells: Vec<(&'static str, &'a str)>,
     /// Orders rows of one kind that come from several handlers.
     pub sort_key: [&'a str; 2],
-    /// What the handler is called for because of it.
+    /// The calls that the handler gets because of it.
     pub calls: &'static [CallKind],
 }
 

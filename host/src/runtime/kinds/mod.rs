@@ -37,18 +37,18 @@ pub(super) const KEPT_TEXT: usize = MAX_TEXT + 8;
 /// Makes what exists once for every kind from the list of kinds.
 macro_rules! kinds {
     ($($list:ident: $kind:ty),+ $(,)?) => {
-        /// What a handler declared in `describe`, unchecked.
+        /// The declarations of a handler as `describe` gave them, unchecked.
         #[derive(Default)]
         pub(crate) struct Description {
             $(pub(super) $list: Vec<<$kind as Kind>::Raw>,)+
         }
 
-        /// What a handler declares. A position in a list is the index with which the guest is called.
+        /// The declarations of a handler. A position in a list is the index with which the guest is called.
         #[derive(Clone, Debug, Default)]
         #[allow(missing_docs)]
         pub struct Declarations {
             $(pub $list: Vec<$kind>,)+
-            /// What is possible and hardly meant, a sentence each.
+            /// Sentences about declarations that are possible and hardly meant.
             pub warnings: Vec<String>,
         }
 

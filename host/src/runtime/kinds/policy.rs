@@ -24,12 +24,12 @@ pub const BEFORE: CallKind = CallKind { name: "before" };
 /// A request that a policy looks at when it has been answered.
 pub const AFTER: CallKind = CallKind { name: "after" };
 
-/// When a policy runs.
+/// The stage in which a policy runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
     /// Before a request is answered.
     Before,
-    /// When a request has been answered.
+    /// After a request has been answered.
     After,
 }
 
@@ -92,8 +92,7 @@ impl Kind for Policy {
         })
     }
 
-    /// What looks like a parameter of another framework is text, and a prefix has no parameters at all: a guard written so
-    /// would guard nothing.
+    /// Warns of parameters: in a prefix they are text, so a guard written with them would guard nothing.
     fn warning((_, _, prefix): &Self::Raw) -> Option<String> {
         let is_parameter =
             |segment: &&str| segment.starts_with('{') || pattern::foreign(segment).is_some();
