@@ -38,10 +38,8 @@ type Key<'a> = (Option<&'a Method>, &'a str);
 pub(super) fn conflicts(contenders: &[Contender<'_>]) -> HashMap<String, Conflict> {
     let mut claims = Claims::default();
     let all = || contenders.iter();
-    for (keeper, routes) in
-        all().filter_map(|one| one.waiting.is_none().then(|| (one, one.serving)))
-    {
-        claims.grant(keeper.name, routes.unwrap_or_default());
+    for keeper in all().filter(|one| one.waiting.is_none()) {
+        claims.grant(keeper.name, keeper.serving.unwrap_or_default());
     }
     let updates: BTreeMap<&str, &Contender<'_>> = all()
         .filter(|one| one.serving.is_some() && one.waiting.is_some())
@@ -153,8 +151,16 @@ mod tests {
         paths.iter().map(route).collect()
     }
 
+    /// The paths of a version, if there is one.
+    type Paths = Option<&'static [&'static str]>;
+
+    const A: Paths = Some(&["/a"]);
+    const X: Paths = Some(&["/x"]);
+    const Y: Paths = Some(&["/y"]);
+    const Z: Paths = Some(&["/z"]);
+
     /// Names the refused of files, each with what it serves and what waits.
-    fn refused(files: &[(&str, Option<&[&str]>, Option<&[&str]>)]) -> Vec<String> {
+    fn refused(files: &[(&str, Paths, Paths)]) -> Vec<String> {
         let files: Vec<_> = files
             .iter()
             .map(|(name, serving, waiting)| (*name, serving.map(routes), waiting.map(routes)))
@@ -174,24 +180,20 @@ mod tests {
 
     #[test]
     fn l10_who_is_served_keeps_its_route_and_names_decide_between_newcomers() {
-        let (old, new): (Option<&[&str]>, Option<&[&str]>) = (Some(&["/a"]), Some(&["/a"]));
-        assert_eq!(refused(&[("a", None, new), ("b", old, None)]), ["a"]);
-        assert_eq!(refused(&[("a", None, new), ("b", None, new)]), ["b"]);
-        assert!(refused(&[("a", old, new)]).is_empty());
+        assert_eq!(refused(&[("a", None, A), ("b", A, None)]), ["a"]);
+        assert_eq!(refused(&[("a", None, A), ("b", None, A)]), ["b"]);
+        assert!(refused(&[("a", A, A)]).is_empty());
     }
 
     #[test]
     fn l10_files_may_swap_their_routes() {
-        let (x, y): (Option<&[&str]>, Option<&[&str]>) = (Some(&["/x"]), Some(&["/y"]));
-        assert!(refused(&[("a", x, y), ("b", y, x)]).is_empty());
+        assert!(refused(&[("a", X, Y), ("b", Y, X)]).is_empty());
     }
 
     #[test]
-    fn l10_a_refused_version_leaves_its_old_routes_to_nobody() {
-        let (x, y, z): (Option<&[&str]>, Option<&[&str]>, Option<&[&str]>) =
-            (Some(&["/x"]), Some(&["/y"]), Some(&["/z"]));
+    fn l10_the_old_version_of_a_refused_one_keeps_its_routes() {
         // b cannot have z, so it keeps y, so a cannot have y and keeps x, which n cannot have.
-        let files = [("a", x, y), ("b", y, z), ("k", z, None), ("n", None, x)];
+        let files = [("a", X, Y), ("b", Y, Z), ("k", Z, None), ("n", None, X)];
         assert_eq!(refused(&files), ["a", "b", "n"]);
     }
 
