@@ -1,5 +1,5 @@
-//! Where settings come from: the file, the environment, the flags. [`gather`] lays them over the defaults, each value read by
-//! its key's kind and each remembered with its source.
+//! Gathers settings from the file, the environment and the flags. [`gather`] lays them over the defaults; each value is
+//! read by the kind of its key, and its source is kept.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -14,10 +14,10 @@ use super::source::{FILE, Source};
 use super::text;
 use super::value::{Kind, Refusal};
 
-/// The variable that tells `hitchy request`, `emit` and `listen` which server is meant. It is no setting.
+/// The variable that names the server for `hitchy request`, `emit` and `listen`. It is not a setting.
 pub const CLIENT_VARIABLE: &str = "HITCHY_URL";
 
-/// What [`Config::load`](super::Config::load) reads.
+/// The sources that [`Config::load`](super::Config::load) reads.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
     /// The settings file that was asked for (`--config`); then it must exist. Else [`FILE`], when it exists.
@@ -27,14 +27,15 @@ pub struct Sources {
     pub folder: Option<PathBuf>,
     /// The environment, usually `std::env::vars_os().collect()`; what does not begin with `HITCHY_` is passed over.
     pub env: Vec<(OsString, OsString)>,
-    /// What the command line says, later ones winning. Relative paths in them and in `env` start from the current directory.
+    /// The flags of the command line; later ones win. Relative paths in them and in `env` start from the current
+    /// directory.
     pub flags: Vec<Flag>,
 }
 
 /// A flag of the command line that sets a key.
 #[derive(Clone, Debug)]
 pub struct Flag {
-    /// The key: `server.listen`.
+    /// The whole key: `server.listen`.
     pub key: &'static str,
     /// The value, written as in an environment variable.
     pub value: String,
@@ -43,7 +44,7 @@ pub struct Flag {
 }
 
 impl Sources {
-    /// The settings file that is read, or would be if it existed.
+    /// Returns the settings file that is read, or would be if it existed.
     pub fn settings_file(&self) -> PathBuf {
         let file = match &self.file {
             Some(file) => file.clone(),
@@ -66,11 +67,11 @@ pub(super) struct Gathered {
     pub(super) sections: Table,
     /// `[handler.NAME]` to key to value.
     pub(super) handlers: BTreeMap<String, Table>,
-    /// Where each value that is no default stands, by its whole key.
+    /// The source of each value that is not a default, by its whole key.
     pub(super) sources: BTreeMap<String, Source>,
 }
 
-/// The defaults, and over them the file, the environment and the flags.
+/// Gathers the defaults, and over them the file, the environment and the flags.
 pub(super) fn gather(sources: &Sources) -> Result<Gathered, Error> {
     let base = sources.base();
     let mut gathered = defaults(&base)?;
@@ -89,7 +90,7 @@ pub(super) fn gather(sources: &Sources) -> Result<Gathered, Error> {
     Ok(gathered)
 }
 
-/// What the table of keys says, before anybody said anything else.
+/// Gathers the defaults of the table of keys.
 pub(super) fn defaults(base: &Path) -> Result<Gathered, Error> {
     let mut gathered = Gathered::default();
     for section in keys::sections().into_iter().chain([keys::HANDLER]) {
@@ -105,7 +106,7 @@ pub(super) fn defaults(base: &Path) -> Result<Gathered, Error> {
     Ok(gathered)
 }
 
-/// The text of the settings file; nothing when there is none and none was asked for.
+/// Reads the text of the settings file. Returns `None` if there is none and none was asked for.
 fn read_file(sources: &Sources) -> Result<Option<String>, Error> {
     let path = sources.settings_file();
     // To open a pipe would wait for its other end, and a device may never end.
@@ -121,7 +122,7 @@ fn read_file(sources: &Sources) -> Result<Option<String>, Error> {
     }
 }
 
-/// The text of a settings file or sidecar as TOML.
+/// Parses the text of a settings file or sidecar as TOML.
 pub(super) fn parse(path: &Path, text: &str) -> Result<Table, Error> {
     text.parse::<Table>().map_err(|error| {
         let before = &text[..error.span().map_or(0, |span| span.start.min(text.len()))];
@@ -261,7 +262,8 @@ impl Gathered {
     }
 }
 
-/// The keys of one handler: `[handler.NAME]`, whose keys errors name with `section`, or a sidecar, with an empty one.
+/// Reads the keys of one handler: of `[handler.NAME]`, which errors name by `section`, or of a sidecar, for which
+/// `section` is empty.
 pub(super) fn for_handler(written: Table, section: &str, from: &Source) -> Result<Table, Error> {
     let mut values = Table::new();
     for (short, written) in written {
@@ -287,16 +289,17 @@ pub(super) fn for_handler(written: Table, section: &str, from: &Source) -> Resul
     Ok(values)
 }
 
-/// `handler.chat`, `handler."api/shop"`: the section of a handler as TOML writes it.
+/// Returns the section of a handler as TOML writes it: `handler.chat`, `handler."api/shop"`.
 pub(super) fn handler_section(name: &str) -> String {
     let bare = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-    match !name.is_empty() && name.chars().all(bare) {
-        true => format!("handler.{name}"),
-        false => format!("handler.{}", Value::from(name)),
+    if !name.is_empty() && name.chars().all(bare) {
+        format!("handler.{name}")
+    } else {
+        format!("handler.{}", Value::from(name))
     }
 }
 
-/// `handler.chat.memory`: a key of a handler's section.
+/// Returns a key of a handler's section: `handler.chat.memory`.
 pub(super) fn handler_key(name: &str, short: &str) -> String {
     format!("{}.{short}", handler_section(name))
 }
@@ -346,29 +349,30 @@ fn unknown(key: String, from: &Source) -> Error {
     }
 }
 
-/// A value at the top of the file: of a section if it is one, else a key that lost its section.
+/// Returns the error for a value at the top of the file: it should be a section, or its key lost its section.
 fn not_a_section(section: String, from: &Source) -> Error {
     let is_section = section == "handler"
         || section.starts_with("handler.")
         || keys::sections().contains(&section.as_str());
-    match is_section {
-        true => Error::NotASection {
+    if is_section {
+        Error::NotASection {
             from: from.clone(),
             section,
-        },
-        false => unknown(section, from),
+        }
+    } else {
+        unknown(section, from)
     }
 }
 
-/// Absolute, so that it means the same wherever it is printed, fed back or compared.
+/// Makes a path absolute, so that it means the same wherever it is printed, fed back or compared.
 fn absolute(base: &Path, folder: &str) -> String {
     let path = base.join(folder);
     let path = std::path::absolute(&path).unwrap_or(path);
     path.to_string_lossy().into_owned()
 }
 
-/// Whether a variable is one that Kubernetes sets for a service named `hitchy` or `hitchy-…`: `HITCHY_SERVICE_HOST`,
-/// `HITCHY_PORT`, `HITCHY_PORT_3000_TCP_ADDR`. They say nothing about settings, whose variables have a `__`.
+/// Returns true if Kubernetes sets a variable for a service named `hitchy` or `hitchy-…`: `HITCHY_SERVICE_HOST`,
+/// `HITCHY_PORT`, `HITCHY_PORT_3000_TCP_ADDR`. Such variables are not settings, whose names have a `__`.
 /// <https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables>
 fn is_service_link(name: &str, value: &str) -> bool {
     let of_service = name.contains("_SERVICE_HOST") || name.contains("_SERVICE_PORT");

@@ -15,7 +15,7 @@ use crate::runtime::HandlerSettings;
 /// The settings of a handler while they are put together.
 pub(super) struct Grant {
     values: Table,
-    /// Where each value stands, and under which key.
+    /// The source of each value, and the key under which it stands there.
     places: BTreeMap<String, (Source, String)>,
 }
 
@@ -39,7 +39,7 @@ impl Grant {
         grant
     }
 
-    /// Lays `values` over what is there; `place` says where each stands, by its key.
+    /// Lays `values` over the present ones. `place` returns the source and the key of each.
     pub(super) fn lay(&mut self, values: &Table, place: impl Fn(&str) -> (Source, String)) {
         for (short, value) in values {
             self.places.insert(short.clone(), place(short));

@@ -1,8 +1,9 @@
-//! Settings: `hitchy.toml`, over it `HITCHY_*`, over it the flags, become one [`Config`]. Past this porch only resolved values
-//! walk: bytes, durations, addresses.
+//! Settings: `hitchy.toml`, over it `HITCHY_*`, over it the flags, become one [`Config`]. Everything above this folder
+//! sees resolved values only: bytes, durations, addresses.
 //!
-//! `keys` is the table of all settings and `gather` lays what was written over its defaults; serde then hands the values to
-//! the fields here. A changed file is simply loaded again, [`Config::changes`] says what that means for a running server.
+//! `keys` is the table of all settings and `gather` lays what was written over its defaults; serde then hands the
+//! values to the fields here. A changed file is simply loaded again, and [`Config::changes`] says what that means for a
+//! running server.
 
 mod commands;
 mod error;
@@ -59,27 +60,25 @@ pub struct Config {
     gathered: Gathered,
 }
 
-/// What differs between the settings a server runs with and newer ones, by key (`server.listen`, `handler.chat.memory`).
+/// The differences between the settings with which a server runs and newer ones, by key (`server.listen`,
+/// `handler.chat.memory`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
-    /// Applied while the server runs.
+    /// Keys that are applied while the server runs.
     pub live: Vec<String>,
-    /// Without effect until the next start.
+    /// Keys that have no effect until the next start.
     pub restart: Vec<String>,
 }
 
 impl Changes {
-    /// Whether nothing differs.
+    /// Returns true if nothing differs.
     pub fn is_empty(&self) -> bool {
         self.live.is_empty() && self.restart.is_empty()
     }
 }
 
 impl Config {
-    /// Reads all sources, afresh each time: it costs one small file.
-    ///
-    /// # Errors
-    /// The first thing that is wrong, as a sentence for whoever wrote it.
+    /// Reads all sources. That costs one small file, so it is done again whenever the file may have changed.
     pub fn load(sources: &Sources) -> Result<Self, Error> {
         let config = Self::from_gathered(gather::gather(sources)?);
         config.check()?;
@@ -112,7 +111,7 @@ impl Config {
         grant.within(&self.limits)
     }
 
-    /// Each section `[handler.NAME]`: the name, the section as TOML writes it, and where it stands.
+    /// Returns each section `[handler.NAME]`: the name, the section as TOML writes it, and its source.
     pub fn handler_sections(&self) -> impl Iterator<Item = (&str, String, Source)> {
         self.gathered.handlers.keys().map(|name| {
             let section = gather::handler_section(name);
@@ -132,7 +131,7 @@ impl Config {
         Self::from_gathered(gathered)
     }
 
-    /// Where the value of `key` (`server.listen`, `handler.chat.memory`) stands.
+    /// Returns the source of the value of `key` (`server.listen`, `handler.chat.memory`).
     pub fn source(&self, key: &str) -> Source {
         self.gathered
             .sources
@@ -141,7 +140,7 @@ impl Config {
             .unwrap_or(Source::Default)
     }
 
-    /// What `newer` changes.
+    /// Returns the settings that `newer` changes.
     pub fn changes(&self, newer: &Self) -> Changes {
         let (old, new) = (self.gathered.values(), newer.gathered.values());
         let keys: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
@@ -152,7 +151,7 @@ impl Config {
         Changes { live, restart }
     }
 
-    /// The settings in force as a settings file, each with where it stands.
+    /// Returns the settings in force as a settings file, each with its source.
     pub fn render(&self) -> String {
         render::render(&self.gathered)
     }
@@ -166,7 +165,7 @@ impl Config {
         Self { gathered, ..config }
     }
 
-    /// What holds between settings: nobody is granted what the node does not have.
+    /// Checks settings against each other: nobody is granted more than the node has.
     fn check(&self) -> Result<(), Error> {
         Grant::shared(&self.gathered, &self.limits).within(&self.limits)?;
         let mut names = self.gathered.handlers.keys();
@@ -175,7 +174,7 @@ impl Config {
 }
 
 impl Default for Config {
-    /// What holds when nobody said anything, with the handlers folder in the current directory.
+    /// Returns the defaults, with the handlers folder in the current directory.
     fn default() -> Self {
         let defaults = gather::defaults(Path::new("")).expect("the defaults are within bounds");
         Self::from_gathered(defaults)

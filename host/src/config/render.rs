@@ -8,7 +8,7 @@ use toml::Value;
 use super::gather::{self, Gathered};
 use super::keys::{self, KEYS, Key};
 
-/// The whole file.
+/// Returns the whole file.
 pub(super) fn render(gathered: &Gathered) -> String {
     let values = gathered.values();
     let mut text = String::from("# The settings in force, each with where it came from.\n");

@@ -1,4 +1,4 @@
-//! What settings are past the porch: plain values, a struct a section, a field a row of the table of keys.
+//! The resolved settings of the node: a struct for each section, and a field for each row of the table of keys.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -13,7 +13,7 @@ use super::types::{Console, Format, Level, Listen, Network, Origins, SetCookie, 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Server {
-    /// Where the server listens.
+    /// The address on which the server listens.
     pub listen: Listen,
     /// The folder whose files are served below the routes, absolute.
     pub public: PathBuf,
@@ -29,7 +29,7 @@ pub struct Server {
     pub cors: Origins,
     /// Origins whose pages may connect a socket besides the server's own.
     pub origins: Origins,
-    /// How long calls may go on after the server was told to stop.
+    /// The time that calls may go on after the server was told to stop.
     pub grace: Duration,
     /// Time for a client to send the head of a request.
     pub header_timeout: Duration,
@@ -37,12 +37,12 @@ pub struct Server {
     pub body_timeout: Duration,
     /// Longest pause of a client within a body.
     pub body_idle: Duration,
-    /// How long a client may take nothing of what it is sent.
+    /// The longest time that a client may read nothing of what it is sent.
     pub write_stall: Duration,
 }
 
 impl Server {
-    /// Whether the forwarding headers of a connection from `peer` are believed.
+    /// Returns true if the forwarding headers of a connection from `peer` are trusted.
     pub fn trusts(&self, peer: IpAddr) -> bool {
         self.trusted_proxies
             .iter()
@@ -74,9 +74,9 @@ pub struct Socket {
     pub max_sockets: usize,
     /// Clients at once that have not connected to a namespace.
     pub max_unclaimed: usize,
-    /// Whether a polling session answers only the address that opened it.
+    /// True if a polling session answers only the address that opened it.
     pub bind_address: bool,
-    /// Whether page scripts see `set-cookie`.
+    /// The cookies that page scripts see in answers to `request`.
     pub set_cookie: SetCookie,
 }
 
@@ -86,9 +86,9 @@ pub struct Socket {
 pub struct Handlers {
     /// The folder whose `.wasm` files are served, absolute.
     pub dir: PathBuf,
-    /// Whether changes are followed while the server runs.
+    /// True if changes are followed while the server runs.
     pub watch: bool,
-    /// How long a file written in place must rest before it is loaded.
+    /// The time that a file which is written in place must rest before it is loaded.
     pub settle: Duration,
     /// Time between two looks at the whole folder.
     pub rescan: Duration,
@@ -105,7 +105,7 @@ pub struct Limits {
     pub concurrency: usize,
     /// Calls that may wait for one of the running to end.
     pub queue: usize,
-    /// How long a call may wait.
+    /// The longest time that a call may wait.
     pub queue_wait: Duration,
     /// Bytes of memory of all guests together; `None` means half of the machine's or of the container's.
     pub memory_budget: Option<u64>,
@@ -115,7 +115,7 @@ pub struct Limits {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Admin {
-    /// Where it listens.
+    /// The address on which the console listens.
     pub listen: Console,
 }
 
@@ -123,9 +123,9 @@ pub struct Admin {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Log {
-    /// How much is logged.
+    /// The least severe level that is logged.
     pub level: Level,
-    /// How a line is written.
+    /// The format of a line.
     pub format: Format,
 }
 
@@ -133,7 +133,7 @@ pub struct Log {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Dev {
-    /// What has to run once before anything is built.
+    /// The command that has to run once before anything is built.
     pub setup: Option<Setup>,
     /// Files of the handlers folder, as paths below the folder of the settings, each with the command that makes it.
     #[serde(default)]
@@ -144,7 +144,7 @@ pub struct Dev {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Setup {
-    /// For `sh -c`.
+    /// The command, for `sh -c`.
     pub command: String,
     /// A file or folder, as a path below the folder of the settings.
     pub creates: String,

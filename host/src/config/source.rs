@@ -1,4 +1,4 @@
-//! Where a setting stands: in which file, environment variable or flag.
+//! The source of a setting: a file, an environment variable or a flag.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -6,16 +6,16 @@ use std::path::PathBuf;
 /// The name of the settings file when nobody says another.
 pub const FILE: &str = "hitchy.toml";
 
-/// Where a value stands.
+/// The place in which a value is set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// Nowhere: it is the default.
+    /// The value is the default.
     Default,
-    /// In this settings file or sidecar.
+    /// This settings file or sidecar.
     File(PathBuf),
-    /// In this environment variable.
+    /// This environment variable.
     Variable(String),
-    /// In this flag.
+    /// This flag.
     Flag(&'static str),
 }
 

@@ -1,5 +1,5 @@
-//! The values a setting can have that are more than a number or a string. Each reads itself from the way people write it and
-//! writes itself back the same way.
+//! The values of settings that are more than a number or a string. Each reads itself from the form in which people
+//! write it.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -69,13 +69,13 @@ impl From<Listen> for String {
     }
 }
 
-/// Where the console listens, if it does: `off`, or an address as [`Listen`] has it.
+/// The address of the console, if it listens: `off`, or an address as [`Listen`] has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub enum Console {
-    /// Nowhere.
+    /// The console does not listen.
     Off,
-    /// Here.
+    /// The console listens on this address.
     On(Listen),
 }
 
@@ -116,7 +116,8 @@ pub struct Network {
 }
 
 impl Network {
-    /// Whether `address` lies in this block. An IPv4 address mapped into IPv6 (`::ffff:10.0.0.1`) counts as the IPv4 address.
+    /// Returns true if `address` lies in this block. An IPv4 address that is mapped into IPv6 (`::ffff:10.0.0.1`)
+    /// counts as the IPv4 address.
     pub fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         address.is_ipv4() == self.address.is_ipv4()
@@ -191,7 +192,8 @@ pub enum Origins {
 }
 
 impl Origins {
-    /// Whether `origin`, as an `Origin` header carries it, is allowed here. The server's own is for the caller to know.
+    /// Returns true if `origin`, as an `Origin` header carries it, is allowed. The server's own origin is for the
+    /// caller to know.
     pub fn allow(&self, origin: &str) -> bool {
         match self {
             Self::Own => false,
@@ -200,7 +202,7 @@ impl Origins {
         }
     }
 
-    /// These and those.
+    /// The server's own origin and these.
     pub fn or(self, others: Self) -> Self {
         let all = Vec::from(self).into_iter().chain(Vec::from(others));
         all.collect::<Vec<_>>().into()
@@ -237,19 +239,19 @@ pub enum Transport {
     Websocket,
 }
 
-/// How much is logged.
+/// The least severe level that is logged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
-    /// What went wrong and needs somebody.
+    /// Failures that somebody has to deal with.
     Error,
     /// And what somebody should look at.
     Warn,
     /// And what happened: start, loads, reloads, the end.
     Info,
-    /// And every call.
+    /// Also every call.
     Debug,
-    /// And everything else.
+    /// Also everything else.
     Trace,
 }
 
@@ -266,23 +268,23 @@ impl Level {
     }
 }
 
-/// How a log line is written.
+/// The format of a log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
-    /// For people.
+    /// Lines for people.
     Pretty,
     /// One JSON object a line, for machines.
     Json,
 }
 
-/// What page scripts see of `set-cookie` in answers to `request`.
+/// The part of `set-cookie` that page scripts see in answers to `request`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SetCookie {
-    /// Nothing, as with HTTP.
+    /// Scripts see nothing, as with HTTP.
     Withhold,
-    /// All.
+    /// Scripts see all of it.
     Pass,
 }
 
