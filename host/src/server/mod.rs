@@ -18,9 +18,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use socketioxide::SocketIo;
-use socketioxide::adapter::LocalAdapter;
-use socketioxide::{ParserConfig, SocketIoBuilder, TransportType};
+use socketioxide::{ParserConfig, SocketIo, SocketIoBuilder, TransportType};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc::unbounded_channel;
 use tokio::task::JoinHandle;
@@ -34,8 +32,8 @@ use self::http::HttpDoor;
 use self::http::body::BodyReader;
 use self::limits::{CLOSE_TIMEOUT, packet_limit, post_limit};
 use self::router::Router;
-use self::socketio::Namespaces;
 use self::socketio::transport::{Transports, close_ended};
+use self::socketio::{Namespaces, SocketServer};
 use crate::config::{Config, Sources, Transport};
 use crate::dispatch::{Dispatch, GateSettings};
 use crate::emitter::Emitter;
@@ -61,8 +59,7 @@ pub struct Server {
     addresses: Vec<SocketAddr>,
     registry: Arc<Registry>,
     dispatch: Arc<Dispatch>,
-    io: SocketIo<LocalAdapter>,
-    namespaces: Arc<Namespaces<LocalAdapter>>,
+    sockets: Arc<dyn SocketServer>,
     acceptors: Vec<Acceptor>,
     /// The task that follows the handlers folder.
     following: JoinHandle<()>,
@@ -84,13 +81,15 @@ impl Server {
         console: Vec<TcpListener>,
     ) -> Result<Self, StartError> {
         let (started, metrics) = (SystemTime::now(), Arc::<Metrics>::default());
-        let (layer, io) = socket_io(&config).build_layer();
+        // The one line that names an adapter: the rest of the server knows the trait `SocketServer` only.
+        let builder = socket_io(&config).with_adapter::<socketioxide::adapter::LocalAdapter>(());
+        let (layer, io) = builder.build_layer();
         let emitter = Emitter::new(io.clone(), Arc::clone(&metrics));
         let runtime = runtime(&config, emitter)?;
         let registry = Registry::new();
         let dispatch = dispatch(&registry, &runtime, &config, &metrics);
 
-        let namespaces = Namespaces::new(io.clone(), Arc::clone(&dispatch), &config);
+        let sockets: Arc<dyn SocketServer> = Namespaces::new(io, Arc::clone(&dispatch), &config);
         let (closing, ended) = unbounded_channel();
         let sessions = Sessions::new(session_bounds(&config), metrics, closing);
         let library = axum::Router::new().layer(layer);
@@ -106,13 +105,12 @@ impl Server {
         let accept = |listener| Acceptor::start(listener, Arc::clone(&router), limits);
         let acceptors = listeners.into_iter().map(accept).collect();
         let grace = config.server.grace;
-        let following = follow(&registry, runtime, config, sources, &namespaces);
+        let following = follow(&registry, runtime, config, sources, &sockets);
         let mut server = Self {
             addresses,
             registry,
             dispatch,
-            io,
-            namespaces,
+            sockets,
             acceptors,
             following,
             session_closer,
@@ -133,7 +131,7 @@ impl Server {
             registry: Arc::clone(&self.registry),
             dispatch: Arc::clone(&self.dispatch),
             sessions: Arc::clone(&self.sessions),
-            counts: Arc::clone(self.namespaces.counts()),
+            counts: Arc::clone(self.sockets.counts()),
             vitals: Vitals::watch(started, tasks.to_vec()),
         }
     }
@@ -184,7 +182,7 @@ impl Server {
                 self.grace
             );
         }
-        if tokio::time::timeout(CLOSE_TIMEOUT, self.namespaces.close())
+        if tokio::time::timeout(CLOSE_TIMEOUT, self.sockets.run_disconnect_hooks())
             .await
             .is_err()
         {
@@ -199,7 +197,7 @@ impl Server {
             );
         }
         // The library waits for each socket to close, and a socket whose client does not read never would.
-        if tokio::time::timeout(CLOSE_TIMEOUT, self.io.close())
+        if tokio::time::timeout(CLOSE_TIMEOUT, self.sockets.close())
             .await
             .is_err()
         {
@@ -273,11 +271,11 @@ fn follow(
     runtime: Arc<Runtime>,
     config: Config,
     sources: Sources,
-    namespaces: &Arc<Namespaces<LocalAdapter>>,
+    sockets: &Arc<dyn SocketServer>,
 ) -> JoinHandle<()> {
-    let (registry, namespaces) = (Arc::clone(registry), Arc::clone(namespaces));
+    let (registry, sockets) = (Arc::clone(registry), Arc::clone(sockets));
     tokio::spawn(async move {
-        let open = Box::new(move |namespace: &str| namespaces.open(namespace));
+        let open = Box::new(move |namespace: &str| sockets.open(namespace));
         registry.follow(runtime, config, sources, open).await;
     })
 }
@@ -334,7 +332,7 @@ fn session_bounds(config: &Config) -> Bounds {
 }
 
 /// Returns a builder of the socket.io server, with the limits of our settings.
-fn socket_io(config: &Config) -> SocketIoBuilder<LocalAdapter> {
+fn socket_io(config: &Config) -> SocketIoBuilder {
     let socket = &config.socket;
     let max_packet = packet_limit(config);
     let parser = ParserConfig::common()
