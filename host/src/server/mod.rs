@@ -18,6 +18,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use futures_util::future::join_all;
 use socketioxide::{ParserConfig, SocketIo, SocketIoBuilder, TransportType};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc::unbounded_channel;
@@ -173,42 +174,27 @@ impl Server {
     ///
     /// Each step has a timeout. A step that exceeds its timeout is logged, and the next step begins.
     pub async fn shut_down(self) {
-        if tokio::time::timeout(self.grace, self.dispatch.drain())
-            .await
-            .is_err()
-        {
-            tracing::warn!(
-                "not everything was answered within {:?} (server.grace)",
-                self.grace
-            );
-        }
-        if tokio::time::timeout(CLOSE_TIMEOUT, self.sockets.run_disconnect_hooks())
-            .await
-            .is_err()
-        {
-            tracing::warn!("some disconnect hooks did not end within {CLOSE_TIMEOUT:?}");
-        }
-        if tokio::time::timeout(CLOSE_TIMEOUT, self.sessions.emptied())
-            .await
-            .is_err()
-        {
-            tracing::warn!(
-                "some polling clients did not come for their last packets within {CLOSE_TIMEOUT:?}"
-            );
-        }
+        let grace = self.grace;
+        finish(
+            self.dispatch.drain(),
+            grace,
+            format!("not everything was answered within {grace:?} (server.grace)"),
+        )
+        .await;
+        finish_closing(
+            self.sockets.run_disconnect_hooks(),
+            "some disconnect hooks did not end",
+        )
+        .await;
+        finish_closing(
+            self.sessions.emptied(),
+            "some polling clients did not come for their last packets",
+        )
+        .await;
         // The library waits for each socket to close, and a socket whose client does not read never would.
-        if tokio::time::timeout(CLOSE_TIMEOUT, self.sockets.close())
-            .await
-            .is_err()
-        {
-            tracing::warn!("some sockets did not close within {CLOSE_TIMEOUT:?}");
-        }
-        let closing = self.acceptors.into_iter().map(Acceptor::close);
-        let closed =
-            tokio::time::timeout(CLOSE_TIMEOUT, futures_util::future::join_all(closing)).await;
-        if closed.is_err() {
-            tracing::warn!("some connections did not close within {CLOSE_TIMEOUT:?}");
-        }
+        finish_closing(self.sockets.close(), "some sockets did not close").await;
+        let connections = join_all(self.acceptors.into_iter().map(Acceptor::close));
+        finish_closing(connections, "some connections did not close").await;
         if let Some(console) = self.console {
             console.close().await;
         }
@@ -218,6 +204,19 @@ impl Server {
         if !troubles.is_empty() {
             tracing::info!("since the start: {troubles}");
         }
+    }
+}
+
+/// Waits for a step of the shutdown that closes something. Logs `warning` if the step exceeds [`CLOSE_TIMEOUT`].
+async fn finish_closing<T>(step: impl Future<Output = T>, warning: &str) {
+    let warning = format!("{warning} within {CLOSE_TIMEOUT:?}");
+    finish(step, CLOSE_TIMEOUT, warning).await;
+}
+
+/// Waits for a step of the shutdown. Logs `warning` if the step exceeds `limit`.
+async fn finish<T>(step: impl Future<Output = T>, limit: Duration, warning: String) {
+    if tokio::time::timeout(limit, step).await.is_err() {
+        tracing::warn!("{warning}");
     }
 }
 
