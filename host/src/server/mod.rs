@@ -19,9 +19,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use axum::http::Extensions;
-use socketioxide::SocketIo;
-use socketioxide::adapter::LocalAdapter;
-use socketioxide::{ParserConfig, SocketIoBuilder, TransportType};
+use futures_util::future::join_all;
+use socketioxide::{ParserConfig, SocketIo, SocketIoBuilder, TransportType};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc::unbounded_channel;
 use tokio::task::JoinHandle;
@@ -35,8 +34,8 @@ use self::http::HttpDoor;
 use self::http::body::BodyReader;
 use self::limits::{CLOSE_TIMEOUT, packet_limit, post_limit};
 use self::router::Router;
-use self::socketio::Namespaces;
 use self::socketio::transport::{Transports, close_ended};
+use self::socketio::{Namespaces, SocketServer};
 use crate::config::{Config, Sources, Transport};
 use crate::dispatch::{Dispatch, GateSettings};
 use crate::emitter::Emitter;
@@ -62,8 +61,7 @@ pub struct Server {
     addresses: Vec<SocketAddr>,
     registry: Arc<Registry>,
     dispatch: Arc<Dispatch>,
-    io: SocketIo<LocalAdapter>,
-    namespaces: Arc<Namespaces<LocalAdapter>>,
+    sockets: Arc<dyn SocketServer>,
     acceptors: Vec<Acceptor>,
     /// The task that follows the handlers folder.
     following: JoinHandle<()>,
@@ -85,13 +83,15 @@ impl Server {
         console: Vec<TcpListener>,
     ) -> Result<Self, StartError> {
         let (started, metrics) = (SystemTime::now(), Arc::<Metrics>::default());
-        let (layer, io) = socket_io(&config).build_layer();
+        // The one line that names an adapter: the rest of the server knows the trait `SocketServer` only.
+        let builder = socket_io(&config).with_adapter::<socketioxide::adapter::LocalAdapter>(());
+        let (layer, io) = builder.build_layer();
         let emitter = Emitter::new(io.clone(), Arc::clone(&metrics));
         let runtime = runtime(&config, emitter)?;
         let registry = Registry::new();
         let dispatch = dispatch(&registry, &runtime, &config, &metrics);
 
-        let namespaces = Namespaces::new(io.clone(), Arc::clone(&dispatch), &config);
+        let sockets: Arc<dyn SocketServer> = Namespaces::new(io, Arc::clone(&dispatch), &config);
         let (closing, ended) = unbounded_channel();
         let sessions = Sessions::new(session_bounds(&config), metrics, closing);
         let library = axum::Router::new().layer(layer);
@@ -107,13 +107,12 @@ impl Server {
         let accept = |listener| Acceptor::start(listener, Arc::clone(&router), limits);
         let acceptors = listeners.into_iter().map(accept).collect();
         let grace = config.server.grace;
-        let following = follow(&registry, runtime, config, sources, &namespaces);
+        let following = follow(&registry, runtime, config, sources, &sockets);
         let mut server = Self {
             addresses,
             registry,
             dispatch,
-            io,
-            namespaces,
+            sockets,
             acceptors,
             following,
             session_closer,
@@ -134,7 +133,7 @@ impl Server {
             registry: Arc::clone(&self.registry),
             dispatch: Arc::clone(&self.dispatch),
             sessions: Arc::clone(&self.sessions),
-            counts: Arc::clone(self.namespaces.counts()),
+            counts: Arc::clone(self.sockets.counts()),
             vitals: Vitals::watch(started, tasks.to_vec()),
         }
     }
@@ -176,42 +175,27 @@ impl Server {
     ///
     /// Each step has a timeout. A step that exceeds its timeout is logged, and the next step begins.
     pub async fn shut_down(self) {
-        if tokio::time::timeout(self.grace, self.dispatch.drain())
-            .await
-            .is_err()
-        {
-            tracing::warn!(
-                "not everything was answered within {:?} (server.grace)",
-                self.grace
-            );
-        }
-        if tokio::time::timeout(CLOSE_TIMEOUT, self.namespaces.close())
-            .await
-            .is_err()
-        {
-            tracing::warn!("some disconnect hooks did not end within {CLOSE_TIMEOUT:?}");
-        }
-        if tokio::time::timeout(CLOSE_TIMEOUT, self.sessions.emptied())
-            .await
-            .is_err()
-        {
-            tracing::warn!(
-                "some polling clients did not come for their last packets within {CLOSE_TIMEOUT:?}"
-            );
-        }
+        let grace = self.grace;
+        finish(
+            self.dispatch.drain(),
+            grace,
+            format!("not everything was answered within {grace:?} (server.grace)"),
+        )
+        .await;
+        finish_closing(
+            self.sockets.run_disconnect_hooks(),
+            "some disconnect hooks did not end",
+        )
+        .await;
+        finish_closing(
+            self.sessions.emptied(),
+            "some polling clients did not come for their last packets",
+        )
+        .await;
         // The library waits for each socket to close, and a socket whose client does not read never would.
-        if tokio::time::timeout(CLOSE_TIMEOUT, self.io.close())
-            .await
-            .is_err()
-        {
-            tracing::warn!("some sockets did not close within {CLOSE_TIMEOUT:?}");
-        }
-        let closing = self.acceptors.into_iter().map(Acceptor::close);
-        let closed =
-            tokio::time::timeout(CLOSE_TIMEOUT, futures_util::future::join_all(closing)).await;
-        if closed.is_err() {
-            tracing::warn!("some connections did not close within {CLOSE_TIMEOUT:?}");
-        }
+        finish_closing(self.sockets.close(), "some sockets did not close").await;
+        let connections = join_all(self.acceptors.into_iter().map(Acceptor::close));
+        finish_closing(connections, "some connections did not close").await;
         if let Some(console) = self.console {
             console.close().await;
         }
@@ -221,6 +205,19 @@ impl Server {
         if !troubles.is_empty() {
             tracing::info!("since the start: {troubles}");
         }
+    }
+}
+
+/// Waits for a step of the shutdown that closes something. Logs `warning` if the step exceeds [`CLOSE_TIMEOUT`].
+async fn finish_closing<T>(step: impl Future<Output = T>, warning: &str) {
+    let warning = format!("{warning} within {CLOSE_TIMEOUT:?}");
+    finish(step, CLOSE_TIMEOUT, warning).await;
+}
+
+/// Waits for a step of the shutdown. Logs `warning` if the step exceeds `limit`.
+async fn finish<T>(step: impl Future<Output = T>, limit: Duration, warning: String) {
+    if tokio::time::timeout(limit, step).await.is_err() {
+        tracing::warn!("{warning}");
     }
 }
 
@@ -274,11 +271,11 @@ fn follow(
     runtime: Arc<Runtime>,
     config: Config,
     sources: Sources,
-    namespaces: &Arc<Namespaces<LocalAdapter>>,
+    sockets: &Arc<dyn SocketServer>,
 ) -> JoinHandle<()> {
-    let (registry, namespaces) = (Arc::clone(registry), Arc::clone(namespaces));
+    let (registry, sockets) = (Arc::clone(registry), Arc::clone(sockets));
     tokio::spawn(async move {
-        let open = Box::new(move |namespace: &str| namespaces.open(namespace));
+        let open = Box::new(move |namespace: &str| sockets.open(namespace));
         registry.follow(runtime, config, sources, open).await;
     })
 }
@@ -342,7 +339,7 @@ fn session_bounds(config: &Config) -> Bounds {
 }
 
 /// Returns a builder of the socket.io server, with the limits of our settings.
-fn socket_io(config: &Config) -> SocketIoBuilder<LocalAdapter> {
+fn socket_io(config: &Config) -> SocketIoBuilder {
     let socket = &config.socket;
     let max_packet = packet_limit(config);
     let parser = ParserConfig::common()

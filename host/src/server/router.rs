@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use axum::extract::Request;
 use axum::http::request::Parts;
-use axum::http::uri::Authority;
 use axum::http::{HeaderValue, Method, Version, header};
 use axum::response::Response;
 use tower::util::BoxCloneSyncService;
@@ -16,6 +15,7 @@ use tower_http::cors::{AllowHeaders, AllowMethods, AllowOrigin, CorsLayer};
 
 use super::files::client_bundle::ClientBundle;
 use super::http::HttpDoor;
+use super::http::headers::authority;
 use super::limits::{MAX_HEADER_BYTES, MAX_TARGET};
 use super::service::Service;
 use super::socketio::transport::{Transports, socket_origins};
@@ -147,11 +147,7 @@ pub(super) fn check_head(parts: &Parts) -> Result<(), Failure> {
 
 /// Returns true if a host header is empty, or a host with an optional port (RFC 9110, 7.2).
 fn is_host(host: &HeaderValue) -> bool {
-    let authority = host
-        .to_str()
-        .ok()
-        .and_then(|host| host.parse::<Authority>().ok());
-    host.is_empty() || authority.is_some_and(|authority| !authority.as_str().contains('@'))
+    host.is_empty() || authority(host).is_some_and(|authority| !authority.as_str().contains('@'))
 }
 
 /// Returns true for an OPTIONS request that is not a preflight. The CORS layer would answer it; it belongs to a route.

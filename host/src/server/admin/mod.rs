@@ -19,7 +19,6 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderValue, Method, header};
 use axum::response::Response;
 use serde::Serialize;
@@ -32,6 +31,7 @@ pub(super) use self::vitals::Vitals;
 
 use self::view::Shown;
 use super::accept::{Acceptor, ConnectionLimits};
+use super::http::headers::{authority, set_connection_close};
 use super::http::to_axum;
 use super::limits::CLOSE_TIMEOUT;
 use super::router::check_head;
@@ -191,19 +191,14 @@ impl AdminService {
     fn refuse(&self, failure: &Failure) -> Response {
         let mut response = to_axum(error_response(&self.view.dispatch.next_id(), failure).into());
         // The body of the request is not read.
-        let close = HeaderValue::from_static("close");
-        response.headers_mut().insert(header::CONNECTION, close);
+        set_connection_close(&mut response);
         with_security_headers(response)
     }
 }
 
 /// Returns true if a host is an IP address or `localhost`, with or without a port.
 fn is_address(host: &HeaderValue) -> bool {
-    let authority = host
-        .to_str()
-        .ok()
-        .and_then(|host| host.parse::<Authority>().ok());
-    authority.is_some_and(|authority| {
+    authority(host).is_some_and(|authority| {
         let host = authority.host();
         let bare = host.trim_start_matches('[').trim_end_matches(']');
         host.eq_ignore_ascii_case("localhost") || bare.parse::<IpAddr>().is_ok()

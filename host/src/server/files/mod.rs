@@ -28,6 +28,7 @@ use crate::dispatch::{Files, error_response};
 use crate::message::{Body, Pieces, Request, Response};
 use crate::metrics::Counter;
 use crate::payload::Failure;
+use crate::server::http::headers::content_length;
 
 /// The headers of a request that are passed to tower-http, besides `range`.
 const CONDITIONS: [HeaderName; 5] = [
@@ -204,19 +205,19 @@ fn matches_if_range(headers: &HeaderMap, found: &FileResponse) -> bool {
 
 /// Returns true for a partial response without bytes. tower-http gives an empty file a range that cannot be written.
 fn is_empty_part(found: &FileResponse) -> bool {
-    let length = found.headers().get(header::CONTENT_LENGTH);
-    found.status() == StatusCode::PARTIAL_CONTENT && length.is_some_and(|length| length == "0")
+    found.status() == StatusCode::PARTIAL_CONTENT && content_length(found.headers()) == Some(0)
 }
 
 /// Converts a response of tower-http; none if there is no such file.
 fn answer(wanted: &FileRequest<'_>, found: FileResponse) -> Option<Response> {
     let (parts, body) = found.into_parts();
     let mut headers = parts.headers;
-    let length = headers.remove(header::CONTENT_LENGTH);
+    let length = content_length(&headers);
+    headers.remove(header::CONTENT_LENGTH);
     let mut response: Response = match parts.status {
         StatusCode::OK | StatusCode::PARTIAL_CONTENT => {
             add_charset(&mut headers);
-            let content = match length.and_then(|length| length.to_str().ok()?.parse().ok()) {
+            let content = match length {
                 Some(length) if wanted.method == Method::HEAD => {
                     Body::Stream(Pieces::unsent(length))
                 }

@@ -6,10 +6,10 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use super::packet::media_type;
 use crate::config::SetCookie;
 use crate::message::{Response, is_hop_by_hop};
 use crate::payload::check_depth;
+use crate::server::http::headers::media_type;
 
 /// The ack of a request, serialised as `{statusCode, headers, body}`.
 pub(super) struct Answer<'a> {

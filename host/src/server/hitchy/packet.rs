@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 use crate::message::is_hop_by_hop;
 use crate::path::Target;
 use crate::payload::{Failure, attachment, fields};
+use crate::server::http::headers::media_type;
 use crate::server::http::peer::is_forwarding;
 use crate::server::limits::{MAX_HEADER_BYTES, MAX_HEADERS, MAX_TARGET};
 
@@ -198,12 +199,6 @@ fn require_json(headers: &HeaderMap) -> Result<(), Failure> {
             "body is no string, and content-type is not application/json; send a string, or leave content-type out",
         )),
     }
-}
-
-/// Returns the media type in lower case: `application/json` for `Application/JSON; charset=utf-8`.
-pub(super) fn media_type(content_type: &HeaderValue) -> Option<String> {
-    let text = content_type.to_str().ok()?;
-    Some(text.split(';').next()?.trim().to_ascii_lowercase())
 }
 
 /// Returns true for headers that a client may not send in a packet.

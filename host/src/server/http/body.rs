@@ -11,6 +11,7 @@ use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::headers::content_length;
 use crate::config::Server;
 use crate::payload::Failure;
 use crate::session::Sessions;
@@ -51,9 +52,7 @@ impl BodyReader {
         if body.is_end_stream() {
             return Ok(Bytes::new());
         }
-        let length = headers
-            .get(header::CONTENT_LENGTH)
-            .and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+        let length = content_length(headers);
         if length.is_some_and(|length| length > self.limit as u64) {
             return Err(self.too_large());
         }

@@ -1,6 +1,7 @@
 //! The HTTP door: turns a request of hyper into one for dispatch, and the response of dispatch into one for hyper.
 
 pub(super) mod body;
+pub(super) mod headers;
 pub(super) mod peer;
 
 use std::io;
@@ -10,13 +11,14 @@ use std::task::{Context as TaskContext, Poll, ready};
 
 use axum::body::{Body, HttpBody};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use axum::http::{HeaderMap, HeaderName, Method, header};
 use axum::response::Response as AxumResponse;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use hyper::body::{Frame, SizeHint};
 
 use self::body::BodyReader;
+use self::headers::{list_items, remove_where, set_connection_close};
 use self::peer::identify;
 use crate::config::{Config, Server};
 use crate::dispatch::{Accepted, Dispatch, error_response};
@@ -64,12 +66,11 @@ impl HttpDoor {
             socket: None,
             context: Context::default(),
         };
-        let response = to_axum(self.dispatch.request(request, accepted).await);
+        let mut response = to_axum(self.dispatch.request(request, accepted).await);
         if self.dispatch.is_draining() {
-            with_connection_close(response)
-        } else {
-            response
+            set_connection_close(&mut response);
         }
+        response
     }
 
     /// Answers a request with a failure and closes the connection, because the body may not have been read to its end.
@@ -81,9 +82,9 @@ impl HttpDoor {
     ) -> AxumResponse {
         self.dispatch.answered(Door::Http, failure.code);
         self.bodies.discard(body, headers).await;
-        with_connection_close(to_axum(
-            error_response(&self.dispatch.next_id(), failure).into(),
-        ))
+        let mut response = to_axum(error_response(&self.dispatch.next_id(), failure).into());
+        set_connection_close(&mut response);
+        response
     }
 
     /// Parses the target of a request, asks dispatch to accept the request and reads its body.
@@ -124,19 +125,13 @@ fn upper_case(method: Method) -> Method {
 ///
 /// The header `proxy` is removed too, because CGI-like guests would turn it into the variable `HTTP_PROXY`.
 fn without_hop_by_hop(mut headers: HeaderMap) -> HeaderMap {
-    let named: Vec<HeaderName> = headers
-        .get_all(header::CONNECTION)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .filter_map(|name| name.trim().parse().ok())
+    let named: Vec<HeaderName> = list_items(&headers, header::CONNECTION)
+        .filter_map(|name| name.parse().ok())
         .collect();
-    let known: Vec<HeaderName> = headers
-        .keys()
-        .filter(|name| is_hop_by_hop(name) || name.as_str() == "proxy")
-        .cloned()
-        .collect();
-    for name in known.into_iter().chain(named) {
+    remove_where(&mut headers, |name| {
+        is_hop_by_hop(name) || name.as_str() == "proxy"
+    });
+    for name in named {
         headers.remove(name);
     }
     headers
@@ -178,12 +173,4 @@ impl HttpBody for StreamBody {
             .length()
             .map_or_else(SizeHint::default, SizeHint::with_exact)
     }
-}
-
-/// Adds `connection: close`, with which hyper closes the connection after the response.
-fn with_connection_close(mut response: AxumResponse) -> AxumResponse {
-    response
-        .headers_mut()
-        .insert(header::CONNECTION, HeaderValue::from_static("close"));
-    response
 }

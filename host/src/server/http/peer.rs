@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use axum::http::{HeaderMap, HeaderName};
 
+use super::headers::{list_items, remove_where};
 use crate::config::Server;
 use crate::outbound::Outbound;
 
@@ -32,14 +33,7 @@ pub(in crate::server) fn identify(
     if peer.is_some_and(|peer| server.trusts(peer.address.ip())) {
         return (remote, headers);
     }
-    let untrusted: Vec<HeaderName> = headers
-        .keys()
-        .filter(|name| is_forwarding(name))
-        .cloned()
-        .collect();
-    for name in untrusted {
-        headers.remove(name);
-    }
+    remove_where(&mut headers, is_forwarding);
     (remote, headers)
 }
 
@@ -61,13 +55,7 @@ pub(in crate::server) fn remote(
 ///
 /// Addresses before it may be made up by the client. The search also stops at an entry that is not an address.
 fn forwarded_for(server: &Server, headers: &HeaderMap) -> Option<SocketAddr> {
-    let hops: Vec<&str> = headers
-        .get_all("x-forwarded-for")
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .map(str::trim)
-        .collect();
+    let hops: Vec<&str> = list_items(headers, "x-forwarded-for").collect();
     let client = hops
         .iter()
         .rev()

@@ -14,6 +14,7 @@ use std::convert::Infallible;
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
+use futures_util::future::BoxFuture;
 use serde::de::IgnoredAny;
 use socketioxide::SocketIo;
 use socketioxide::adapter::Adapter;
@@ -42,6 +43,21 @@ use crate::sockets::{Connection, Handshake, SocketCount, SocketCounts};
 
 /// Largest number of events, or socket requests, of one connection that wait for an answer.
 const MAX_WAITING: usize = 256;
+
+/// The socket.io server, whichever adapter of the library it uses.
+pub(super) trait SocketServer: Send + Sync {
+    /// Registers a namespace with the library, so that clients can connect to it. Does nothing if it is registered.
+    fn open(&self, namespace: &str);
+    /// Returns the number of sockets that are connected to each namespace.
+    fn counts(&self) -> &Arc<SocketCounts>;
+    /// Runs the disconnect hooks of all connections, and returns when the hooks have ended.
+    ///
+    /// The clients are still connected then. The library forgets the namespaces of a client as it closes the
+    /// client, and would not report the end of the connections.
+    fn run_disconnect_hooks(&self) -> BoxFuture<'_, ()>;
+    /// Closes all sockets, and returns when each of them has closed.
+    fn close(&self) -> BoxFuture<'_, ()>;
+}
 
 /// The namespaces that clients can connect to.
 ///
@@ -76,9 +92,10 @@ impl<A: Adapter + DefinedAdapter> Namespaces<A> {
             connector,
         })
     }
+}
 
-    /// Registers a namespace with the library, so that clients can connect to it. Does nothing if it is registered.
-    pub(super) fn open(&self, namespace: &str) {
+impl<A: Adapter + DefinedAdapter> SocketServer for Namespaces<A> {
+    fn open(&self, namespace: &str) {
         let Some(count) = self.counts.open(namespace) else {
             return;
         };
@@ -97,19 +114,20 @@ impl<A: Adapter + DefinedAdapter> Namespaces<A> {
             .spawn();
     }
 
-    /// Returns the number of sockets that are connected to each namespace.
-    pub(super) fn counts(&self) -> &Arc<SocketCounts> {
+    fn counts(&self) -> &Arc<SocketCounts> {
         &self.counts
     }
 
-    /// Runs the disconnect hooks of all connections, and returns when the hooks have ended.
-    ///
-    /// The clients are still connected then. The library forgets the namespaces of a client as it closes the
-    /// client, and would not report the end of the connections.
-    pub(super) async fn close(&self) {
-        self.connector.closing.cancel();
-        self.connector.workers.close();
-        self.connector.workers.wait().await;
+    fn run_disconnect_hooks(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {
+            self.connector.closing.cancel();
+            self.connector.workers.close();
+            self.connector.workers.wait().await;
+        })
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        Box::pin(self.connector.io.close())
     }
 }
 

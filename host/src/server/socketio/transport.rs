@@ -21,6 +21,7 @@ use crate::payload::Failure;
 use crate::registry::Registry;
 use crate::server::http::HttpDoor;
 use crate::server::http::body::BodyReader;
+use crate::server::http::headers::content_length;
 use crate::server::http::peer::{Peer, remote};
 use crate::session::{Ending, Session, Sessions};
 
@@ -216,7 +217,8 @@ impl Transports {
         if parts.method == Method::GET {
             let _poll = PollGuard::new(&session);
             let response = self.forward(parts, body).await;
-            session.polls().wrote(length(response.headers()));
+            let written = content_length(response.headers()).unwrap_or(0);
+            session.polls().wrote(written as usize);
             return response;
         }
         match self.bodies.read(&mut body, &parts.headers).await {
@@ -326,14 +328,6 @@ fn id_of_open(body: &[u8]) -> Option<String> {
     serde_json::from_slice::<Open>(json)
         .ok()
         .map(|open| open.sid)
-}
-
-/// Returns the value of `content-length`, or 0 without one.
-fn length(headers: &HeaderMap) -> usize {
-    headers
-        .get(header::CONTENT_LENGTH)
-        .and_then(|length| length.to_str().ok()?.parse().ok())
-        .unwrap_or(0)
 }
 
 #[cfg(test)]
