@@ -126,7 +126,7 @@ impl Cookies {
         self.handshake
             .iter()
             .filter_map(text)
-            .flat_map(|text| Cookie::split_parse(text))
+            .flat_map(Cookie::split_parse)
             .filter_map(Result::ok)
     }
 
