@@ -1,6 +1,7 @@
 //! The accept loop of a listening socket: connection limits, timeouts and socket options.
 //!
-//! A connection whose client stops reading is ended with an error, and its outbound queue learns what was written.
+//! A connection whose client stops reading is ended with an error. The bytes that are written are reported to the
+//! connection's `Outbound`.
 
 use std::convert::Infallible;
 use std::io;
@@ -151,7 +152,7 @@ fn serve<S: Service>(
     };
     set_options(&stream, state.limits);
     let outbound = Arc::new(Outbound::of_connection());
-    let stream = ClientStream::new(
+    let client = ClientStream::new(
         stream,
         state.limits.write_stall,
         permit,
@@ -165,7 +166,7 @@ fn serve<S: Service>(
         async move { Ok::<_, Infallible>(service.answer(request.map(Body::new)).await) }
     });
     let connection = http(state.limits)
-        .serve_connection(TokioIo::new(stream), answer)
+        .serve_connection(TokioIo::new(client), answer)
         .with_upgrades();
     let stop = state.stop.clone();
     state.connections.spawn(async move {

@@ -24,11 +24,11 @@ use tower_http::services::ServeDir;
 use tower_http::services::fs::{DefaultServeDirFallback, ServeFileSystemResponseBody};
 
 use self::confined::Confined;
+use super::http::headers::content_length;
 use crate::dispatch::{Files, error_response};
 use crate::message::{Body, Pieces, Request, Response};
 use crate::metrics::Counter;
 use crate::payload::Failure;
-use crate::server::http::headers::content_length;
 
 /// The headers of a request that are passed to tower-http, besides `range`.
 const CONDITIONS: [HeaderName; 5] = [

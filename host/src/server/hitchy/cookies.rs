@@ -1,7 +1,7 @@
 //! The cookies of one connection to `/hitchy`.
 //!
-//! Cookies that a response sets are sent with the next requests of the same connection. They reach neither the store of the
-//! browser nor other connections.
+//! Cookies that a response sets are sent with the next requests of the same connection. They reach neither the
+//! store of the browser nor other connections.
 
 use std::sync::{Arc, Mutex};
 
@@ -27,7 +27,8 @@ pub(super) struct Cookies {
 
 /// The changes that responses made, in their order.
 ///
-/// This is not a `cookie::CookieJar`, because a jar (cookie 0.18) has no order and no limits, and does not expire cookies.
+/// This is not a `cookie::CookieJar`, because a jar (cookie 0.18) has no order and no limits, and does not
+/// expire cookies.
 #[derive(Default)]
 struct Changes {
     /// Cookies that responses set, the oldest first.

@@ -6,10 +6,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::Response;
 
 /// Removes the headers whose name fulfils `is_removed`.
-pub(in crate::server) fn remove_where(
-    headers: &mut HeaderMap,
-    is_removed: impl Fn(&HeaderName) -> bool,
-) {
+pub(super) fn remove_where(headers: &mut HeaderMap, is_removed: impl Fn(&HeaderName) -> bool) {
     // `HeaderMap` has no `retain` (http 1), and its keys cannot be borrowed while one of them is removed.
     let removed: Vec<HeaderName> = headers
         .keys()
@@ -24,7 +21,7 @@ pub(in crate::server) fn remove_where(
 /// Returns the items of a header whose values are lists separated by commas, without the spaces around them.
 ///
 /// Values that are not visible ASCII are skipped.
-pub(in crate::server) fn list_items(
+pub(super) fn list_items(
     headers: &HeaderMap,
     name: impl AsHeaderName,
 ) -> impl Iterator<Item = &str> {
