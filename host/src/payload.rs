@@ -13,9 +13,9 @@ use serde::ser::{SerializeMap, SerializeSeq, SerializeTuple};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
-/// How deep JSON may be nested, the depth at which JSON readers commonly stop (serde_json's is the same).
+/// The deepest nesting of JSON, at which JSON readers commonly stop (serde_json does at the same depth).
 pub const MAX_DEPTH: usize = 128;
-/// How many binary arguments one packet may carry: JavaScript clients drop the connection above it.
+/// The most binary arguments that one packet may carry: JavaScript clients drop the connection above it.
 pub const MAX_ATTACHMENTS: usize = 10;
 
 /// The arguments of an event or an ack.
@@ -23,12 +23,12 @@ pub const MAX_ATTACHMENTS: usize = 10;
 pub struct Payload {
     /// A JSON array with one element for each argument. Binary arguments stand in it as `{"_placeholder":true,"num":N}`.
     pub json: String,
-    /// What the placeholders stand for, by their `num`.
+    /// The attachments that the placeholders stand for, by their `num`.
     pub attachments: Vec<Bytes>,
 }
 
 impl Payload {
-    /// No arguments.
+    /// Returns a payload without arguments.
     pub fn empty() -> Self {
         Self {
             json: "[]".to_owned(),
@@ -73,19 +73,19 @@ impl Payload {
         })
     }
 
-    /// Whether the payload could be sent: see [`Payload::arguments`].
+    /// Fails if the payload could not be sent: see [`Payload::arguments`].
     pub fn check(&self) -> Result<(), PayloadError> {
         self.arguments().map(drop)
     }
 }
 
-/// What makes a payload unusable.
+/// The reason for which a payload is unusable.
 #[derive(Debug, thiserror::Error)]
 pub enum PayloadError {
     /// Not JSON, or not an array.
     #[error("the payload is not a JSON array: {0}")]
     NotAnArray(String),
-    /// Nested deeper than [`MAX_DEPTH`].
+    /// The JSON is nested deeper than [`MAX_DEPTH`].
     #[error("the JSON is nested deeper than {MAX_DEPTH}")]
     TooDeep,
     /// More attachments, or placeholders for them, than [`MAX_ATTACHMENTS`].
@@ -94,9 +94,9 @@ pub enum PayloadError {
     /// A placeholder that stands for nothing.
     #[error("a binary placeholder has num {num}, but there are {attachments} attachments")]
     Placeholder {
-        /// What the placeholder says.
+        /// The number in the placeholder.
         num: String,
-        /// How many attachments there are.
+        /// The number of attachments.
         attachments: usize,
     },
 }
@@ -178,7 +178,7 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// How many placeholders stand in it.
+    /// The number of placeholders in it.
     fn attachments(&self) -> usize {
         match self {
             Self::Raw(_) => 0,
@@ -294,14 +294,14 @@ impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
 pub struct Failure {
     /// An HTTP status, 400 to 599.
     pub code: u16,
-    /// A sentence.
+    /// The sentence.
     pub message: String,
     /// More for a program to read, JSON text.
     pub data: Option<String>,
 }
 
 impl Failure {
-    /// A failure without data.
+    /// Makes a failure without data.
     pub fn new(code: u16, message: impl Into<String>) -> Self {
         Self {
             code,

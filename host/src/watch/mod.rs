@@ -20,14 +20,14 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 /// Changes that wait to be looked at; when there are more, everything is.
 const QUEUE: usize = 1024;
 
-/// Something may have changed.
+/// A change that may have happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
     /// A file is being written, or was created: more may follow.
     Written(PathBuf),
     /// A file came or went as a whole: by a rename, or by its removal.
     Moved(PathBuf),
-    /// Look at everything.
+    /// Anything may have changed.
     Everything,
 }
 
@@ -118,7 +118,7 @@ fn identity(folder: &Path) -> Option<(u64, u64)> {
     Some((metadata.dev(), metadata.ino()))
 }
 
-/// What a notification means. Reading is no change.
+/// Returns the change that a notification means. Reading is not a change.
 fn changes(event: notify::Result<Event>, folder: &Path, file: &Path) -> Vec<Change> {
     let Ok(event) = event else {
         return vec![Change::Everything];
