@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use wasmtime::{Trap, WasmBacktrace};
+use wasmtime::{FrameInfo, Trap, WasmBacktrace};
 
 use super::contract::{PACKAGE, TRACK};
 use super::instance::limits::Refused;
@@ -212,18 +212,14 @@ fn is_below_zero(error: &wasmtime::Error) -> bool {
     address.is_some_and(|address| address.abs_diff(1 << 32) <= BELOW)
 }
 
-/// Returns the guest's call stack for the log.
+/// Returns the guest's call stack for the log: `; in a < b`, innermost function first. Returns an empty text if there
+/// is no stack.
 fn frames(error: &wasmtime::Error) -> String {
     let Some(backtrace) = error.downcast_ref::<WasmBacktrace>() else {
         return String::new();
     };
-    let text = backtrace.to_string();
-    let frames = text
-        .lines()
-        .map(str::trim)
-        .filter(|line| line.starts_with(|c: char| c.is_ascii_digit()));
-    let names = frames.filter_map(|line| line.split_once('!').map(|(_, name)| readable(name)));
-    let names = without_panic(names.collect());
+    let names = backtrace.frames().iter().map(function_name).collect();
+    let names = without_panic(names);
     if names.is_empty() {
         String::new()
     } else {
@@ -231,11 +227,19 @@ fn frames(error: &wasmtime::Error) -> String {
     }
 }
 
-/// The most frames of a stack that the log shows.
+/// Returns the readable name of a frame's function, or its index in the module if the function has no name.
+fn function_name(frame: &FrameInfo) -> String {
+    match frame.func_name() {
+        Some(name) => readable(name),
+        None => format!("<wasm function {}>", frame.func_index()),
+    }
+}
+
+/// Frames of a stack that are logged at most.
 const MAX_FRAMES: usize = 16;
 
-/// Removes the functions between a panic of Rust and its trap, which are always the same, so that the function that
-/// panicked comes first.
+/// Drops the frames of Rust's panic machinery, which are the same for every panic, so that the function that panicked
+/// comes first. Keeps [`MAX_FRAMES`] of the others.
 fn without_panic(mut names: Vec<String>) -> Vec<String> {
     let last = names
         .iter()
@@ -245,28 +249,39 @@ fn without_panic(mut names: Vec<String>) -> Vec<String> {
     names
 }
 
-/// Returns a function's name without the hashes by which Rust's compiler tells equal names apart: `a::b` for
-/// `a::b::h0123456789abcdef` and for `a[0123456789abcdef]::b`.
+/// Demangles a function's name and leaves out the hashes by which rustc distinguishes equal names.
+///
+/// The linker (wasm-ld) usually demangles the names of the name section itself, but keeps the hashes.
 fn readable(name: &str) -> String {
+    match rustc_demangle::try_demangle(name) {
+        // The alternate form leaves out hashes.
+        Ok(demangled) => format!("{demangled:#}"),
+        Err(_) => without_hashes(name),
+    }
+}
+
+/// Removes the hashes from a demangled name: `a::b::h0123456789abcdef` (legacy mangling) and `a[0123456789abcdef]::b`
+/// (v0 mangling) become `a::b`.
+fn without_hashes(name: &str) -> String {
     let is_hash = |text: &str| text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let name = match name.rsplit_once("::h") {
+    let path = match name.rsplit_once("::h") {
         Some((path, hash)) if hash.len() == 16 && is_hash(hash) => path,
         _ => name,
     };
-    let mut parts = name.split('[');
-    let mut readable = parts.next().unwrap_or_default().to_owned();
+    let mut parts = path.split('[');
+    let mut plain = parts.next().unwrap_or_default().to_owned();
     for part in parts {
         match part.split_once(']') {
             Some((hash, rest)) if (8..=16).contains(&hash.len()) && is_hash(hash) => {
-                readable.push_str(rest);
+                plain.push_str(rest);
             }
             _ => {
-                readable.push('[');
-                readable.push_str(part);
+                plain.push('[');
+                plain.push_str(part);
             }
         }
     }
-    readable
+    plain
 }
 
 #[cfg(test)]
@@ -278,6 +293,8 @@ mod tests {
         for (name, wanted) in [
             ("shop::buy", "shop::buy"),
             ("shop::buy::h0123456789abcdef", "shop::buy"),
+            ("_ZN4shop3buy17h0123456789abcdefE", "shop::buy"),
+            ("_RNvCskwGfYPst2Cb_4shop3buy", "shop::buy"),
             (
                 "std[d123b7a1a2ed1472]::panicking::panic_handler::{closure#0}",
                 "std::panicking::panic_handler::{closure#0}",

@@ -38,7 +38,7 @@ pub use self::handler::Handler;
 pub use self::instance::limits::MemoryBudget;
 pub use self::services::{Dispatcher, MessageSizes};
 pub use self::settings::HandlerSettings;
-pub use self::wasm_info::{Kind, Memory, WasmInfo};
+pub use self::wasm_info::{Memory, WasmInfo, WasmKind};
 
 use self::code::Code;
 use self::compile::Compilation;

@@ -12,7 +12,7 @@ use super::error::LoadError;
 
 /// The two kinds of WebAssembly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum WasmKind {
     /// A component, as handlers are.
     Component,
     /// A core module, as components contain and older toolchains make.
@@ -23,7 +23,7 @@ pub enum Kind {
 #[derive(Clone, Debug)]
 pub struct WasmInfo {
     /// The kind of WebAssembly.
-    pub kind: Kind,
+    pub kind: WasmKind,
     /// The names that it exports.
     pub exports: Vec<String>,
     /// The interfaces, or for a core module the modules, that it imports.
@@ -48,7 +48,7 @@ pub struct Memory {
 /// Fails if a file is not a handler: a component that exports `setup`.
 pub(super) fn recognise(wasm: &[u8]) -> Result<(), LoadError> {
     let info = WasmInfo::of(wasm)?;
-    if info.kind == Kind::CoreModule {
+    if info.kind == WasmKind::CoreModule {
         return Err(LoadError::CoreModule);
     }
     let exports = &info.exports;
@@ -91,7 +91,7 @@ impl WasmInfo {
             _ => return Err(LoadError::NotWasm),
         }
         let mut info = Self {
-            kind: Kind::Component,
+            kind: WasmKind::Component,
             exports: Vec::new(),
             imports: Vec::new(),
             memory: None,
@@ -100,7 +100,7 @@ impl WasmInfo {
         };
         match info.read(wasm) {
             // What a core module is refused for is that it is one.
-            Err(_) if info.kind == Kind::CoreModule => {}
+            Err(_) if info.kind == WasmKind::CoreModule => {}
             read => read?,
         }
         if !info.languages.contains("Rust") {
@@ -116,7 +116,7 @@ impl WasmInfo {
                 Payload::Version {
                     encoding: Encoding::Module,
                     ..
-                } if depth == 0 => self.kind = Kind::CoreModule,
+                } if depth == 0 => self.kind = WasmKind::CoreModule,
                 Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
                 Payload::End(_) => depth = depth.saturating_sub(1),
                 Payload::ComponentExportSection(section) if depth == 0 => {

@@ -6,7 +6,7 @@ use serde::{Serialize, Serializer};
 
 use super::report::{Report, contract_of};
 use crate::runtime::kinds::{Declarations, WORDS};
-use crate::runtime::{ImportSupport, Kind, Memory, WasmInfo};
+use crate::runtime::{ImportSupport, Memory, WasmInfo, WasmKind};
 
 /// A report as `--output json` prints it.
 #[derive(Serialize)]
@@ -79,8 +79,8 @@ impl<'a> ReportJson<'a> {
 
 fn kind(info: &WasmInfo) -> &'static str {
     match info.kind {
-        Kind::Component => "component",
-        Kind::CoreModule => "core-module",
+        WasmKind::Component => "component",
+        WasmKind::CoreModule => "core-module",
     }
 }
 

@@ -16,7 +16,7 @@ use super::{CommandError, print};
 use crate::config::{Config, Sources};
 use crate::emitter::Emitter;
 use crate::registry::{CheckedFile, check_file};
-use crate::runtime::{ContentHash, Handler, ImportSupport, Kind, Memory, WasmInfo};
+use crate::runtime::{ContentHash, Handler, ImportSupport, Memory, WasmInfo, WasmKind};
 use crate::server;
 use crate::text::visible;
 
@@ -168,8 +168,8 @@ fn hints_of(handler: &Handler, info: Option<&WasmInfo>) -> Vec<String> {
 /// `component, written in Rust`
 fn kind(info: &WasmInfo) -> String {
     let kind = match info.kind {
-        Kind::Component => "component",
-        Kind::CoreModule => "core module",
+        WasmKind::Component => "component",
+        WasmKind::CoreModule => "core module",
     };
     let languages: Vec<&str> = info.languages.iter().map(String::as_str).collect();
     match languages.as_slice() {
