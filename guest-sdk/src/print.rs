@@ -1,9 +1,9 @@
-//! Standard output and standard error: what `println!`, `eprintln!` and panics write goes straight to the host, which makes lines
-//! of it.
+//! Standard output and standard error: what `println!`, `eprintln!` and panics write goes straight to the host, which
+//! makes lines of it.
 //!
-//! The C library's own way there brings seventeen imports with it (streams, polls, terminals), and each fresh instance pays for
-//! every import, used or not: about a twentieth of a call. With its `write` replaced, through which everything goes that Rust
-//! and C print, the linker leaves the rest out.
+//! The C library's own way there brings seventeen imports with it (streams, polls, terminals), and each fresh instance
+//! pays for every import, used or not: about a twentieth of a call. With its `write` replaced, through which everything
+//! goes that Rust and C print, the linker leaves the rest out.
 
 use crate::host::log::{Output, print};
 

@@ -130,9 +130,9 @@ impl Socket {
 
     /// Emits to this client only. A tuple is several arguments, `()` is none, anything else one.
     ///
-    /// # Errors
-    /// 400 for a reserved event name, 409 in `on_connect` (greet in `on_connected`), 410 when the client is gone, 413 for too much
-    /// data, 429 for too many emits in one call, 503 when the client does not take what it is sent.
+    /// # Errors 400 for a reserved event name, 409 in `on_connect` (greet in `on_connected`), 410 when the client is
+    /// gone, 413 for too much data, 429 for too many emits in one call, 503 when the client does not take what it is
+    /// sent.
     pub fn emit<T: Serialize + ?Sized>(&self, event: &str, data: &T) -> Result<(), Failure> {
         self.0
             .emit(event, &payload::outgoing(data)?)

@@ -1,10 +1,10 @@
 //! The one normal form of a request's path, the same for the router and for guests.
 //!
 //! A path begins with `/`. Percent-encoding follows RFC 3986: unreserved characters (letters, digits, `-._~`) stand for
-//! themselves, everything else that was encoded stays so, in upper case hexadecimal; so `%2F` is never a separator. Dot segments
-//! are removed (5.2.4) after that, so `%2e%2e` is `..`; none climbs above the root. Empty segments and a trailing slash are
-//! dropped. A backslash, a NUL (also encoded), a `%` without two hexadecimal digits, and white space or a control character are
-//! refused.
+//! themselves, everything else that was encoded stays so, in upper case hexadecimal; so `%2F` is never a separator. Dot
+//! segments are removed (5.2.4) after that, so `%2e%2e` is `..`; none climbs above the root. Empty segments and a
+//! trailing slash are dropped. A backslash, a NUL (also encoded), a `%` without two hexadecimal digits, and white space
+//! or a control character are refused.
 
 use std::fmt;
 

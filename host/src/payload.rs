@@ -1,8 +1,8 @@
 //! The arguments of socket.io packets: JSON text with binary attachments beside it.
 //!
-//! The text walks from the packet to the guest and back as text. It is looked at once, here: whether it is one JSON array, not
-//! nested too deep, with placeholders that have an attachment. What is broken there would disconnect every client that
-//! receives it.
+//! The text walks from the packet to the guest and back as text. It is looked at once, here: whether it is one JSON
+//! array, not nested too deep, with placeholders that have an attachment. What is broken there would disconnect every
+//! client that receives it.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -21,7 +21,8 @@ pub const MAX_ATTACHMENTS: usize = 10;
 /// The arguments of an event or an ack.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Payload {
-    /// A JSON array with one element for each argument. Binary arguments stand in it as `{"_placeholder":true,"num":N}`.
+    /// A JSON array with one element for each argument. Binary arguments stand in it as
+    /// `{"_placeholder":true,"num":N}`.
     pub json: String,
     /// The attachments that the placeholders stand for, by their `num`.
     pub attachments: Vec<Bytes>,
@@ -62,7 +63,8 @@ impl Payload {
             .into_iter()
             .map(|raw| Node::read(raw, self.attachments.len()))
             .collect::<Result<Vec<_>, _>>()?;
-        // Each becomes an attachment of its own when it is sent: a large one that stands in many places would be sent as often.
+        // Each becomes an attachment of its own when it is sent: a large one that stands in many places would be sent
+        // as often.
         let placeholders = nodes.iter().map(Node::attachments).sum();
         if placeholders > MAX_ATTACHMENTS {
             return Err(PayloadError::Attachments(placeholders));
@@ -126,8 +128,8 @@ pub fn check_depth(json: &str) -> Result<(), PayloadError> {
     Ok(())
 }
 
-/// A payload ready to be sent. It serialises as a tuple, which socketioxide sends as several arguments; JSON text goes out as
-/// it came, and placeholders become bytes, which it sends as attachments.
+/// A payload ready to be sent. It serialises as a tuple, which socketioxide sends as several arguments; JSON text goes
+/// out as it came, and placeholders become bytes, which it sends as attachments.
 #[derive(Debug)]
 pub struct Arguments<'a> {
     nodes: Vec<Node<'a>>,
@@ -213,8 +215,8 @@ impl<'a> Node<'a> {
     }
 }
 
-/// The attachment that a JSON value stands for, in a packet with so many attachments; none if the value is something else. An
-/// attachment inside of it is an error: the sentence says so.
+/// The attachment that a JSON value stands for, in a packet with so many attachments; none if the value is something
+/// else. An attachment inside of it is an error: the sentence says so.
 pub fn attachment(raw: &RawValue, attachments: usize) -> Result<Option<usize>, String> {
     match Node::read(raw, attachments) {
         Ok(Node::Attachment(index)) => Ok(Some(index)),

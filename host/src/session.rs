@@ -1,7 +1,8 @@
-//! One client: the engine.io session in which its connections to namespaces live, the lines over which it is reached, and its end.
+//! One client: the engine.io session in which its connections to namespaces live, the lines over which it is reached,
+//! and its end.
 //!
-//! The socket.io library has sessions of its own and shows nothing of them. Ours travel in the extensions of the request that opened
-//! them, which the library keeps as long as its own: when that is dropped, ours is.
+//! The socket.io library has sessions of its own and shows nothing of them. Ours travel in the extensions of the
+//! request that opened them, which the library keeps as long as its own: when that is dropped, ours is.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -23,7 +24,8 @@ const GOODBYE: Duration = Duration::from_secs(1);
 /// The time that broadcasts wait for one client that takes something, but not enough, before it is disconnected.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Bytes that go over a websocket at most before a session goes on over it: the head of the answer, and the answer to the probe.
+/// Bytes that go over a websocket at most before a session goes on over it: the head of the answer, and the answer to
+/// the probe.
 const UPGRADING: u64 = 1024;
 
 /// The bounds on sessions.
@@ -262,7 +264,8 @@ impl Session {
         self.line().backlog() > self.sessions.bounds.bytes
     }
 
-    /// The same for broadcasts. What a client asked for itself does not hold them up while it takes it: up to twice as much may wait.
+    /// The same for broadcasts. What a client asked for itself does not hold them up while it takes it: up to twice as
+    /// much may wait.
     pub fn is_heavy_for_others(&self) -> bool {
         let (line, most) = (self.line(), self.sessions.bounds.bytes);
         let backlog = line.backlog();

@@ -1,7 +1,7 @@
 //! What a handler declares: routes, policies, listeners and connection hooks.
 //!
-//! The app of a call is built anew each time, so an entry is a static path and a function without a size: no string, no map, no
-//! search. A box of something without a size is no allocation. The host calls by index.
+//! The app of a call is built anew each time, so an entry is a static path and a function without a size: no string, no
+//! map, no search. A box of something without a size is no allocation. The host calls by index.
 
 mod entries;
 mod namespace;
@@ -65,10 +65,11 @@ impl App {
         App::default()
     }
 
-    /// Answers requests with this method (upper case; empty means every method that no other route of this path names) and path.
+    /// Answers requests with this method (upper case; empty means every method that no other route of this path names)
+    /// and path.
     ///
-    /// A path begins with `/`; a segment `{name}` is a parameter, a last segment `{*rest}` takes the rest of the path. A static
-    /// segment goes before a parameter, a parameter before a rest.
+    /// A path begins with `/`; a segment `{name}` is a parameter, a last segment `{*rest}` takes the rest of the path.
+    /// A static segment goes before a parameter, a parameter before a rest.
     pub fn route<F, A>(mut self, method: &'static str, path: &'static str, function: F) -> Self
     where
         F: Function<A> + 'static,
@@ -143,7 +144,8 @@ impl App {
         self
     }
 
-    /// Told when a request below this prefix has been answered, whoever answered it; [`Status`](crate::Status) is known by then.
+    /// Told when a request below this prefix has been answered, whoever answered it; [`Status`](crate::Status) is known
+    /// by then.
     pub fn after<F, A>(self, prefix: &'static str, function: F) -> Self
     where
         F: Function<A> + 'static,
@@ -328,7 +330,8 @@ impl App {
         self
     }
 
-    /// The hook of a namespace that has room: the functions of a namespace share one, so that a client that comes costs one call.
+    /// The hook of a namespace that has room: the functions of a namespace share one, so that a client that comes costs
+    /// one call.
     fn hook(&mut self, namespace: &'static str, has_room: impl Fn(&Hook) -> bool) -> &mut Hook {
         let fits = |hook: &Hook| hook.namespace == namespace && has_room(hook);
         let index = self.hooks.iter().position(fits).unwrap_or_else(|| {

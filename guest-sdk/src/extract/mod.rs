@@ -1,7 +1,7 @@
 //! What a function may take: from a request, from an event, from a connection.
 //!
-//! An extractor is a type that takes itself from what is at hand; what it cannot take it refuses, usually with a 400 that says what was
-//! wrong.
+//! An extractor is a type that takes itself from what is at hand; what it cannot take it refuses, usually with a 400
+//! that says what was wrong.
 
 mod body;
 mod connection;
@@ -57,11 +57,10 @@ pub trait FromRequest: Sized {
     /// Ends the call: the function is not run.
     fn from_request(request: &Request) -> Result<Self>;
 
-    /// Takes it if it is there: what an argument `Option<Self>` does. Unless it says otherwise, whatever is refused with a
-    /// [`Failure`](crate::Failure) is not there.
+    /// Takes it if it is there: what an argument `Option<Self>` does. Unless it says otherwise, whatever is refused
+    /// with a [`Failure`](crate::Failure) is not there.
     ///
-    /// # Errors
-    /// Ends the call: the function is not run.
+    /// # Errors Ends the call: the function is not run.
     fn from_request_if_any(request: &Request) -> Result<Option<Self>> {
         unless_refused(Self::from_request(request))
     }
@@ -98,11 +97,10 @@ pub trait FromEvent: Sized {
     /// Ends the call: the function is not run.
     fn from_event(event: &Event) -> Result<Self>;
 
-    /// Takes it if it is there: what an argument `Option<Self>` does. Unless it says otherwise, whatever is refused with a
-    /// [`Failure`](crate::Failure) is not there.
+    /// Takes it if it is there: what an argument `Option<Self>` does. Unless it says otherwise, whatever is refused
+    /// with a [`Failure`](crate::Failure) is not there.
     ///
-    /// # Errors
-    /// Ends the call: the function is not run.
+    /// # Errors Ends the call: the function is not run.
     fn from_event_if_any(event: &Event) -> Result<Option<Self>> {
         unless_refused(Self::from_event(event))
     }
@@ -140,11 +138,10 @@ pub trait FromConnection: Sized {
     /// Ends the call: the function is not run. In `on_connect` that refuses the client.
     fn from_connection(connection: &Connection) -> Result<Self>;
 
-    /// Takes it if it is there: what an argument `Option<Self>` does. Unless it says otherwise, whatever is refused with a
-    /// [`Failure`](crate::Failure) is not there.
+    /// Takes it if it is there: what an argument `Option<Self>` does. Unless it says otherwise, whatever is refused
+    /// with a [`Failure`](crate::Failure) is not there.
     ///
-    /// # Errors
-    /// Ends the call: the function is not run. In `on_connect` that refuses the client.
+    /// # Errors Ends the call: the function is not run. In `on_connect` that refuses the client.
     fn from_connection_if_any(connection: &Connection) -> Result<Option<Self>> {
         unless_refused(Self::from_connection(connection))
     }

@@ -1,8 +1,8 @@
-//! What a client sent and what does not fit about it, told to whoever wrote the client: the field's path, what was expected and what
-//! was found, in the words of JSON and not in those of Rust.
+//! What a client sent and what does not fit about it, told to whoever wrote the client: the field's path, what was
+//! expected and what was found, in the words of JSON and not in those of Rust.
 //!
-//! All of it happens after a value was refused: what fits pays nothing. There is one copy of it for all types, which reads serde's
-//! sentence and the place where it stopped.
+//! All of it happens after a value was refused: what fits pays nothing. There is one copy of it for all types, which
+//! reads serde's sentence and the place where it stopped.
 
 mod place;
 mod words;
@@ -26,7 +26,8 @@ pub(crate) fn json(what: &str, text: &[u8], error: &Error) -> String {
     }
 }
 
-/// The sentence for the arguments of an event or an ack. Only when it is not clear without it is the argument's number told.
+/// The sentence for the arguments of an event or an ack. Only when it is not clear without it is the argument's number
+/// told.
 pub(crate) fn arguments(text: &[u8], error: &Error) -> String {
     let mut sentence = String::from("the arguments do not fit: ");
     let Some((steps, message)) = told(text, error) else {

@@ -13,7 +13,8 @@ pub(super) enum Step<'t> {
     Object,
 }
 
-/// The place of a line and a column, both as serde_json counts them: lines from 1, columns in bytes that have been read.
+/// The place of a line and a column, both as serde_json counts them: lines from 1, columns in bytes that have been
+/// read.
 pub(super) fn offset(text: &[u8], line: usize, column: usize) -> usize {
     let mut start = 0;
     for _ in 1..line {

@@ -14,8 +14,8 @@ use super::bytes;
 use crate::error::Failure;
 use crate::mismatch;
 
-/// A tuple takes several arguments, `()` none, anything else the first. Arguments left over are ignored, and an `Option` may be
-/// missing at the end: as in JavaScript.
+/// A tuple takes several arguments, `()` none, anything else the first. Arguments left over are ignored, and an
+/// `Option` may be missing at the end: as in JavaScript.
 pub(super) fn decode<T: DeserializeOwned>(json: &str, attachments: &[Bytes]) -> Result<T, Failure> {
     let read = || read::<T>(json);
     let value = if attachments.is_empty() {

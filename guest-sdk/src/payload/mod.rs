@@ -75,7 +75,8 @@ impl From<Payload> for wit::Payload {
     }
 }
 
-/// The arguments of an emit, ready for the host. What cannot be written is a mistake of the handler: it goes to the log.
+/// The arguments of an emit, ready for the host. What cannot be written is a mistake of the handler: it goes to the
+/// log.
 pub(crate) fn outgoing<T: Serialize + ?Sized>(arguments: &T) -> Result<wit::Payload, Failure> {
     encode::encode(arguments).map_err(Failure::from)
 }

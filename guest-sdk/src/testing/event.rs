@@ -42,10 +42,10 @@ impl Event {
         self
     }
 
-    /// Sends it. What the client's callback gets: the first arguments that a listener returned, else the first failure, else none.
+    /// Sends it. What the client's callback gets: the first arguments that a listener returned, else the first failure,
+    /// else none.
     ///
-    /// # Errors
-    /// What the listener failed with; 404 when nobody listens.
+    /// # Errors What the listener failed with; 404 when nobody listens.
     pub fn send(self) -> Result<Payload, Failure> {
         let sender = self
             .sender

@@ -72,8 +72,8 @@ pub fn emitted() -> Vec<Emitted> {
     world::with(|world| world.emitted.clone())
 }
 
-/// What has been written to the log since the last [`reset`], in order: by [`log`](crate::log), and of errors that the client does
-/// not see. Not what is printed.
+/// What has been written to the log since the last [`reset`], in order: by [`log`](crate::log), and of errors that the
+/// client does not see. Not what is printed.
 pub fn logged() -> Vec<String> {
     world::with(|world| world.logged.clone())
 }

@@ -97,7 +97,8 @@ impl Request {
         self
     }
 
-    /// Sends it through the app's policies and routes. A failure is answered as the server does, as JSON `{error, code, id}`.
+    /// Sends it through the app's policies and routes. A failure is answered as the server does, as JSON `{error, code,
+    /// id}`.
     pub fn send(self) -> Response {
         let app = (self.app)();
         let call = Call {

@@ -35,7 +35,8 @@ fn pairs(text: &str) -> Result<Vec<(String, String)>, Error> {
         .collect()
 }
 
-/// `%41` is `A`, and `+` is what `plus` says: a space in queries and forms. A broken `%` and what is no UTF-8 are errors.
+/// `%41` is `A`, and `+` is what `plus` says: a space in queries and forms. A broken `%` and what is no UTF-8 are
+/// errors.
 pub(crate) fn decode(text: &str, plus: u8) -> Result<String, Error> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();

@@ -1,5 +1,5 @@
-//! `hitchy routes`: the table as a server would serve it. The folder is read as a server's start reads it, so that the two cannot
-//! disagree.
+//! `hitchy routes`: the table as a server would serve it. The folder is read as a server's start reads it, so that the
+//! two cannot disagree.
 
 use clap::Args;
 use serde::{Serialize, Serializer};
@@ -55,7 +55,7 @@ pub(super) fn main(args: RoutesArgs) -> Result<(), CommandError> {
     Err(CommandError::Told(1))
 }
 
-/// What is not served, on standard error, in the words of the log.
+/// Prints to standard error what is not served, in the words of the log.
 #[allow(clippy::print_stderr)]
 fn print_refusals(dry_run: &DryRun) {
     for RefusedFile { file, cause, .. } in refused(dry_run) {

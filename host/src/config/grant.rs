@@ -1,5 +1,5 @@
-//! Puts the settings of one handler together: the defaults for all handlers, over them what is written for this one, and the
-//! check that the node has as much as they grant.
+//! Puts the settings of one handler together: the defaults for all handlers, over them what is written for this one,
+//! and the check that the node has as much as they grant.
 
 use std::collections::BTreeMap;
 
@@ -20,8 +20,8 @@ pub(super) struct Grant {
 }
 
 impl Grant {
-    /// Begins with the defaults of the table of keys and `[limits]`. Of the node's concurrency one handler gets three quarters,
-    /// so that it cannot starve the others.
+    /// Begins with the defaults of the table of keys and `[limits]`. Of the node's concurrency one handler gets three
+    /// quarters, so that it cannot starve the others.
     pub(super) fn shared(gathered: &Gathered, node: &Limits) -> Self {
         let mut grant = Self {
             values: Table::new(),

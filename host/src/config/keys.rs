@@ -1,6 +1,6 @@
-//! The one table of settings: name, kind with its bounds, default, what it means. Reading, unknown-key hints, the names of
-//! environment variables, what is applied live, `--print-config` and the reference are derived from it. A new setting is a row
-//! here and a field of the same name: in [`Config`](super::Config) for the node, in
+//! The one table of settings: name, kind with its bounds, default, what it means. Reading, unknown-key hints, the names
+//! of environment variables, what is applied live, `--print-config` and the reference are derived from it. A new
+//! setting is a row here and a field of the same name: in [`Config`](super::Config) for the node, in
 //! [`HandlerSettings`](crate::runtime::HandlerSettings) for a handler, or in both.
 
 use std::time::Duration;
@@ -201,7 +201,8 @@ pub const KEYS: &[Key] = &[
     Key::computed("dev.build", COMMANDS, "Files of the handlers folder that cargo does not build, each with the command that makes it: it writes to `$OUT`, or to the file itself.").live(),
 ];
 
-/// The section of keys that only single handlers have: a row `handler.NAME` is written as `[handler.chat]` or in a sidecar.
+/// The section of keys that only single handlers have: a row `handler.NAME` is written as `[handler.chat]` or in a
+/// sidecar.
 pub(super) const HANDLER: &str = "handler";
 
 /// Returns the sections of the settings file that are for the whole node, in the order of the table.

@@ -85,12 +85,11 @@ impl Config {
         Ok(config)
     }
 
-    /// Returns the settings of the handler `name`, with the path and the text of its sidecar if it has one: the defaults for
-    /// handlers, over them the sidecar, over it `[handler.NAME]`. `name` is the path of the handler's file below the handlers
-    /// folder without `.wasm`, with `/` between folders.
+    /// Returns the settings of the handler `name`, with the path and the text of its sidecar if it has one: the
+    /// defaults for handlers, over them the sidecar, over it `[handler.NAME]`. `name` is the path of the handler's file
+    /// below the handlers folder without `.wasm`, with `/` between folders.
     ///
-    /// # Errors
-    /// The sidecar is wrong, or a value grants more than the node has.
+    /// # Errors The sidecar is wrong, or a value grants more than the node has.
     pub fn handler_settings(
         &self,
         name: &str,
@@ -120,8 +119,8 @@ impl Config {
         })
     }
 
-    /// Returns the settings that are in force when `newer` has been read while the server runs: the newer value of every key
-    /// that the table of keys marks as live, and this one's value of every other.
+    /// Returns the settings that are in force when `newer` has been read while the server runs: the newer value of
+    /// every key that the table of keys marks as live, and this one's value of every other.
     #[must_use]
     pub fn with_live(&self, newer: &Self) -> Self {
         let mut gathered = newer.gathered.clone();

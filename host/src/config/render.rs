@@ -1,4 +1,5 @@
-//! `--print-config`: the settings in force as a settings file that says where each came from. Fed back it means the same.
+//! `--print-config`: the settings in force as a settings file that says where each came from. Fed back it means the
+//! same.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;

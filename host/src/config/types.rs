@@ -7,7 +7,8 @@ use std::str::FromStr;
 
 use serde::Deserialize;
 
-/// An address to listen on: `localhost:3000` (both loopbacks), `0.0.0.0:80`, `[::1]:0`. Port 0 lets the system choose one.
+/// An address to listen on: `localhost:3000` (both loopbacks), `0.0.0.0:80`, `[::1]:0`. Port 0 lets the system choose
+/// one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub enum Listen {
@@ -21,7 +22,8 @@ pub enum Listen {
 }
 
 impl Listen {
-    /// The addresses to bind, in order. With `Loopbacks { port: 0 }` whoever binds takes the port of the first for the second.
+    /// The addresses to bind, in order. With `Loopbacks { port: 0 }` whoever binds takes the port of the first for the
+    /// second.
     pub fn addresses(&self) -> Vec<SocketAddr> {
         match *self {
             Self::Loopbacks { port } => vec![

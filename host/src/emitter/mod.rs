@@ -138,8 +138,8 @@ impl Emitter {
 
     /// Returns the connection of this id, if it is connected here.
     ///
-    /// The library sends CONNECT a moment before it lets anything else be sent, and a client may be faster than that moment. So a
-    /// connection that has just been opened is waited for.
+    /// The library sends CONNECT a moment before it lets anything else be sent, and a client may be faster than that
+    /// moment. So a connection that has just been opened is waited for.
     pub async fn find(&self, namespace: &str, id: &str) -> Option<Arc<Connection>> {
         let connection = self.outlet.find(namespace, id)?;
         connection.wait_until_answered(A_MOMENT).await;

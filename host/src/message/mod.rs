@@ -120,7 +120,8 @@ pub struct Event {
     pub ack_wanted: bool,
 }
 
-/// Headers that concern one hop of HTTP, or its framing, and are the host's own business in both directions (RFC 9110, 7.6.1).
+/// Headers that concern one hop of HTTP, or its framing, and are the host's own business in both directions (RFC 9110,
+/// 7.6.1).
 pub fn is_hop_by_hop(name: &HeaderName) -> bool {
     use http::header::{CONNECTION, CONTENT_LENGTH, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
     [

@@ -74,8 +74,8 @@ impl Arrivals {
         self.settling.contains_key(path)
     }
 
-    /// Returns true if a handler's file or its sidecar was written a moment ago. Where no notification said so, the time of its
-    /// last change does.
+    /// Returns true if a handler's file or its sidecar was written a moment ago. Where no notification said so, the
+    /// time of its last change does.
     pub(super) fn is_settling(&mut self, found: &Found, settle: Duration) -> bool {
         if self.is_written(&found.path) || self.is_written(&found.sidecar_path()) {
             return true;

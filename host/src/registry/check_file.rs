@@ -1,4 +1,5 @@
-//! One file on its way to become a handler: its settings, its content, and, for `hitchy inspect`, the check of a single file.
+//! One file on its way to become a handler: its settings, its content, and, for `hitchy inspect`, the check of a single
+//! file.
 
 use std::path::{Path, PathBuf};
 

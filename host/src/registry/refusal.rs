@@ -39,7 +39,8 @@ impl From<tokio::task::JoinError> for FileRefusal {
 }
 
 impl FileRefusal {
-    /// Returns true if the same file may be served when it is tried again, because the machine and not the file is the cause.
+    /// Returns true if the same file may be served when it is tried again, because the machine and not the file is the
+    /// cause.
     pub(super) fn is_transient(&self) -> bool {
         matches!(self, Self::Load(error) if error.is_transient())
     }

@@ -186,7 +186,8 @@ impl Reloader {
         None
     }
 
-    /// Takes newcomers beyond the number of handlers that are served out of the listing, so that they are not even read.
+    /// Takes newcomers beyond the number of handlers that are served out of the listing, so that they are not even
+    /// read.
     fn leave_out_surplus(&self, listing: &mut Listing) {
         let is_known = |found: &Found| self.files.contains(&found.name);
         let known = listing.found.iter().filter(|found| is_known(found)).count();

@@ -24,8 +24,8 @@ pub struct HandlerRow<'a> {
     pub handler: &'a str,
 }
 
-/// Returns the declarations of `handlers`, kind by kind. Rows of one kind are sorted, and those that are equal in that order stay
-/// in the order of the handlers.
+/// Returns the declarations of `handlers`, kind by kind. Rows of one kind are sorted, and those that are equal in that
+/// order stay in the order of the handlers.
 pub fn rows_of(handlers: &[Arc<Served>]) -> Vec<KindRows<'_>> {
     let mut kinds: Vec<KindRows<'_>> = WORDS
         .iter()

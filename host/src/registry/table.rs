@@ -233,8 +233,8 @@ impl Table {
     }
 }
 
-/// Returns what orders patterns that match the same path: at the first segment in which they differ in kind, a static one goes
-/// before a parameter, and a parameter before a rest.
+/// Returns what orders patterns that match the same path: at the first segment in which they differ in kind, a static
+/// one goes before a parameter, and a parameter before a rest.
 fn rank(pattern: &str) -> Vec<u8> {
     let kind = |segment: &str| match segment {
         rest if rest.starts_with("{*") => 2,

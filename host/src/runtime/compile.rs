@@ -150,8 +150,8 @@ fn compile(wasm: &[u8]) -> Result<Vec<u8>, LoadError> {
 /// Brings native code into the process.
 #[allow(unsafe_code)]
 fn adopt(engine: &Engine, artifact: &[u8]) -> Result<Component, LoadError> {
-    // SAFETY: the bytes are what wasmtime's own `precompile_component` returned in this process or, through a pipe that nobody
-    // else holds, in a child that runs this same program. They have not been in a file.
+    // SAFETY: the bytes are what wasmtime's own `precompile_component` returned in this process or, through a pipe that
+    // nobody else holds, in a child that runs this same program. They have not been in a file.
     let component = unsafe { Component::deserialize(engine, artifact) };
     let component = component.map_err(|error| LoadError::Compile(format!("{error:#}")))?;
     component

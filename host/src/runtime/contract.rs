@@ -12,8 +12,8 @@ pub(super) fn interface(name: &str) -> String {
     format!("{PACKAGE}/{name}@{VERSION}")
 }
 
-/// Splits the name of an interface of the contract, of any version, into interface and version: `("http", "0.1.0")`. Returns
-/// `None` for every other name.
+/// Splits the name of an interface of the contract, of any version, into interface and version: `("http", "0.1.0")`.
+/// Returns `None` for every other name.
 pub fn parts(name: &str) -> Option<(&str, &str)> {
     let rest = name.strip_prefix(PACKAGE)?.strip_prefix('/')?;
     rest.split_once('@')

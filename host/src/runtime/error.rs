@@ -177,8 +177,8 @@ impl CallError {
                 cause: cause(*trap, error),
                 frames,
             },
-            // Whatever else stops a guest is something it handed over that could not be taken: too long a list, a string that
-            // is not UTF-8, a pointer out of range, a handle that is none.
+            // Whatever else stops a guest is something it handed over that could not be taken: too long a list, a
+            // string that is not UTF-8, a pointer out of range, a handle that is none.
             (None, None) => Self::BadAnswer(format!("{}{frames}", error.root_cause())),
         }
     }

@@ -1,5 +1,5 @@
-//! A guest that can be called: its code, its settings, and what it exports. The calls themselves are in `kinds`, one file for
-//! each kind of declaration.
+//! A guest that can be called: its code, its settings, and what it exports. The calls themselves are in `kinds`, one
+//! file for each kind of declaration.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

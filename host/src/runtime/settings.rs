@@ -1,7 +1,7 @@
 //! Everything that an operator may set for one handler.
 //!
-//! The settings floor merges `[limits]`, the sidecar and `[handler.NAME]` into one TOML table, which is deserialised straight
-//! into [`HandlerSettings`]. A new setting per handler is a field here and a row of `config/keys.rs`.
+//! The settings floor merges `[limits]`, the sidecar and `[handler.NAME]` into one TOML table, which is deserialised
+//! straight into [`HandlerSettings`]. A new setting per handler is a field here and a row of `config/keys.rs`.
 
 use std::time::Duration;
 
@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize, Serializer};
 
 /// The settings of one handler.
 ///
-/// Read from TOML with keys in kebab case, shown to operators as JSON in camel case with times in milliseconds. A reload
-/// compares two of them as a whole to decide whether a handler's settings changed.
+/// Read from TOML with keys in kebab case, shown to operators as JSON in camel case with times in milliseconds. A
+/// reload compares two of them as a whole to decide whether a handler's settings changed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(
     rename_all(serialize = "camelCase", deserialize = "kebab-case"),

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 
 use crate::lock::lock;
 
-/// The namespaces that were opened, each with its sockets. The lock is held for a look at the list, never during a call.
+/// The namespaces that were opened, each with its sockets. The lock is held for a look at the list, never during a
+/// call.
 #[derive(Debug, Default)]
 pub struct SocketCounts {
     namespaces: Mutex<BTreeMap<String, Arc<SocketCount>>>,

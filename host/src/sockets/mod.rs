@@ -74,8 +74,8 @@ pub struct Connection {
     /// The client whose connection it is.
     pub session: Arc<Session>,
     context: Mutex<Context>,
-    /// The rooms it was in when it went; none while it is there. Also the lock under which rooms change, so that a connection
-    /// that is gone joins nothing.
+    /// The rooms it was in when it went; none while it is there. Also the lock under which rooms change, so that a
+    /// connection that is gone joins nothing.
     left: Mutex<Option<Vec<String>>>,
     /// True if the server ended the connection, because the client may close it before the library says so.
     dismissed: AtomicBool,
@@ -199,8 +199,8 @@ impl Connection {
         self.link.emit_with_ack(event, payload, timeout).await
     }
 
-    /// Disconnects from the namespace; with `close` from every namespace, and the client has a moment to close the connection below
-    /// before the server does.
+    /// Disconnects from the namespace; with `close` from every namespace, and the client has a moment to close the
+    /// connection below before the server does.
     pub fn disconnect(&self, close: bool) {
         self.dismiss();
         self.link.disconnect(close);
@@ -258,7 +258,8 @@ pub fn gone() -> Failure {
     Failure::new(410, "the client is no longer connected")
 }
 
-/// Values that hooks, listeners and policies remember: of a connection, or of a request. A clone shares them until it changes.
+/// Values that hooks, listeners and policies remember: of a connection, or of a request. A clone shares them until it
+/// changes.
 #[derive(Clone, Debug, Default)]
 pub struct Context {
     entries: Arc<Vec<(String, String)>>,

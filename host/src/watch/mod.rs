@@ -1,7 +1,8 @@
 //! A folder as a stream of changes; `trees` are folders of sources as a stream of saves. Knows no handler.
 //!
-//! The system's notifications are prompt but not certain (queues overflow, folders are replaced, some file systems have none), so
-//! the folder is also looked at in whole from time to time, and watched anew when it is not the folder it was.
+//! The system's notifications are prompt but not certain (queues overflow, folders are replaced, some file systems have
+//! none), so the folder is also looked at in whole from time to time, and watched anew when it is not the folder it
+//! was.
 
 mod trees;
 

@@ -1,8 +1,10 @@
-//! Folders of sources as a stream of saves. Their content decides: a file that is written again as it was has not changed.
+//! Folders of sources as a stream of saves. Their content decides: a file that is written again as it was has not
+//! changed.
 //!
-//! What belongs to them is what a person would commit: neither what `.gitignore` lists, nor hidden files, nor what build tools
-//! leave (`target`, `node_modules`, whatever is tagged as a cache), nor an editor's temporary files. Folders that do not belong
-//! are not watched either. A notification only says that it is time to look; to look is cheap.
+//! What belongs to them is what a person would commit: neither what `.gitignore` lists, nor hidden files, nor what
+//! build tools leave (`target`, `node_modules`, whatever is tagged as a cache), nor an editor's temporary files.
+//! Folders that do not belong are not watched either. A notification only says that it is time to look; to look is
+//! cheap.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
@@ -70,8 +72,8 @@ struct Seen {
 }
 
 impl Trees {
-    /// Looks at what is there now and follows it. All is looked at again every `rescan` at most, for changes that the system
-    /// did not report.
+    /// Looks at what is there now and follows it. All is looked at again every `rescan` at most, for changes that the
+    /// system did not report.
     pub async fn new(roots: Roots, rescan: Duration) -> Self {
         let news = Arc::new(Notify::new());
         let watcher = watcher(Arc::clone(&news));
@@ -96,7 +98,8 @@ impl Trees {
         trees
     }
 
-    /// Follows other folders. Files that are new by that have not changed; what has changed in those that were followed is not lost.
+    /// Follows other folders. Files that are new by that have not changed; what has changed in those that were followed
+    /// is not lost.
     pub async fn follow(&mut self, roots: Roots) {
         if self.state.as_ref().is_none_or(|state| state.roots == roots) {
             return;

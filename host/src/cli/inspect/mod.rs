@@ -1,5 +1,5 @@
-//! `hitchy inspect`: shows the exports and imports of a `.wasm`, and checks if it would be served. The file is loaded as a server
-//! loads it, so that the two cannot disagree.
+//! `hitchy inspect`: shows the exports and imports of a `.wasm`, and checks if it would be served. The file is loaded
+//! as a server loads it, so that the two cannot disagree.
 
 mod json;
 mod report;
@@ -148,7 +148,7 @@ fn add(rows: &mut Vec<Vec<String>>, name: &str, values: impl IntoIterator<Item =
     }
 }
 
-/// What would make a handler better that is served as it is.
+/// Returns advice that would make a handler better which is served as it is.
 fn hints_of(handler: &Handler, info: Option<&WasmInfo>) -> Vec<String> {
     let mut hints = Vec::new();
     if handler.declarations.lines().is_empty() {

@@ -1,4 +1,5 @@
-//! `hitchy:platform/requests`: the request that is being answered, and requests from a guest to other routes of this server.
+//! `hitchy:platform/requests`: the request that is being answered, and requests from a guest to other routes of this
+//! server.
 
 use std::sync::Arc;
 

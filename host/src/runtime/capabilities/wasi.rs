@@ -1,5 +1,5 @@
-//! WASI 0.2 over an empty context: clocks, random numbers and output work; files, network and environment are there, because
-//! toolchains import them without need, and empty.
+//! WASI 0.2 over an empty context: clocks, random numbers and output work; files, network and environment are there,
+//! because toolchains import them without need, and empty.
 
 use super::capability::{Capability, ImportSupport, Interfaces};
 

@@ -1,7 +1,7 @@
 //! Leases: the right to call an instance, and what becomes of it afterwards.
 //!
-//! A strategy hands out a lease for whoever is called for; the lease runs calls, and drops its instance when a call ended in a
-//! trap, a timeout or by being dropped. A lease may outlive the function that took it.
+//! A strategy hands out a lease for whoever is called for; the lease runs calls, and drops its instance when a call
+//! ended in a trap, a timeout or by being dropped. A lease may outlive the function that took it.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -18,8 +18,8 @@ use crate::runtime::error::CallError;
 use crate::runtime::services::Services;
 use crate::sockets::Connection;
 
-/// Bytes that the host takes from a guest in one call across the boundary, beside the largest thing that may cross it: enough to
-/// say that something was too large.
+/// Bytes that the host takes from a guest in one call across the boundary, beside the largest thing that may cross it:
+/// enough to say that something was too large.
 const HOSTCALL_SLACK: usize = 4 << 20;
 
 /// The owner of an instance, for strategies that keep one for each.
@@ -73,7 +73,8 @@ impl Lease {
         }
     }
 
-    /// Makes a lease of `instance`, or of one that the first call makes; it goes back to `home` when the lease is dropped.
+    /// Makes a lease of `instance`, or of one that the first call makes; it goes back to `home` when the lease is
+    /// dropped.
     #[allow(dead_code, reason = "no strategy keeps instances yet, but for tests")]
     pub(in crate::runtime) fn kept(instance: Option<Instance>, home: Arc<dyn TakeBack>) -> Self {
         Self {
@@ -84,8 +85,8 @@ impl Lease {
 
     /// Runs one call under one deadline. A panic of the host is the call's failure, not the server's.
     ///
-    /// The instance is owned by this future while the call runs, so it is gone when the future is dropped; the lease gets it
-    /// back only from a call that came to a good end.
+    /// The instance is owned by this future while the call runs, so it is gone when the future is dropped; the lease
+    /// gets it back only from a call that came to a good end.
     pub(in crate::runtime) async fn call<T>(
         &mut self,
         template: Template<'_>,

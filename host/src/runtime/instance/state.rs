@@ -36,7 +36,8 @@ pub struct RequestHandle {
     pub(in crate::runtime) params: Arc<[(String, String)]>,
 }
 
-/// A guest's handle to the registrar. What is declared is kept in the call's state, because the guest may drop the handle.
+/// A guest's handle to the registrar. What is declared is kept in the call's state, because the guest may drop the
+/// handle.
 #[allow(unreachable_pub)]
 pub struct RegistrarHandle;
 
@@ -87,8 +88,8 @@ pub(in crate::runtime) struct InstanceState {
     pub(in crate::runtime) output: Output,
     /// The resources of WASI.
     table: ResourceTable,
-    /// Made when the guest first asks for something of the system: most calls never do, and sources of random numbers are
-    /// expensive.
+    /// Made when the guest first asks for something of the system: most calls never do, and sources of random numbers
+    /// are expensive.
     wasi: Option<WasiCtx>,
 }
 
@@ -216,7 +217,8 @@ fn bounded_table() -> ResourceTable {
     table
 }
 
-/// Makes what a guest sees of the system: clocks, random numbers, and its output. It has no files, no network, no environment.
+/// Makes what a guest sees of the system: clocks, random numbers, and its output. It has no files, no network, no
+/// environment.
 fn system(output: &Output) -> WasiCtx {
     WasiCtx::builder()
         .stdout(output.stream(false))

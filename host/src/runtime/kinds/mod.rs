@@ -1,8 +1,8 @@
 //! The kinds of declaration, one file each, and their list.
 //!
-//! A handler declares routes, policies, listeners and connection hooks in `describe`. A kind has its checked type, its words,
-//! its export interface and its calls in its own file, and a line in the list below; whoever shows declarations reads rows and
-//! names no kind.
+//! A handler declares routes, policies, listeners and connection hooks in `describe`. A kind has its checked type, its
+//! words, its export interface and its calls in its own file, and a line in the list below; whoever shows declarations
+//! reads rows and names no kind.
 
 pub mod connection;
 pub mod kind;
@@ -177,8 +177,8 @@ impl fmt::Display for Declarations {
 }
 
 impl Serialize for Declarations {
-    /// Writes `{"routes": [{"method": "GET", "path": "/a"}], "hooks": ["/"], …}`: a list for each kind, in the order in which
-    /// they were declared. A declaration with one cell is that cell's value.
+    /// Writes `{"routes": [{"method": "GET", "path": "/a"}], "hooks": ["/"], …}`: a list for each kind, in the order in
+    /// which they were declared. A declaration with one cell is that cell's value.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.rows().into_iter().map(|kind| (kind.words.key, kind)))
     }

@@ -1,4 +1,4 @@
-//! What is served, what became of files, and who is connected: as JSON, in camel case, times as RFC 3339.
+//! The handlers, the reloads and the sockets as JSON, in camel case, with times as RFC 3339.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

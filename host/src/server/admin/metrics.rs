@@ -63,7 +63,7 @@ impl Collector for Scrape {
     }
 }
 
-/// What is being written.
+/// The page that is being written.
 struct Page<'a>(DescriptorEncoder<'a>);
 
 impl Page<'_> {
