@@ -165,7 +165,7 @@ impl Audience {
     }
 }
 
-/// What each of many clients answered: its id, and its answer or why there is none.
+/// The answer of one of many clients: its id, and its ack or the reason why there is none.
 pub type Acks<T> = Vec<(String, Result<T, Failure>)>;
 
 /// A room, or several: a `&str` or `String`, or an array, slice or `Vec` of them.

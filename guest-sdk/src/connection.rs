@@ -15,7 +15,7 @@ impl Connection {
         &self.socket
     }
 
-    /// Why it is gone, in `on_disconnect`: one of socket.io's reasons, `transport close` for instance.
+    /// The reason of the end, in `on_disconnect`: one of socket.io's reasons, `transport close` for instance.
     pub fn reason(&self) -> Option<&str> {
         self.reason.as_deref()
     }

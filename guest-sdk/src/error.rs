@@ -1,4 +1,4 @@
-//! What can go wrong in a handler: a [`Failure`] is for the client, every other error for the log.
+//! The errors of handlers: a [`Failure`] is for the client, every other error for the log.
 
 use std::any::Any;
 use std::fmt;
@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::host::wit;
 use crate::log;
 
-/// What a handler's function returns: `?` takes a [`Failure`] and any other error.
+/// The result of a handler's function: `?` takes a [`Failure`] and any other error.
 pub type Result<T, E = Error> = core::result::Result<T, E>;
 
 /// An error that the client sees: a status, a sentence and, if there is more to say, data.
@@ -68,7 +68,7 @@ impl Failure {
         &self.message
     }
 
-    /// What [`with_data`](Failure::with_data) added, as JSON text.
+    /// Returns the data that [`with_data`](Failure::with_data) added, as JSON text.
     pub fn data(&self) -> Option<&str> {
         self.data.as_deref()
     }

@@ -40,7 +40,7 @@ impl Event {
         self.arguments.data()
     }
 
-    /// Whether the client passed a callback.
+    /// Returns true if the client passed a callback.
     pub fn ack_wanted(&self) -> bool {
         self.ack_wanted
     }

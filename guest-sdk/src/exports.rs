@@ -12,7 +12,7 @@ use crate::host::{requests, sockets, wit};
 use crate::request::Request;
 use crate::socket::Socket;
 
-/// Where a handler's app comes from: implemented by `export!`.
+/// The source of a handler's app, implemented by `export!`.
 pub trait Handler {
     /// Makes the app of one call.
     fn app() -> App;

@@ -1,4 +1,4 @@
-//! What may stand in a route or listener: a function, or a closure that captures nothing.
+//! The functions of routes and listeners: a function, or a closure that captures nothing.
 
 /// A function of up to eight arguments, or a closure that captures nothing.
 ///
@@ -9,7 +9,7 @@
     note = "write `fn name(argument: Extractor, …) -> Answer`; a closure needs the types of its arguments: `|socket: Socket| …`"
 )]
 pub trait Function<Arguments> {
-    /// What it returns.
+    /// The return value.
     type Output;
 
     /// Calls it.

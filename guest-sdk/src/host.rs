@@ -1,4 +1,4 @@
-//! What the crate asks of the host: the generated imports in WebAssembly, a test double everywhere else.
+//! The host as this crate sees it: the generated imports in WebAssembly, a test double everywhere else.
 //!
 //! Both have the same names and signatures, so nothing above this file knows which one it talks to.
 

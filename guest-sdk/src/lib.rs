@@ -221,7 +221,7 @@ macro_rules! export {
 #[cfg(target_family = "wasm")]
 #[doc(hidden)]
 pub mod __private {
-    /// Where the generated macro looks for what it needs.
+    /// The items that the generated macro uses.
     pub mod bindings {
         pub use crate::bindings::*;
     }

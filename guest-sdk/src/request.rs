@@ -26,7 +26,7 @@ struct Inner {
     handle: requests::Request,
     /// The route's path as it was declared, which says in which order its parameters stand. Empty for a policy.
     pattern: &'static str,
-    /// What was answered: known to `after` policies only.
+    /// The answer, known to `after` policies only.
     status: Option<u16>,
 }
 
@@ -120,7 +120,7 @@ impl Request {
         self.handle().socket().map(Socket::new)
     }
 
-    /// What hooks and policies found out about this request.
+    /// Returns the context that hooks and policies have set for this request.
     pub fn context(&self) -> Context {
         Context::of_request(self)
     }
@@ -135,7 +135,7 @@ impl Request {
             .map_err(Failure::from)
     }
 
-    /// What is left of the call's deadline.
+    /// Returns the time that is left until the call's deadline.
     pub fn deadline(&self) -> Duration {
         Duration::from_millis(self.handle().deadline_ms().into())
     }

@@ -73,7 +73,7 @@ impl Socket {
         Headers::new(self.0.headers())
     }
 
-    /// What the client sent with CONNECT, `io(url, { auth })`; `None` if it sent nothing.
+    /// Returns the data that the client sent with CONNECT, `io(url, { auth })`; `None` if it sent nothing.
     ///
     /// # Errors
     /// A 400 that says what does not fit.
@@ -86,7 +86,7 @@ impl Socket {
             .map_err(|error| Error::rejected(mismatch::json("auth", json.as_bytes(), &error)))
     }
 
-    /// What this connection's hooks and listeners remember of it.
+    /// Returns the context that hooks and listeners have set for this connection.
     pub fn context(&self) -> Context {
         Context::of_socket(self)
     }

@@ -1,4 +1,4 @@
-//! What a listener answers.
+//! The acks of listeners.
 
 use serde::Serialize;
 

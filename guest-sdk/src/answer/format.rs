@@ -38,7 +38,7 @@ pub fn format<'a>(request: &Request) -> Format<'a> {
 pub struct Format<'a> {
     accept: String,
     offered: Vec<&'static str>,
-    /// How much the client likes it, and how it is made.
+    /// The quality that the client gives the form, and the function that makes it.
     best: Option<(u16, Form<'a>)>,
 }
 
@@ -111,7 +111,7 @@ fn labelled(response: Response, media_type: &str) -> Response {
     }
 }
 
-/// How much a client likes a media type, from 0 (not at all) to 1000: what its most specific range says.
+/// Returns the quality that a client gives a media type, from 0 (not acceptable) to 1000, by its most specific range.
 fn liking(accept: &str, media_type: &str) -> u16 {
     if accept.trim().is_empty() {
         return 1000;

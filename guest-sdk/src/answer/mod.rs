@@ -1,4 +1,4 @@
-//! What a function may return: to a request, to a policy's question, to an event, to a client that comes.
+//! The values that functions may return: to a request, to a policy, to an event, to a client that connects.
 
 mod ack;
 

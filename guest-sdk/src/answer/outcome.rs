@@ -1,8 +1,8 @@
-//! What hooks and `after` policies return: nothing, or an error.
+//! The values that hooks and `after` policies return: nothing, or an error.
 
 use crate::error::{Error, Result};
 
-/// What a function that answers nothing can return: `()`, or a `Result` of it.
+/// The return value of a function that answers nothing: `()`, or a `Result` of it.
 ///
 /// An error refuses the client in `on_connect`; everywhere else it is written to the log.
 #[diagnostic::on_unimplemented(
@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
     label = "must be `()` or `Result<()>`"
 )]
 pub trait IntoOutcome {
-    /// Whether it went well.
+    /// Returns the error, if there is one.
     ///
     /// # Errors
     /// What went wrong.

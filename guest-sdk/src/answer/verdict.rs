@@ -1,9 +1,9 @@
-//! What a policy decides.
+//! The decisions of policies.
 
 use super::{IntoResponse, Redirect, Response};
 use crate::error::{Error, Result};
 
-/// What a `before` policy can return: `()` lets the request pass, an error fails it, `Some(answer)`, a [`Response`] or a
+/// The return value of a `before` policy: `()` lets the request pass, an error fails it, `Some(answer)`, a [`Response`] or a
 /// [`Redirect`] answers it.
 ///
 /// ```

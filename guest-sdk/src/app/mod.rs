@@ -1,4 +1,4 @@
-//! What a handler declares: routes, policies, listeners and connection hooks.
+//! The declarations of a handler: routes, policies, listeners and connection hooks.
 //!
 //! The app of a call is built anew each time, so an entry is a static path and a function without a size: no string, no
 //! map, no search. A box of something without a size is no allocation. The host calls by index.

@@ -1,4 +1,4 @@
-//! What happens in one namespace.
+//! The listeners and hooks of one namespace.
 
 use super::App;
 use crate::answer::{IntoAck, IntoOutcome};

@@ -1,4 +1,4 @@
-//! What a connection hook may take.
+//! The extractors of connection hooks.
 
 use serde::de::DeserializeOwned;
 
@@ -10,7 +10,7 @@ use crate::event::Event;
 use crate::headers::Headers;
 use crate::socket::Socket;
 
-/// What the client sent with CONNECT, `io(url, { auth })`. What does not fit is a 400; `Option<Auth<T>>` is `None` when it sent
+/// The data that the client sent with CONNECT, `io(url, { auth })`. What does not fit is a 400; `Option<Auth<T>>` is `None` when it sent
 /// nothing.
 ///
 /// ```
@@ -61,7 +61,8 @@ impl<T: DeserializeOwned> FromEvent for Auth<T> {
     }
 }
 
-/// Why the client is gone: `transport close`, `ping timeout` and so on, as socket.io says it. For `on_disconnect` only.
+/// The reason why the client disconnected: `transport close`, `ping timeout` and so on, as socket.io says it. For
+/// `on_disconnect` only.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reason(pub String);
 

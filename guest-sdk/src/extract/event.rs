@@ -1,4 +1,4 @@
-//! What a listener may take.
+//! The extractors of listeners.
 
 use serde::de::DeserializeOwned;
 
@@ -43,7 +43,7 @@ impl<T: DeserializeOwned> FromEvent for Data<T> {
     }
 }
 
-/// Whether the client passed a callback.
+/// True if the client passed a callback.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AckWanted(pub bool);
 

@@ -1,4 +1,4 @@
-//! What a function may take: from a request, from an event, from a connection.
+//! Extractors, the arguments of functions: from a request, from an event, from a connection.
 //!
 //! An extractor is a type that takes itself from what is at hand; what it cannot take it refuses, usually with a 400
 //! that says what was wrong.

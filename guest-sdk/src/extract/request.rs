@@ -1,4 +1,4 @@
-//! What else a route or policy may take.
+//! The other extractors of routes and policies.
 
 use super::FromRequest;
 use crate::context::Context;

@@ -1,4 +1,4 @@
-//! What a client sent and what does not fit about it, told to whoever wrote the client: the field's path, what was
+//! Explains to the author of a client what does not fit in the data that the client sent: the field's path, what was
 //! expected and what was found, in the words of JSON and not in those of Rust.
 //!
 //! All of it happens after a value was refused: what fits pays nothing. There is one copy of it for all types, which
@@ -46,7 +46,8 @@ pub(crate) fn arguments(text: &[u8], error: &Error) -> String {
     sentence + &words
 }
 
-/// Where a text that is JSON does not fit, and serde's words about it; nothing when the text is not JSON.
+/// Returns the place at which a JSON text does not fit, and serde's message about it, or `None` if the text is not
+/// JSON.
 fn told<'t>(text: &'t [u8], error: &Error) -> Option<(Vec<Step<'t>>, String)> {
     let mut end = place::offset(text, error.line(), error.column());
     let mut message = error.to_string();

@@ -1,4 +1,4 @@
-//! Where in a JSON text a reader stopped, as the path of a field.
+//! The place in a JSON text at which a reader stopped, as the path of a field.
 
 use std::fmt::Write;
 

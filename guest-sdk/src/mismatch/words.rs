@@ -2,14 +2,14 @@
 
 use std::borrow::Cow;
 
-/// What serde says of a field that is not as it should be, and what is said here after its name.
+/// Messages of serde about a field that does not fit, each with the words that are used here after the field's name.
 const FIELDS: [(&str, &str); 3] = [
     ("missing field `", " is missing"),
     ("unknown field `", " is not known"),
     ("duplicate field `", " is given twice"),
 ];
 
-/// What serde says a type takes, and Rust's names of numbers.
+/// The expectations in messages of serde, and Rust's names of numbers.
 const TYPES: [(&str, &str); 22] = [
     ("u8", "a whole number from 0 to 255"),
     ("u16", "a whole number from 0 to 65535"),
@@ -35,7 +35,7 @@ const TYPES: [(&str, &str); 22] = [
     ("map", "an object"),
 ];
 
-/// How what serde says of types with names begins. The name says nothing to a client.
+/// The beginnings of serde's messages about types with names. The name says nothing to a client.
 const NAMED: [(&str, &str); 8] = [
     ("struct ", "an object"),
     ("internally tagged ", "an object"),
@@ -47,7 +47,7 @@ const NAMED: [(&str, &str); 8] = [
     ("variant ", "a string or an object"),
 ];
 
-/// What stands between what was found and what serde expected.
+/// The text between the value that was found and the one that serde expected.
 const EXPECTED: &str = ", expected ";
 
 /// Bytes of the client's text that it is shown again.
@@ -94,7 +94,7 @@ fn sentence(message: &str) -> Cow<'_, str> {
     format!("expected {}, found {found}", expected(wanted)).into()
 }
 
-/// What serde or Rust calls something, as the web calls it: "an object" for `struct Message`.
+/// Translates a name of serde or Rust into the one that the web uses: "an object" for `struct Message`.
 pub(crate) fn expected(words: &str) -> Cow<'_, str> {
     if let Some((_, words)) = TYPES.iter().find(|(name, _)| *name == words) {
         return (*words).into();
@@ -115,7 +115,7 @@ pub(crate) fn expected(words: &str) -> Cow<'_, str> {
     }
 }
 
-/// What serde calls a value that is there.
+/// The names that serde uses for values.
 fn this(found: &str) -> Cow<'_, str> {
     let quoted = |start: &str| found.strip_prefix(start)?.strip_suffix('`');
     if let Some(number) = quoted("integer `").or_else(|| quoted("floating point `")) {
@@ -151,7 +151,7 @@ pub(super) fn kind(byte: u8) -> Option<&'static str> {
     })
 }
 
-/// What a client sent may be long.
+/// Shortens data of a client, which may be long.
 fn shown(text: &str) -> String {
     cut(text.to_owned(), SHOWN)
 }

@@ -38,7 +38,7 @@ fn read<T: DeserializeOwned>(json: &str) -> serde_json::Result<T> {
 /// A deserializer that looks at the outermost type only and gives its answer as an error.
 struct Probe;
 
-/// How many arguments a type stands for.
+/// The number of arguments that a type stands for.
 #[derive(Debug)]
 enum Shape {
     None,

@@ -32,7 +32,7 @@ fn write<T: Serialize + ?Sized>(arguments: &T) -> serde_json::Result<Vec<u8>> {
 /// A serializer that looks at the outermost type only and gives its answer as an error.
 struct Probe;
 
-/// How many arguments a type stands for.
+/// The number of arguments that a type stands for.
 #[derive(Debug)]
 enum Shape {
     None,

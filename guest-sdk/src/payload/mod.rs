@@ -48,7 +48,7 @@ impl Payload {
         decode::decode(&self.json, &self.attachments)
     }
 
-    /// Whether there are no arguments at all.
+    /// Returns true if there are no arguments.
     pub(crate) fn is_empty(&self) -> bool {
         self.json
             .bytes()

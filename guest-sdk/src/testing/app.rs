@@ -86,7 +86,7 @@ impl App {
     }
 }
 
-/// What the server checks when it loads a handler, in so far as the author can see it here.
+/// Checks a handler as the server does when it loads one, as far as that is possible here.
 fn check(app: &app::App) {
     for route in &app.routes {
         let (method, path) = (route.method, route.path);

@@ -1,4 +1,4 @@
-//! What was emitted.
+//! The events that a handler emitted.
 
 use serde::de::DeserializeOwned;
 
@@ -12,7 +12,7 @@ use crate::socket::Socket;
 pub struct Emitted {
     /// The event's name.
     pub event: String,
-    /// Where.
+    /// The receivers.
     pub namespace: String,
     /// To whom: none is everyone; a socket's own emit has its id here.
     pub rooms: Vec<String>,
@@ -20,9 +20,9 @@ pub struct Emitted {
     pub excluding: Vec<String>,
     /// As it travels.
     pub arguments: Payload,
-    /// Whether it was for this node only.
+    /// True if it was for this node only.
     pub local: bool,
-    /// Whether it may be left out for slow clients.
+    /// True if it may be left out for slow clients.
     pub volatile: bool,
     receivers: Vec<String>,
 }
@@ -54,7 +54,7 @@ impl Emitted {
         self.arguments.data()
     }
 
-    /// Whether this client got it.
+    /// Returns true if this client received it.
     pub fn reached(&self, client: &Socket) -> bool {
         client.namespace() == self.namespace && self.receivers.contains(&client.id())
     }

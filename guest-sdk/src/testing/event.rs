@@ -30,7 +30,7 @@ impl Event {
         }
     }
 
-    /// Who sends it, and so in which namespace. Without, a new client of `/` does.
+    /// Sets the client that sends the event, and so its namespace. Without it a new client of `/` sends it.
     pub fn from(mut self, client: &Socket) -> Self {
         self.sender = Some(client.clone());
         self

@@ -37,7 +37,7 @@ pub(super) fn find<'a>(routes: &'a [Route], method: &str, path: &str) -> Found<'
     }
 }
 
-/// How special each segment of the pattern is (0 static, 1 parameter, 2 rest), and the parameters.
+/// The rank of each segment of the pattern (0 static, 1 parameter, 2 rest), and the parameters.
 fn matches(pattern: &str, path: &str) -> Option<(Vec<u8>, Params)> {
     let (mut ranks, mut params) = (Vec::new(), Params::new());
     let mut rest = path.trim_end_matches('/');
@@ -70,7 +70,7 @@ fn matches(pattern: &str, path: &str) -> Option<(Vec<u8>, Params)> {
     rest.is_empty().then_some((ranks, params))
 }
 
-/// Whether a policy's prefix covers a path, in whole segments.
+/// Returns true if a policy's prefix covers a path, in whole segments.
 pub(super) fn covers(prefix: &str, path: &str) -> bool {
     let rest = path.strip_prefix(prefix.trim_end_matches('/'));
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))

@@ -67,13 +67,13 @@ pub fn client() -> Client {
     Client::new(None)
 }
 
-/// What has been emitted since the last [`reset`], in order.
+/// Returns the events that were emitted since the last [`reset`], in order.
 pub fn emitted() -> Vec<Emitted> {
     world::with(|world| world.emitted.clone())
 }
 
-/// What has been written to the log since the last [`reset`], in order: by [`log`](crate::log), and of errors that the
-/// client does not see. Not what is printed.
+/// Returns the lines that were written to the log since the last [`reset`], in order: by [`log`](crate::log), and of
+/// errors that the client does not see. Not what is printed.
 pub fn logged() -> Vec<String> {
     world::with(|world| world.logged.clone())
 }

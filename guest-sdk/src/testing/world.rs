@@ -1,4 +1,5 @@
-//! What the double knows: who is connected, what was emitted, what will be answered. One world for each thread.
+//! The state of the test double: the clients, the events that were emitted, and the answers to come. One world for each
+//! thread.
 
 use std::cell::RefCell;
 

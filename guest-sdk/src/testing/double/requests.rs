@@ -8,7 +8,7 @@ use crate::host::wit::{Failure, Response};
 use crate::testing::request::dispatch_from_inside;
 use crate::testing::world::{self, failure};
 
-/// What is known of a request before a route is found.
+/// The part of a request that is known before a route is found.
 pub(in crate::testing) struct Facts {
     pub(in crate::testing) method: String,
     pub(in crate::testing) url: String,

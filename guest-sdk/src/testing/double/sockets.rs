@@ -143,7 +143,7 @@ pub(crate) fn emit_to(audience: &Audience, event: &str, args: &Payload) -> Resul
     world::with(|world| world.emit(audience, event, args)).map(drop)
 }
 
-/// What one client answered.
+/// The answer of one client.
 type Ack = (String, Result<Payload, Failure>);
 
 pub(crate) fn emit_to_with_ack(
