@@ -2,17 +2,14 @@
 
 use std::sync::Arc;
 
-use wasmtime::Store;
-use wasmtime::component::{Instance, InstancePre};
-
-use super::kind::{CallKind, Kind, Row, Words};
+use super::kind::{CallKind, Kind, Row, Words, exported};
 use super::namespace;
 use crate::runtime::bindings::exports::hitchy::platform::connections::GuestIndices;
 use crate::runtime::call::{CallContext, Outcome};
 use crate::runtime::error::LoadError;
 use crate::runtime::guest::Guest;
 use crate::runtime::instance::lease::Owner;
-use crate::runtime::instance::state::{Phase, SocketHandle, State};
+use crate::runtime::instance::state::{Phase, SocketHandle};
 use crate::sockets::Connection;
 
 /// A client that wants to connect.
@@ -32,7 +29,7 @@ pub struct ConnectionHook {
 impl Kind for ConnectionHook {
     /// The namespace.
     type Raw = String;
-    type Export = GuestIndices;
+    exported!(GuestIndices);
 
     const WORDS: Words = Words {
         key: "hooks",
@@ -44,18 +41,6 @@ impl Kind for ConnectionHook {
     fn check(namespace: String) -> Result<Self, LoadError> {
         namespace::check(&namespace)?;
         Ok(Self { namespace })
-    }
-
-    fn export(pre: &InstancePre<State>) -> wasmtime::Result<GuestIndices> {
-        GuestIndices::new(pre)
-    }
-
-    fn fit(
-        export: &GuestIndices,
-        store: &mut Store<State>,
-        instance: &Instance,
-    ) -> wasmtime::Result<()> {
-        export.load(store, instance).map(drop)
     }
 
     fn row(&self) -> Row<'_> {

@@ -68,6 +68,28 @@ pub(in crate::runtime) trait Kind: Sized + 'static {
     fn row(&self) -> Row<'_>;
 }
 
+/// Implements the export interface of a [`Kind`] with its generated indices, whose types share no trait.
+macro_rules! exported {
+    ($indices:ty) => {
+        type Export = $indices;
+
+        fn export(
+            pre: &wasmtime::component::InstancePre<crate::runtime::instance::state::State>,
+        ) -> wasmtime::Result<$indices> {
+            <$indices>::new(pre)
+        }
+
+        fn fit(
+            export: &$indices,
+            store: &mut wasmtime::Store<crate::runtime::instance::state::State>,
+            instance: &wasmtime::component::Instance,
+        ) -> wasmtime::Result<()> {
+            export.load(store, instance).map(drop)
+        }
+    };
+}
+pub(super) use exported;
+
 /// A declaration as tables show it.
 pub struct Row<'a> {
     /// The declaration in a few words: `GET /a`.

@@ -2,10 +2,7 @@
 
 use std::sync::Arc;
 
-use wasmtime::Store;
-use wasmtime::component::{Instance, InstancePre};
-
-use super::kind::{CallKind, Kind, Row, Words, check_text, refuse};
+use super::kind::{CallKind, Kind, Row, Words, check_text, exported, refuse};
 use super::namespace;
 use crate::emitter::{REQUESTS, RESERVED};
 use crate::message::Event;
@@ -16,7 +13,7 @@ use crate::runtime::convert;
 use crate::runtime::error::LoadError;
 use crate::runtime::guest::Guest;
 use crate::runtime::instance::lease::Owner;
-use crate::runtime::instance::state::{SocketHandle, State};
+use crate::runtime::instance::state::SocketHandle;
 use crate::sockets::Connection;
 
 /// An event of a client.
@@ -34,7 +31,7 @@ pub struct Listener {
 impl Kind for Listener {
     /// Namespace and event.
     type Raw = (String, String);
-    type Export = GuestIndices;
+    exported!(GuestIndices);
 
     const WORDS: Words = Words {
         key: "listeners",
@@ -69,18 +66,6 @@ impl Kind for Listener {
             }
         }
         Ok(())
-    }
-
-    fn export(pre: &InstancePre<State>) -> wasmtime::Result<GuestIndices> {
-        GuestIndices::new(pre)
-    }
-
-    fn fit(
-        export: &GuestIndices,
-        store: &mut Store<State>,
-        instance: &Instance,
-    ) -> wasmtime::Result<()> {
-        export.load(store, instance).map(drop)
     }
 
     fn row(&self) -> Row<'_> {

@@ -2,11 +2,7 @@
 
 use std::sync::Arc;
 
-use http::Method;
-use wasmtime::Store;
-use wasmtime::component::{Instance, InstancePre};
-
-use super::kind::{CallKind, Kind, Row, Words, check_text};
+use super::kind::{CallKind, Kind, Row, Words, check_text, exported};
 use super::method;
 use crate::message::{Exchange, Response};
 use crate::path;
@@ -16,8 +12,9 @@ use crate::runtime::convert;
 use crate::runtime::error::LoadError;
 use crate::runtime::guest::Guest;
 use crate::runtime::instance::lease::Owner;
-use crate::runtime::instance::state::{RequestHandle, State};
+use crate::runtime::instance::state::RequestHandle;
 use crate::runtime::pattern;
+use http::Method;
 
 /// A request that a policy looks at before it is answered.
 pub const BEFORE: CallKind = CallKind { name: "before" };
@@ -68,7 +65,7 @@ impl Policy {
 impl Kind for Policy {
     /// Stage, method and prefix.
     type Raw = (Stage, String, String);
-    type Export = GuestIndices;
+    exported!(GuestIndices);
 
     const WORDS: Words = Words {
         key: "policies",
@@ -101,18 +98,6 @@ impl Kind for Policy {
             "the prefix {prefix} of a policy takes {segment:?} literally; a prefix has no parameters and covers all below it, so \
              end it before"
         ))
-    }
-
-    fn export(pre: &InstancePre<State>) -> wasmtime::Result<GuestIndices> {
-        GuestIndices::new(pre)
-    }
-
-    fn fit(
-        export: &GuestIndices,
-        store: &mut Store<State>,
-        instance: &Instance,
-    ) -> wasmtime::Result<()> {
-        export.load(store, instance).map(drop)
     }
 
     fn row(&self) -> Row<'_> {

@@ -2,11 +2,7 @@
 
 use std::sync::Arc;
 
-use http::Method;
-use wasmtime::Store;
-use wasmtime::component::{Instance, InstancePre};
-
-use super::kind::{CallKind, Kind, Row, Words, check_text, refuse};
+use super::kind::{CallKind, Kind, Row, Words, check_text, exported, refuse};
 use super::method;
 use crate::message::{Exchange, Response};
 use crate::runtime::bindings::exports::hitchy::platform::http::GuestIndices;
@@ -15,8 +11,9 @@ use crate::runtime::convert;
 use crate::runtime::error::LoadError;
 use crate::runtime::guest::Guest;
 use crate::runtime::instance::lease::Owner;
-use crate::runtime::instance::state::{RequestHandle, State};
+use crate::runtime::instance::state::RequestHandle;
 use crate::runtime::pattern;
+use http::Method;
 
 /// A request that a route answers.
 pub const REQUEST: CallKind = CallKind { name: "request" };
@@ -44,7 +41,7 @@ impl Route {
 impl Kind for Route {
     /// Method and path.
     type Raw = (String, String);
-    type Export = GuestIndices;
+    exported!(GuestIndices);
 
     const WORDS: Words = Words {
         key: "routes",
@@ -84,18 +81,6 @@ impl Kind for Route {
             }
         }
         Ok(())
-    }
-
-    fn export(pre: &InstancePre<State>) -> wasmtime::Result<GuestIndices> {
-        GuestIndices::new(pre)
-    }
-
-    fn fit(
-        export: &GuestIndices,
-        store: &mut Store<State>,
-        instance: &Instance,
-    ) -> wasmtime::Result<()> {
-        export.load(store, instance).map(drop)
     }
 
     fn row(&self) -> Row<'_> {
