@@ -12,7 +12,7 @@ use super::engine::Ticker;
 use super::instance::limits::MemoryBudget;
 use crate::message::{Request, Response};
 
-/// Runs a request through the pipeline on behalf of a guest. This is the one place where a call goes to a higher floor.
+/// Runs a request through the pipeline on behalf of a guest. This is the one place where a call goes to a higher folder.
 pub trait Dispatcher: Send + Sync {
     /// Answers `request`, which is `depth` dispatches deep and has `remaining` time.
     fn dispatch(

@@ -1,6 +1,6 @@
 //! Everything that an operator may set for one handler.
 //!
-//! The settings floor merges `[limits]`, the sidecar and `[handler.NAME]` into one TOML table, which is deserialised
+//! The folder `config` merges `[limits]`, the sidecar and `[handler.NAME]` into one TOML table, which is deserialised
 //! straight into [`HandlerSettings`]. A new setting per handler is a field here and a row of `config/keys.rs`.
 
 use std::time::Duration;
