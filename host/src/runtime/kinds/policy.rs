@@ -91,8 +91,9 @@ impl Kind for Policy {
 
     /// Warns of parameters: in a prefix they are text, so a guard written with them would guard nothing.
     fn warning((_, _, prefix): &Self::Raw) -> Option<String> {
-        let is_parameter =
-            |segment: &&str| segment.starts_with('{') || pattern::foreign(segment).is_some();
+        let is_parameter = |segment: &&str| {
+            segment.starts_with('{') || pattern::translate_foreign(segment).is_some()
+        };
         let segment = prefix.split('/').find(is_parameter)?;
         Some(format!(
             "the prefix {prefix} of a policy takes {segment:?} literally; a prefix has no parameters and covers all below it, so \
