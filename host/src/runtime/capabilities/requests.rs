@@ -96,11 +96,10 @@ fn request_of(
     headers: Vec<(String, String)>,
     body: Vec<u8>,
 ) -> Result<Request, Failure> {
-    let method = Method::from_bytes(method.to_ascii_uppercase().as_bytes());
-    let method =
-        method.map_err(|_| Failure::new(400, "the method is not a token (RFC 9110, 5.6.2)"))?;
+    let method = Method::from_bytes(method.to_ascii_uppercase().as_bytes())
+        .map_err(|_| Failure::new(400, "the method is not a token (RFC 9110, 5.6.2)"))?;
     let target = Target::parse(url).map_err(|error| Failure::new(400, error.to_string()))?;
-    let mut headers = convert::headers(headers).map_err(|cause| Failure::new(400, cause))?;
+    let mut headers = convert::headers(headers)?;
     let framing: Vec<_> = headers
         .keys()
         .filter(|name| is_hop_by_hop(name))
@@ -199,7 +198,7 @@ impl HostRequest for State {
 
 /// A header that a policy may add.
 fn response_header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), Failure> {
-    let (name, value) = convert::header(name, value).map_err(|cause| Failure::new(400, cause))?;
+    let (name, value) = convert::header(name, value)?;
     if is_hop_by_hop(&name) {
         return Err(Failure::new(
             400,

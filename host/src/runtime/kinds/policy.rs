@@ -95,8 +95,9 @@ impl Kind for Policy {
     /// What looks like a parameter of another framework is text, and a prefix has no parameters at all: a guard written so
     /// would guard nothing.
     fn warning((_, _, prefix): &Self::Raw) -> Option<String> {
-        let is_parameter =
-            |segment: &&str| segment.starts_with('{') || pattern::foreign(segment).is_some();
+        let is_parameter = |segment: &&str| {
+            segment.starts_with('{') || pattern::translate_foreign(segment).is_some()
+        };
         let segment = prefix.split('/').find(is_parameter)?;
         Some(format!(
             "the prefix {prefix} of a policy takes {segment:?} literally; a prefix has no parameters and covers all below it, so \

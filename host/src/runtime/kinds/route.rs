@@ -16,7 +16,7 @@ use crate::runtime::error::LoadError;
 use crate::runtime::guest::Guest;
 use crate::runtime::instance::lease::Owner;
 use crate::runtime::instance::state::{RequestHandle, State};
-use crate::runtime::pattern;
+use crate::runtime::pattern::{self, Pattern};
 
 /// A request that a route answers.
 pub const REQUEST: CallKind = CallKind { name: "request" };
@@ -56,12 +56,12 @@ impl Kind for Route {
     fn check((name, path): Self::Raw) -> Result<Self, LoadError> {
         check_text("path", &path)?;
         let method = method::parse(&name)?;
-        let (pattern, params) = pattern::parse(&path)
-            .map_err(|cause| LoadError::Declaration(format!("the route {path:?} {cause}")))?;
+        let Pattern { normal, params } = pattern::parse(&path)
+            .map_err(|error| LoadError::Declaration(format!("the route {path:?} {error}")))?;
         Ok(Self {
             method,
             path,
-            pattern,
+            pattern: normal,
             params,
         })
     }
