@@ -1,42 +1,43 @@
-//! What a capability is: interfaces that guests may import, and how they are linked.
+//! Capabilities: groups of interfaces that guests may import, with the function that links them.
 
 use wasmtime::component::Linker;
 
 use crate::runtime::instance::state::State;
 
-/// What becomes of an interface that a guest imports.
+/// The degree to which the host supports an interface that a guest imports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ImportSupport {
-    /// The interface works.
+    /// The interface works as specified.
     Granted,
-    /// The interface is there, because toolchains import it without need, but does nothing: why, in a few words.
+    /// The interface is linked, because toolchains import it even if it is not needed, but it has no content. The text
+    /// says what is missing: `no files`.
     Empty(&'static str),
-    /// Nothing provides it: the handler is refused.
+    /// The host does not provide the interface, so it refuses the handler.
     Unknown,
 }
 
-/// A capability of the host. The linker, the sentences of refusals and `hitchy inspect` all read the one list of them.
+/// A capability of the host. The linker, the sentences of refusals and `hitchy inspect` use the same list of them.
 pub(super) struct Capability {
-    /// The interfaces that it links.
+    /// The interfaces that `link` adds.
     pub(super) interfaces: &'static [Interfaces],
-    /// Links them.
+    /// Adds the interfaces to a linker.
     pub(super) link: fn(&mut Linker<State>) -> wasmtime::Result<()>,
 }
 
 /// Interfaces of one package and track of versions.
 pub(super) struct Interfaces {
-    /// `wasi:cli`
+    /// The name of the package: `wasi:cli`.
     pub(super) package: &'static str,
-    /// The names of the interfaces; an empty list stands for all of the package.
+    /// The names of the interfaces. An empty list stands for all interfaces of the package.
     pub(super) names: &'static [&'static str],
-    /// The start of their versions: `0.2.`
+    /// The start of the supported versions: `0.2.`.
     pub(super) track: &'static str,
-    /// What stands behind them.
+    /// The degree of support.
     pub(super) support: ImportSupport,
 }
 
 impl Interfaces {
-    /// Interfaces of this server's own contract, which all work.
+    /// Makes interfaces of this server's own contract, which all work.
     pub(super) const fn of_contract(names: &'static [&'static str]) -> Self {
         Self {
             package: crate::runtime::contract::PACKAGE,
