@@ -1,4 +1,4 @@
-//! What `bindgen!` makes of the contract, nothing else.
+//! Code that `bindgen!` generates from the contract in `wit/`.
 
 #![allow(missing_docs, unreachable_pub)]
 

@@ -1,7 +1,7 @@
 //! Everything that an operator may set for one handler.
 //!
-//! The settings floor merges `[limits]`, the sidecar and `[handler.NAME]` into one TOML table, which is deserialised straight
-//! into [`HandlerSettings`]. A new setting per handler is a field here and a row of `config/keys.rs`.
+//! `config` merges `[limits]`, the handler's own file and `[handler.NAME]` into one TOML table, which is deserialised
+//! straight into [`HandlerSettings`]. A new setting per handler is a field here and a row of `config/keys.rs`.
 
 use std::time::Duration;
 
@@ -9,15 +9,15 @@ use serde::{Deserialize, Serialize, Serializer};
 
 /// The settings of one handler.
 ///
-/// Read from TOML with keys in kebab case, shown to operators as JSON in camel case with times in milliseconds. A reload
-/// compares two of them as a whole to decide whether a handler's settings changed.
+/// They are read from TOML with keys in kebab case, and shown to operators as JSON in camel case with times in
+/// milliseconds. A reload compares two values with `==` to find out if a handler's settings changed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(
     rename_all(serialize = "camelCase", deserialize = "kebab-case"),
     deny_unknown_fields
 )]
 pub struct HandlerSettings {
-    /// Bytes of linear memory that a guest may use in one call, all its memories together.
+    /// Linear memory that a guest may use in one call, in bytes, all its memories together.
     pub memory: usize,
     /// Wall time from the start of a call to its end.
     #[serde(rename(serialize = "deadlineMs"), serialize_with = "as_millis")]
@@ -35,6 +35,7 @@ pub struct HandlerSettings {
     pub dispatches_per_call: u32,
 }
 
+/// Serialises a time as a whole number of milliseconds.
 fn as_millis<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_u64(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
 }
