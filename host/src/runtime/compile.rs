@@ -163,9 +163,9 @@ fn compile(wasm: &[u8]) -> Result<Vec<u8>, LoadError> {
 /// Loads native code into this process.
 #[allow(unsafe_code)]
 fn deserialize(engine: &Engine, artifact: &[u8]) -> Result<Component, LoadError> {
-    // SAFETY: `deserialize` requires bytes that wasmtime's own `precompile_component` returned. It returned them in this
-    // process, or in a child process that runs this same program. The child's pipe has no other writer, and the bytes
-    // were never in a file.
+    // SAFETY: `deserialize` requires bytes that wasmtime's own `precompile_component` returned. It returned them in
+    // this process, or in a child process that runs this same program. The child's pipe has no other writer, and the
+    // bytes were never in a file.
     let component = unsafe { Component::deserialize(engine, artifact) }
         .map_err(|error| LoadError::Compile(format!("{error:#}")))?;
     component
@@ -189,7 +189,8 @@ pub(super) fn unknown_imports(
 
 /// Returns the compiler that runs this program as it was started.
 ///
-/// `/proc/self/exe` leads to the running program even if its file has been replaced meanwhile, for example by an update.
+/// `/proc/self/exe` leads to the running program even if its file has been replaced meanwhile, for example by an
+/// update.
 pub fn this_program() -> Compiler {
     let itself = PathBuf::from("/proc/self/exe");
     let program = if itself.exists() {

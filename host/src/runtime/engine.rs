@@ -14,13 +14,13 @@ pub(super) const TICK: Duration = Duration::from_millis(1);
 
 // Bounds of one component, which the pool requires. Their proportions are those of Spin.
 
-/// Linear memories of one component.
+/// Largest number of linear memories in one component.
 pub(super) const MAX_MEMORIES: usize = 32;
-/// Tables of one component.
+/// Largest number of tables in one component.
 pub(super) const MAX_TABLES: usize = 64;
-/// Core instances of one component.
+/// Largest number of core instances in one component.
 pub(super) const MAX_CORE_INSTANCES: usize = 200;
-/// Elements of one table.
+/// Largest number of elements in one table.
 pub(super) const MAX_TABLE_ELEMENTS: usize = 100_000;
 
 /// The size of the pool.
@@ -104,11 +104,11 @@ pub(super) struct Ticker {
 
 /// State that calls and the thread share.
 ///
-/// All accesses are sequentially consistent, because [`park`] and [`Ticker::run`] each write one field and then read the
-/// other's: with weaker orderings both could read the old value, and the thread would stay parked during a call.
+/// All accesses are sequentially consistent, because [`park`] and [`Ticker::run`] each write one field and then read
+/// the other's: with weaker orderings both could read the old value, and the thread would stay parked during a call.
 #[derive(Default)]
 struct TickerState {
-    /// Calls that run now.
+    /// The number of calls that run now.
     running: AtomicUsize,
     /// True while the thread is parked, or about to be.
     parked: AtomicBool,

@@ -66,7 +66,7 @@ pub enum LoadError {
     NoSetup {
         /// The names of its exports, for the sentence.
         exports: String,
-        /// Advice for the author.
+        /// The advice that ends the sentence.
         fix: &'static str,
     },
     /// The component is built for another track of the contract: `hitchy:platform@0.2.0`.
@@ -182,8 +182,8 @@ impl CallError {
                 cause: cause(*trap, error),
                 frames,
             },
-            // Every other error is about a value that the guest passed and the host could not accept: a list that is too
-            // long, a string that is not UTF-8, a pointer out of range, an unknown handle.
+            // Every other error is about a value that the guest passed and the host could not accept: a list that is
+            // too long, a string that is not UTF-8, a pointer out of range, an unknown handle.
             (None, None) => Self::BadAnswer(format!("{}{frames}", error.root_cause())),
         }
     }
@@ -227,8 +227,8 @@ fn frames(error: &wasmtime::Error) -> String {
     let Some(backtrace) = error.downcast_ref::<WasmBacktrace>() else {
         return String::new();
     };
-    let names = backtrace.frames().iter().map(function_name).collect();
-    let names = without_panic(names);
+    let stack = backtrace.frames().iter().map(function_name).collect();
+    let names = without_panic(stack);
     if names.is_empty() {
         String::new()
     } else {

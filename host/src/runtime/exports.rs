@@ -1,7 +1,7 @@
 //! The interfaces that a guest exports.
 //!
-//! They are looked up one by one when the guest is loaded, because a guest exports only the interfaces of the kinds that
-//! it declares.
+//! They are looked up one by one when the guest is loaded, because a guest exports only the interfaces of the kinds
+//! that it declares.
 
 use std::any::{Any, TypeId};
 use std::sync::Arc;

@@ -24,7 +24,7 @@ const DESCRIBE_TIMEOUT: Duration = Duration::from_secs(1);
 /// A file of the folder that is loaded. It dereferences to its [`Guest`], which has the calls.
 pub struct Handler {
     guest: Guest,
-    /// The declarations, checked.
+    /// The checked declarations of the guest.
     pub declarations: Declarations,
     /// The time at which the handler was loaded.
     pub loaded: SystemTime,

@@ -1,6 +1,6 @@
 //! Everything that an operator may set for one handler.
 //!
-//! `config` merges `[limits]`, the handler's own file and `[handler.NAME]` into one TOML table, which is deserialised
+//! `config` merges `[limits]`, the handler's sidecar file and `[handler.NAME]` into one TOML table, which is deserialised
 //! straight into [`HandlerSettings`]. A new setting per handler is a field here and a row of `config/keys.rs`.
 
 use std::time::Duration;

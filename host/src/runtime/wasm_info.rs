@@ -24,7 +24,7 @@ pub enum WasmKind {
 /// The structure of a WebAssembly file.
 #[derive(Clone, Debug)]
 pub struct WasmInfo {
-    /// Component or core module.
+    /// Distinguishes components from core modules.
     pub kind: WasmKind,
     /// The names of the exports.
     pub exports: Vec<String>,

@@ -32,7 +32,7 @@ pub(super) struct Interfaces {
     pub(super) names: &'static [&'static str],
     /// The start of the supported versions: `0.2.`.
     pub(super) track: &'static str,
-    /// The degree of support.
+    /// The degree to which the host supports all of them.
     pub(super) support: ImportSupport,
 }
 

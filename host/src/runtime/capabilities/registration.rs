@@ -13,8 +13,8 @@ pub(super) const CAPABILITY: Capability = Capability {
     link: |linker| registration::add_to_linker::<State, HasSelf<State>>(linker, |state| state),
 };
 
-/// Cuts a text that is too long, so that a description cannot fill the host's memory. The text stays longer than allowed,
-/// so that the check refuses it.
+/// Cuts a text that is too long, so that a description cannot fill the host's memory. The text stays longer than
+/// allowed, so that the check refuses it.
 fn cut(mut text: String) -> String {
     if text.len() > KEPT_TEXT {
         text.truncate(text.floor_char_boundary(KEPT_TEXT));
@@ -23,7 +23,8 @@ fn cut(mut text: String) -> String {
     text
 }
 
-/// Adds a declaration to its list and returns its index. Declarations beyond [`KEPT_COUNT`] are counted as one.
+/// Adds a declaration to its list and returns its index. Drops declarations beyond [`KEPT_COUNT`], because the check
+/// refuses the handler.
 fn keep<T>(list: &mut Vec<T>, item: T) -> wasmtime::Result<u32> {
     let index = u32::try_from(list.len())?;
     if list.len() < KEPT_COUNT {

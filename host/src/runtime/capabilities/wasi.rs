@@ -1,7 +1,7 @@
 //! WASI 0.2 with an empty context.
 //!
-//! Clocks, random numbers and output work. Files, network and environment are linked, because toolchains import them even
-//! if they are not needed, but they are empty.
+//! Clocks, random numbers and output work. Files, network and environment are linked, because toolchains import them
+//! even if they are not needed, but they are empty.
 
 use super::capability::{Capability, ImportSupport, Interfaces};
 

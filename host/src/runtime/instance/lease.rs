@@ -163,7 +163,7 @@ impl Instance {
         instance
     }
 
-    /// Begins another call.
+    /// Begins another call in the same store.
     fn begin(&mut self, call: Call) {
         self.store.data_mut().begin(call);
         self.start_clock();

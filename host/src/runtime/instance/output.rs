@@ -1,7 +1,7 @@
 //! Output of guests, which goes to the server's log.
 //!
-//! Each printed line is one record with the handler's name and the call's id. At most 16 KiB of a call are logged. Lines
-//! of standard error, which panics use, are logged as warnings.
+//! Each printed line is one record with the handler's name and the call's id. At most 16 KiB of a call are logged.
+//! Lines of standard error, which panics use, are logged as warnings.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};

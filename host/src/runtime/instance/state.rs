@@ -46,7 +46,7 @@ pub(crate) enum Phase {
     Describe,
     /// A call of `on-connect`, in which the client cannot be reached yet.
     Connecting,
-    /// Every other call.
+    /// Every other call, without such restrictions.
     Serving,
 }
 

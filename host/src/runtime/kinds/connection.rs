@@ -15,11 +15,11 @@ use crate::runtime::instance::lease::Owner;
 use crate::runtime::instance::state::{Phase, SocketHandle, State};
 use crate::sockets::Connection;
 
-/// A client wants to connect.
+/// The call for a client that wants to connect.
 pub const CONNECT: CallKind = CallKind { name: "connect" };
-/// A client has connected.
+/// The call for a client that has connected.
 pub const CONNECTED: CallKind = CallKind { name: "connected" };
-/// A client has disconnected.
+/// The call for a client that has disconnected.
 pub const DISCONNECT: CallKind = CallKind { name: "disconnect" };
 
 /// A namespace whose connections the handler accepts or refuses, and follows.

@@ -14,7 +14,7 @@ pub(in crate::runtime) const MAX_TEXT: usize = 1024;
 /// A reason to call a handler, for example `request`, `before` or `connect`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CallKind {
-    /// The name that metrics and the log use.
+    /// The name that metrics use, unique among all calls.
     pub name: &'static str,
 }
 

@@ -19,7 +19,7 @@ use crate::runtime::instance::lease::Owner;
 use crate::runtime::instance::state::{SocketHandle, State};
 use crate::sockets::Connection;
 
-/// A client sent an event.
+/// The call for an event of a client.
 pub const EVENT: CallKind = CallKind { name: "event" };
 
 /// A namespace and an event.

@@ -19,9 +19,9 @@ use crate::runtime::instance::lease::Owner;
 use crate::runtime::instance::state::{RequestHandle, State};
 use crate::runtime::pattern;
 
-/// A policy runs before a request is answered.
+/// The call of a policy before a request is answered.
 pub const BEFORE: CallKind = CallKind { name: "before" };
-/// A policy runs after a request was answered.
+/// The call of a policy after a request was answered.
 pub const AFTER: CallKind = CallKind { name: "after" };
 
 /// The stage of a request at which a policy runs.
@@ -91,8 +91,8 @@ impl Kind for Policy {
         })
     }
 
-    /// Warns about a segment that looks like a parameter. A prefix has no parameters and takes the segment literally, so
-    /// the policy would never run.
+    /// Warns about a segment that looks like a parameter. A prefix has no parameters and takes the segment literally,
+    /// so the policy would not run for the requests that are meant.
     fn warning((_, _, prefix): &Self::Raw) -> Option<String> {
         let is_parameter = |segment: &&str| {
             segment.starts_with('{') || pattern::translate_foreign(segment).is_some()

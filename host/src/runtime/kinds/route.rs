@@ -18,7 +18,7 @@ use crate::runtime::instance::lease::Owner;
 use crate::runtime::instance::state::{RequestHandle, State};
 use crate::runtime::pattern::{self, Pattern};
 
-/// A route answers a request.
+/// The call of a route for a request.
 pub const REQUEST: CallKind = CallKind { name: "request" };
 
 /// A method and a pattern.
