@@ -1,7 +1,8 @@
 //! Everything that an operator may set for one handler.
 //!
-//! `config` merges `[limits]`, the handler's sidecar file and `[handler.NAME]` into one TOML table, which is deserialised
-//! straight into [`HandlerSettings`]. A new setting per handler is a field here and a row of `config/keys.rs`.
+//! `config` merges `[limits]`, the handler's sidecar file and `[handler.NAME]` into one TOML table, which is
+//! deserialised straight into [`HandlerSettings`]. A new setting per handler is a field here and a row of
+//! `config/keys.rs`.
 
 use std::time::Duration;
 
