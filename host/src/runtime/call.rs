@@ -1,4 +1,4 @@
-//! One call of a handler, as whoever makes it describes it, and what comes of it.
+//! The context that a caller passes with a call of a handler, and the result of a call.
 
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -7,21 +7,21 @@ use super::error::CallError;
 use crate::message::CallId;
 use crate::payload::Failure;
 
-/// The properties in which calls differ.
+/// The context of one call.
 #[derive(Clone, Debug)]
 pub struct CallContext {
-    /// The id under which the client and the log know the call.
+    /// The id of the call in the log and, for requests, in the answer.
     pub id: CallId,
-    /// The deadline of whoever calls, if it has one of its own; the handler's deadline holds in any case.
+    /// The caller's own deadline. The call ends at this time or at the handler's deadline, whichever comes first.
     pub until: Option<Instant>,
-    /// The number of dispatches that the call is deep; 0 for a call from a door.
+    /// The number of nested dispatches above the call; 0 for a call from a door.
     pub depth: u32,
     /// The address of the client that caused the call.
     pub remote: SocketAddr,
 }
 
 impl CallContext {
-    /// Makes the context of a call from a door.
+    /// Makes the context of a call from a door, without a deadline of its own.
     pub fn new(id: CallId, remote: SocketAddr) -> Self {
         Self {
             id,
@@ -32,5 +32,7 @@ impl CallContext {
     }
 }
 
-/// The answer of a guest: something usable, or a failure that the guest returned.
+/// The result of a call: a usable answer, or a [`Failure`] that the guest returned on purpose.
+///
+/// The outer error is a call that gave no usable answer.
 pub type Outcome<T> = Result<Result<T, Failure>, CallError>;

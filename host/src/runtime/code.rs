@@ -1,4 +1,4 @@
-//! Code that can be called: compiled and linked, but not yet a handler of a certain name.
+//! Code that is compiled and linked, but does not belong to one handler yet.
 
 use std::time::Duration;
 
@@ -12,8 +12,9 @@ use super::instance::state::State;
 pub(super) struct Code {
     pub(super) hash: ContentHash,
     pub(super) component: Component,
+    /// The component with its imports linked.
     pub(super) pre: InstancePre<State>,
-    /// The size of the file in bytes.
+    /// Size of the file in bytes.
     pub(super) size: usize,
     pub(super) compile_time: Duration,
 }

@@ -1,5 +1,6 @@
-//! The errors of handlers: while they are loaded, and while they are called. Only this file takes wasmtime's errors
-//! apart.
+//! Errors of handlers: [`LoadError`] while a handler is loaded, [`CallError`] while it is called.
+//!
+//! `CallError::from_wasmtime` is the only place that takes an error of wasmtime apart.
 
 use std::time::Duration;
 
@@ -9,14 +10,15 @@ use super::contract::{PACKAGE, TRACK};
 use super::instance::limits::Refused;
 use super::instance::state::State;
 
-/// The reason for which a file cannot be served. Each sentence says the cause and what to do; whoever reports it names
-/// the file.
+/// Reasons why a file cannot be served.
+///
+/// Each sentence says the cause and what to do. The caller that reports the error names the file.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    /// The file is empty.
+    /// The file has no content.
     #[error("the file is empty; copy the .wasm again")]
     Empty,
-    /// The file ends too early.
+    /// The file ends in the middle of a section.
     #[error(
         "the file is incomplete: it ends in the middle of a section; copy it again, or to another name first and rename it"
     )]
@@ -26,80 +28,79 @@ pub enum LoadError {
         "the file has {size} bytes, and a handler may have {max}; build it smaller (without debug information, for a start)"
     )]
     TooLarge {
-        /// The size of the file in bytes.
+        /// Size of the file in bytes.
         size: u64,
-        /// The bound in bytes.
+        /// Largest permitted size in bytes.
         max: u64,
     },
-    /// The file is native code.
+    /// The file contains native code, which is never loaded.
     #[error(
         "this is native code (ELF or a precompiled .cwasm), which is never loaded; put the .wasm here instead"
     )]
     Native,
-    /// The file is WebAssembly as text.
+    /// The file contains WebAssembly in the text format.
     #[error(
         "this is WebAssembly text; turn it into a component first, for example with `wasm-tools parse`"
     )]
     Text,
-    /// The file is not WebAssembly.
+    /// The file does not contain WebAssembly.
     #[error("this is no WebAssembly; a handler is a component built for wasm32-wasip2")]
     NotWasm,
-    /// The file is a core module.
+    /// The file is a core module instead of a component.
     #[error(
         "this is a core WebAssembly module, and a handler is a component; build it for the target wasm32-wasip2"
     )]
     CoreModule,
-    /// The component is a command.
+    /// The component is a command: it exports `wasi:cli/run`.
     #[error(
         "this is a command (it exports wasi:cli/run), and a handler is a library; export hitchy:platform/setup, for Rust with crate-type cdylib"
     )]
     Command,
-    /// The component is for a stock HTTP server.
+    /// The component exports `wasi:http/incoming-handler` and is made for other HTTP servers.
     #[error("this is a wasi:http component, which is not served yet; export hitchy:platform/setup")]
     WasiHttp,
-    /// The component lacks the one export that makes it a handler.
+    /// The component does not export `setup`, the one interface that every handler exports.
     #[error(
         "the component does not export hitchy:platform/setup, so it is no handler; it exports {exports}; {fix}"
     )]
     NoSetup {
-        /// The names that it exports.
+        /// The names of its exports, for the sentence.
         exports: String,
-        /// The advice for its author.
+        /// The advice that ends the sentence.
         fix: &'static str,
     },
-    /// The component is built for another track of the contract.
+    /// The component is built for another track of the contract: `hitchy:platform@0.2.0`.
     #[error(
         "it is built for the contract {0}, and this server speaks {PACKAGE} {TRACK}; build it against {TRACK}"
     )]
     OtherContract(String),
-    /// The component imports something that the server does not provide.
+    /// The component imports interfaces that no capability provides.
     #[error(
         "it imports {0}, which this server does not provide; build it without, or update the server"
     )]
     UnknownImports(String),
-    /// wasmtime refuses the component.
+    /// wasmtime or its parser rejects the file.
     #[error("it is not valid: {0}; build it again")]
     Invalid(String),
-    /// The component needs more than an instance from the pool has.
+    /// The component needs more than one instance of the pool may have.
     #[error("it needs more than an instance may have: {0}")]
     TooDemanding(String),
-    /// The compiler did not come to an end, or was ended.
+    /// The compilation took too long, or ended without a result.
     #[error("compiling it failed: {0}")]
     Compile(String),
-    /// The compiler could not be started or spoken to.
+    /// The compiling process could not be started, or its pipes failed.
     #[error("the compiling process cannot be used: {0}; it is tried again")]
     Compiler(String),
     /// The call of `describe` failed.
     #[error("its describe failed: {0}; it may do nothing but declare, within one second")]
     Describe(CallError),
-    /// The handler declares something impossible.
+    /// A declaration is not valid. The text is the whole sentence.
     #[error("{0}")]
     Declaration(String),
 }
 
 impl LoadError {
-    /// Returns true if the same file may be loaded when it is tried again, because the machine and not the file is the
-    /// cause.
+    /// Returns true if the machine and not the file is the cause, so that another attempt may load the same file.
     pub fn is_transient(&self) -> bool {
         use CallError::{Host, NoInstance, NoMemory, Overloaded};
         matches!(
@@ -109,32 +110,34 @@ impl LoadError {
     }
 }
 
-/// The reason for which a call gave no usable answer. The sentences are for the log; clients read those of dispatch.
+/// Reasons why a call gave no usable answer.
+///
+/// The sentences are for the log. Clients read the sentences of `dispatch`.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
-    /// The guest trapped.
+    /// The guest trapped or exited.
     #[error("trap: {cause}{frames}")]
     Trap {
-        /// The cause, as wasmtime names it.
+        /// wasmtime's description of the trap, with advice where there is some.
         cause: String,
-        /// The functions on the stack, demangled, innermost first.
+        /// The guest's stack: `; in a < b`, innermost function first, or empty.
         frames: String,
     },
     /// The guest asked for more memory than it may have.
     #[error("out of memory: the call may use {limit} bytes (limits.memory){frames}")]
     OutOfMemory {
-        /// The bound in bytes.
+        /// The call's limit in bytes.
         limit: usize,
-        /// The functions on the stack, demangled, innermost first.
+        /// The guest's stack: `; in a < b`, innermost function first, or empty.
         frames: String,
     },
     /// All guests together asked for more memory than they may have.
     #[error("no memory left: all calls together use what limits.memory-budget allows")]
     NoMemory,
-    /// The call exceeded its deadline.
+    /// The call did not end within its deadline.
     #[error("no answer within {0:?} (limits.deadline)")]
     Deadline(Duration),
-    /// The call exceeded its processor time.
+    /// The call used more processor time than it may.
     #[error("stopped after {0:?} on the processor (limits.cpu)")]
     Cpu(Duration),
     /// The guest answered something that cannot be passed on.
@@ -143,16 +146,18 @@ pub enum CallError {
     /// The pool has no free instance.
     #[error("no free instance: {0}")]
     NoInstance(String),
-    /// Too many calls are running and waiting.
+    /// Too many calls of the handler are running and waiting already.
     #[error("too many calls are running and waiting")]
     Overloaded,
-    /// The server failed during the call, by a bug of its own.
+    /// The server panicked or has another bug.
     #[error("the server itself failed during the call: {0}")]
     Host(String),
 }
 
 impl CallError {
-    /// Returns the meaning of an error of wasmtime.
+    /// Finds out what an error of wasmtime means. `state` is that of the store in which the call ran.
+    ///
+    /// A guest that ran out of memory usually traps afterwards, so a refused growth counts more than the trap.
     pub(super) fn from_wasmtime(error: &wasmtime::Error, state: &State) -> Self {
         let frames = frames(error);
         let Ok(call) = state.call() else {
@@ -177,14 +182,15 @@ impl CallError {
                 cause: cause(*trap, error),
                 frames,
             },
-            // Whatever else stops a guest is something it handed over that could not be taken: too long a list, a
-            // string that is not UTF-8, a pointer out of range, a handle that is none.
+            // Every other error is about a value that the guest passed and the host could not accept: a list that is
+            // too long, a string that is not UTF-8, a pointer out of range, an unknown handle.
             (None, None) => Self::BadAnswer(format!("{}{frames}", error.root_cause())),
         }
     }
 }
 
-/// Returns the cause of a trap, with advice where a guest's stack was too small, which wasmtime does not say.
+/// Returns wasmtime's description of a trap, with advice if the guest's stack was too small, because the description
+/// does not mention the stack.
 fn cause(trap: Trap, error: &wasmtime::Error) -> String {
     let cause = trap.to_string().replacen("wasm trap: ", "", 1);
     match trap {
@@ -198,18 +204,21 @@ fn cause(trap: Trap, error: &wasmtime::Error) -> String {
     }
 }
 
-/// The distance below address 0 in which an exceeded stack is suspected.
-const BELOW: u64 = 64 << 20;
+/// Bytes around address 0 in which a memory fault is taken for a stack that was exceeded.
+const STACK_FAULT_RANGE: u64 = 64 << 20;
 
-/// Returns true if a guest used an address a little below 0. Because addresses have 32 bits, that is one just below 4
-/// GiB, or just above it for a field of a value that begins below.
+/// Returns true if the guest accessed an address a little below 0.
+///
+/// Addresses have 32 bits, so such an address is just below 4 GiB. It is just above 4 GiB if the access was to a field
+/// of a value that begins below address 0.
 fn is_below_zero(error: &wasmtime::Error) -> bool {
     let address = error.chain().find_map(|cause| {
         let text = cause.to_string();
+        // The text of wasmtime 48; its error type for memory faults is private.
         let rest = text.strip_prefix("memory fault at wasm address 0x")?;
         u64::from_str_radix(rest.split(' ').next()?, 16).ok()
     });
-    address.is_some_and(|address| address.abs_diff(1 << 32) <= BELOW)
+    address.is_some_and(|address| address.abs_diff(1 << 32) <= STACK_FAULT_RANGE)
 }
 
 /// Returns the guest's call stack for the log: `; in a < b`, innermost function first. Returns an empty text if there
@@ -218,8 +227,8 @@ fn frames(error: &wasmtime::Error) -> String {
     let Some(backtrace) = error.downcast_ref::<WasmBacktrace>() else {
         return String::new();
     };
-    let names = backtrace.frames().iter().map(function_name).collect();
-    let names = without_panic(names);
+    let stack = backtrace.frames().iter().map(function_name).collect();
+    let names = without_panic(stack);
     if names.is_empty() {
         String::new()
     } else {

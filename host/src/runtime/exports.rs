@@ -1,4 +1,7 @@
-//! The interfaces that a guest exports, looked up one by one when it is loaded: one that is absent is not offered.
+//! The interfaces that a guest exports.
+//!
+//! They are looked up one by one when the guest is loaded, because a guest exports only the interfaces of the kinds
+//! that it declares.
 
 use std::any::{Any, TypeId};
 use std::sync::Arc;
@@ -9,15 +12,15 @@ use super::contract;
 use super::error::LoadError;
 use super::instance::state::State;
 
-/// The indices of export interfaces, found by their generated types (`http::GuestIndices`).
+/// The indices of the export interfaces, by their generated type (`http::GuestIndices`).
 #[derive(Clone, Default)]
 pub(super) struct Exports(Vec<(TypeId, Arc<dyn Any + Send + Sync>)>);
 
 impl Exports {
-    /// Looks up an interface of the contract with `look_up`, if the component exports it.
+    /// Looks up an interface of the contract with `look_up`. Does nothing if the component does not export it.
     ///
     /// # Errors
-    /// The interface is exported, and differs from the contract.
+    /// The exported interface differs from the contract.
     pub(super) fn add<T: Send + Sync + 'static>(
         &mut self,
         interface: &str,
@@ -39,14 +42,14 @@ impl Exports {
         Ok(())
     }
 
-    /// Returns the indices of an interface, if it is exported.
+    /// Returns the indices of an interface that the guest exports.
     pub(super) fn find<T: 'static>(&self) -> Option<&T> {
         let wanted = TypeId::of::<T>();
         let (_, indices) = self.0.iter().find(|(known, _)| *known == wanted)?;
         indices.downcast_ref()
     }
 
-    /// Returns the indices of an interface for which something was declared, so that it must be there.
+    /// Returns the indices of an interface that the guest has to export, because it made a declaration that needs it.
     pub(super) fn get<T: 'static>(&self) -> wasmtime::Result<&T> {
         self.find().ok_or_else(|| {
             wasmtime::Error::msg("the handler does not export the interface of what it declares")

@@ -1,5 +1,6 @@
-//! A guest that can be called: its code, its settings, and what it exports. The calls themselves are in `kinds`, one
-//! file for each kind of declaration.
+//! A guest that can be called: its code, its settings and its exports.
+//!
+//! The calls themselves are in `kinds`, with one file for each kind of declaration.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,11 +21,11 @@ use super::instance::strategy;
 use super::services::{MessageSizes, Services};
 use super::settings::HandlerSettings;
 
-/// A guest of a certain name.
+/// The guest of one handler.
 pub struct Guest {
-    /// The path of its file below the folder.
+    /// The path of its file below the folder of handlers.
     pub name: Arc<str>,
-    /// The settings of its handler.
+    /// The settings that the operator made for the handler.
     pub settings: Arc<HandlerSettings>,
     pub(super) code: Code,
     pub(super) exports: Exports,
@@ -66,25 +67,27 @@ impl Guest {
         self.code.compile_time
     }
 
-    /// Makes a call under `settings`, which are its own but for `describe`.
+    /// Makes the call's data, whose end is the earlier of the caller's deadline and that of `settings`.
+    ///
+    /// `settings` are the guest's own, except in `describe`.
     pub(super) fn call(
         &self,
         context: CallContext,
         phase: Phase,
         settings: Arc<HandlerSettings>,
     ) -> Call {
-        let own = Instant::now() + settings.deadline;
+        let own_end = Instant::now() + settings.deadline;
         Call {
             id: context.id,
             phase,
-            until: context.until.map_or(own, |until| until.min(own)),
+            until: context.until.map_or(own_end, |until| until.min(own_end)),
             depth: context.depth,
             remote: context.remote,
             settings,
         }
     }
 
-    /// Serves one call with the guest's own settings, in an instance for `owner`.
+    /// Runs one call of phase [`Phase::Serving`] with the guest's own settings, in an instance for `owner`.
     pub(super) async fn serve<T>(
         &self,
         context: CallContext,
@@ -111,7 +114,7 @@ impl Guest {
         lease.call(template, call, body).await
     }
 
-    /// Checks what the guest answered.
+    /// Checks and converts the result that the guest returned.
     pub(super) fn outcome<G, T>(
         &self,
         answer: Result<G, types::Failure>,

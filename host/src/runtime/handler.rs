@@ -1,4 +1,4 @@
-//! A loaded handler: a guest that has described itself.
+//! A loaded handler: a guest with the declarations that it made in `describe`.
 
 use std::net::SocketAddr;
 use std::ops::Deref;
@@ -13,20 +13,20 @@ use super::error::{CallError, LoadError};
 use super::exports::Exports;
 use super::guest::Guest;
 use super::instance::lease::Owner;
-use super::instance::state::{Phase, RegistrarHandle};
+use super::instance::state::{Phase, RegistrarHandle, State};
 use super::kinds::{Declarations, Description};
 use super::services::Services;
 use super::settings::HandlerSettings;
 
-/// The longest time that `describe` may take.
-const DESCRIBE: Duration = Duration::from_secs(1);
+/// Longest time that `describe` may take, as wall time and as processor time.
+const DESCRIBE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// A file of the folder, loaded. It is called through its [`Guest`].
+/// A file of the folder that is loaded. It dereferences to its [`Guest`], which has the calls.
 pub struct Handler {
     guest: Guest,
-    /// The declarations of the handler.
+    /// The checked declarations of the guest.
     pub declarations: Declarations,
-    /// The time at which it was loaded.
+    /// The time at which the handler was loaded.
     pub loaded: SystemTime,
 }
 
@@ -39,7 +39,7 @@ impl Deref for Handler {
 }
 
 impl Handler {
-    /// Makes a handler of code: asks the guest to describe itself and checks what it declares.
+    /// Makes a handler of code: looks up the exports, calls `describe` and checks the declarations.
     pub(super) async fn load(
         name: Arc<str>,
         settings: HandlerSettings,
@@ -62,26 +62,29 @@ impl Handler {
     }
 }
 
+/// Calls `describe` and returns what the guest declared, unchecked.
 async fn describe(guest: &Guest) -> Result<Description, CallError> {
-    let nobody = SocketAddr::from(([0, 0, 0, 0], 0));
+    // No client causes this call, so its address is the unspecified one.
+    let no_client = SocketAddr::from(([0, 0, 0, 0], 0));
     let settings = HandlerSettings {
-        deadline: DESCRIBE,
-        cpu: DESCRIBE,
+        deadline: DESCRIBE_TIMEOUT,
+        cpu: DESCRIBE_TIMEOUT,
         ..HandlerSettings::clone(&guest.settings)
     };
-    let context = CallContext::new("describe".into(), nobody);
+    let context = CallContext::new("describe".into(), no_client);
     let call = guest.call(context, Phase::Describe, Arc::new(settings));
-    let body = async |store: &mut wasmtime::Store<_>, instance: &_| {
+    let body = async |store: &mut wasmtime::Store<State>, instance: &_| {
         guest.exports.fit_kinds(store, instance).map_err(|error| {
             let (track, cause) = (contract::TRACK, error.root_cause());
             wasmtime::Error::msg(format!(
                 "an export differs from the contract {track}: {cause}"
             ))
         })?;
-        let setup = guest.exports.get::<setup::GuestIndices>()?;
-        let setup = setup.load(&mut *store, instance)?;
-        let state: &mut super::instance::state::State = store.data_mut();
-        let registrar = state.call_mut()?.handles.push(RegistrarHandle)?;
+        let setup = guest
+            .exports
+            .get::<setup::GuestIndices>()?
+            .load(&mut *store, instance)?;
+        let registrar = store.data_mut().call_mut()?.handles.push(RegistrarHandle)?;
         setup.call_describe(&mut *store, registrar).await?;
         Ok(std::mem::take(store.data_mut().call_mut()?.notes()))
     };

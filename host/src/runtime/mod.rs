@@ -1,4 +1,7 @@
-//! The runtime: loads handlers and calls them. Only this folder uses wasmtime.
+//! The runtime: loads handlers and calls them.
+//!
+//! Only this folder uses wasmtime. [`Runtime::load`] turns a file into a [`Handler`], whose methods (`on_request`,
+//! `on_event`, …) are the calls.
 
 mod bindings;
 mod call;
@@ -46,25 +49,27 @@ use self::engine::{PoolSize, Ticker};
 use self::instance::state::State;
 use self::services::Services;
 
-/// Bytes of one linear memory of 32 bits. The pool only reserves addresses; what a call may use is its limit.
+/// Bytes of one linear memory with 32-bit addresses.
+///
+/// The pool only reserves address space for it. The limits of a call bound the memory that it may use.
 const MAX_MEMORY: usize = 4 << 30;
 
-/// The settings of a runtime.
+/// The settings and parts from which a runtime is built.
 #[derive(Debug)]
 pub struct RuntimeSettings {
-    /// Calls that run at the same time.
+    /// Calls of all handlers that may run at the same time.
     pub calls: usize,
-    /// Bytes of memory that all calls together may use.
+    /// Memory that all calls together may use, in bytes.
     pub memory_budget: usize,
-    /// The largest messages of guests that are passed on.
+    /// The largest messages of guests that the server passes on.
     pub sizes: MessageSizes,
-    /// The process in which components are compiled.
+    /// The place in which components are compiled.
     pub compiler: Compiler,
-    /// The backends of single capabilities, by type: sockets need an [`Emitter`](crate::emitter::Emitter).
+    /// The backends of capabilities, by type: `sockets` needs an [`Emitter`](crate::emitter::Emitter).
     pub backends: Extensions,
 }
 
-/// The engine, the linker and the clock that all handlers share.
+/// Loads handlers, and owns all that they share: the engine, the linker, the ticker and the budget of memory.
 pub struct Runtime {
     engine: Engine,
     linker: Linker<State>,
@@ -74,18 +79,21 @@ pub struct Runtime {
 
 /// A file that may become a handler.
 pub struct Candidate {
-    /// The path of the file below the folder.
+    /// The path of the file below the folder of handlers.
     pub name: Arc<str>,
     /// The content of the file.
     pub wasm: Bytes,
     /// The hash of the content.
     pub hash: ContentHash,
-    /// The handler's settings.
+    /// The settings that the handler will have.
     pub settings: HandlerSettings,
 }
 
 impl Runtime {
     /// Builds a runtime. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// wasmtime refuses the settings, or the ticker's thread cannot be started.
     pub fn new(settings: RuntimeSettings) -> wasmtime::Result<Self> {
         let engine = engine::pooled(PoolSize {
             calls: settings.calls,
@@ -110,14 +118,14 @@ impl Runtime {
         })
     }
 
-    /// Sets the way in which guests dispatch requests. The first call counts.
+    /// Sets the dispatcher that answers the requests of guests. Only the first call has an effect.
     pub fn set_dispatcher(&self, dispatcher: Arc<dyn Dispatcher>) {
         let _ = self.services.dispatcher.set(dispatcher);
     }
 
-    /// Loads a file: checks its structure, compiles and links it, and asks it to describe itself.
+    /// Loads a file: recognises, compiles and links it, calls `describe` and checks the declarations.
     ///
-    /// If `known` has the same content, its code is used and nothing is compiled.
+    /// If `known`, an earlier handler, has the same content, its code is used and nothing is compiled.
     pub async fn load(
         &self,
         candidate: Candidate,
@@ -136,6 +144,7 @@ impl Runtime {
         Handler::load(name, settings, code, Arc::clone(&self.services)).await
     }
 
+    /// Recognises, compiles and links a component.
     async fn compile(&self, wasm: Bytes, hash: ContentHash) -> Result<Code, LoadError> {
         wasm_info::recognise(&wasm)?;
         let (began, size) = (Instant::now(), wasm.len());
@@ -147,8 +156,7 @@ impl Runtime {
         if !unknown.is_empty() {
             return Err(LoadError::UnknownImports(unknown.join(", ")));
         }
-        let pre = self.linker.instantiate_pre(&component);
-        let pre = pre.map_err(|error| {
+        let pre = self.linker.instantiate_pre(&component).map_err(|error| {
             LoadError::UnknownImports(format!(
                 "something differently than this server provides it ({error:#})"
             ))

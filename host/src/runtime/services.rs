@@ -1,5 +1,5 @@
-//! The services that all calls share: the way back into the pipeline, the clock, the memory of all guests, and the
-//! backends of capabilities.
+//! Services that all calls of all handlers share: the backends of capabilities, the dispatcher of requests, the ticker
+//! and the budget of memory.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -12,9 +12,12 @@ use super::engine::Ticker;
 use super::instance::limits::MemoryBudget;
 use crate::message::{Request, Response};
 
-/// Runs a request through the pipeline on behalf of a guest. This is the one place where a call goes to a higher folder.
+/// Answers requests of guests with the routes of this server.
+///
+/// `dispatch` implements this trait. It is the only way in which the runtime calls the modules above it.
 pub trait Dispatcher: Send + Sync {
-    /// Answers `request`, which is `depth` dispatches deep and has `remaining` time.
+    /// Answers `request` within `remaining`. `depth` counts the nested dispatches, this one included; a request of a
+    /// client has depth 0.
     fn dispatch(
         &self,
         request: Request,
@@ -23,7 +26,7 @@ pub trait Dispatcher: Send + Sync {
     ) -> BoxFuture<'_, Response<Bytes>>;
 }
 
-/// The largest messages that go through the server, in bytes. Both are settings of the whole server.
+/// The largest messages that the server passes on, in bytes. Both are settings of the server, not of a handler.
 #[derive(Clone, Copy, Debug)]
 pub struct MessageSizes {
     /// The payload of one emit (`server.body-limit`).
@@ -37,8 +40,8 @@ pub(super) struct Services {
     pub(super) sizes: MessageSizes,
     pub(super) budget: Arc<MemoryBudget>,
     pub(super) ticker: Ticker,
-    /// Set once, when dispatch exists.
+    /// Empty until the server has started.
     pub(super) dispatcher: OnceLock<Arc<dyn Dispatcher>>,
-    /// The backends of single capabilities, by type.
+    /// The backends of capabilities, by type.
     pub(super) backends: Extensions,
 }

@@ -1,4 +1,6 @@
-//! Reads the structure of a file. Nothing of it is compiled or run.
+//! Recognises files by their structure: component or core module, exports, imports, memory.
+//!
+//! Files are only parsed here. Nothing is compiled or run.
 
 use std::collections::BTreeSet;
 
@@ -10,42 +12,42 @@ use wasmparser::{
 use super::contract;
 use super::error::LoadError;
 
-/// The two kinds of WebAssembly.
+/// The two kinds of WebAssembly binaries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WasmKind {
-    /// A component, as handlers are.
+    /// A component, as every handler is one.
     Component,
-    /// A core module, as components contain and older toolchains make.
+    /// A core module. Components consist of core modules, and older toolchains produce them.
     CoreModule,
 }
 
-/// The structure of a file.
+/// The structure of a WebAssembly file.
 #[derive(Clone, Debug)]
 pub struct WasmInfo {
-    /// The kind of WebAssembly.
+    /// Distinguishes components from core modules.
     pub kind: WasmKind,
-    /// The names that it exports.
+    /// The names of the exports.
     pub exports: Vec<String>,
-    /// The interfaces, or for a core module the modules, that it imports.
+    /// The names of the imported interfaces, or for a core module of the imported modules.
     pub imports: Vec<String>,
-    /// The memory it begins with, all of its memories together; none if it has none of its own.
+    /// The sum of all memories that the file defines. `None` if it defines no memory.
     pub memory: Option<Memory>,
-    /// Bytes of the stack, where its compiler is known to put it first.
+    /// Size of the stack in bytes, if the file was compiled by Rust, whose linker puts the stack first.
     pub stack: Option<u64>,
-    /// The languages it says it was written in.
+    /// The languages that the producers section names.
     pub languages: BTreeSet<String>,
 }
 
-/// A memory's bounds, in bytes.
+/// The bounds of a memory, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Memory {
-    /// The size with which each call begins.
+    /// Size at the start of an instance.
     pub initial: u64,
-    /// The size to which it may grow by its own account.
+    /// Largest size according to the file. `None` if the file sets no bound.
     pub maximum: Option<u64>,
 }
 
-/// Fails if a file is not a handler: a component that exports `setup`.
+/// Fails if a file is not a handler: a component that exports the `setup` interface of this track of the contract.
 pub(super) fn recognise(wasm: &[u8]) -> Result<(), LoadError> {
     let info = WasmInfo::of(wasm)?;
     if info.kind == WasmKind::CoreModule {
@@ -53,8 +55,9 @@ pub(super) fn recognise(wasm: &[u8]) -> Result<(), LoadError> {
     }
     let exports = &info.exports;
     let has = |prefix: &str| exports.iter().any(|name| name.starts_with(prefix));
-    let setups = exports.iter().filter_map(|name| contract::parts(name));
-    let versions: Vec<&str> = setups
+    let versions: Vec<&str> = exports
+        .iter()
+        .filter_map(|name| contract::parts(name))
         .filter(|(interface, _)| *interface == "setup")
         .map(|(_, version)| version)
         .collect();
@@ -76,7 +79,11 @@ pub(super) fn recognise(wasm: &[u8]) -> Result<(), LoadError> {
 }
 
 impl WasmInfo {
-    /// Reads every section of a file, so that one that ends early is found.
+    /// Reads the structure of a file.
+    ///
+    /// # Errors
+    /// The file is not WebAssembly, or it is incomplete or not valid. Every section is read, so that a file that ends
+    /// early is recognised.
     pub fn of(wasm: &[u8]) -> Result<Self, LoadError> {
         match wasm {
             [] => return Err(LoadError::Empty),
@@ -99,7 +106,7 @@ impl WasmInfo {
             languages: BTreeSet::new(),
         };
         match info.read(wasm) {
-            // What a core module is refused for is that it is one.
+            // A core module is refused because of its kind, so errors in its sections do not matter.
             Err(_) if info.kind == WasmKind::CoreModule => {}
             read => read?,
         }
@@ -208,8 +215,10 @@ fn invalid(error: BinaryReaderError) -> LoadError {
     }
 }
 
-/// Returns the size of the stack if the stack comes first in the memory, as Rust's linker puts it: the value of the
-/// first global variable, from which the stack grows down to 0.
+/// Returns the size of the stack in bytes if the stack comes first in the memory, as Rust's linker arranges it.
+///
+/// The first global variable is the stack pointer. The stack grows down to address 0, so the initial value of the
+/// pointer is the size.
 fn stack(section: GlobalSectionReader<'_>) -> Option<u64> {
     let first = section.into_iter().next()?.ok()?;
     if !first.ty.mutable || first.ty.content_type != ValType::I32 {

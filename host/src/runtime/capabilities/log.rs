@@ -1,4 +1,4 @@
-//! `hitchy:platform/log`: what guests write into the server's log.
+//! `hitchy:platform/log`: records and output of guests, for the server's log.
 
 use wasmtime::component::HasSelf;
 

@@ -1,4 +1,4 @@
-//! The things that guests may import, one file for each capability, and their list.
+//! Capabilities of the host, which guests import: one file for each, and their list.
 
 mod capability;
 mod log;
@@ -25,7 +25,7 @@ const CAPABILITIES: &[Capability] = &[
     wasi::CAPABILITY,
 ];
 
-/// Links everything that guests may import.
+/// Adds all interfaces that guests may import to a linker.
 pub(super) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     CAPABILITIES
         .iter()
@@ -33,7 +33,7 @@ pub(super) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
 }
 
 impl ImportSupport {
-    /// Returns the support for an import, by its whole name: `wasi:cli/exit@0.2.3`.
+    /// Returns the support for an import, by its full name: `wasi:cli/exit@0.2.3`.
     pub fn of(import: &str) -> Self {
         let parts = || {
             let (interface, version) = import.split_once('@')?;
@@ -43,8 +43,9 @@ impl ImportSupport {
         let Some((package, name, version)) = parts() else {
             return Self::Unknown;
         };
-        let mut all = CAPABILITIES.iter().flat_map(|one| one.interfaces);
-        all.find(|interfaces| interfaces.contain(package, name, version))
+        let mut interfaces = CAPABILITIES.iter().flat_map(|one| one.interfaces);
+        interfaces
+            .find(|interfaces| interfaces.contain(package, name, version))
             .map_or(Self::Unknown, |interfaces| interfaces.support)
     }
 }

@@ -1,4 +1,4 @@
-//! `hitchy:platform/registration`: collects what a handler declares. It is checked when all of it is there.
+//! `hitchy:platform/registration`: collects the declarations of a handler. They are checked after `describe` has ended.
 
 use wasmtime::component::{HasSelf, Resource};
 
@@ -13,7 +13,8 @@ pub(super) const CAPABILITY: Capability = Capability {
     link: |linker| registration::add_to_linker::<State, HasSelf<State>>(linker, |state| state),
 };
 
-/// Cuts a text so that its excess can still be seen: nothing of a description may fill the host's memory.
+/// Cuts a text that is too long, so that a description cannot fill the host's memory. The text stays longer than
+/// allowed, so that the check refuses it.
 fn cut(mut text: String) -> String {
     if text.len() > KEPT_TEXT {
         text.truncate(text.floor_char_boundary(KEPT_TEXT));
@@ -22,6 +23,8 @@ fn cut(mut text: String) -> String {
     text
 }
 
+/// Adds a declaration to its list and returns its index. Drops declarations beyond [`KEPT_COUNT`], because the check
+/// refuses the handler.
 fn keep<T>(list: &mut Vec<T>, item: T) -> wasmtime::Result<u32> {
     let index = u32::try_from(list.len())?;
     if list.len() < KEPT_COUNT {
@@ -33,6 +36,7 @@ fn keep<T>(list: &mut Vec<T>, item: T) -> wasmtime::Result<u32> {
 impl Host for State {}
 
 impl State {
+    /// Returns the declarations that this call has made so far.
     fn description(&mut self) -> wasmtime::Result<&mut Description> {
         Ok(self.call_mut()?.notes())
     }

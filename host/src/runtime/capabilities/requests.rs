@@ -1,4 +1,4 @@
-//! `hitchy:platform/requests`: the request that is being answered, and requests from a guest to other routes of this
+//! `hitchy:platform/requests`: the request that a guest is answering, and requests of guests to other routes of this
 //! server.
 
 use std::sync::Arc;
@@ -23,26 +23,28 @@ pub(super) const CAPABILITY: Capability = Capability {
     link: |linker| requests::add_to_linker::<State, HasSelf<State>>(linker, |state| state),
 };
 
-/// The deepest nesting of dispatches.
+/// Largest number of nested dispatches.
 const MAX_DEPTH: u32 = 4;
 
-/// Dispatches of the call so far.
+/// The number of dispatches that the call has made.
 #[derive(Default)]
 struct Dispatched(u32);
 
 type Handle = Resource<RequestHandle>;
 
 impl State {
+    /// Returns the exchange of a handle.
     fn exchange(&self, handle: &Handle) -> wasmtime::Result<&Exchange> {
         Ok(&self.call()?.handles.get(handle)?.exchange)
     }
 
+    /// Returns the request of a handle.
     fn request(&self, handle: &Handle) -> wasmtime::Result<&Request> {
         Ok(&self.exchange(handle)?.request)
     }
 
-    /// Counts a dispatch against what the call may do.
-    fn take_dispatch(&mut self) -> Result<(), Failure> {
+    /// Counts a dispatch. Fails if the call may not dispatch, or has made as many dispatches as it may.
+    fn count_dispatch(&mut self) -> Result<(), Failure> {
         self.serving()?;
         let state = self.call_mut()?;
         if state.call.depth >= MAX_DEPTH {
@@ -71,7 +73,7 @@ impl Host for State {
         headers: Vec<(String, String)>,
         body: Vec<u8>,
     ) -> Answer<Response> {
-        let call = match self.take_dispatch() {
+        let call = match self.count_dispatch() {
             Ok(()) => self.call()?.call.clone(),
             Err(failure) => return answer(Err(failure)),
         };
@@ -101,6 +103,7 @@ fn request_of(
         .map_err(|_| Failure::new(400, "the method is not a token (RFC 9110, 5.6.2)"))?;
     let target = Target::parse(url).map_err(|error| Failure::new(400, error.to_string()))?;
     let mut headers = convert::headers(headers)?;
+    // The host frames messages itself.
     let framing: Vec<_> = headers
         .keys()
         .filter(|name| is_hop_by_hop(name))
@@ -197,7 +200,7 @@ impl HostRequest for State {
     }
 }
 
-/// Checks a header that a policy adds.
+/// Checks a header that a policy adds to the response.
 fn response_header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), Failure> {
     let (name, value) = convert::header(name, value)?;
     if is_hop_by_hop(&name) {

@@ -1,4 +1,4 @@
-//! `hitchy:platform/sockets`: the socket.io server, as guests see it.
+//! `hitchy:platform/sockets`: the interface of the socket.io server for guests.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,14 +20,14 @@ pub(super) const CAPABILITY: Capability = Capability {
     link: |linker| sockets::add_to_linker::<State, HasSelf<State>>(linker, |state| state),
 };
 
-/// The most rooms that one call of join or leave may name.
-const MAX_ROOMS: usize = 256;
-/// The longest name of a room or an event, in bytes.
+/// Rooms that one call of `join` or `leave` may name.
+const MAX_ROOMS_AT_ONCE: usize = 256;
+/// Largest size of the name of a room or an event in bytes.
 const MAX_NAME: usize = 1024;
 
 type Handle = Resource<SocketHandle>;
 
-/// The emits of the call so far.
+/// Events and bytes that the call has emitted.
 #[derive(Default)]
 struct Emitted {
     events: u32,
@@ -35,10 +35,12 @@ struct Emitted {
 }
 
 impl State {
+    /// Returns the connection of a handle.
     fn connection(&self, handle: &Handle) -> wasmtime::Result<Arc<Connection>> {
         Ok(Arc::clone(&self.call()?.handles.get(handle)?.0))
     }
 
+    /// Returns the emitter of the server.
     fn emitter(&self) -> Result<Emitter, Failure> {
         let emitter = self.instance.services.backends.get::<Emitter>();
         emitter
@@ -46,7 +48,7 @@ impl State {
             .ok_or_else(|| Failure::new(503, "this server has no sockets"))
     }
 
-    /// Fails for a client whose CONNECT has not been answered yet.
+    /// Fails in `on-connect`, in which the client is not connected yet.
     fn reachable(&self) -> Result<(), Failure> {
         if self.call()?.call.phase == Phase::Connecting {
             return Err(Failure::new(
@@ -57,19 +59,22 @@ impl State {
         Ok(())
     }
 
-    fn take_rooms(&self, rooms: &[String]) -> Result<(), Failure> {
+    /// Checks the rooms that a guest names.
+    fn check_rooms(&self, rooms: &[String]) -> Result<(), Failure> {
         self.serving()?;
-        if rooms.len() > MAX_ROOMS || rooms.iter().any(|room| room.len() > MAX_NAME) {
+        if rooms.len() > MAX_ROOMS_AT_ONCE || rooms.iter().any(|room| room.len() > MAX_NAME) {
             return Err(Failure::new(
                 413,
-                format!("at most {MAX_ROOMS} rooms of {MAX_NAME} bytes each can be named at once"),
+                format!(
+                    "at most {MAX_ROOMS_AT_ONCE} rooms of {MAX_NAME} bytes each can be named at once"
+                ),
             ));
         }
         Ok(())
     }
 
-    /// Checks an emit, and returns its payload if it may be sent.
-    fn take_event(
+    /// Checks and counts an event, and converts its payload.
+    fn count_event(
         &mut self,
         event: &str,
         args: Payload,
@@ -80,11 +85,11 @@ impl State {
                 format!("the name of an event may have {MAX_NAME} bytes"),
             ));
         }
-        self.take_emit(args)
+        self.count_emit(args)
     }
 
-    /// Counts an emit against what the call may send, and takes its payload.
-    fn take_emit(&mut self, payload: Payload) -> Result<crate::payload::Payload, Failure> {
+    /// Counts an emit against the limits of the call, and converts its payload.
+    fn count_emit(&mut self, payload: Payload) -> Result<crate::payload::Payload, Failure> {
         self.serving()?;
         let payload = convert::payload(payload);
         let (size, max) = (payload.size(), self.instance.services.sizes.payload);
@@ -113,22 +118,24 @@ impl State {
         Ok(payload)
     }
 
-    /// Returns how long to wait for acks: as long as the guest asks, but not beyond the call's deadline.
+    /// Returns the time to wait for acks: the requested time, but not longer than until the call's end.
     fn ack_timeout(&self, timeout_ms: u32) -> Result<Duration, Failure> {
         let remaining = self.call()?.call.remaining();
         Ok(Duration::from_millis(timeout_ms.into()).min(remaining))
     }
 
+    /// Emits an event to an audience.
     async fn emit_to_audience(
         &mut self,
         audience: emitter::Audience,
         event: String,
         args: Payload,
     ) -> Result<(), Failure> {
-        let payload = self.take_event(&event, args)?;
+        let payload = self.count_event(&event, args)?;
         self.emitter()?.emit(audience, &event, &payload).await
     }
 
+    /// Emits an event to an audience and waits for the acks.
     async fn ask_audience(
         &mut self,
         audience: emitter::Audience,
@@ -136,13 +143,14 @@ impl State {
         args: Payload,
         timeout_ms: u32,
     ) -> Result<emitter::Acks, Failure> {
-        let payload = self.take_event(&event, args)?;
+        let payload = self.count_event(&event, args)?;
         let timeout = self.ack_timeout(timeout_ms)?;
         self.emitter()?
             .emit_with_ack(audience, &event, &payload, timeout)
             .await
     }
 
+    /// Emits an event to one client and waits for its ack.
     async fn ask_socket(
         &mut self,
         connection: &Connection,
@@ -151,7 +159,7 @@ impl State {
         timeout_ms: u32,
     ) -> Result<crate::payload::Payload, Failure> {
         self.reachable()?;
-        let payload = self.take_event(&event, args)?;
+        let payload = self.count_event(&event, args)?;
         let timeout = self.ack_timeout(timeout_ms)?;
         connection.emit_with_ack(&event, &payload, timeout).await
     }
@@ -187,7 +195,7 @@ impl Host for State {
     }
 
     async fn join(&mut self, audience: Audience, rooms: Vec<String>) -> Answer<()> {
-        let emitter = self.take_rooms(&rooms).and_then(|()| self.emitter());
+        let emitter = self.check_rooms(&rooms).and_then(|()| self.emitter());
         answer(match emitter {
             Ok(emitter) => emitter.join(audience.into(), rooms).await,
             Err(failure) => Err(failure),
@@ -195,7 +203,7 @@ impl Host for State {
     }
 
     async fn leave(&mut self, audience: Audience, rooms: Vec<String>) -> Answer<()> {
-        let emitter = self.take_rooms(&rooms).and_then(|()| self.emitter());
+        let emitter = self.check_rooms(&rooms).and_then(|()| self.emitter());
         answer(match emitter {
             Ok(emitter) => emitter.leave(audience.into(), rooms).await,
             Err(failure) => Err(failure),
@@ -279,7 +287,7 @@ impl HostSocket for State {
     fn join(&mut self, this: Handle, rooms: Vec<String>) -> Answer<()> {
         let connection = self.connection(&this)?;
         answer(
-            self.take_rooms(&rooms)
+            self.check_rooms(&rooms)
                 .and_then(|()| connection.join(rooms)),
         )
     }
@@ -287,7 +295,7 @@ impl HostSocket for State {
     fn leave(&mut self, this: Handle, rooms: Vec<String>) -> Answer<()> {
         let connection = self.connection(&this)?;
         answer(
-            self.take_rooms(&rooms)
+            self.check_rooms(&rooms)
                 .and_then(|()| connection.leave(rooms)),
         )
     }
@@ -296,7 +304,7 @@ impl HostSocket for State {
         let connection = self.connection(&this)?;
         let payload = self
             .reachable()
-            .and_then(|()| self.take_event(&event, args));
+            .and_then(|()| self.count_event(&event, args));
         answer(payload.and_then(|payload| connection.emit(&event, &payload)))
     }
 

@@ -1,4 +1,4 @@
-//! `hitchy:platform/types`, and how results reach guests.
+//! `hitchy:platform/types`, and the conversion of results for guests.
 
 use wasmtime::component::HasSelf;
 
@@ -15,10 +15,10 @@ pub(super) const CAPABILITY: Capability = Capability {
 
 impl types::Host for State {}
 
-/// The answer of an import: the guest's result inside wasmtime's, whose errors end the call.
+/// The result of an imported function. The inner result goes to the guest, and an outer error ends the call.
 pub(super) type Answer<T> = wasmtime::Result<Result<T, types::Failure>>;
 
-/// Hands a result of the host to the guest.
+/// Converts a result of the host for the guest.
 pub(super) fn answer<T>(result: Result<T, Failure>) -> Answer<T> {
     Ok(result.map_err(convert::failure_to_guest))
 }

@@ -1,8 +1,8 @@
-//! A fresh instance for every call: nothing that a call leaves behind can be seen by another. This is the default.
+//! The strategy of fresh instances, which is the default: no call sees what an earlier call left in memory.
 
 use super::lease::{Lease, Owner, Strategy};
 
-/// Makes an instance for each call.
+/// Makes a new instance for each call.
 pub(super) struct Fresh;
 
 impl Strategy for Fresh {

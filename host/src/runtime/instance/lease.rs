@@ -1,7 +1,7 @@
-//! Leases: the right to call an instance, and what becomes of it afterwards.
+//! Leases: the right to call an instance.
 //!
-//! A strategy hands out a lease for whoever is called for; the lease runs calls, and drops its instance when a call
-//! ended in a trap, a timeout or by being dropped. A lease may outlive the function that took it.
+//! A strategy hands out a lease for an owner, and the lease runs calls. It drops its instance if a call ended in a trap
+//! or a timeout, or was dropped. A lease may outlive the function that took it.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -18,45 +18,49 @@ use crate::runtime::error::CallError;
 use crate::runtime::services::Services;
 use crate::sockets::Connection;
 
-/// Bytes that the host takes from a guest in one call across the boundary, beside the largest thing that may cross it:
-/// enough to say that something was too large.
+/// Bytes that a guest may pass to the host in one call of an import or export, beyond the largest permitted message.
+///
+/// With this margin the host receives a message that is a little too large and can refuse it with a sentence.
 const HOSTCALL_SLACK: usize = 4 << 20;
 
-/// The owner of an instance, for strategies that keep one for each.
+/// The owner of an instance. Strategies that keep instances choose by it.
 #[derive(Clone, Copy)]
 pub(in crate::runtime) enum Owner<'a> {
-    /// No owner: any instance will do.
+    /// The instance may serve every caller.
     Anyone,
-    /// A connection to a namespace.
-    #[allow(dead_code, reason = "no strategy keeps instances for connections yet")]
+    /// The instance serves one connection to a namespace.
+    #[expect(dead_code, reason = "no strategy keeps instances for connections yet")]
     Socket(&'a Arc<Connection>),
 }
 
-/// Decides how long instances of one handler live.
+/// A rule for how long the instances of one handler live.
 pub(in crate::runtime) trait Strategy: Send + Sync {
-    /// Hands out an instance for a call, or the right to make one.
+    /// Hands out a lease of an instance for `owner`. The first call makes the instance if the lease has none.
     fn check_out(&self, owner: Owner<'_>) -> Lease;
 }
 
-/// Takes an instance back whose call came to a good end.
+/// The receiver of instances whose lease has ended.
 pub(in crate::runtime) trait TakeBack: Send + Sync {
-    /// Keeps the instance, or drops it.
+    /// Keeps an instance for later leases, or drops it. Its last call succeeded.
     fn take_back(&self, instance: Instance);
 }
 
-/// The right to call one instance. Without one, the first call makes it.
+/// The right to call one instance.
 pub(in crate::runtime) struct Lease {
+    /// `None` before the first call, and after a call that failed. The next call makes a new instance.
     instance: Option<Instance>,
+    /// `None` if the instance ends with the lease or earlier.
     home: Option<Arc<dyn TakeBack>>,
 }
 
-/// A store, and the guest in it once it is instantiated.
+/// A store, with the guest that is instantiated in it.
 pub(in crate::runtime) struct Instance {
     store: Store<State>,
+    /// `None` until the first call has instantiated the guest.
     linked: Option<Linked>,
 }
 
-/// The parts that instances of a guest are made of.
+/// Everything that is needed to make an instance of a guest.
 pub(in crate::runtime) struct Template<'a> {
     /// The name of the handler, for the log.
     pub(in crate::runtime) name: &'a Arc<str>,
@@ -65,7 +69,7 @@ pub(in crate::runtime) struct Template<'a> {
 }
 
 impl Lease {
-    /// Makes a lease whose instance ends with it.
+    /// Makes a lease that uses a new instance for each call.
     pub(in crate::runtime) fn fresh() -> Self {
         Self {
             instance: None,
@@ -73,9 +77,12 @@ impl Lease {
         }
     }
 
-    /// Makes a lease of `instance`, or of one that the first call makes; it goes back to `home` when the lease is
-    /// dropped.
-    #[allow(dead_code, reason = "no strategy keeps instances yet, but for tests")]
+    /// Makes a lease of `instance`, or of an instance that the first call makes. The instance goes back to `home` when
+    /// the lease is dropped.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "no strategy keeps instances yet")
+    )]
     pub(in crate::runtime) fn kept(instance: Option<Instance>, home: Arc<dyn TakeBack>) -> Self {
         Self {
             instance,
@@ -83,10 +90,10 @@ impl Lease {
         }
     }
 
-    /// Runs one call under one deadline. A panic of the host is the call's failure, not the server's.
+    /// Runs one call under its deadline. A panic of the host fails the call and leaves the server running.
     ///
-    /// The instance is owned by this future while the call runs, so it is gone when the future is dropped; the lease
-    /// gets it back only from a call that came to a good end.
+    /// This future owns the instance while the call runs, so dropping the future drops the instance. The lease gets the
+    /// instance back only from a call that succeeded.
     pub(in crate::runtime) async fn call<T>(
         &mut self,
         template: Template<'_>,
@@ -115,6 +122,7 @@ impl Lease {
         let result = match timed {
             Ok(Ok(Ok(value))) => Ok(value),
             Ok(Ok(Err(error))) => Err(CallError::from_wasmtime(&error, instance.store.data())),
+            // `AssertUnwindSafe` is justified because the store is not used for another call after a panic.
             Ok(Err(panic)) => Err(CallError::Host(panic_text(panic.as_ref()))),
             Err(_) => Err(CallError::Deadline(deadline)),
         };
@@ -155,18 +163,21 @@ impl Instance {
         instance
     }
 
+    /// Begins another call in the same store.
     fn begin(&mut self, call: Call) {
         self.store.data_mut().begin(call);
         self.start_clock();
     }
 
+    /// Sets the first tick after which the guest yields.
     fn start_clock(&mut self) {
-        // The next tick may come at once: a call has run for one when it sees its second.
+        // The next tick may come at once. Only at the second tick is it certain that the guest has run for a full one.
         self.store.set_epoch_deadline(2);
     }
 }
 
-/// Counts a tick that the guest has run, and lets others run or ends the call.
+/// Counts a tick of processor time, and ends the call if it has used all it may. Otherwise the guest yields to other
+/// tasks.
 fn after_tick(state: &mut State) -> UpdateDeadline {
     let Ok(state) = state.call_mut() else {
         return UpdateDeadline::Interrupt;
@@ -175,10 +186,12 @@ fn after_tick(state: &mut State) -> UpdateDeadline {
     if state.cpu >= state.call.settings.cpu {
         return UpdateDeadline::Interrupt;
     }
-    // wasmtime's own yield goes back to the front of tokio's queue and starves others (wasmtime #10667).
+    // wasmtime's own yield (wasmtime 48, issue #10667) wakes its task at once, which puts the task at the front of
+    // tokio's queue, so that other tasks starve. tokio's yield puts it at the end.
     UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now()))
 }
 
+/// Returns the message of a panic.
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     text.or_else(|| panic.downcast_ref::<String>().cloned())

@@ -1,4 +1,4 @@
-//! Bounds the memory of one store and of all stores together.
+//! Limits the memory of one store and of all stores together.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -7,10 +7,12 @@ use wasmtime::ResourceLimiter;
 
 use crate::runtime::engine::{MAX_CORE_INSTANCES, MAX_MEMORIES, MAX_TABLE_ELEMENTS, MAX_TABLES};
 
-/// The memory that all calls together may use.
+/// The memory that all instances together may use.
 #[derive(Debug)]
 pub struct MemoryBudget {
+    /// Bytes that are reserved now.
     used: AtomicUsize,
+    /// Bytes that may be reserved.
     total: usize,
 }
 
@@ -23,35 +25,40 @@ impl MemoryBudget {
         })
     }
 
-    fn take(&self, bytes: usize) -> bool {
-        let taken = self
-            .used
+    /// Reserves bytes. Returns false if the budget does not have that many left.
+    fn reserve(&self, bytes: usize) -> bool {
+        // Relaxed is enough: the counter guards no other data, and each update of it is atomic in itself.
+        self.used
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
                 used.checked_add(bytes).filter(|sum| *sum <= self.total)
-            });
-        taken.is_ok()
+            })
+            .is_ok()
     }
 
-    fn give_back(&self, bytes: usize) {
+    /// Returns reserved bytes to the budget.
+    fn release(&self, bytes: usize) {
         self.used.fetch_sub(bytes, Ordering::Relaxed);
     }
 }
 
-/// The bound that stopped a memory from growing.
+/// The limit that stopped a memory from growing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::runtime) enum Refused {
-    /// The bound of the call.
+    /// The limit of the call (`limits.memory`).
     Call,
-    /// The bound of all calls together.
+    /// The limit of all calls together (`limits.memory-budget`).
     Budget,
 }
 
 /// Counts the memory of one store, all its linear memories together.
 pub(in crate::runtime) struct MemoryLimiter {
+    /// Bytes that the store uses.
     used: usize,
+    /// Bytes that the store may use.
     limit: usize,
     budget: Arc<MemoryBudget>,
-    /// The bound that refused last, to tell a guest that ran out of memory from one that trapped.
+    /// The reason of the last refusal in this call. A guest that ran out of memory traps afterwards like any other, and
+    /// this field distinguishes the two.
     pub(in crate::runtime) refused: Option<Refused>,
 }
 
@@ -65,6 +72,7 @@ impl MemoryLimiter {
         }
     }
 
+    /// Refuses a growth. wasmtime reports this to the guest as the failure of `memory.grow`.
     fn refuse(&mut self, by: Refused) -> wasmtime::Result<bool> {
         self.refused = Some(by);
         Ok(false)
@@ -73,7 +81,7 @@ impl MemoryLimiter {
 
 impl Drop for MemoryLimiter {
     fn drop(&mut self) {
-        self.budget.give_back(self.used);
+        self.budget.release(self.used);
     }
 }
 
@@ -92,7 +100,7 @@ impl ResourceLimiter for MemoryLimiter {
         {
             return self.refuse(Refused::Call);
         }
-        if !self.budget.take(more) {
+        if !self.budget.reserve(more) {
             return self.refuse(Refused::Budget);
         }
         self.used += more;

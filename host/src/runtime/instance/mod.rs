@@ -1,4 +1,6 @@
-//! Instances of guests, and how long they live: one file for each strategy, and the choice between them.
+//! Instances of guests.
+//!
+//! A strategy decides how long instances live. Each strategy has a file, and the choice between them is made here.
 
 mod fresh;
 pub(super) mod lease;

@@ -1,5 +1,7 @@
-//! Logs the output of guests: one record for each line, with the handler's name and the call's id, 16 KiB for each
-//! call. Standard error, where panics are printed, is logged as a warning.
+//! Output of guests, which goes to the server's log.
+//!
+//! Each printed line is one record with the handler's name and the call's id. At most 16 KiB of a call are logged.
+//! Lines of standard error, which panics use, are logged as warnings.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
@@ -15,38 +17,34 @@ use crate::lock::lock;
 use crate::message::CallId;
 use crate::text::visible;
 
-/// Bytes of output of one call that are kept.
-const KEPT: usize = 16 * 1024;
-/// Bytes that a record counts at least.
-const RECORD: usize = 64;
-/// A line longer than this is logged in pieces.
-const LINE: usize = 4 * 1024;
+/// Bytes of output of one call that are logged.
+const MAX_OUTPUT: usize = 16 * 1024;
+/// Bytes that a log record counts at least against [`MAX_OUTPUT`], so that many short records count too.
+const MIN_RECORD: usize = 64;
+/// Longest line in bytes. A longer line is logged in pieces.
+const MAX_LINE: usize = 4 * 1024;
 
-/// The advice that Rust prints after a panic, which nobody can follow: guests have no environment, and the log shows
-/// the stack anyway.
-const BACKTRACE: &[u8] = b"note: run with `RUST_BACKTRACE=1` environment variable";
+/// The start of the advice that Rust prints after a panic. It is not logged, because guests have no environment
+/// variables and the log contains the stack in any case.
+const BACKTRACE_ADVICE: &[u8] = b"note: run with `RUST_BACKTRACE=1` environment variable";
 
-/// The output of one call.
+/// The output of an instance. Clones share their buffers.
 #[derive(Clone)]
 pub(in crate::runtime) struct Output {
-    shared: Arc<Shared>,
-}
-
-struct Shared {
     handler: Arc<str>,
-    text: Mutex<Text>,
+    buffers: Arc<Mutex<Buffers>>,
 }
 
-struct Text {
-    /// The call that runs, or ran last.
+struct Buffers {
+    /// The call that runs, or the last one that ran.
     call: CallId,
-    /// The lines that have not ended yet: of standard output and of standard error.
+    /// The unfinished lines of standard output and of standard error.
     lines: [Vec<u8>; 2],
-    /// Bytes of output that are still kept.
+    /// Bytes that the call may still log.
     left: usize,
 }
 
-/// The standard output or standard error of a guest.
+/// Standard output or standard error of an instance.
 #[derive(Clone)]
 pub(in crate::runtime) struct Stream {
     output: Output,
@@ -54,19 +52,20 @@ pub(in crate::runtime) struct Stream {
 }
 
 impl Output {
-    /// Makes the output of a call.
+    /// Makes the output of a new instance, with its first call.
     pub(super) fn new(handler: Arc<str>, call: CallId) -> Self {
-        let text = Mutex::new(Text {
+        let buffers = Mutex::new(Buffers {
             call,
             lines: Default::default(),
-            left: KEPT,
+            left: MAX_OUTPUT,
         });
         Self {
-            shared: Arc::new(Shared { handler, text }),
+            handler,
+            buffers: Arc::new(buffers),
         }
     }
 
-    /// Returns the guest's standard output, or its standard error.
+    /// Returns the stream of standard output or standard error.
     pub(super) fn stream(&self, is_error: bool) -> Stream {
         Stream {
             output: self.clone(),
@@ -74,16 +73,16 @@ impl Output {
         }
     }
 
-    /// Begins another call of the same instance, which may print as much again.
+    /// Begins another call in the same instance, which may log [`MAX_OUTPUT`] bytes again.
     pub(super) fn begin(&self, call: CallId) {
-        let mut text = lock(&self.shared.text);
-        text.call = call;
-        text.left = KEPT;
+        let mut buffers = lock(&self.buffers);
+        buffers.call = call;
+        buffers.left = MAX_OUTPUT;
     }
 
-    /// Prints to the guest's standard output, or to its standard error.
+    /// Adds bytes to standard output or standard error, and logs the lines that are complete.
     pub(in crate::runtime) fn print(&self, bytes: &[u8], is_error: bool) {
-        let Text { call, lines, left } = &mut *lock(&self.shared.text);
+        let Buffers { call, lines, left } = &mut *lock(&self.buffers);
         if *left == 0 {
             return;
         }
@@ -91,7 +90,7 @@ impl Output {
         *left -= kept.len();
         let line = &mut lines[usize::from(is_error)];
         for &byte in kept {
-            if byte == b'\n' || line.len() >= LINE {
+            if byte == b'\n' || line.len() >= MAX_LINE {
                 self.log_line(call, line, is_error);
             }
             if byte != b'\n' {
@@ -104,27 +103,28 @@ impl Output {
         }
     }
 
-    /// Logs a message of the guest's own level.
+    /// Logs a message with a level that the guest chose.
     pub(in crate::runtime) fn record(&self, level: Level, message: &str) {
-        let Text { call, left, .. } = &mut *lock(&self.shared.text);
+        let Buffers { call, left, .. } = &mut *lock(&self.buffers);
         let kept = &message[..message.floor_char_boundary(*left)];
         if *left == 0 {
             return;
         }
-        *left = left.saturating_sub(kept.len().max(RECORD));
+        *left = left.saturating_sub(kept.len().max(MIN_RECORD));
         self.log_text(call, level, kept);
     }
 
-    /// Logs what has no line end yet, because the call is over.
+    /// Logs unfinished lines at the end of a call.
     pub(super) fn finish(&self) {
-        let Text { call, lines, .. } = &mut *lock(&self.shared.text);
+        let Buffers { call, lines, .. } = &mut *lock(&self.buffers);
         let [out, error] = lines;
         self.log_line(call, out, false);
         self.log_line(call, error, true);
     }
 
+    /// Logs a line if it contains anything of interest, and clears it.
     fn log_line(&self, call: &CallId, line: &mut Vec<u8>, is_error: bool) {
-        let is_advice = is_error && line.starts_with(BACKTRACE);
+        let is_advice = is_error && line.starts_with(BACKTRACE_ADVICE);
         if !line.trim_ascii().is_empty() && !is_advice {
             let level = if is_error { Level::WARN } else { Level::INFO };
             self.log_text(call, level, &String::from_utf8_lossy(line));
@@ -132,8 +132,9 @@ impl Output {
         line.clear();
     }
 
+    /// Logs a text with the handler's name and the call's id. Control characters are made visible.
     fn log_text(&self, call: &CallId, level: Level, text: &str) {
-        let (handler, text) = (visible(&self.shared.handler), visible(text));
+        let (handler, text) = (visible(&self.handler), visible(text));
         match level {
             Level::ERROR => tracing::error!(target: "guest", %handler, %call, "{text}"),
             Level::WARN => tracing::warn!(target: "guest", %handler, %call, "{text}"),
@@ -207,7 +208,7 @@ mod tests {
     fn g21_16_kib_of_a_call_are_kept() {
         let output = Output::new("x.wasm".into(), "1".into());
         output.print(&[b'x'; 1_000_000], false);
-        assert_eq!(lock(&output.shared.text).left, 0);
-        assert!(lock(&output.shared.text).lines[0].is_empty());
+        assert_eq!(lock(&output.buffers).left, 0);
+        assert!(lock(&output.buffers).lines[0].is_empty());
     }
 }

@@ -1,7 +1,6 @@
-//! The state of a store: a part that lasts as long as the instance, and a part that belongs to the call that runs in
-//! it.
+//! The data of a store: a part that lives as long as the instance, and a part for the call that runs in it.
 //!
-//! The handles are `pub` because the generated bindings name them in public places; the module itself is private.
+//! The handles are `pub` because the generated bindings use them in public items. The module itself is private.
 
 use std::any::{Any, TypeId};
 use std::net::SocketAddr;
@@ -19,9 +18,9 @@ use crate::runtime::services::Services;
 use crate::runtime::settings::HandlerSettings;
 use crate::sockets::Connection;
 
-/// Bytes of random numbers that a guest gets at once.
+/// Bytes of random numbers that a guest gets from one call of WASI.
 const MAX_RANDOM: u64 = 64 << 10;
-/// Resources and handles that a call may hold.
+/// Resources and handles that a guest may hold, for each table.
 pub(in crate::runtime) const MAX_HANDLES: usize = 2000;
 
 /// A guest's handle to a connection.
@@ -36,19 +35,18 @@ pub struct RequestHandle {
     pub(in crate::runtime) params: Arc<[(String, String)]>,
 }
 
-/// A guest's handle to the registrar. What is declared is kept in the call's state, because the guest may drop the
-/// handle.
+/// A guest's handle to the registrar. Declarations are kept in the call's notes, because the guest may drop the handle.
 #[allow(unreachable_pub)]
 pub struct RegistrarHandle;
 
-/// The stage in which a guest is called.
+/// The purpose of a call, which decides what the guest may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
-    /// `describe`: only the registrar may be used.
+    /// A call of `describe`, in which only the registrar may be used.
     Describe,
-    /// `on-connect`: the client cannot be reached yet.
+    /// A call of `on-connect`, in which the client cannot be reached yet.
     Connecting,
-    /// Every other call.
+    /// Every other call, without such restrictions.
     Serving,
 }
 
@@ -59,7 +57,7 @@ pub(crate) struct Call {
     pub(in crate::runtime) phase: Phase,
     /// The time at which the call ends at the latest.
     pub(in crate::runtime) until: Instant,
-    /// The number of dispatches that the call is deep.
+    /// The number of nested dispatches above the call.
     pub(in crate::runtime) depth: u32,
     /// The address of the client that caused the call.
     pub(in crate::runtime) remote: SocketAddr,
@@ -68,44 +66,43 @@ pub(crate) struct Call {
 }
 
 impl Call {
-    /// Returns what is left of the deadline.
+    /// Returns the time until the call's end.
     pub(in crate::runtime) fn remaining(&self) -> Duration {
         self.until.saturating_duration_since(Instant::now())
     }
 }
 
-/// The `T` of `Store<T>`.
+/// The data of a store.
 pub(crate) struct State {
     pub(in crate::runtime) instance: InstanceState,
-    /// `None` between two calls of an instance that lives on.
+    /// `None` between two calls of an instance that is kept.
     call: Option<CallState>,
 }
 
-/// The part of the state that lasts as long as the instance.
+/// State that lives as long as the instance.
 pub(in crate::runtime) struct InstanceState {
     pub(in crate::runtime) services: Arc<Services>,
     pub(in crate::runtime) memory: MemoryLimiter,
     pub(in crate::runtime) output: Output,
-    /// The resources of WASI.
+    /// The resources that WASI hands out.
     table: ResourceTable,
-    /// Made when the guest first asks for something of the system: most calls never do, and sources of random numbers
-    /// are expensive.
+    /// `None` until the guest first calls WASI. Most calls never do, and the sources of random numbers are expensive to
+    /// make.
     wasi: Option<WasiCtx>,
 }
 
-/// The part of the state that begins anew with every call.
+/// State that is new for every call.
 pub(in crate::runtime) struct CallState {
     pub(in crate::runtime) call: Call,
     /// The sockets, requests and registrars that the guest holds.
     pub(in crate::runtime) handles: ResourceTable,
-    /// Processor time used so far.
+    /// Processor time that the call has used.
     pub(in crate::runtime) cpu: Duration,
-    /// The notes that single capabilities keep about the call, by type. Few calls use more than one, so a list is
-    /// enough.
+    /// Notes of capabilities about the call, by type. Few calls have more than one note, so a list is fast enough.
     notes: Vec<(TypeId, Box<dyn Any + Send>)>,
 }
 
-/// A guest used the host while no call runs in its instance.
+/// The error of a guest that uses the host while no call runs in its instance.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("no call is running in this instance")]
 pub(in crate::runtime) struct NoCall;
@@ -143,23 +140,23 @@ impl State {
         self.call = Some(CallState::new(call));
     }
 
-    /// Ends the call: what it held and noted is dropped, and what it printed is logged.
+    /// Ends the call: drops its handles and notes, and logs its unfinished output.
     pub(super) fn end(&mut self) {
         self.instance.output.finish();
         self.call = None;
     }
 
-    /// Returns the call that runs.
+    /// Returns the state of the call that runs.
     pub(in crate::runtime) fn call(&self) -> Result<&CallState, NoCall> {
         self.call.as_ref().ok_or(NoCall)
     }
 
-    /// Returns the call that runs.
+    /// Returns the state of the call that runs, to change it.
     pub(in crate::runtime) fn call_mut(&mut self) -> Result<&mut CallState, NoCall> {
         self.call.as_mut().ok_or(NoCall)
     }
 
-    /// Fails while a handler describes itself, for imports that may not be used then.
+    /// Fails in `describe`. Imports that may not be used there call this first.
     pub(in crate::runtime) fn serving(&self) -> Result<(), Failure> {
         if self.call()?.call.phase == Phase::Describe {
             return Err(Failure::new(
@@ -181,11 +178,11 @@ impl CallState {
         }
     }
 
-    /// Returns the notes of one capability about this call, which begin with their default.
+    /// Returns the note of type `T` about this call. The first access makes it with its default value.
     pub(in crate::runtime) fn notes<T: Any + Default + Send>(&mut self) -> &mut T {
         let id = TypeId::of::<T>();
-        let index = self.notes.iter().position(|(known, _)| *known == id);
-        let index = index.unwrap_or_else(|| {
+        let known = self.notes.iter().position(|(known, _)| *known == id);
+        let index = known.unwrap_or_else(|| {
             self.notes.push((id, Box::<T>::default()));
             self.notes.len() - 1
         });
@@ -205,21 +202,22 @@ impl WasiView for State {
             ..
         } = &mut self.instance;
         WasiCtxView {
-            ctx: wasi.get_or_insert_with(|| system(output)),
+            ctx: wasi.get_or_insert_with(|| wasi_context(output)),
             table,
         }
     }
 }
 
+/// Makes a table for at most [`MAX_HANDLES`] resources.
 fn bounded_table() -> ResourceTable {
     let mut table = ResourceTable::new();
     table.set_max_capacity(MAX_HANDLES);
     table
 }
 
-/// Makes what a guest sees of the system: clocks, random numbers, and its output. It has no files, no network, no
-/// environment.
-fn system(output: &Output) -> WasiCtx {
+/// Makes the WASI context of a guest: clocks, random numbers and its output, but no files, network, environment
+/// variables or arguments.
+fn wasi_context(output: &Output) -> WasiCtx {
     WasiCtx::builder()
         .stdout(output.stream(false))
         .stderr(output.stream(true))

@@ -1,4 +1,4 @@
-//! Leases: who gets which instance, and which calls an instance does not outlive.
+//! Tests of leases: which instance a call gets, and after which calls an instance is dropped.
 
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
@@ -16,7 +16,7 @@ use crate::runtime::engine::{self, PoolSize, Ticker};
 use crate::runtime::error::CallError;
 use crate::runtime::services::{MessageSizes, Services};
 
-/// Counts its calls in a global variable.
+/// A component that counts its calls in a global variable.
 const COUNTER: &str = r#"(component
     (core module $m
         (global $n (mut i32) (i32.const 0))
@@ -139,7 +139,7 @@ async fn g06_a_dropped_call_takes_its_instance_with_it() {
     assert_eq!(counter.call(&mut lease, "count").await.unwrap(), 1);
     {
         let mut call = Box::pin(counter.call(&mut lease, "loop"));
-        // The guest yields at its first ticks; nothing polls it again.
+        // The guest yields after its first tick. It is not polled again.
         assert!(futures_util::poll!(&mut call).is_pending());
     }
     drop(lease);

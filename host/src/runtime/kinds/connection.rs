@@ -12,22 +12,22 @@ use crate::runtime::instance::lease::Owner;
 use crate::runtime::instance::state::{Phase, SocketHandle};
 use crate::sockets::Connection;
 
-/// A client that wants to connect.
+/// The call for a client that wants to connect.
 pub const CONNECT: CallKind = CallKind { name: "connect" };
-/// A client that has connected.
+/// The call for a client that has connected.
 pub const CONNECTED: CallKind = CallKind { name: "connected" };
-/// A client that has disconnected.
+/// The call for a client that has disconnected.
 pub const DISCONNECT: CallKind = CallKind { name: "disconnect" };
 
-/// A namespace whose connections a handler is asked about.
+/// A namespace whose connections the handler accepts or refuses, and follows.
 #[derive(Clone, Debug)]
 pub struct ConnectionHook {
-    /// `/` or `/name`; `/hitchy` too, because hooks give requests their context.
+    /// The namespace: `/` or `/name`. `/hitchy` is allowed, because its hooks give socket requests their context.
     pub namespace: String,
 }
 
 impl Kind for ConnectionHook {
-    /// The namespace.
+    /// The namespace as the guest declared it.
     type Raw = String;
     exported!(GuestIndices);
 
@@ -54,7 +54,7 @@ impl Kind for ConnectionHook {
 }
 
 impl Guest {
-    /// Accepts a client, or refuses it.
+    /// Calls `on-connect` of a hook, by its index. A failure refuses the client.
     pub async fn on_connect(
         &self,
         context: CallContext,
@@ -80,7 +80,7 @@ impl Guest {
         self.outcome(answer, |(), _| Ok(()))
     }
 
-    /// Says that a client has connected.
+    /// Calls `on-connected` of a hook, by its index.
     pub async fn on_connected(
         &self,
         context: CallContext,
@@ -105,7 +105,7 @@ impl Guest {
         self.outcome(ended, |(), _| Ok(()))
     }
 
-    /// Says that a client has disconnected, with socket.io's reason.
+    /// Calls `on-disconnect` of a hook, by its index. `reason` is that of socket.io, for example `transport close`.
     pub async fn on_disconnect(
         &self,
         context: CallContext,

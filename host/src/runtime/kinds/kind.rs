@@ -1,4 +1,4 @@
-//! The trait that every kind of declaration implements, and the rows in which tables show declarations of any kind.
+//! The trait that every kind of declaration implements, and the rows in which tables show declarations of every kind.
 
 use serde::ser::SerializeSeq;
 use serde::{Serialize, Serializer};
@@ -8,13 +8,13 @@ use wasmtime::component::{Instance, InstancePre};
 use crate::runtime::error::LoadError;
 use crate::runtime::instance::state::State;
 
-/// Bytes of one text of a declaration.
+/// Largest size of one text of a declaration in bytes.
 pub(in crate::runtime) const MAX_TEXT: usize = 1024;
 
-/// A kind of call: `request`, `before`, `connect`.
+/// A reason to call a handler, for example `request`, `before` or `connect`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CallKind {
-    /// The name in metrics.
+    /// The name that metrics use, unique among all calls.
     pub name: &'static str,
 }
 
@@ -25,15 +25,15 @@ pub struct Words {
     pub key: &'static str,
     /// The title of a table: `connection hooks`.
     pub title: &'static str,
-    /// One declaration, with the article: `a connection hook`.
+    /// One declaration with its article: `a connection hook`.
     pub one: &'static str,
-    /// The interface of the contract that a handler has to export for it: `connections`.
+    /// The interface of the contract that a handler with such a declaration has to export: `connections`.
     pub interface: &'static str,
 }
 
-/// A kind of declaration. The type itself is one declaration that was checked.
+/// A kind of declaration. A value of the type is one declaration that was checked.
 pub(in crate::runtime) trait Kind: Sized + 'static {
-    /// The arguments that the registrar was given, unchecked.
+    /// The arguments that the guest passed to the registrar, unchecked.
     type Raw;
     /// The generated indices of the export interface.
     type Export: Send + Sync + 'static;
@@ -41,10 +41,10 @@ pub(in crate::runtime) trait Kind: Sized + 'static {
     /// The words for the kind.
     const WORDS: Words;
 
-    /// Checks the arguments that the registrar was given.
+    /// Checks the arguments of one declaration.
     fn check(raw: Self::Raw) -> Result<Self, LoadError>;
 
-    /// Returns a sentence about what is possible and hardly meant.
+    /// Returns a warning about a declaration that is valid but probably a mistake, as a sentence.
     fn warning(_raw: &Self::Raw) -> Option<String> {
         None
     }
@@ -96,9 +96,9 @@ pub struct Row<'a> {
     pub line: String,
     /// The names and values of its cells: `[("method", "GET"), ("path", "/a")]`.
     pub cells: Vec<(&'static str, &'a str)>,
-    /// Orders rows of one kind that come from several handlers.
+    /// The key by which tables sort rows of one kind that come from several handlers.
     pub sort_key: [&'a str; 2],
-    /// The calls that the handler gets because of it.
+    /// The calls that the declaration causes.
     pub calls: &'static [CallKind],
 }
 
@@ -115,7 +115,7 @@ pub(super) fn refuse<T>(sentence: String) -> Result<T, LoadError> {
     Err(LoadError::Declaration(sentence))
 }
 
-/// Refuses a text that is too long or contains a control character. `kind` names it in the sentence.
+/// Refuses a text that is too long or contains a control character. The sentence names the text by `kind`.
 pub(super) fn check_text(kind: &str, text: &str) -> Result<(), LoadError> {
     if text.len() > MAX_TEXT || text.chars().any(char::is_control) {
         let start: String = text.chars().take(40).collect();
@@ -134,7 +134,7 @@ impl Serialize for Row<'_> {
 }
 
 impl Serialize for Rows<'_> {
-    /// Writes a list with an object for each row, or with the value alone where a row has one cell.
+    /// Writes a list with an object for each row, or with the value alone if a row has one cell.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut list = serializer.serialize_seq(Some(self.rows.len()))?;
         for row in &self.rows {

@@ -16,20 +16,20 @@ use crate::runtime::instance::lease::Owner;
 use crate::runtime::instance::state::SocketHandle;
 use crate::sockets::Connection;
 
-/// An event of a client.
+/// The call for an event of a client.
 pub const EVENT: CallKind = CallKind { name: "event" };
 
 /// A namespace and an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listener {
-    /// `/` or `/name`.
+    /// The namespace: `/` or `/name`.
     pub namespace: String,
-    /// The name of the event; `*` stands for all that the file does not name.
+    /// The name of the event. `*` stands for all events that the file does not name.
     pub event: String,
 }
 
 impl Kind for Listener {
-    /// Namespace and event.
+    /// The namespace and the event as the guest declared them.
     type Raw = (String, String);
     exported!(GuestIndices);
 
@@ -86,7 +86,7 @@ impl Kind for Listener {
 }
 
 impl Guest {
-    /// Handles an event. The payload that a listener returns is the ack.
+    /// Calls `on-event` of a listener, by its index. The payload that it returns is the ack.
     pub async fn on_event(
         &self,
         context: CallContext,

@@ -5,7 +5,7 @@ use http::Method;
 use super::kind::refuse;
 use crate::runtime::error::LoadError;
 
-/// Reads a method: in upper case, or `""` for all, which is `None`.
+/// Parses a method in upper case. Returns `None` for `""`, which stands for all methods.
 pub(super) fn parse(name: &str) -> Result<Option<Method>, LoadError> {
     if name.is_empty() {
         return Ok(None);

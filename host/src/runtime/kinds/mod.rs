@@ -1,8 +1,8 @@
 //! The kinds of declaration, one file each, and their list.
 //!
-//! A handler declares routes, policies, listeners and connection hooks in `describe`. A kind has its checked type, its
-//! words, its export interface and its calls in its own file, and a line in the list below; whoever shows declarations
-//! reads rows and names no kind.
+//! A handler declares routes, policies, listeners and connection hooks in `describe`. The file of a kind has its
+//! checked type, its words, its export interface and its calls. A new kind is a new file and a line in the list below:
+//! code that shows declarations reads rows and does not name kinds.
 
 pub mod connection;
 pub mod kind;
@@ -29,26 +29,27 @@ use super::instance::state::State;
 
 /// Declarations of one kind that a handler may have.
 const MAX_COUNT: usize = 256;
-/// Declarations of one kind that are kept until they are checked: one more than allowed, so that the excess is seen.
+/// Declarations of one kind that are kept until the check: one more than allowed, so that the check sees the excess.
 pub(super) const KEPT_COUNT: usize = MAX_COUNT + 1;
-/// Bytes of a text that are kept until it is checked: more than allowed, so that the excess is seen.
+/// Bytes of a text that are kept until the check: more than allowed, so that the check sees the excess. A character has
+/// up to four bytes, so one byte more would not be enough.
 pub(super) const KEPT_TEXT: usize = MAX_TEXT + 8;
 
-/// Makes what exists once for every kind from the list of kinds.
+/// Generates the code that names every kind from the list of kinds.
 macro_rules! kinds {
     ($($list:ident: $kind:ty),+ $(,)?) => {
-        /// The declarations of a handler as `describe` gave them, unchecked.
+        /// The declarations that a handler made in `describe`, unchecked.
         #[derive(Default)]
         pub(crate) struct Description {
             $(pub(super) $list: Vec<<$kind as Kind>::Raw>,)+
         }
 
-        /// The declarations of a handler. A position in a list is the index with which the guest is called.
+        /// The checked declarations of a handler. The guest is called with the index of a declaration in its list.
         #[derive(Clone, Debug, Default)]
         #[allow(missing_docs)]
         pub struct Declarations {
             $(pub $list: Vec<$kind>,)+
-            /// Sentences about declarations that are possible and hardly meant.
+            /// Warnings about declarations that are valid but probably mistakes, each a sentence.
             pub warnings: Vec<String>,
         }
 
@@ -56,7 +57,7 @@ macro_rules! kinds {
         pub const WORDS: &[Words] = &[$(<$kind as Kind>::WORDS,)+];
 
         impl Declarations {
-            /// Checks what `describe` declared.
+            /// Checks the declarations of `describe`, one by one and against each other.
             pub(super) fn check(description: Description) -> Result<Self, LoadError> {
                 let mut warnings = Vec::new();
                 $(let $list = check_list::<$kind>(description.$list, &mut warnings)?;)+
@@ -108,7 +109,7 @@ kinds! {
     connections: ConnectionHook,
 }
 
-/// Everything that handlers are called for, in the order in which metrics list it.
+/// All reasons to call a handler, in the order in which metrics list them.
 pub const CALLS: &[CallKind] = &[
     route::REQUEST,
     policy::BEFORE,
@@ -119,6 +120,7 @@ pub const CALLS: &[CallKind] = &[
     connection::DISCONNECT,
 ];
 
+/// Checks the declarations of one kind.
 fn check_list<K: Kind>(raw: Vec<K::Raw>, warnings: &mut Vec<String>) -> Result<Vec<K>, LoadError> {
     if raw.len() > MAX_COUNT {
         return refuse(format!(
@@ -132,6 +134,7 @@ fn check_list<K: Kind>(raw: Vec<K::Raw>, warnings: &mut Vec<String>) -> Result<V
     Ok(checked)
 }
 
+/// Returns the rows of the declarations of one kind.
 fn rows_of<K: Kind>(list: &[K]) -> Rows<'_> {
     Rows {
         words: const { &K::WORDS },
@@ -139,6 +142,7 @@ fn rows_of<K: Kind>(list: &[K]) -> Rows<'_> {
     }
 }
 
+/// Refuses declarations of one kind if its export interface is missing.
 fn check_export<K: Kind>(list: &[K], exports: &Exports) -> Result<(), LoadError> {
     if list.is_empty() || exports.find::<K::Export>().is_some() {
         return Ok(());
@@ -157,7 +161,7 @@ impl Declarations {
         rows.map(|row| row.line).collect()
     }
 
-    /// Returns true if the handler is called for this.
+    /// Returns true if a declaration of the handler causes this call.
     pub fn are_called_for(&self, call: CallKind) -> bool {
         let kinds = self.rows();
         let mut rows = kinds.iter().flat_map(|kind| &kind.rows);
@@ -177,8 +181,8 @@ impl fmt::Display for Declarations {
 }
 
 impl Serialize for Declarations {
-    /// Writes `{"routes": [{"method": "GET", "path": "/a"}], "hooks": ["/"], …}`: a list for each kind, in the order in
-    /// which they were declared. A declaration with one cell is that cell's value.
+    /// Writes `{"routes": [{"method": "GET", "path": "/a"}], "hooks": ["/"], …}`: a list for each kind, in the order of
+    /// declaration. A declaration with one cell is that cell's value.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.rows().into_iter().map(|kind| (kind.words.key, kind)))
     }

@@ -4,7 +4,7 @@ use super::kind::{check_text, refuse};
 use crate::emitter::REQUESTS;
 use crate::runtime::error::LoadError;
 
-/// Refuses what is not the name of a namespace, or is reserved.
+/// Refuses a text that is not the name of a namespace, and names that are reserved.
 pub(super) fn check(namespace: &str) -> Result<(), LoadError> {
     check_text("namespace", namespace)?;
     let valid = namespace.starts_with('/') && !namespace.contains([',', '?', '#', ' ', '{', '}']);

@@ -16,17 +16,17 @@ use crate::runtime::instance::state::RequestHandle;
 use crate::runtime::pattern;
 use http::Method;
 
-/// A request that a policy looks at before it is answered.
+/// The call of a policy before a request is answered.
 pub const BEFORE: CallKind = CallKind { name: "before" };
-/// A request that a policy looks at when it has been answered.
+/// The call of a policy after a request was answered.
 pub const AFTER: CallKind = CallKind { name: "after" };
 
-/// The stage in which a policy runs.
+/// The stage of a request at which a policy runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
     /// Before a request is answered.
     Before,
-    /// After a request has been answered.
+    /// After a request was answered.
     After,
 }
 
@@ -42,28 +42,27 @@ impl Stage {
 /// A stage, a method and a prefix.
 #[derive(Clone, Debug)]
 pub struct Policy {
-    /// Before or after the answer.
+    /// The stage at which the policy runs.
     pub stage: Stage,
-    /// `None` stands for all methods.
+    /// The method of the requests. `None` stands for all methods.
     pub method: Option<Method>,
-    /// The prefix in normal form; `/` matches everything.
+    /// The prefix of the paths, in normal form. `/` matches every path.
     pub prefix: String,
 }
 
 impl Policy {
-    /// Returns true if the policy concerns a request. Prefixes match in whole segments.
+    /// Returns true if the policy applies to a request. `/api` matches `/api` and `/api/x`, but not `/apix`.
     pub fn matches(&self, method: &Method, path: &str) -> bool {
         let rest = path.strip_prefix(self.prefix.trim_end_matches('/'));
-        // HEAD falls back to the routes of GET, so the guards of GET must stand before it too.
-        let is_mine =
-            |own: &Method| own == method || (method == Method::HEAD && own == Method::GET);
-        self.method.as_ref().is_none_or(is_mine)
+        // Routes of GET answer HEAD too, so policies of GET have to run for HEAD as well.
+        let fits = |own: &Method| own == method || (method == Method::HEAD && own == Method::GET);
+        self.method.as_ref().is_none_or(fits)
             && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 }
 
 impl Kind for Policy {
-    /// Stage, method and prefix.
+    /// The stage, the method and the prefix as the guest declared them.
     type Raw = (Stage, String, String);
     exported!(GuestIndices);
 
@@ -89,7 +88,8 @@ impl Kind for Policy {
         })
     }
 
-    /// Warns of parameters: in a prefix they are text, so a guard written with them would guard nothing.
+    /// Warns about a segment that looks like a parameter. A prefix has no parameters and takes the segment literally,
+    /// so the policy would not run for the requests that are meant.
     fn warning((_, _, prefix): &Self::Raw) -> Option<String> {
         let is_parameter = |segment: &&str| {
             segment.starts_with('{') || pattern::translate_foreign(segment).is_some()
@@ -122,7 +122,7 @@ impl Kind for Policy {
 }
 
 impl Guest {
-    /// Lets a request pass (`None`), answers it, or fails it.
+    /// Calls `on-before` of a policy, by its index. `None` lets the request pass, a response or a failure answers it.
     pub async fn on_before(
         &self,
         context: CallContext,
@@ -150,7 +150,7 @@ impl Guest {
         })
     }
 
-    /// Hands the status of an answer to a policy.
+    /// Calls `on-after` of a policy, by its index, with the status of the answer.
     pub async fn on_after(
         &self,
         context: CallContext,
@@ -178,6 +178,7 @@ impl Guest {
     }
 }
 
+/// Makes a handle to a request without parameters, because policies have no pattern.
 fn without_params(exchange: Arc<Exchange>) -> RequestHandle {
     RequestHandle {
         exchange,

@@ -16,31 +16,32 @@ use crate::runtime::instance::lease::Owner;
 use crate::runtime::instance::state::RequestHandle;
 use crate::runtime::pattern::{self, Pattern};
 
-/// A request that a route answers.
+/// The call of a route for a request.
 pub const REQUEST: CallKind = CallKind { name: "request" };
 
 /// A method and a pattern.
 #[derive(Clone, Debug)]
 pub struct Route {
-    /// `None` stands for every method that no other route of the pattern names.
+    /// The method. `None` stands for every method that no other route of the same pattern names.
     pub method: Option<Method>,
-    /// The pattern as it was written.
+    /// The pattern as the guest wrote it.
     pub path: String,
-    /// The pattern in normal form with parameters named by their position, so that equal patterns are equal text.
+    /// The pattern in normal form, with parameters named by their position, so that equal patterns are equal texts:
+    /// `/api/{p0}`.
     pub pattern: String,
     /// The names of the parameters, in order.
     pub params: Vec<String>,
 }
 
 impl Route {
-    /// Returns `GET /path`, or `* /path`.
+    /// Returns the name of the route in logs and tables: `GET /path`, or `* /path` for all methods.
     pub fn name(&self) -> String {
         format!("{} {}", method::name(self.method.as_ref()), self.path)
     }
 }
 
 impl Kind for Route {
-    /// Method and path.
+    /// The method and the path as the guest declared them.
     type Raw = (String, String);
     exported!(GuestIndices);
 
@@ -96,7 +97,8 @@ impl Kind for Route {
 }
 
 impl Guest {
-    /// Answers a request with the route of this index. `params` are the values of the pattern's parameters, decoded.
+    /// Calls `on-request` of a route, by its index. `params` are the names and the decoded values of the pattern's
+    /// parameters.
     pub async fn on_request(
         &self,
         context: CallContext,
