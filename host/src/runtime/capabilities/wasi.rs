@@ -1,12 +1,10 @@
-//! WASI 0.2 with an empty context.
-//!
-//! Clocks, random numbers and output work. Files, network and environment are linked, because toolchains import them
-//! even if they are not needed, but they are empty.
+//! WASI 0.2 over an empty context: clocks, random numbers and output work; files, network and environment are there,
+//! because toolchains import them without need, and empty.
 
 use super::capability::{Capability, ImportSupport, Interfaces};
 
 pub(super) const CAPABILITY: Capability = Capability {
-    // The first entry that contains an interface counts.
+    // The first that contains an interface counts.
     interfaces: &[
         empty(
             "wasi:cli",
@@ -33,10 +31,9 @@ pub(super) const CAPABILITY: Capability = Capability {
     link: wasmtime_wasi::p2::add_to_linker_async,
 };
 
-/// The start of the versions that wasmtime-wasi links.
-const TRACK: &str = "0.2.";
+/// The versions that wasmtime-wasi links under one name.
+const TRACK: &str = "0.2";
 
-/// Makes all interfaces of a package, which work.
 const fn granted(package: &'static str) -> Interfaces {
     Interfaces {
         package,
@@ -46,7 +43,6 @@ const fn granted(package: &'static str) -> Interfaces {
     }
 }
 
-/// Makes interfaces without content. `why` says what is missing.
 const fn empty(
     package: &'static str,
     names: &'static [&'static str],

@@ -29,7 +29,7 @@ pub(in crate::runtime) enum Owner<'a> {
     /// The instance may serve every caller.
     Anyone,
     /// The instance serves one connection to a namespace.
-    #[expect(dead_code, reason = "no strategy keeps instances for connections yet")]
+    #[allow(dead_code, reason = "no strategy keeps instances for connections yet")]
     Socket(&'a Arc<Connection>),
 }
 
@@ -79,10 +79,7 @@ impl Lease {
 
     /// Makes a lease of `instance`, or of an instance that the first call makes. The instance goes back to `home` when
     /// the lease is dropped.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "no strategy keeps instances yet")
-    )]
+    #[allow(dead_code, reason = "no strategy keeps instances yet, but for tests")]
     pub(in crate::runtime) fn kept(instance: Option<Instance>, home: Arc<dyn TakeBack>) -> Self {
         Self {
             instance,
