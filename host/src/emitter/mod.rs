@@ -142,7 +142,7 @@ impl Emitter {
     /// moment. So a connection that has just been opened is waited for.
     pub async fn find(&self, namespace: &str, id: &str) -> Option<Arc<Connection>> {
         let connection = self.outlet.find(namespace, id)?;
-        connection.wait_until_answered(A_MOMENT).await;
+        connection.wait_until_settled(A_MOMENT).await;
         (!connection.is_gone()).then_some(connection)
     }
 

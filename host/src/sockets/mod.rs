@@ -79,8 +79,8 @@ pub struct Connection {
     left: Mutex<Option<Vec<String>>>,
     /// True if the server ended the connection, because the client may close it before the library says so.
     dismissed: AtomicBool,
-    /// Set once CONNECT has been answered, so that the client can be reached.
-    answered: SetOnce<()>,
+    /// Set once CONNECT has been answered or the connection has ended, whichever comes first.
+    settled: SetOnce<()>,
     link: Box<dyn Link>,
 }
 
@@ -101,22 +101,22 @@ impl Connection {
             context: Mutex::default(),
             left: Mutex::new(None),
             dismissed: AtomicBool::new(false),
-            answered: SetOnce::new(),
+            settled: SetOnce::new(),
             link,
         }
     }
 
     /// Notes that CONNECT has been answered.
     pub fn set_answered(&self) {
-        // It stays set.
-        let _ = self.answered.set(());
+        // It is set already if the connection has ended meanwhile.
+        let _ = self.settled.set(());
     }
 
-    /// Waits until CONNECT has been answered, for at most `longest`.
-    pub async fn wait_until_answered(&self, longest: Duration) {
-        if !self.answered.initialized() {
-            // Without an answer in time the caller finds out that the client cannot be reached.
-            let _ = tokio::time::timeout(longest, self.answered.wait()).await;
+    /// Waits until CONNECT has been answered or the connection has ended, for at most `longest`.
+    pub async fn wait_until_settled(&self, longest: Duration) {
+        if !self.settled.initialized() {
+            // A caller that waited in vain finds out by itself that the client cannot be reached.
+            let _ = tokio::time::timeout(longest, self.settled.wait()).await;
         }
     }
 
@@ -180,6 +180,9 @@ impl Connection {
         if left.is_none() {
             *left = Some(self.link.rooms());
         }
+        drop(left);
+        // It is set already if CONNECT has been answered, as it usually has.
+        let _ = self.settled.set(());
     }
 
     /// Sends an event to this client.
@@ -377,8 +380,7 @@ mod tests {
         }
     }
 
-    #[test]
-    fn c11_rooms_are_remembered_however_fast_a_client_goes() {
+    fn connection() -> Connection {
         let handshake = Handshake {
             remote: ([127, 0, 0, 1], 1).into(),
             query: String::new(),
@@ -388,10 +390,32 @@ mod tests {
         let link = Box::new(Hasty(Mutex::default()));
         let (sessions, _closing) = crate::session::tests::sessions(1);
         let session = sessions.open(handshake.remote.ip(), None).unwrap();
-        let connection = Connection::new("id".into(), "/".into(), handshake, session, link);
+        Connection::new("id".into(), "/".into(), handshake, session, link)
+    }
+
+    #[test]
+    fn c11_rooms_are_remembered_however_fast_a_client_goes() {
+        let connection = connection();
         connection.join(vec!["lobby".to_owned()]).unwrap();
         connection.disconnect(false);
         assert_eq!(connection.rooms(), ["lobby"]);
         assert_eq!(connection.join(Vec::new()).unwrap_err().code, 410);
+    }
+
+    #[tokio::test]
+    async fn c12_who_waits_for_connect_is_woken_by_its_answer_and_by_the_end() {
+        const LONG: Duration = Duration::from_secs(3600);
+        let ways: [fn(&Connection); 3] = [
+            Connection::set_answered,
+            Connection::leave_for_good,
+            |connection| connection.disconnect(false),
+        ];
+        for way in ways {
+            let connection = connection();
+            let mut waiting = Box::pin(connection.wait_until_settled(LONG));
+            assert!(futures_util::poll!(&mut waiting).is_pending());
+            way(&connection);
+            assert!(futures_util::poll!(&mut waiting).is_ready());
+        }
     }
 }
