@@ -122,13 +122,15 @@ impl Cookies {
         }
     }
 
-    /// Returns the cookies of the handshake. Pairs without a name or without `=` are skipped.
+    /// Returns the cookies of the handshake. A pair without `=`, which browsers send for cookies without a name, is
+    /// a cookie with an empty value.
     fn handshake_cookies(&self) -> impl Iterator<Item = Cookie<'_>> {
         self.handshake
             .iter()
             .filter_map(text)
-            .flat_map(Cookie::split_parse)
-            .filter_map(Result::ok)
+            .flat_map(|text| text.split(';').map(str::trim))
+            .filter(|pair| !pair.is_empty())
+            .map(|pair| Cookie::parse(pair).unwrap_or_else(|_| Cookie::new(pair, "")))
     }
 
     /// Returns the `cookie` headers of the connection's next request.
@@ -199,6 +201,14 @@ mod tests {
         assert_eq!(sent(&cookies), "a=1; b=3; c=4");
         keep(&cookies, &["b=5", "nonsense"]);
         assert_eq!(sent(&cookies), "a=1; c=4; b=5");
+    }
+
+    #[test]
+    fn r03_a_pair_without_a_value_is_not_lost() {
+        let cookies = cookies("token; a=1;");
+        assert_eq!(sent(&cookies), "token; a=1;");
+        keep(&cookies, &["b=2"]);
+        assert_eq!(sent(&cookies), "token=; a=1; b=2");
     }
 
     #[test]
