@@ -133,7 +133,7 @@ impl Calls {
         *lock(&self.last_failure) = Some(failure);
     }
 
-    /// The last call of a file that went wrong.
+    /// Returns the last call that went wrong.
     pub fn last_failure(&self) -> Option<LastFailure> {
         lock(&self.last_failure).clone()
     }

@@ -41,8 +41,8 @@ struct File {
     serving: Option<Arc<Served>>,
     /// Loaded, but not served because of a conflict, which may end.
     waiting: Option<Arc<Served>>,
-    /// The sentence of the refusal that was logged last, as long as it holds.
-    refusal: Option<String>,
+    /// The refusal that was logged last, as long as it holds.
+    refusal: Option<FileRefusal>,
 }
 
 /// The part of a file that stays from one generation to the next.
@@ -96,7 +96,7 @@ impl Files {
         self.files.iter().filter_map(|(name, file)| {
             Some(RefusedFile {
                 file: name.clone(),
-                cause: file.refusal.clone()?,
+                cause: file.refusal.as_ref()?.to_string(),
                 serving: file.serving.as_ref().map(|handler| handler.generation),
             })
         })
@@ -260,23 +260,20 @@ impl Files {
                     file.refusal = None;
                 }
                 Verdict::Refused(refusal) => {
-                    let cause = refusal.to_string();
                     file.waiting = None;
-                    // What is tried again and again is logged once.
-                    if file.again {
-                        file.refuse(&name, cause, &self.journal);
-                    } else {
-                        self.journal.refused(&name, &cause, file.serving.as_deref());
-                        file.refusal = Some(cause);
+                    // What is tried again and again is logged once, what has changed is logged in any case.
+                    if !file.again {
+                        file.refusal = None;
                     }
+                    file.refuse(&name, refusal, &self.journal);
                 }
             }
         }
-        let conflicts = self.conflicts();
+        let mut conflicts = self.conflicts();
         let mut changed = false;
         for (name, file) in &mut self.files {
-            match conflicts.get(name) {
-                Some(conflict) => file.refuse(name, conflict.to_string(), &self.journal),
+            match conflicts.remove(name) {
+                Some(conflict) => file.refuse(name, conflict.into(), &self.journal),
                 None => changed |= file.promote(name, &mut self.histories, &mut self.news),
             }
         }
@@ -323,10 +320,11 @@ impl File {
     }
 
     /// Logs, once, why the file as it is now is not served.
-    fn refuse(&mut self, name: &str, cause: String, journal: &Journal) {
-        if self.refusal.as_ref() != Some(&cause) {
+    fn refuse(&mut self, name: &str, refusal: FileRefusal, journal: &Journal) {
+        let cause = refusal.to_string();
+        let before = self.refusal.replace(refusal);
+        if before.is_none_or(|before| before.to_string() != cause) {
             journal.refused(name, &cause, self.serving.as_deref());
         }
-        self.refusal = Some(cause);
     }
 }

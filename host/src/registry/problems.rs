@@ -1,6 +1,6 @@
 //! The problems that exist now. Each is logged once, when it is new, and shown as long as it exists.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The thing that has a problem. The order is that in which problems are shown.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,9 +39,10 @@ impl Problems {
         is_of_sort: fn(&Subject) -> bool,
         found: Vec<(Subject, String)>,
     ) -> Vec<(Subject, String)> {
-        self.0.retain(|subject, _| {
-            !is_of_sort(subject) || found.iter().any(|(one, _)| one == subject)
-        });
+        // A set, because a folder may hold thousands of files that cannot be handlers.
+        let still: BTreeSet<&Subject> = found.iter().map(|(subject, _)| subject).collect();
+        self.0
+            .retain(|subject, _| !is_of_sort(subject) || still.contains(subject));
         found
             .into_iter()
             .filter(|(subject, cause)| self.add(subject.clone(), cause))

@@ -234,25 +234,28 @@ impl Reloader {
     /// Logs, once, which handlers have settings and no file.
     fn report_absent(&mut self, listing: &Listing) {
         let there: BTreeSet<&str> = listing.names().map(bare).collect();
-        let mut absent = Vec::new();
-        for (name, section, from) in self.config.handler_sections() {
-            if there.contains(name) || listing.hides(name) {
+        let absent = self
+            .config
+            .handler_sections()
+            .filter(|(name, ..)| !there.contains(name) && !listing.hides(name))
+            .map(|(name, section, from)| {
+                let cause = format!(
+                    "{from}: [{section}] is for {}.wasm, which is not in the handlers folder",
+                    visible(name)
+                );
+                (Subject::Handler(name.to_owned()), cause)
+            });
+        let is_absent = |subject: &Subject| matches!(subject, Subject::Handler(_));
+        for (subject, cause) in self.problems.replace(is_absent, absent.collect()) {
+            let Subject::Handler(name) = subject else {
                 continue;
-            }
-            let nearest = nearest(name, there.iter().map(|name| (*name).to_owned()));
-            let hint = match nearest {
+            };
+            // The hint is no part of the problem, because it changes with the other files.
+            let hint = match nearest(&name, there.iter().map(|name| (*name).to_owned())) {
                 Some(nearest) => format!("did you mean {}?", visible(&nearest)),
                 None => "it waits until it comes".to_owned(),
             };
-            let cause = format!(
-                "{from}: [{section}] is for {}.wasm, which is not in the handlers folder; {hint}",
-                visible(name)
-            );
-            absent.push((Subject::Handler(name.to_owned()), cause));
-        }
-        let is_absent = |subject: &Subject| matches!(subject, Subject::Handler(_));
-        for (_, cause) in self.problems.replace(is_absent, absent) {
-            tracing::warn!("{cause}");
+            tracing::warn!("{cause}; {hint}");
         }
     }
 
