@@ -4,7 +4,6 @@
 //! that it declares.
 
 use std::any::{Any, TypeId};
-use std::sync::Arc;
 
 use wasmtime::component::{Component, InstancePre};
 
@@ -13,8 +12,8 @@ use super::error::LoadError;
 use super::instance::state::State;
 
 /// The indices of the export interfaces, by their generated type (`http::GuestIndices`).
-#[derive(Clone, Default)]
-pub(super) struct Exports(Vec<(TypeId, Arc<dyn Any + Send + Sync>)>);
+#[derive(Default)]
+pub(super) struct Exports(Vec<(TypeId, Box<dyn Any + Send + Sync>)>);
 
 impl Exports {
     /// Looks up an interface of the contract with `look_up`. Does nothing if the component does not export it.
@@ -38,7 +37,7 @@ impl Exports {
                 "an export differs from the contract {track}: {error:#}"
             ))
         })?;
-        self.0.push((TypeId::of::<T>(), Arc::new(indices)));
+        self.0.push((TypeId::of::<T>(), Box::new(indices)));
         Ok(())
     }
 

@@ -37,6 +37,7 @@ impl Kind for ConnectionHook {
         one: "a connection hook",
         interface: "connections",
     };
+    const CALLS: &'static [CallKind] = &[CONNECT, CONNECTED, DISCONNECT];
 
     fn check(namespace: String) -> Result<Self, LoadError> {
         namespace::check(&namespace)?;
@@ -48,7 +49,6 @@ impl Kind for ConnectionHook {
             line: format!("connections of {}", self.namespace),
             cells: vec![("namespace", self.namespace.as_str())],
             sort_key: [&self.namespace, ""],
-            calls: &[CONNECT, CONNECTED, DISCONNECT],
         }
     }
 }

@@ -40,6 +40,8 @@ pub(in crate::runtime) trait Kind: Sized + 'static {
 
     /// The words for the kind.
     const WORDS: Words;
+    /// The calls that declarations of the kind cause, in the order in which metrics list them.
+    const CALLS: &'static [CallKind];
 
     /// Checks the arguments of one declaration.
     fn check(raw: Self::Raw) -> Result<Self, LoadError>;
@@ -63,6 +65,11 @@ pub(in crate::runtime) trait Kind: Sized + 'static {
         store: &mut Store<State>,
         instance: &Instance,
     ) -> wasmtime::Result<()>;
+
+    /// Returns the calls that this declaration causes.
+    fn calls(&self) -> &'static [CallKind] {
+        Self::CALLS
+    }
 
     /// Returns the row in which tables show the declaration.
     fn row(&self) -> Row<'_>;
@@ -98,8 +105,6 @@ pub struct Row<'a> {
     pub cells: Vec<(&'static str, &'a str)>,
     /// The key by which tables sort rows of one kind that come from several handlers.
     pub sort_key: [&'a str; 2],
-    /// The calls that the declaration causes.
-    pub calls: &'static [CallKind],
 }
 
 /// The declarations of one kind in one handler, in the order in which they were declared.

@@ -39,6 +39,7 @@ impl Kind for Listener {
         one: "a listener",
         interface: "events",
     };
+    const CALLS: &'static [CallKind] = &[EVENT];
 
     fn check((namespace, event): Self::Raw) -> Result<Self, LoadError> {
         namespace::check(&namespace)?;
@@ -80,7 +81,6 @@ impl Kind for Listener {
                 ("event", self.event.as_str()),
             ],
             sort_key: [&self.namespace, &self.event],
-            calls: &[EVENT],
         }
     }
 }

@@ -56,12 +56,21 @@ macro_rules! kinds {
         /// The words of all kinds, in the order in which they are shown.
         pub const WORDS: &[Words] = &[$(<$kind as Kind>::WORDS,)+];
 
+        /// All reasons to call a handler, in the order in which metrics list them.
+        pub const CALLS: [CallKind; 0 $(+ <$kind as Kind>::CALLS.len())+] =
+            all_calls([$(<$kind as Kind>::CALLS),+]);
+
         impl Declarations {
             /// Checks the declarations of `describe`, one by one and against each other.
             pub(super) fn check(description: Description) -> Result<Self, LoadError> {
                 let mut warnings = Vec::new();
                 $(let $list = check_list::<$kind>(description.$list, &mut warnings)?;)+
                 Ok(Self { $($list,)+ warnings })
+            }
+
+            /// Returns true if a declaration of the handler causes this call.
+            pub fn are_called_for(&self, call: CallKind) -> bool {
+                $(self.$list.iter().any(|one| one.calls().contains(&call)))||+
             }
 
             /// Returns all declarations by kind, in the order of [`WORDS`].
@@ -109,16 +118,21 @@ kinds! {
     connections: ConnectionHook,
 }
 
-/// All reasons to call a handler, in the order in which metrics list them.
-pub const CALLS: &[CallKind] = &[
-    route::REQUEST,
-    policy::BEFORE,
-    policy::AFTER,
-    listener::EVENT,
-    connection::CONNECT,
-    connection::CONNECTED,
-    connection::DISCONNECT,
-];
+/// Returns the calls of all kinds as one list. `N` is the number of calls, `K` that of kinds.
+const fn all_calls<const N: usize, const K: usize>(kinds: [&[CallKind]; K]) -> [CallKind; N] {
+    let mut all = [CallKind { name: "" }; N];
+    let (mut at, mut kind) = (0, 0);
+    while kind < K {
+        let mut call = 0;
+        while call < kinds[kind].len() {
+            all[at] = kinds[kind][call];
+            call += 1;
+            at += 1;
+        }
+        kind += 1;
+    }
+    all
+}
 
 /// Checks the declarations of one kind.
 fn check_list<K: Kind>(raw: Vec<K::Raw>, warnings: &mut Vec<String>) -> Result<Vec<K>, LoadError> {
@@ -159,13 +173,6 @@ impl Declarations {
     pub fn lines(&self) -> Vec<String> {
         let rows = self.rows().into_iter().flat_map(|kind| kind.rows);
         rows.map(|row| row.line).collect()
-    }
-
-    /// Returns true if a declaration of the handler causes this call.
-    pub fn are_called_for(&self, call: CallKind) -> bool {
-        let kinds = self.rows();
-        let mut rows = kinds.iter().flat_map(|kind| &kind.rows);
-        rows.any(|row| row.calls.contains(&call))
     }
 }
 

@@ -72,6 +72,7 @@ impl Kind for Policy {
         one: "a policy",
         interface: "policies",
     };
+    const CALLS: &'static [CallKind] = &[BEFORE, AFTER];
 
     fn check((stage, name, prefix): Self::Raw) -> Result<Self, LoadError> {
         check_text("prefix", &prefix)?;
@@ -101,11 +102,18 @@ impl Kind for Policy {
         ))
     }
 
+    fn calls(&self) -> &'static [CallKind] {
+        match self.stage {
+            Stage::Before => &[BEFORE],
+            Stage::After => &[AFTER],
+        }
+    }
+
     fn row(&self) -> Row<'_> {
         let (stage, method) = (self.stage.name(), method::name(self.method.as_ref()));
-        let (rank, calls): (_, &'static [CallKind]) = match self.stage {
-            Stage::Before => ("0", &[BEFORE]),
-            Stage::After => ("1", &[AFTER]),
+        let rank = match self.stage {
+            Stage::Before => "0",
+            Stage::After => "1",
         };
         Row {
             line: format!("{stage} {method} {}", self.prefix),
@@ -116,7 +124,6 @@ impl Kind for Policy {
             ],
             // Policies of one stage stay in the order in which they run.
             sort_key: [rank, ""],
-            calls,
         }
     }
 }

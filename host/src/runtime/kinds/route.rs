@@ -51,6 +51,7 @@ impl Kind for Route {
         one: "a route",
         interface: "http",
     };
+    const CALLS: &'static [CallKind] = &[REQUEST];
 
     fn check((name, path): Self::Raw) -> Result<Self, LoadError> {
         check_text("path", &path)?;
@@ -91,7 +92,6 @@ impl Kind for Route {
             line: self.name(),
             cells: vec![("method", method), ("path", self.path.as_str())],
             sort_key: [&self.path, method],
-            calls: &[REQUEST],
         }
     }
 }
