@@ -54,12 +54,14 @@ memory = \"512MiB\"
 /// Returns all settings, section by section, in the order of the table of keys.
 pub fn reference() -> String {
     let mut text = String::from(INTRODUCTION);
-    for section in keys::sections() {
-        let _ = write!(text, "\n## `[{section}]`\n\n");
+    for section in KEYS.chunk_by(|a, b| a.section() == b.section()) {
+        let name = match section[0].section() {
+            keys::HANDLER => "handler.NAME",
+            name => name,
+        };
+        let _ = write!(text, "\n## `[{name}]`\n\n");
         text += "| key, variable | takes | default | meaning |\n|---|---|---|---|\n";
-        for key in KEYS.iter().filter(|key| key.section() == section) {
-            text += &row(key);
-        }
+        text.extend(section.iter().map(row));
     }
     text
 }
@@ -67,9 +69,11 @@ pub fn reference() -> String {
 fn row(key: &Key) -> String {
     let (short, variable) = (key.short(), key.variable());
     let takes = cell(&takes(&key.kind));
-    let name = match key.kind {
-        Kind::Table { .. } => format!("`{short}`"),
-        _ => format!("`{short}`<br>`{variable}`"),
+    let has_variable = !key.kind.is_table() && key.section() != keys::HANDLER;
+    let name = if has_variable {
+        format!("`{short}`<br>`{variable}`")
+    } else {
+        format!("`{short}`")
     };
     let default = match key.default {
         None if matches!(key.kind, Kind::Table { .. }) => "none".to_owned(),
@@ -169,5 +173,21 @@ mod tests {
             let key = keys::per_handler().find(|key| key.short() == short);
             assert!(key.expect("a key").kind.read(value).is_ok(), "{short}");
         }
+    }
+
+    #[test]
+    fn a_key_that_only_handlers_have_is_shown_without_a_variable() {
+        let key = Key {
+            name: "handler.mode",
+            kind: Kind::Word(&["a", "b"]),
+            default: Some("a"),
+            doc: "A mode.",
+            live: true,
+            per_handler: true,
+        };
+        assert_eq!(
+            row(&key),
+            "| `mode` | `a` or `b` | `a` | A mode. *Live, per handler.* |\n"
+        );
     }
 }
