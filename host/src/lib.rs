@@ -10,6 +10,7 @@ pub mod emitter;
 pub mod lock;
 pub mod message;
 pub mod metrics;
+pub mod names;
 pub mod outbound;
 pub mod path;
 pub mod payload;

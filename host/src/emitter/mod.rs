@@ -23,24 +23,12 @@ use socketioxide::{AckError, SocketError, SocketIo};
 
 use self::ack::AckValue;
 use crate::metrics::Metrics;
+use crate::names::{REQUESTS, RESERVED};
 use crate::payload::{Failure, Payload};
 use crate::sockets::{Connection, gone};
 
-/// The namespace of `request`, in which nothing else is sent.
-pub const REQUESTS: &str = "/hitchy";
-
 /// The longest wait for a connection that has just been opened.
 const A_MOMENT: Duration = Duration::from_millis(20);
-
-/// Names of events that socket.io reserves.
-pub const RESERVED: [&str; 6] = [
-    "connect",
-    "connect_error",
-    "disconnect",
-    "disconnecting",
-    "newListener",
-    "removeListener",
-];
 
 /// The receivers of an event or an operation.
 #[derive(Clone, Debug)]
