@@ -9,7 +9,7 @@ use socketioxide::socket::Socket;
 use socketioxide::{SendError, SocketError, SocketIo};
 
 use super::ack::AckValue;
-use super::{
+use super::socket::{
     ack_failure, check_event, check_namespace, connection, disconnect, disconnect_everywhere,
     not_keeping_up,
 };
