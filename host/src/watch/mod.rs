@@ -4,12 +4,11 @@
 //! none), so the folder is also looked at in whole from time to time, and watched anew when it is not the folder it
 //! was.
 
+mod identity;
 mod trees;
 
 pub use self::trees::{Roots, Trees, files};
 
-use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -17,6 +16,8 @@ use notify::event::{ModifyKind, RenameMode};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
 use tokio::time::{Interval, MissedTickBehavior, interval};
+
+use self::identity::identity;
 
 /// Changes that wait to be looked at; when there are more, everything is.
 const QUEUE: usize = 1024;
@@ -114,11 +115,6 @@ impl Watch {
     }
 }
 
-fn identity(folder: &Path) -> Option<(u64, u64)> {
-    let metadata = fs::metadata(folder).ok()?;
-    Some((metadata.dev(), metadata.ino()))
-}
-
 /// Returns the change that a notification means. Reading is not a change.
 fn changes(event: notify::Result<Event>, folder: &Path, file: &Path) -> Vec<Change> {
     let Ok(event) = event else {
@@ -145,6 +141,7 @@ fn changes(event: notify::Result<Event>, folder: &Path, file: &Path) -> Vec<Chan
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     async fn wait_for(watch: &mut Watch, wanted: Change) {
         let seen = async { while watch.next().await != wanted {} };

@@ -18,7 +18,7 @@ use ignore::{DirEntry, WalkBuilder};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::Notify;
 
-use super::identity;
+use super::identity::identity;
 
 /// The time in which nothing may be written before the files are read, because editors write in several steps.
 const QUIET: Duration = Duration::from_millis(15);
