@@ -18,7 +18,7 @@ use crate::payload::{Failure, Payload};
 use crate::sockets::Connection;
 
 /// The operations of [`Emitter`](super::Emitter) for one type of adapter.
-pub(super) trait Outlet: Send + Sync {
+pub(super) trait Broadcaster: Send + Sync {
     fn emit<'a>(
         &'a self,
         audience: Audience,
@@ -39,7 +39,7 @@ pub(super) trait Outlet: Send + Sync {
     fn ids(&self, audience: Audience) -> BoxFuture<'_, Result<Vec<String>, Failure>>;
 }
 
-impl<A: Adapter> Outlet for SocketIo<A> {
+impl<A: Adapter> Broadcaster for SocketIo<A> {
     fn emit<'a>(
         &'a self,
         audience: Audience,

@@ -20,19 +20,19 @@ use std::time::Duration;
 use socketioxide::SocketIo;
 use socketioxide::adapter::Adapter;
 
-use self::broadcaster::Outlet;
+use self::broadcaster::Broadcaster;
 use self::socket::check_event;
 use crate::metrics::Metrics;
 use crate::payload::{Failure, Payload};
 use crate::sockets::Connection;
 
 /// The longest wait for a connection that has just been opened.
-const A_MOMENT: Duration = Duration::from_millis(20);
+const MAX_CONNECT_WAIT: Duration = Duration::from_millis(20);
 
 /// Sends to clients. Cheap to clone.
 #[derive(Clone)]
 pub struct Emitter {
-    outlet: Arc<dyn Outlet>,
+    broadcaster: Arc<dyn Broadcaster>,
     metrics: Arc<Metrics>,
 }
 
@@ -40,7 +40,7 @@ impl Emitter {
     /// Sends through a socket.io server, and counts in `metrics`.
     pub fn new<A: Adapter>(io: SocketIo<A>, metrics: Arc<Metrics>) -> Self {
         Self {
-            outlet: Arc::new(io),
+            broadcaster: Arc::new(io),
             metrics,
         }
     }
@@ -59,7 +59,7 @@ impl Emitter {
     ) -> Result<(), Failure> {
         check_event(event)?;
         self.metrics.emits_to_many.one();
-        self.outlet.emit(audience, event, payload).await
+        self.broadcaster.emit(audience, event, payload).await
     }
 
     /// Sends an event to an audience and collects the acks that come within `timeout`.
@@ -72,24 +72,24 @@ impl Emitter {
     ) -> Result<Acks, Failure> {
         check_event(event)?;
         self.metrics.emits_to_many.one();
-        self.outlet
+        self.broadcaster
             .emit_with_ack(audience, event, payload, timeout)
             .await
     }
 
     /// Makes an audience enter rooms.
     pub async fn join(&self, audience: Audience, rooms: Vec<String>) -> Result<(), Failure> {
-        self.outlet.join(audience, rooms).await
+        self.broadcaster.join(audience, rooms).await
     }
 
     /// Makes an audience leave rooms.
     pub async fn leave(&self, audience: Audience, rooms: Vec<String>) -> Result<(), Failure> {
-        self.outlet.leave(audience, rooms).await
+        self.broadcaster.leave(audience, rooms).await
     }
 
     /// Disconnects an audience from its namespace; with `close` from every namespace.
     pub async fn disconnect(&self, audience: Audience, close: bool) -> Result<(), Failure> {
-        self.outlet.disconnect(audience, close).await
+        self.broadcaster.disconnect(audience, close).await
     }
 
     /// Returns the connection of this id, if it is connected here.
@@ -97,13 +97,13 @@ impl Emitter {
     /// The library sends CONNECT a moment before it lets anything else be sent, and a client may be faster than that
     /// moment. So a connection that has just been opened is waited for.
     pub async fn find(&self, namespace: &str, id: &str) -> Option<Arc<Connection>> {
-        let connection = self.outlet.find(namespace, id)?;
-        connection.wait_until_answered(A_MOMENT).await;
+        let connection = self.broadcaster.find(namespace, id)?;
+        connection.wait_until_answered(MAX_CONNECT_WAIT).await;
         (!connection.is_gone()).then_some(connection)
     }
 
     /// Returns the ids of an audience.
     pub async fn ids(&self, audience: Audience) -> Result<Vec<String>, Failure> {
-        self.outlet.ids(audience).await
+        self.broadcaster.ids(audience).await
     }
 }

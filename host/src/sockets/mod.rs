@@ -27,7 +27,7 @@ const CONTEXT_KEYS: usize = 32;
 /// The most bytes of keys and values that a context holds.
 const CONTEXT_BYTES: usize = 16 * 1024;
 /// The most rooms that a connection may be in.
-const MAX_ROOMS: usize = 1000;
+const MAX_ROOMS_PER_SOCKET: usize = 1000;
 
 /// The handshake of a client.
 #[derive(Clone, Debug)]
@@ -230,16 +230,16 @@ impl Connection {
 /// Rooms that it is in already cost nothing.
 fn check_rooms(has: &[String], wants: &[String]) -> Result<(), Failure> {
     let most = has.len() + wants.len();
-    if most <= MAX_ROOMS {
+    if most <= MAX_ROOMS_PER_SOCKET {
         return Ok(());
     }
     let all: HashSet<&String> = has.iter().chain(wants).collect();
-    if all.len() <= MAX_ROOMS {
+    if all.len() <= MAX_ROOMS_PER_SOCKET {
         return Ok(());
     }
     Err(Failure::new(
         413,
-        format!("a connection may be in {MAX_ROOMS} rooms"),
+        format!("a connection may be in {MAX_ROOMS_PER_SOCKET} rooms"),
     ))
 }
 
