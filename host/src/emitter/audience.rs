@@ -5,15 +5,15 @@ use crate::payload::{Failure, Payload};
 /// The receivers of an event or an operation.
 #[derive(Clone, Debug)]
 pub struct Audience {
-    /// `/` or a declared namespace.
+    /// The namespace: `/` or one that a handler declares.
     pub namespace: String,
-    /// Sockets in any of these; none means all.
+    /// The rooms whose sockets are reached. An empty list reaches all sockets of the namespace.
     pub rooms: Vec<String>,
-    /// But not those in any of these.
+    /// The rooms whose sockets are left out.
     pub excluding: Vec<String>,
-    /// True for only sockets that are connected to this server.
+    /// True if only sockets that are connected to this server are reached.
     pub this_node_only: bool,
-    /// May be left out for a client that is not keeping up.
+    /// True if the event may be lost for a client that is not keeping up.
     pub droppable: bool,
 }
 

@@ -122,7 +122,7 @@ impl<A: Adapter> Broadcaster for SocketIo<A> {
                     disconnect(socket);
                 }
             }
-            // Those of other nodes.
+            // The sockets of other nodes.
             let disconnected = operators.disconnect().await;
             disconnected.or_else(|error| match error {
                 socketioxide::BroadcastError::Socket(_) => Ok(()),
@@ -142,7 +142,7 @@ impl<A: Adapter> Broadcaster for SocketIo<A> {
             let sockets = operators.clone().fetch_sockets().await;
             let sockets = sockets.map_err(|error| unreachable_nodes(&error))?;
             let ids = sockets.into_iter().map(|socket| socket.into_data().id);
-            // The library forgets a socket a moment after it has gone.
+            // The library forgets a socket a moment after it has disconnected.
             let is_here = |id: &Sid| {
                 let socket = operators.get_socket(*id);
                 let connection = socket.and_then(|socket| connection(&socket));
@@ -153,7 +153,8 @@ impl<A: Adapter> Broadcaster for SocketIo<A> {
     }
 }
 
-/// The sockets of an audience, as the library selects them.
+/// Selects the sockets of an audience. Fails with 403 in the namespace of requests, and with 404 in a namespace that no
+/// handler declares.
 fn select<A: Adapter>(
     io: &SocketIo<A>,
     audience: Audience,

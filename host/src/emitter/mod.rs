@@ -1,7 +1,7 @@
 //! Sends events to one client, to rooms, to a namespace.
 //!
-//! Apart from the server's folder only this one knows the socket.io library. It hides the adapter in use: a
-//! [`SocketIo`] of any adapter becomes an [`Emitter`], and a socket of any adapter a [`Link`](crate::sockets::Link).
+//! Only this module and `server` use the socket.io library. This module hides the adapter in use: a [`SocketIo`] of any
+//! adapter becomes an [`Emitter`], and a socket of any adapter a [`Link`](crate::sockets::Link).
 
 mod ack;
 mod audience;
@@ -29,7 +29,7 @@ use crate::sockets::Connection;
 /// The longest wait for a connection that has just been opened.
 const MAX_CONNECT_WAIT: Duration = Duration::from_millis(20);
 
-/// Sends to clients. Cheap to clone.
+/// Sends events to clients. A clone is cheap and sends through the same server.
 #[derive(Clone)]
 pub struct Emitter {
     broadcaster: Arc<dyn Broadcaster>,
@@ -37,7 +37,7 @@ pub struct Emitter {
 }
 
 impl Emitter {
-    /// Sends through a socket.io server, and counts in `metrics`.
+    /// Makes an emitter that sends through a socket.io server and counts in `metrics`.
     pub fn new<A: Adapter>(io: SocketIo<A>, metrics: Arc<Metrics>) -> Self {
         Self {
             broadcaster: Arc::new(io),
@@ -77,17 +77,17 @@ impl Emitter {
             .await
     }
 
-    /// Makes an audience enter rooms.
+    /// Adds the sockets of an audience to rooms.
     pub async fn join(&self, audience: Audience, rooms: Vec<String>) -> Result<(), Failure> {
         self.broadcaster.join(audience, rooms).await
     }
 
-    /// Makes an audience leave rooms.
+    /// Removes the sockets of an audience from rooms.
     pub async fn leave(&self, audience: Audience, rooms: Vec<String>) -> Result<(), Failure> {
         self.broadcaster.leave(audience, rooms).await
     }
 
-    /// Disconnects an audience from its namespace; with `close` from every namespace.
+    /// Disconnects an audience from its namespace, or from every namespace if `close` is true.
     pub async fn disconnect(&self, audience: Audience, close: bool) -> Result<(), Failure> {
         self.broadcaster.disconnect(audience, close).await
     }
@@ -95,7 +95,7 @@ impl Emitter {
     /// Returns the connection of this id, if it is connected here.
     ///
     /// The library sends CONNECT a moment before it lets anything else be sent, and a client may be faster than that
-    /// moment. So a connection that has just been opened is waited for.
+    /// moment. A connection that has just been opened is therefore waited for, for at most 20 ms.
     pub async fn find(&self, namespace: &str, id: &str) -> Option<Arc<Connection>> {
         let connection = self.broadcaster.find(namespace, id)?;
         connection.wait_until_answered(MAX_CONNECT_WAIT).await;

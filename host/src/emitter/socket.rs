@@ -44,7 +44,7 @@ pub(super) fn disconnect<A: Adapter>(socket: SocketRef<A>) {
     if let Some(connection) = &connection {
         connection.dismiss();
     }
-    // The client of one whose send buffer is full cannot be told.
+    // A client whose send buffer is full cannot receive the disconnect.
     if let (Err(SocketError::InternalChannelFull), Some(connection)) =
         (socket.disconnect(), connection)
     {
@@ -54,7 +54,8 @@ pub(super) fn disconnect<A: Adapter>(socket: SocketRef<A>) {
     }
 }
 
-/// A client's id is the same in every namespace. The official client then closes the connection by itself.
+/// Disconnects a client from all its namespaces, in each of which its id is the same. The official client then closes
+/// the connection by itself.
 pub(super) fn disconnect_everywhere<A: Adapter>(io: &SocketIo<A>, id: Sid) {
     for namespace in io.nsps() {
         if let Some(socket) = namespace.get_socket(id) {
