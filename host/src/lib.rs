@@ -1,7 +1,7 @@
 //! Hitchy, a realtime backend in one binary.
 //!
 //! Handlers, WebAssembly components in a folder, answer HTTP requests, the same requests over a socket, and socket.io
-//! events. ARCHITECTURE.md is the map of what is here.
+//! events. ARCHITECTURE.md describes the modules.
 
 pub mod cli;
 pub mod config;
@@ -10,6 +10,7 @@ pub mod emitter;
 pub mod lock;
 pub mod message;
 pub mod metrics;
+pub mod names;
 pub mod outbound;
 pub mod path;
 pub mod payload;

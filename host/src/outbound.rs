@@ -18,31 +18,37 @@ use tokio::sync::Notify;
 const WEBSOCKET_PAUSE: Duration = Duration::from_millis(250);
 /// The time that a polling client may let pass between two polls, because the next poll has to arrive.
 const POLLING_PAUSE: Duration = Duration::from_secs(10);
-/// The time after which nothing waits, if the client takes and nothing leaves.
-const SILENCE: Duration = Duration::from_millis(20);
+/// The time without a write after which a client that takes what it is sent is assumed to have no backlog.
+const IDLE: Duration = Duration::from_millis(20);
 /// The longest wait for something to leave before the state is checked again.
-const MOMENT: Duration = Duration::from_millis(5);
+const MAX_PROGRESS_WAIT: Duration = Duration::from_millis(5);
 /// Bytes of framing that a packet may have beside its payload.
-const WRAPPING: u64 = 64;
+const FRAMING: u64 = 64;
 /// The value of `stopped` while the client takes everything.
 const TAKING: u64 = u64::MAX;
 
 /// The traffic to one client, over a TCP connection or by its polls.
+///
+/// The counters and times are independent estimates and publish no other memory, so they use `Relaxed`. A stale value
+/// costs one more wait of at most 5 ms, or counts a packet too many or too few. The flags use `Release` and `Acquire`:
+/// a thread that sees a flag also sees what was written before it was set.
 #[derive(Debug)]
 pub struct Outbound {
+    /// The zero of all times below.
     start: Instant,
+    /// The time that the client may take nothing and still count as taking.
     pause: Duration,
     /// Bytes that were handed over for sending and have not left.
     backlog: AtomicU64,
     /// Bytes that have left since the connection was opened.
     written: AtomicU64,
-    /// Packets that were handed over since nothing waited.
+    /// Packets that were handed over since the last reset.
     packets: AtomicU32,
     /// Milliseconds after the start at which something was handed over or left.
-    moved: AtomicU64,
+    last_activity: AtomicU64,
     /// Milliseconds after the start at which the client stopped taking; [`TAKING`] while it takes.
     stopped: AtomicU64,
-    /// Milliseconds that broadcasts have waited for the client since nothing waited.
+    /// Milliseconds that broadcasts have waited for the client since the last reset.
     delay: AtomicU64,
     /// True while a task measures the delay: two tasks that wait at the same time do not wait twice as long.
     is_measured: AtomicBool,
@@ -76,7 +82,7 @@ impl Outbound {
             backlog: AtomicU64::new(0),
             written: AtomicU64::new(0),
             packets: AtomicU32::new(0),
-            moved: AtomicU64::new(0),
+            last_activity: AtomicU64::new(0),
             stopped: AtomicU64::new(stopped),
             delay: AtomicU64::new(0),
             is_measured: AtomicBool::new(false),
@@ -91,42 +97,46 @@ impl Outbound {
         }
     }
 
-    /// A packet with so many bytes of payload is handed over for sending.
+    /// Counts a packet with `bytes` of payload that is handed over for sending.
     pub fn hand(&self, bytes: usize) {
         self.backlog
-            .fetch_add(bytes as u64 + WRAPPING, Ordering::Relaxed);
+            .fetch_add(bytes as u64 + FRAMING, Ordering::Relaxed);
         self.packets.fetch_add(1, Ordering::Relaxed);
-        self.moved.store(self.now(), Ordering::Relaxed);
+        self.last_activity.store(self.now(), Ordering::Relaxed);
     }
 
-    /// It was not, after all.
+    /// Undoes [`Outbound::hand`] for a packet that could not be handed over.
     pub fn take_back(&self, bytes: usize) {
-        self.lighten(bytes as u64 + WRAPPING);
+        self.reduce_backlog(bytes as u64 + FRAMING);
     }
 
-    /// So many bytes went out.
+    /// Counts `bytes` that were written to the network.
     pub fn wrote(&self, bytes: usize) {
         self.written.fetch_add(bytes as u64, Ordering::Relaxed);
-        // Nothing is handed over for what only carries HTTP, which need not pay for it.
+        // A connection that carries only HTTP hands over no packets and is spared the reading of the clock.
         if self.packets.load(Ordering::Relaxed) > 0 {
-            self.lighten(bytes as u64);
-            self.moved.store(self.now(), Ordering::Relaxed);
+            self.reduce_backlog(bytes as u64);
+            self.last_activity.store(self.now(), Ordering::Relaxed);
         }
+        // The store is left out in the usual case, so that the cache line stays shared between threads.
         if self.stopped.load(Ordering::Relaxed) != TAKING {
             self.stopped.store(TAKING, Ordering::Relaxed);
         }
-        self.tell_watchers();
+        self.notify_watchers();
     }
 
-    fn lighten(&self, bytes: u64) {
+    fn reduce_backlog(&self, bytes: u64) {
+        // A reset may have forgotten bytes that are written only now. A plain subtraction would wrap around.
         let less = |backlog: u64| Some(backlog.saturating_sub(bytes));
         let _ = self
             .backlog
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
     }
 
-    /// It takes no more at the moment.
+    /// Notes that the client takes no more at the moment.
     pub fn stop(&self) {
+        // The check and the store are two steps. A write between them leaves the client marked as stopped until its
+        // next write, and `pause` covers a short time of that kind.
         if self.stopped.load(Ordering::Relaxed) == TAKING {
             self.stopped.store(self.now(), Ordering::Relaxed);
         }
@@ -134,9 +144,9 @@ impl Outbound {
 
     /// Notes that the client takes again.
     pub fn take(&self) {
-        self.moved.store(self.now(), Ordering::Relaxed);
+        self.last_activity.store(self.now(), Ordering::Relaxed);
         self.stopped.store(TAKING, Ordering::Relaxed);
-        self.tell_watchers();
+        self.notify_watchers();
     }
 
     /// Returns true if the client takes what it is sent, or did a moment ago.
@@ -144,7 +154,7 @@ impl Outbound {
         self.stopped_for() < self.pause
     }
 
-    /// For how long it has taken nothing; zero when it takes.
+    /// Returns the time for which the client has taken nothing; zero while it takes.
     pub fn stopped_for(&self) -> Duration {
         match self.stopped.load(Ordering::Relaxed) {
             TAKING => Duration::ZERO,
@@ -152,7 +162,7 @@ impl Outbound {
         }
     }
 
-    /// Bytes that have left since the connection was opened.
+    /// Returns the bytes that have left since the connection was opened.
     pub fn written(&self) -> u64 {
         self.written.load(Ordering::Relaxed)
     }
@@ -160,8 +170,8 @@ impl Outbound {
     /// Returns the bytes that wait, estimated.
     pub fn backlog(&self) -> u64 {
         let backlog = self.backlog.load(Ordering::Relaxed);
-        if backlog > 0 && self.is_silent() {
-            self.begin_anew();
+        if backlog > 0 && self.is_idle() {
+            self.reset();
             return 0;
         }
         backlog
@@ -171,35 +181,40 @@ impl Outbound {
     /// own.
     pub fn may_have(&self, packets: usize) -> bool {
         let may = self.packets.load(Ordering::Relaxed) as usize >= packets;
-        if may && self.is_silent() {
-            self.begin_anew();
+        if may && self.is_idle() {
+            self.reset();
             return false;
         }
         may
     }
 
-    /// Were anything waiting it would go out: nothing does.
-    fn is_silent(&self) -> bool {
-        let moved = self.moved.load(Ordering::Relaxed);
+    /// Returns true if the client takes and nothing has left lately. Bytes that wait would have left by now.
+    fn is_idle(&self) -> bool {
+        let last_activity = self.last_activity.load(Ordering::Relaxed);
         self.stopped.load(Ordering::Relaxed) == TAKING
-            && self.now().saturating_sub(moved) > SILENCE.as_millis() as u64
+            && self.now().saturating_sub(last_activity) > IDLE.as_millis() as u64
     }
 
-    fn begin_anew(&self) {
+    /// Sets the counts to zero. A packet that is handed over at the same moment may go uncounted; the bounded buffer of
+    /// the library still limits how many of these wait.
+    fn reset(&self) {
         self.backlog.store(0, Ordering::Relaxed);
         self.packets.store(0, Ordering::Relaxed);
         self.delay.store(0, Ordering::Relaxed);
     }
 
-    /// Waits until something goes out, but not long.
+    /// Waits until something leaves, for at most 5 ms.
     pub async fn progress(&self) {
         let _watcher = Watcher::of(&self.watchers);
-        let _ = tokio::time::timeout(MOMENT, self.progress.notified()).await;
+        let _ = tokio::time::timeout(MAX_PROGRESS_WAIT, self.progress.notified()).await;
     }
 
-    /// The same for a broadcast: how long broadcasts have waited for it, all in all, since nothing waited.
+    /// Waits for progress on behalf of a broadcast. Returns the total time that broadcasts have waited for this client
+    /// since the last reset.
     pub async fn delay(&self) -> Duration {
         let before = Instant::now();
+        // The swap lets one task measure at a time. Its Acquire pairs with the Release in `Measure::drop`, so that this
+        // task sees what the last measurement added.
         let measures = !self.is_measured.swap(true, Ordering::AcqRel);
         let measure = measures.then(|| Measure(&self.is_measured));
         self.progress().await;
@@ -208,12 +223,14 @@ impl Outbound {
         Duration::from_millis(self.delay.fetch_add(added, Ordering::Relaxed) + added)
     }
 
-    /// Ends it: whoever reads from it or writes to it gets an error.
+    /// Ends the connection: its reader and its writer get an error.
     pub fn end(&self) {
+        // The flag is set before the wakers run, and `poll_ended` registers its waker before it reads the flag. A task
+        // that misses the flag is therefore woken.
         self.ended.store(true, Ordering::Release);
         self.reader.wake();
         self.writer.wake();
-        self.tell_watchers();
+        self.notify_watchers();
     }
 
     /// Returns true if [`Outbound::end`] was called.
@@ -221,12 +238,12 @@ impl Outbound {
         self.ended.load(Ordering::Acquire)
     }
 
-    /// Returns true if [`Outbound::end`] was called. Otherwise the task that waits to read is woken then.
+    /// Returns an error once [`Outbound::end`] was called, and wakes the task that reads when it is.
     pub fn poll_read(&self, context: &Context<'_>) -> Poll<io::Error> {
         self.poll_ended(&self.reader, context)
     }
 
-    /// Returns true if [`Outbound::end`] was called. Otherwise the task that waits to write is woken then.
+    /// Returns an error once [`Outbound::end`] was called, and wakes the task that writes when it is.
     pub fn poll_write(&self, context: &Context<'_>) -> Poll<io::Error> {
         self.poll_ended(&self.writer, context)
     }
@@ -239,8 +256,9 @@ impl Outbound {
         Poll::Pending
     }
 
-    /// It has taken nothing for too long, and ends with that.
+    /// Ends the connection because the client has taken nothing for too long.
     pub fn stall(&self) {
+        // Set before `ended`, so that a thread that sees the end also sees its cause.
         self.stalled.store(true, Ordering::Release);
         self.end();
     }
@@ -250,7 +268,7 @@ impl Outbound {
         self.stalled.load(Ordering::Acquire)
     }
 
-    /// The client closed the connection below, or the network failed.
+    /// Notes that the client closed the TCP connection, or that the network failed.
     pub fn cut_off(&self) {
         self.cut_off.store(true, Ordering::Release);
     }
@@ -260,10 +278,10 @@ impl Outbound {
         self.cut_off.load(Ordering::Acquire)
     }
 
-    /// The connection below is gone.
+    /// Notes that the TCP connection is closed.
     pub fn leave(&self) {
         self.gone.store(true, Ordering::Release);
-        self.tell_watchers();
+        self.notify_watchers();
     }
 
     /// Returns true if the TCP connection is closed.
@@ -271,13 +289,16 @@ impl Outbound {
         self.gone.load(Ordering::Acquire)
     }
 
-    /// Waking costs a lock, and hardly ever does anybody wait.
-    fn tell_watchers(&self) {
+    /// Wakes the tasks that wait for something to leave. Waking takes a lock and hardly ever does a task wait, so the
+    /// number of watchers is read first. A watcher that is not visible yet misses this call; its wait is bounded by 5
+    /// ms.
+    fn notify_watchers(&self) {
         if self.watchers.load(Ordering::Relaxed) > 0 {
             self.progress.notify_waiters();
         }
     }
 
+    /// Returns the milliseconds since `start`.
     fn now(&self) -> u64 {
         self.start.elapsed().as_millis() as u64
     }
@@ -326,18 +347,18 @@ mod tests {
         line.hand(100);
         line.hand(50);
         line.wrote(120);
-        assert_eq!(line.backlog(), 30 + 2 * WRAPPING);
+        assert_eq!(line.backlog(), 30 + 2 * FRAMING);
         assert!(line.may_have(2) && !line.may_have(3));
         line.take_back(50);
         line.wrote(1000);
         line.hand(7);
-        assert_eq!(line.backlog(), 7 + WRAPPING, "there are no debts");
+        assert_eq!(line.backlog(), 7 + FRAMING, "there are no debts");
     }
 
     #[test]
     fn a_line_that_takes_and_is_silent_has_nothing_waiting() {
         let mut line = Outbound::of_connection();
-        let pass = |line: &mut Outbound| line.start -= SILENCE * 2;
+        let pass = |line: &mut Outbound| line.start -= IDLE * 2;
         line.hand(100);
         line.stop();
         pass(&mut line);

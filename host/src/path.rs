@@ -13,7 +13,7 @@ use std::fmt;
 pub struct Target {
     /// The path in normal form.
     pub path: String,
-    /// Without `?`; none if there was no `?`.
+    /// The query without `?`, or none if the url has no `?`.
     pub query: Option<String>,
     /// True if the path was written with a slash at its end. The slash is not part of the path, and matters only for
     /// relative links in a folder's page.
@@ -23,16 +23,16 @@ pub struct Target {
 /// The reason for which something is not a path. The sentence is for clients.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PathError {
-    /// Empty, relative, or absolute with a host.
+    /// The url is empty, relative, or absolute with a host.
     #[error("the url must be a path that begins with /")]
     NoSlash,
-    /// White space or a control character.
+    /// The url contains white space or a control character.
     #[error("the url contains white space or a control character")]
     White,
     /// The path contains a backslash.
     #[error("the path contains a backslash")]
     Backslash,
-    /// `%` without two hexadecimal digits.
+    /// The path contains a `%` without two hexadecimal digits.
     #[error("the path contains a % that two hexadecimal digits do not follow")]
     Percent,
     /// The path contains an encoded NUL.
@@ -67,7 +67,7 @@ impl fmt::Display for Target {
     }
 }
 
-/// The normal form of a path.
+/// Returns the normal form of a path.
 pub fn normal(path: &str) -> Result<String, PathError> {
     if !path.starts_with('/') {
         return Err(PathError::NoSlash);
@@ -145,7 +145,7 @@ fn hex(digit: Option<u8>) -> Result<u8, PathError> {
     Ok(u8::try_from(value).unwrap_or(0))
 }
 
-/// A parameter of a path as the guest reads it: percent-decoded, with what is no UTF-8 replaced.
+/// Decodes a parameter of a path for the guest. Bytes that are not UTF-8 are replaced by U+FFFD.
 pub fn decode(segment: &str) -> String {
     percent_encoding::percent_decode_str(segment)
         .decode_utf8_lossy()

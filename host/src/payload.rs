@@ -1,8 +1,8 @@
 //! The arguments of socket.io packets: JSON text with binary attachments beside it.
 //!
-//! The text walks from the packet to the guest and back as text. It is looked at once, here: whether it is one JSON
-//! array, not nested too deep, with placeholders that have an attachment. What is broken there would disconnect every
-//! client that receives it.
+//! The text passes from the packet to the guest and back as text. It is checked once, here: it must be one JSON array,
+//! not nested too deep, and each placeholder must have an attachment. A payload that breaks these rules would
+//! disconnect every client that receives it.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -21,7 +21,7 @@ pub const MAX_ATTACHMENTS: usize = 10;
 /// The arguments of an event or an ack.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Payload {
-    /// A JSON array with one element for each argument. Binary arguments stand in it as
+    /// A JSON array with one element for each argument. Binary arguments are written as
     /// `{"_placeholder":true,"num":N}`.
     pub json: String,
     /// The attachments that the placeholders stand for, by their `num`.
@@ -37,7 +37,7 @@ impl Payload {
         }
     }
 
-    /// One argument: the JSON text of `value`.
+    /// Returns a payload with one argument: the JSON text of `value`, or `null` if it has none.
     pub fn one(value: &impl Serialize) -> Self {
         let json = serde_json::to_string(&(value,)).unwrap_or_else(|_| "[null]".to_owned());
         Self {
@@ -46,12 +46,12 @@ impl Payload {
         }
     }
 
-    /// Bytes of text and attachments together.
+    /// Returns the bytes of the text and the attachments together.
     pub fn size(&self) -> usize {
         self.json.len() + self.attachments.iter().map(Bytes::len).sum::<usize>()
     }
 
-    /// Takes the payload apart so that it can be sent, or says what would break its receivers.
+    /// Takes the payload apart so that it can be sent. Fails if the payload would break its receivers.
     pub fn arguments(&self) -> Result<Arguments<'_>, PayloadError> {
         if self.attachments.len() > MAX_ATTACHMENTS {
             return Err(PayloadError::Attachments(self.attachments.len()));
@@ -63,8 +63,8 @@ impl Payload {
             .into_iter()
             .map(|raw| Node::read(raw, self.attachments.len()))
             .collect::<Result<Vec<_>, _>>()?;
-        // Each becomes an attachment of its own when it is sent: a large one that stands in many places would be sent
-        // as often.
+        // Each placeholder becomes an attachment of its own when it is sent. A large attachment that is named in many
+        // places would be sent as often.
         let placeholders = nodes.iter().map(Node::attachments).sum();
         if placeholders > MAX_ATTACHMENTS {
             return Err(PayloadError::Attachments(placeholders));
@@ -84,21 +84,21 @@ impl Payload {
 /// The reason for which a payload is unusable.
 #[derive(Debug, thiserror::Error)]
 pub enum PayloadError {
-    /// Not JSON, or not an array.
+    /// The text is not JSON, or not an array.
     #[error("the payload is not a JSON array: {0}")]
     NotAnArray(String),
     /// The JSON is nested deeper than [`MAX_DEPTH`].
     #[error("the JSON is nested deeper than {MAX_DEPTH}")]
     TooDeep,
-    /// More attachments, or placeholders for them, than [`MAX_ATTACHMENTS`].
+    /// There are more attachments, or placeholders for them, than [`MAX_ATTACHMENTS`].
     #[error("{0} binary arguments in one packet; at most {MAX_ATTACHMENTS} are possible")]
     Attachments(usize),
-    /// A placeholder that stands for nothing.
+    /// A placeholder names an attachment that does not exist.
     #[error("a binary placeholder has num {num}, but there are {attachments} attachments")]
     Placeholder {
         /// The number in the placeholder.
         num: String,
-        /// The number of attachments.
+        /// The number of attachments of the payload.
         attachments: usize,
     },
 }
@@ -180,7 +180,7 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// The number of placeholders in it.
+    /// Returns the number of placeholders in the node.
     fn attachments(&self) -> usize {
         match self {
             Self::Raw(_) => 0,
@@ -215,8 +215,8 @@ impl<'a> Node<'a> {
     }
 }
 
-/// The attachment that a JSON value stands for, in a packet with so many attachments; none if the value is something
-/// else. An attachment inside of it is an error: the sentence says so.
+/// Returns the index of the attachment that a JSON value stands for, in a packet with `attachments` attachments, or
+/// none for another value. Fails with a sentence if an attachment is inside of the value.
 pub fn attachment(raw: &RawValue, attachments: usize) -> Result<Option<usize>, String> {
     match Node::read(raw, attachments) {
         Ok(Node::Attachment(index)) => Ok(Some(index)),
@@ -228,7 +228,7 @@ pub fn attachment(raw: &RawValue, attachments: usize) -> Result<Option<usize>, S
     }
 }
 
-/// A node together with what its placeholders stand for.
+/// A node together with the attachments of its placeholders.
 struct Filled<'a> {
     node: &'a Node<'a>,
     attachments: &'a [Bytes],
@@ -261,12 +261,12 @@ impl Serialize for Filled<'_> {
     }
 }
 
-/// The fields of a JSON object, in the order in which they stand, values unread.
+/// Returns the fields of a JSON object in the order of the text, with the values unread.
 pub fn fields(json: &str) -> serde_json::Result<Vec<(Cow<'_, str>, &RawValue)>> {
     serde_json::from_str(json).map(|Fields(fields)| fields)
 }
 
-/// See [`fields`].
+/// The fields that [`fields`] returns.
 struct Fields<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
@@ -291,14 +291,14 @@ impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
     }
 }
 
-/// An error as a client reads it: of a hook, a listener, a request, or an emit that a guest tried.
+/// An error as a client or a guest reads it: of a hook, a listener, a request, or an emit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     /// An HTTP status, 400 to 599.
     pub code: u16,
-    /// The sentence.
+    /// The sentence for people.
     pub message: String,
-    /// More for a program to read, JSON text.
+    /// Data for programs, as JSON text.
     pub data: Option<String>,
 }
 
@@ -312,7 +312,7 @@ impl Failure {
         }
     }
 
-    /// The data, ready to be spliced into an answer.
+    /// Returns the data as raw JSON for an answer, or none if it is not valid JSON.
     pub fn raw_data(&self) -> Option<&RawValue> {
         self.data
             .as_deref()

@@ -1,8 +1,8 @@
-//! One client: the engine.io session in which its connections to namespaces live, the lines over which it is reached,
-//! and its end.
+//! One client: the engine.io session that carries its connections to namespaces, its outbound traffic, and its end.
 //!
-//! The socket.io library has sessions of its own and shows nothing of them. Ours travel in the extensions of the
-//! request that opened them, which the library keeps as long as its own: when that is dropped, ours is.
+//! The socket.io library has sessions of its own and gives no access to them. A [`Session`] is stored in the extensions
+//! of the request that opened it. The library keeps that request as long as its own session, so both are dropped
+//! together.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -20,46 +20,49 @@ use crate::outbound::Outbound;
 use crate::payload::Failure;
 
 /// The time that a client has to close its connection after it was disconnected from all namespaces.
-const GOODBYE: Duration = Duration::from_secs(1);
+const CLOSE_GRACE: Duration = Duration::from_secs(1);
 /// The time that broadcasts wait for one client that takes something, but not enough, before it is disconnected.
-const PATIENCE: Duration = Duration::from_secs(1);
+const MAX_BROADCAST_DELAY: Duration = Duration::from_secs(1);
 
-/// Bytes that go over a websocket at most before a session goes on over it: the head of the answer, and the answer to
+/// The most bytes written to a websocket before the session moves to it: the head of the response, and the answer to
 /// the probe.
-const UPGRADING: u64 = 1024;
+const MAX_UPGRADE_BYTES: u64 = 1024;
 
-/// The bounds on sessions.
+/// The bounds on all sessions together and on each of them.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
     /// The most sessions at a time.
     pub sessions: usize,
-    /// Of these, such as have not joined a namespace.
+    /// The most sessions at a time that have not joined a namespace.
     pub unclaimed: usize,
-    /// Packets that may wait for one client.
+    /// The most packets that may wait for one client.
     pub packets: usize,
-    /// Bytes that may wait for one client.
+    /// The most bytes that may wait for one client.
     pub bytes: u64,
     /// The longest time that a client may take nothing of what waits for it.
     pub stall: Duration,
 }
 
-/// All sessions.
+/// All sessions that are open.
+///
+/// A bound is compared with the value that `fetch_add` returned, and each such step is atomic with any ordering.
+/// `AcqRel` and `Acquire` only let readers see changes of two counters in the order in which a session made them.
 #[derive(Debug)]
 pub struct Sessions {
     bounds: Bounds,
     metrics: Arc<Metrics>,
     open: AtomicUsize,
     unclaimed: AtomicUsize,
-    /// Those that have, or had, a websocket.
+    /// The number of open sessions that have, or had, a websocket.
     with_websocket: AtomicUsize,
-    /// Those that were opened by polling: others cannot be reached by their id.
+    /// Sessions that were opened by polling. Only these are looked up by their id.
     by_id: Mutex<HashMap<String, Weak<Session>>>,
-    /// Ids of polling sessions that are to be closed: only who knows the library can.
+    /// Receives the ids of polling sessions to close. Only the owner of the library's server can close them.
     closing: UnboundedSender<String>,
 }
 
 impl Sessions {
-    /// None yet. The ids of polling sessions that have to be closed are sent to `closing`.
+    /// Makes an empty set of sessions. The ids of polling sessions that have to be closed are sent to `closing`.
     pub fn new(
         bounds: Bounds,
         metrics: Arc<Metrics>,
@@ -76,13 +79,14 @@ impl Sessions {
         })
     }
 
-    /// Returns the counters.
+    /// Returns the counters of the server.
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
     }
 
     /// Returns the numbers of sessions that have, or had, a websocket, and of those that poll.
     pub fn by_transport(&self) -> (usize, usize) {
+        // The two counters change one after the other, so a reader may see more websockets than sessions.
         let open = self.open.load(Ordering::Acquire);
         let websocket = self.with_websocket.load(Ordering::Acquire).min(open);
         (websocket, open - websocket)
@@ -93,7 +97,7 @@ impl Sessions {
         self.unclaimed.load(Ordering::Acquire)
     }
 
-    /// A new session of a client at `remote`, over a websocket or by polling. 503 when there are too many.
+    /// Opens a session of a client at `remote`, over a websocket or by polling. Fails with 503 if too many are open.
     pub fn open(
         self: &Arc<Self>,
         remote: IpAddr,
@@ -102,7 +106,8 @@ impl Sessions {
         if websocket.is_some() {
             self.with_websocket.fetch_add(1, Ordering::AcqRel);
         }
-        // Dropping it gives its places back: they are taken before they are looked at.
+        // Sessions are counted first and compared afterwards, so that two clients cannot both get the last place. A
+        // session that is refused is dropped here, and `Drop` subtracts it again.
         let session = Arc::new(Session {
             remote,
             id: OnceLock::new(),
@@ -131,14 +136,14 @@ impl Sessions {
         Err(Failure::new(503, "too many clients are connected"))
     }
 
-    /// Notes the id that the library gave to a polling session.
+    /// Stores the id that the library gave to a polling session. A second id is ignored.
     pub fn name(&self, session: &Arc<Session>, id: &str) {
         if session.id.set(id.to_owned()).is_ok() {
             lock(&self.by_id).insert(id.to_owned(), Arc::downgrade(session));
         }
     }
 
-    /// Returns when nothing waits any more for those who poll: they may be between two polls.
+    /// Waits until nothing is left to send to polling clients, which may be between two polls.
     pub async fn emptied(&self) {
         let polling: Vec<_> = lock(&self.by_id)
             .values()
@@ -154,7 +159,7 @@ impl Sessions {
         }
     }
 
-    /// The polling session of this id, unless it was ended.
+    /// Returns the polling session of this id, unless it was ended.
     pub fn find(&self, id: &str) -> Option<Arc<Session>> {
         let session = lock(&self.by_id).get(id)?.upgrade()?;
         session.ending.get().is_none().then_some(session)
@@ -164,18 +169,18 @@ impl Sessions {
 /// The reason for which the server ended a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
-    /// It did not take what it was sent.
+    /// The client did not read what it was sent.
     NotTaking,
-    /// It went on sending far too much.
+    /// The client went on sending far too much.
     Flood,
-    /// It sent something far too large.
+    /// The client sent a packet or a body that is far too large.
     TooLarge,
     /// A handler closed the session.
     Closed,
 }
 
 impl Ending {
-    /// The reason, as socket.io names it.
+    /// Returns the reason in socket.io's words.
     pub fn reason(self) -> &'static str {
         match self {
             Self::NotTaking => "transport error",
@@ -205,112 +210,118 @@ pub struct Session {
 }
 
 impl Session {
-    /// The line of its polls.
+    /// Returns the traffic of the client's polls.
     pub fn polls(&self) -> &Outbound {
         &self.polls
     }
 
     /// Returns true if the session has a websocket.
     pub fn has_websocket(&self) -> bool {
-        self.of_websocket(|line| !line.is_gone())
+        self.of_websocket(|websocket| !websocket.is_gone())
     }
 
-    /// Goes on over a websocket.
-    pub fn upgrade(&self, line: &Arc<Outbound>) {
-        if self.websocket.swap(Some(Arc::clone(line))).is_none() {
+    /// Adds a websocket, to which the session moves once the upgrade is complete.
+    pub fn upgrade(&self, websocket: &Arc<Outbound>) {
+        if self.websocket.swap(Some(Arc::clone(websocket))).is_none() {
             self.sessions.with_websocket.fetch_add(1, Ordering::AcqRel);
         }
-        // It may have been ended meanwhile.
+        // The session may have ended meanwhile. `end` sets `ending` and then reads `websocket`; this function sets
+        // `websocket` and then reads `ending`. At least one of both ends the websocket.
         if self.ending.get().is_some() {
-            line.end();
+            websocket.end();
         }
     }
 
-    /// A client that has joined a namespace is one. `name` is the id of its sockets.
+    /// Notes that the client has joined a namespace. `name` is the id of its sockets.
     pub fn claim(&self, name: &str) {
-        // Set again for each namespace, to the same.
+        // Each further namespace sets the same id again.
         let _ = self.name.set(name.to_owned());
+        // The swap subtracts a session once, even if two namespaces are joined at the same time.
         if !self.claimed.swap(true, Ordering::AcqRel) {
             self.sessions.unclaimed.fetch_sub(1, Ordering::AcqRel);
         }
     }
 
-    /// The line over which it is reached now. That of an upgrade which may never be completed does not count yet.
-    fn line(&self) -> Arc<Outbound> {
+    /// Returns the traffic that is in use now. A websocket counts only once the upgrade to it is complete.
+    fn outbound(&self) -> Arc<Outbound> {
         let is_polling = self.id.get().is_some();
-        let is_used = |line: &Arc<Outbound>| !is_polling || line.written() > UPGRADING;
-        let websocket = self.websocket.load_full();
-        let websocket = websocket.filter(|line| !line.is_gone() && is_used(line));
+        let is_used = |websocket: &Arc<Outbound>| {
+            !websocket.is_gone() && (!is_polling || websocket.written() > MAX_UPGRADE_BYTES)
+        };
+        let websocket = self.websocket.load_full().filter(is_used);
         websocket.unwrap_or_else(|| Arc::clone(&self.polls))
     }
 
-    /// Something with so many bytes of payload is handed over for sending.
+    /// Counts a packet with `bytes` of payload that is handed over for sending.
     pub fn hand(&self, bytes: usize) {
-        self.line().hand(bytes);
+        self.outbound().hand(bytes);
     }
 
-    /// It was not, after all.
+    /// Undoes [`Session::hand`] for a packet that could not be handed over.
     pub fn take_back(&self, bytes: usize) {
-        self.line().take_back(bytes);
+        self.outbound().take_back(bytes);
     }
 
     /// Returns true if so much waits that the library's send buffer may be full.
     pub fn may_be_full(&self) -> bool {
-        self.line().may_have(self.sessions.bounds.packets / 2)
+        self.outbound().may_have(self.sessions.bounds.packets / 2)
     }
 
     /// Returns true if so many bytes wait that packets for this client alone have to wait.
     pub fn is_heavy(&self) -> bool {
-        self.line().backlog() > self.sessions.bounds.bytes
+        self.outbound().backlog() > self.sessions.bounds.bytes
     }
 
-    /// The same for broadcasts. What a client asked for itself does not hold them up while it takes it: up to twice as
-    /// much may wait.
+    /// Returns true if so many bytes wait that broadcasts have to wait. While the client takes what it is sent, twice
+    /// the bound may wait, so that what the client itself asked for does not hold up broadcasts.
     pub fn is_heavy_for_others(&self) -> bool {
-        let (line, most) = (self.line(), self.sessions.bounds.bytes);
-        let backlog = line.backlog();
-        backlog > most && (backlog > most.saturating_mul(2) || !line.is_taking())
+        let outbound = self.outbound();
+        let most = self.sessions.bounds.bytes;
+        let backlog = outbound.backlog();
+        backlog > most && (backlog > most.saturating_mul(2) || !outbound.is_taking())
     }
 
-    /// The turn of who has something for this client and found no room: one waits for room, the others for the one.
+    /// Waits until no other sender is blocked on this client. Senders that found no capacity proceed one after the
+    /// other.
     pub async fn turn(&self) -> MutexGuard<'_, ()> {
         self.turn.lock().await
     }
 
-    /// Waits a moment for something to go out. Ends the session when it has taken nothing for too long.
+    /// Waits a moment for something to leave. Ends the session if the client has taken nothing for too long.
     pub async fn progress(&self) {
-        let line = self.line();
-        line.progress().await;
-        if line.stopped_for() > self.sessions.bounds.stall {
+        let outbound = self.outbound();
+        outbound.progress().await;
+        if outbound.stopped_for() > self.sessions.bounds.stall {
             self.end_slow_reader("it took nothing within server.write-stall");
         }
     }
 
-    /// The same for a broadcast. Ends the session when it takes nothing, or others have waited for it long enough.
+    /// Waits a moment on behalf of a broadcast. Ends the session if the client takes nothing, or if broadcasts have
+    /// waited for it for a second in total.
     pub async fn progress_or_end(&self) {
-        let line = self.line();
-        if !line.is_taking() || line.delay().await > PATIENCE {
+        let outbound = self.outbound();
+        if !outbound.is_taking() || outbound.delay().await > MAX_BROADCAST_DELAY {
             self.end_slow_reader("too much waits for it (socket.send-buffer, socket.send-bytes)");
         }
     }
 
-    /// Ends it because it does not take what it is sent.
+    /// Ends the session because the client does not take what it is sent. `how` completes the sentence in the log.
     pub fn end_slow_reader(&self, how: &str) {
         if !self.end(Ending::NotTaking) {
             return;
         }
-        let backlog = self.line().backlog();
+        let backlog = self.outbound().backlog();
         if let Some(total) = self.metrics().slow_readers.count() {
             tracing::warn!(socket = self.socket(), remote = %self.remote, "a client was disconnected that does not take what it is sent: {how}, {backlog} bytes wait; {total} so far");
         }
     }
 
-    /// The id of its sockets, for the log.
+    /// Returns the id of the client's sockets for the log; empty before the client has joined a namespace.
     fn socket(&self) -> &str {
         self.name.get().map_or("", String::as_str)
     }
 
-    /// Ends it because it goes on sending far too much.
+    /// Ends the session because the client goes on sending far too much.
     pub fn end_flood(&self) {
         if self.end(Ending::Flood)
             && let Some(total) = self.metrics().floods.count()
@@ -319,29 +330,29 @@ impl Session {
         }
     }
 
-    /// Ends it. Whether it had not been ended before.
+    /// Ends the session. Returns true if it had not been ended before.
     pub fn end(&self, why: Ending) -> bool {
         if self.ending.set(why).is_err() {
             return false;
         }
-        if let Some(line) = &*self.websocket.load() {
-            line.end();
+        if let Some(websocket) = &*self.websocket.load() {
+            websocket.end();
         }
         if let Some(id) = self.id.get() {
-            // Nobody listens once the server has closed; then there is nothing left to close.
+            // The receiver is dropped once the server has closed. No session is left to close then.
             let _ = self.sessions.closing.send(id.clone());
         }
         true
     }
 
-    /// Ends it when the client had time to close by itself.
+    /// Ends the session after a second, in which the client may close it by itself.
     pub fn end_soon(self: &Arc<Self>) {
         if self.ends_soon.swap(true, Ordering::AcqRel) {
             return;
         }
         let session = Arc::downgrade(self);
         tokio::spawn(async move {
-            tokio::time::sleep(GOODBYE).await;
+            tokio::time::sleep(CLOSE_GRACE).await;
             if let Some(session) = session.upgrade() {
                 session.end(Ending::Closed);
             }
@@ -353,10 +364,10 @@ impl Session {
         self.ending.get().copied()
     }
 
-    /// Asks something of the websocket's line, if there is or was one.
+    /// Returns the answer of `ask` about the websocket, or false if there never was one.
     pub fn of_websocket(&self, ask: impl FnOnce(&Outbound) -> bool) -> bool {
         let websocket = self.websocket.load();
-        websocket.as_ref().is_some_and(|line| ask(line))
+        websocket.as_ref().is_some_and(|outbound| ask(outbound))
     }
 
     /// Returns true for the first caller, which then logs why the session ended.
@@ -364,7 +375,7 @@ impl Session {
         !self.said_why.swap(true, Ordering::AcqRel)
     }
 
-    /// Returns the counters.
+    /// Returns the counters of the server.
     pub fn metrics(&self) -> &Metrics {
         self.sessions.metrics()
     }
@@ -373,6 +384,7 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         self.sessions.open.fetch_sub(1, Ordering::AcqRel);
+        // A websocket that is closed keeps its place in the session, so each one that was counted is subtracted here.
         if self.websocket.load().is_some() {
             self.sessions.with_websocket.fetch_sub(1, Ordering::AcqRel);
         }

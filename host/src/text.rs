@@ -1,9 +1,9 @@
-//! Text of others on its way into the log or to a terminal.
+//! Text of clients and guests, made safe for the log and for terminals.
 
 use std::borrow::Cow;
 
-/// The text with its control characters made visible, so that nobody can forge records or colour the operator's
-/// terminal.
+/// Returns the text with its control characters escaped, so that it can neither forge records of the log nor control
+/// the operator's terminal.
 pub fn visible(text: &str) -> Cow<'_, str> {
     // Some readers of logs break lines at U+2028 and U+2029.
     let breaks = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');

@@ -10,8 +10,8 @@ use hitchy_tests::sources;
 /// The rooms (modules of the crate's root) by floor, lowest first.
 const FLOORS: &[&[&str]] = &[
     &[
-        "message", "path", "payload", "text", "emitter", "sockets", "session", "outbound", "lock",
-        "watch", "metrics",
+        "message", "names", "path", "payload", "text", "emitter", "sockets", "session", "outbound",
+        "lock", "watch", "metrics",
     ],
     &["runtime"],
     &["registry", "config"],

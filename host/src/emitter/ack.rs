@@ -1,7 +1,7 @@
-//! A client's ack, made a payload again.
+//! The conversion of a client's ack into a payload.
 //!
-//! The library hands out an ack only as a deserialised value, with bytes where its placeholders were. This reads any
-//! number of arguments of any shape and writes them as text with placeholders.
+//! The library hands out an ack only as a deserialised value, with bytes in place of its placeholders. This module
+//! reads any number of arguments of any shape and writes them as text with placeholders.
 
 use std::fmt;
 
@@ -11,12 +11,12 @@ use serde_json::{Number, Value};
 
 use crate::payload::Payload;
 
-/// The arguments of an ack.
+/// The arguments of an ack as a payload.
 pub(super) struct AckValue(pub(super) Payload);
 
 impl<'de> Deserialize<'de> for AckValue {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // Asking for a tuple makes the library hand out all arguments instead of the first.
+        // socketioxide 0.18 hands out all arguments to a tuple, and only the first one to other types.
         deserializer.deserialize_tuple(usize::MAX, AckVisitor)
     }
 }

@@ -11,7 +11,7 @@ use socketioxide::operators::BroadcastOperators;
 use socketioxide::socket::Socket;
 use socketioxide::{SendError, SocketError};
 
-use super::connection;
+use super::socket::connection;
 use crate::session::Session;
 
 /// Waits until every local receiver in an audience has capacity for a packet of `bytes` bytes, and counts the packet.

@@ -1,4 +1,4 @@
-//! The way to one client: a socket of the library as a [`Link`].
+//! The operations on one client: a socket of the library as a [`Link`].
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -9,21 +9,22 @@ use socketioxide::socket::Socket;
 use socketioxide::{SendError, SocketError, SocketIo};
 
 use super::ack::AckValue;
-use super::{
+use super::socket::{
     ack_failure, check_event, check_namespace, connection, disconnect, disconnect_everywhere,
     not_keeping_up,
 };
 use crate::payload::{Failure, Payload};
 use crate::sockets::{Connection, Link, gone};
 
-/// A socket of the library. Weak: the library's socket holds what belongs to our connection, not the other way round.
+/// A socket of the library. The reference is weak because the library's socket owns the [`Connection`], and the
+/// connection owns this link.
 pub struct SocketLink<A: Adapter> {
     io: SocketIo<A>,
     socket: Weak<Socket<A>>,
 }
 
 impl<A: Adapter> SocketLink<A> {
-    /// The link to a socket of `io`.
+    /// Makes the link to a socket of `io`.
     pub fn new(io: SocketIo<A>, socket: &Arc<Socket<A>>) -> Self {
         Self {
             io,
@@ -103,7 +104,7 @@ struct Counted {
 }
 
 impl Counted {
-    /// 503 when too much waits already.
+    /// Counts a packet of `bytes` bytes. Fails with 503 if too much waits for the client already.
     fn of<A: Adapter>(socket: &Socket<A>, bytes: usize) -> Result<Self, Failure> {
         let connection = connection(socket);
         if let Some(connection) = &connection {
@@ -115,7 +116,7 @@ impl Counted {
         Ok(Self { connection, bytes })
     }
 
-    /// It was sent, or not.
+    /// Undoes the count if the packet was not sent, and converts the error.
     fn after<T>(self, sent: Result<T, SendError>) -> Result<T, Failure> {
         if let (Err(_), Some(connection)) = (&sent, &self.connection) {
             connection.session.take_back(self.bytes);

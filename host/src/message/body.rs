@@ -1,4 +1,5 @@
-//! The body of an answer: whole, as nearly all are, or a stream of pieces that is never in memory as a whole.
+//! The body of an answer: complete in memory, as nearly all are, or a stream of pieces that is never complete in
+//! memory.
 
 use std::fmt;
 use std::io;
@@ -13,11 +14,11 @@ use futures_util::stream::{self, BoxStream, Stream, StreamExt};
 pub enum Body {
     /// The body is in memory.
     Whole(Bytes),
-    /// Comes while it is sent.
+    /// The body arrives in pieces while it is sent.
     Stream(Pieces),
 }
 
-/// A body that comes in pieces. What it keeps lives as long as it does.
+/// A body that arrives in pieces. A value that it keeps is dropped together with it.
 pub struct Pieces {
     length: Option<u64>,
     pieces: BoxStream<'static, io::Result<Bytes>>,
@@ -27,7 +28,7 @@ pub struct Pieces {
 /// The reason for which a stream could not be collected.
 #[derive(Debug, thiserror::Error)]
 pub enum NotWhole {
-    /// It is larger than the limit.
+    /// The stream has more bytes than the limit.
     #[error("it has more than {0} bytes")]
     TooLarge(usize),
     /// The stream ended with an error.
@@ -36,12 +37,13 @@ pub enum NotWhole {
 }
 
 impl Body {
-    /// Makes an empty body.
+    /// Makes a body without bytes.
     pub fn empty() -> Self {
         Self::Whole(Bytes::new())
     }
 
-    /// Collects it; an error when it has more than `limit` bytes. What is whole already is what it is.
+    /// Collects a stream. Fails if the stream breaks off or has more than `limit` bytes. A body in memory is returned
+    /// as it is, whatever its size.
     pub async fn whole(self, limit: usize) -> Result<Bytes, NotWhole> {
         match self {
             Self::Whole(bytes) => Ok(bytes),
@@ -49,7 +51,7 @@ impl Body {
         }
     }
 
-    /// Lets a stream keep something until it has been sent or dropped.
+    /// Lets a stream keep `kept` until the stream has been sent or dropped. A body in memory drops it at once.
     #[must_use]
     pub fn keeping(self, kept: impl Send + 'static) -> Self {
         match self {
@@ -63,7 +65,7 @@ impl Body {
 }
 
 impl Pieces {
-    /// A stream of `length` bytes, if that is known.
+    /// Makes a stream of `length` bytes; none if the length is not known.
     pub fn new(
         length: Option<u64>,
         pieces: impl Stream<Item = io::Result<Bytes>> + Send + 'static,
@@ -75,7 +77,7 @@ impl Pieces {
         }
     }
 
-    /// The answer to HEAD: so many bytes would come, and none does.
+    /// Makes the body of an answer to HEAD: a stream that announces `length` bytes and ends at once.
     pub fn unsent(length: u64) -> Self {
         Self::new(Some(length), stream::empty())
     }

@@ -1,4 +1,4 @@
-//! The values that walk from a door to a guest and back: requests, responses and events.
+//! The values that pass from a door to a guest and back: requests, responses and events.
 
 mod body;
 
@@ -17,25 +17,25 @@ use crate::sockets::{Connection, Context};
 
 /// The most headers that an answer may have.
 pub const MAX_RESPONSE_HEADERS: usize = 64;
-/// The most bytes that their names and values may have together.
+/// The most bytes that the names and values of an answer's headers may have together.
 pub const MAX_RESPONSE_HEADER_BYTES: usize = 32 * 1024;
 
-/// Names a call in answers, headers and the log.
+/// The id of a call in answers, headers and the log.
 pub type CallId = Arc<str>;
 
 /// The way a request came in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Door {
-    /// Over HTTP.
+    /// The request came over HTTP.
     Http,
-    /// By `request` over a socket.
+    /// The request came as `request` over a socket.
     Socket,
-    /// By a handler's `dispatch`.
+    /// The request came from a handler's `dispatch`.
     Dispatch,
 }
 
 impl Door {
-    /// Its name, as guests and logs see it.
+    /// Returns the name of the door as guests and the log show it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Http => "http",
@@ -45,7 +45,7 @@ impl Door {
     }
 }
 
-/// A request, whichever door it came through.
+/// A request of any door.
 #[derive(Clone, Debug)]
 pub struct Request {
     /// The id of the call, as in `x-request-id`.
@@ -56,31 +56,31 @@ pub struct Request {
     pub method: Method,
     /// The path and the query.
     pub target: Target,
-    /// Without hop-by-hop and framing headers.
+    /// The headers, without those of the hop and of framing.
     pub headers: HeaderMap,
-    /// The complete body.
+    /// The complete body, in memory.
     pub body: Bytes,
     /// The address of the client.
     pub remote: SocketAddr,
-    /// The connection it came through, for a `request` over a socket.
+    /// The connection of a `request` over a socket; none for other doors.
     pub socket: Option<Arc<Connection>>,
     /// The context that hooks and policies have set.
     pub context: Context,
 }
 
-/// The answer to a request. One whose body is `Bytes` is whole for sure.
+/// The answer to a request. `Response<Bytes>` is complete in memory; `Response` may stream.
 #[derive(Debug)]
 pub struct Response<B = Body> {
     /// The status, 200 to 599.
     pub status: StatusCode,
-    /// Without hop-by-hop and framing headers.
+    /// The headers, without those of the hop and of framing.
     pub headers: HeaderMap,
     /// The body, in memory or as a stream.
     pub body: B,
 }
 
 impl<B> Response<B> {
-    /// Its head, and its body.
+    /// Splits the response into its head and its body.
     pub fn parted(self) -> (Response<()>, B) {
         let head = Response {
             status: self.status,
@@ -90,7 +90,7 @@ impl<B> Response<B> {
         (head, self.body)
     }
 
-    /// The same with another body.
+    /// Returns the response with another body.
     pub fn with<C>(self, body: C) -> Response<C> {
         Response {
             status: self.status,
@@ -120,8 +120,8 @@ pub struct Event {
     pub ack_wanted: bool,
 }
 
-/// Headers that concern one hop of HTTP, or its framing, and are the host's own business in both directions (RFC 9110,
-/// 7.6.1).
+/// Returns true for a header of one hop of HTTP or of its framing. The host handles these itself in both directions
+/// (RFC 9110, 7.6.1).
 pub fn is_hop_by_hop(name: &HeaderName) -> bool {
     use http::header::{CONNECTION, CONTENT_LENGTH, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
     [
@@ -137,7 +137,7 @@ pub fn is_hop_by_hop(name: &HeaderName) -> bool {
         || name.as_str().starts_with("proxy-")
 }
 
-/// A request while it is being answered: what policies add to it, beside what it is.
+/// A request that is being answered, with the values and headers that policies add.
 #[derive(Debug)]
 pub struct Exchange {
     /// The request as it came.
@@ -147,7 +147,7 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    /// Begins to answer a request.
+    /// Makes the exchange of a request, with a copy of its context.
     pub fn new(request: Request) -> Self {
         let context = Mutex::new(request.context.clone());
         Self {
@@ -157,17 +157,17 @@ impl Exchange {
         }
     }
 
-    /// A value of the request's context.
+    /// Returns a value of the request's context.
     pub fn get(&self, key: &str) -> Option<String> {
         lock(&self.context).get(key).map(str::to_owned)
     }
 
-    /// Sets a value of the request's context.
+    /// Sets a value of the request's context. Fails with 413 if the context would become too large.
     pub fn set(&self, key: String, value: String) -> Result<(), Failure> {
         lock(&self.context).set(key, value)
     }
 
-    /// Adds a header to whatever is answered.
+    /// Adds a header to the answer, whatever it will be. Fails with 413 if there are too many or too large headers.
     pub fn add_header(&self, name: HeaderName, value: HeaderValue) -> Result<(), Failure> {
         let mut headers = lock(&self.added_headers);
         if headers.len() >= MAX_RESPONSE_HEADERS {
@@ -189,7 +189,7 @@ impl Exchange {
         Ok(())
     }
 
-    /// The headers that policies added.
+    /// Returns the headers that policies added.
     pub fn added_headers(&self) -> HeaderMap {
         lock(&self.added_headers).clone()
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use http::Method;
 
 use super::served::Served;
-use crate::emitter::REQUESTS;
+use crate::names::REQUESTS;
 use crate::path;
 use crate::runtime::kinds::policy::{Policy, Stage};
 

@@ -6,26 +6,29 @@ use std::sync::{Arc, Mutex};
 
 use crate::lock::lock;
 
-/// The namespaces that were opened, each with its sockets. The lock is held for a look at the list, never during a
-/// call.
+/// The namespaces that were opened, each with its count. The lock is held while the list is read or changed, never
+/// during a call.
 #[derive(Debug, Default)]
 pub struct SocketCounts {
     namespaces: Mutex<BTreeMap<String, Arc<SocketCount>>>,
 }
 
 /// The number of sockets that are connected to one namespace.
+///
+/// The number is a statistic that publishes no other memory, so `Relaxed` is enough.
 #[derive(Debug, Default)]
 pub struct SocketCount(AtomicU64);
 
-/// A connected socket: counted until it leaves, or is dropped.
+/// One connected socket, counted until [`CountGuard::leave`] is called or the guard is dropped.
 #[derive(Debug)]
 pub struct CountGuard {
     count: Arc<SocketCount>,
-    taken: AtomicBool,
+    /// True until the socket has been subtracted.
+    is_counted: AtomicBool,
 }
 
 impl SocketCounts {
-    /// The count of a namespace that has not been opened before; none for one that has.
+    /// Opens a namespace and returns its count, or none if the namespace was opened before.
     pub fn open(&self, namespace: &str) -> Option<Arc<SocketCount>> {
         let mut namespaces = lock(&self.namespaces);
         if namespaces.contains_key(namespace) {
@@ -36,7 +39,7 @@ impl SocketCounts {
         Some(count)
     }
 
-    /// Every namespace that was opened, and how many sockets are connected to it.
+    /// Returns every namespace that was opened, with the number of sockets that are connected to it.
     pub fn counts(&self) -> Vec<(String, u64)> {
         let namespaces = lock(&self.namespaces);
         let count = |(name, count): (&String, &Arc<SocketCount>)| {
@@ -52,15 +55,16 @@ impl SocketCount {
         self.0.fetch_add(1, Ordering::Relaxed);
         CountGuard {
             count: Arc::clone(self),
-            taken: AtomicBool::new(true),
+            is_counted: AtomicBool::new(true),
         }
     }
 }
 
 impl CountGuard {
-    /// The socket has gone. A second time it does nothing.
+    /// Subtracts the socket. A second call does nothing.
     pub fn leave(&self) {
-        if self.taken.swap(false, Ordering::Relaxed) {
+        // The swap lets one caller subtract, even if two run at the same time.
+        if self.is_counted.swap(false, Ordering::Relaxed) {
             self.count.0.fetch_sub(1, Ordering::Relaxed);
         }
     }

@@ -26,15 +26,15 @@ use crate::session::Session;
 const CONTEXT_KEYS: usize = 32;
 /// The most bytes of keys and values that a context holds.
 const CONTEXT_BYTES: usize = 16 * 1024;
-/// The most rooms that a connection may be in.
-const MAX_ROOMS: usize = 1000;
+/// The most rooms that one connection may be in, its own included.
+const MAX_ROOMS_PER_SOCKET: usize = 1000;
 
 /// The handshake of a client.
 #[derive(Clone, Debug)]
 pub struct Handshake {
     /// The address of the client.
     pub remote: SocketAddr,
-    /// The raw query.
+    /// The query string as it was sent, without `?`.
     pub query: String,
     /// The headers of the request that opened the connection.
     pub headers: HeaderMap,
@@ -42,41 +42,41 @@ pub struct Handshake {
     pub auth: Option<String>,
 }
 
-/// The way to one client, implemented where the socket.io library is known.
+/// The operations on one client, implemented by the module that uses the socket.io library.
 pub trait Link: Send + Sync {
-    /// Sends an event.
+    /// Sends an event to the client.
     fn emit(&self, event: &str, payload: &Payload) -> Result<(), Failure>;
-    /// Sends an event and waits for its ack.
+    /// Sends an event to the client and waits for its ack.
     fn emit_with_ack<'a>(
         &'a self,
         event: &'a str,
         payload: &'a Payload,
         timeout: Duration,
     ) -> BoxFuture<'a, Result<Payload, Failure>>;
-    /// The rooms the connection is in.
+    /// Returns the rooms that the connection is in.
     fn rooms(&self) -> Vec<String>;
-    /// Enters rooms.
+    /// Adds the connection to rooms.
     fn join(&self, rooms: Vec<String>);
-    /// Leaves rooms.
+    /// Removes the connection from rooms.
     fn leave(&self, rooms: Vec<String>);
-    /// Disconnects from the namespace; with `close` from every namespace.
+    /// Disconnects the client from the namespace, or from every namespace if `close` is true.
     fn disconnect(&self, close: bool);
 }
 
 /// A client's connection to one namespace.
 pub struct Connection {
-    /// The same in every namespace of a client.
+    /// The id of the socket, the same in every namespace of a client.
     pub id: String,
     /// The namespace: `/` or `/name`.
     pub namespace: Arc<str>,
-    /// The handshake with which it was opened.
+    /// The handshake with which the connection was opened.
     pub handshake: Handshake,
-    /// The client whose connection it is.
+    /// The session of the client.
     pub session: Arc<Session>,
     context: Mutex<Context>,
-    /// The rooms it was in when it went; none while it is there. Also the lock under which rooms change, so that a
-    /// connection that is gone joins nothing.
-    left: Mutex<Option<Vec<String>>>,
+    /// The rooms that the connection was in when it ended, or none while it is connected. Rooms change only under this
+    /// lock, so that a connection that has ended joins no room.
+    last_rooms: Mutex<Option<Vec<String>>>,
     /// True if the server ended the connection, because the client may close it before the library says so.
     dismissed: AtomicBool,
     /// Set once CONNECT has been answered or the connection has ended, whichever comes first.
@@ -85,7 +85,7 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// A connection that has just been opened.
+    /// Makes the connection of a client that is about to be admitted to a namespace.
     pub fn new(
         id: String,
         namespace: Arc<str>,
@@ -99,7 +99,7 @@ impl Connection {
             handshake,
             session,
             context: Mutex::default(),
-            left: Mutex::new(None),
+            last_rooms: Mutex::new(None),
             dismissed: AtomicBool::new(false),
             settled: SetOnce::new(),
             link,
@@ -120,28 +120,28 @@ impl Connection {
         }
     }
 
-    /// A value of the context.
+    /// Returns a value of the context.
     pub fn get(&self, key: &str) -> Option<String> {
         lock(&self.context).get(key).map(str::to_owned)
     }
 
-    /// Sets a value of the context.
+    /// Sets a value of the context. Fails with 413 if the context would become too large.
     pub fn set(&self, key: String, value: String) -> Result<(), Failure> {
         lock(&self.context).set(key, value)
     }
 
-    /// A copy of the context as it is now.
+    /// Returns a copy of the context.
     pub fn context(&self) -> Context {
         lock(&self.context).clone()
     }
 
-    /// The rooms it is in, or was in when it went.
+    /// Returns the rooms that the connection is in, or was in when it ended.
     pub fn rooms(&self) -> Vec<String> {
-        let left = lock(&self.left);
-        left.clone().unwrap_or_else(|| self.link.rooms())
+        let last_rooms = lock(&self.last_rooms);
+        last_rooms.clone().unwrap_or_else(|| self.link.rooms())
     }
 
-    /// Enters rooms.
+    /// Adds the connection to rooms. Fails with 410 if it has ended, and with 413 if it would be in too many rooms.
     pub fn join(&self, rooms: Vec<String>) -> Result<(), Failure> {
         self.change_rooms(|link| {
             check_rooms(&link.rooms(), &rooms)?;
@@ -150,12 +150,12 @@ impl Connection {
         })
     }
 
-    /// Fails if the connection may not enter these rooms too.
+    /// Fails with 413 if the connection would be in too many rooms after joining these.
     pub fn check_join(&self, rooms: &[String]) -> Result<(), Failure> {
         check_rooms(&self.link.rooms(), rooms)
     }
 
-    /// Leaves rooms.
+    /// Removes the connection from rooms. Fails with 410 if it has ended.
     pub fn leave(&self, rooms: Vec<String>) -> Result<(), Failure> {
         self.change_rooms(|link| {
             link.leave(rooms);
@@ -167,20 +167,20 @@ impl Connection {
         &self,
         change: impl FnOnce(&dyn Link) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
-        let left = lock(&self.left);
-        if left.is_some() {
+        let last_rooms = lock(&self.last_rooms);
+        if last_rooms.is_some() {
             return Err(gone());
         }
         change(self.link.as_ref())
     }
 
-    /// Remembers the rooms, when the client is gone and before the library forgets them.
+    /// Marks the connection as ended and stores its rooms before the library forgets them. Later calls do nothing.
     pub fn leave_for_good(&self) {
-        let mut left = lock(&self.left);
-        if left.is_none() {
-            *left = Some(self.link.rooms());
+        let mut last_rooms = lock(&self.last_rooms);
+        if last_rooms.is_none() {
+            *last_rooms = Some(self.link.rooms());
         }
-        drop(left);
+        drop(last_rooms);
         // It is set already if CONNECT has been answered, as it usually has.
         let _ = self.settled.set(());
     }
@@ -202,26 +202,29 @@ impl Connection {
         self.link.emit_with_ack(event, payload, timeout).await
     }
 
-    /// Disconnects from the namespace; with `close` from every namespace, and the client has a moment to close the
-    /// connection below before the server does.
+    /// Disconnects the client from the namespace, or from every namespace if `close` is true. With `close` the server
+    /// ends the session after a second, unless the client has closed it by itself.
     pub fn disconnect(&self, close: bool) {
         self.dismiss();
         self.link.disconnect(close);
-        // In `on-connect` the library does not know it yet.
+        // During `on-connect` the library does not know this socket yet, so the link cannot end the session.
         if close {
             self.session.end_soon();
         }
     }
 
-    /// Notes that the server is about to end it. The rooms are remembered before the client can know of it and close.
+    /// Notes that the server is about to end the connection. The rooms are stored before the client can learn of the
+    /// end and close the connection.
     pub fn dismiss(&self) {
+        // Set before the rooms are stored: a thread that sees that the connection has ended also sees that the server
+        // did it.
         self.dismissed.store(true, Ordering::Release);
         self.leave_for_good();
     }
 
-    /// Returns true if the connection has ended, from whichever side.
+    /// Returns true if the connection has ended, from either side.
     pub fn is_gone(&self) -> bool {
-        lock(&self.left).is_some()
+        lock(&self.last_rooms).is_some()
     }
 
     /// Returns true if the server ended the connection.
@@ -230,19 +233,20 @@ impl Connection {
     }
 }
 
-/// Rooms that it is in already cost nothing.
+/// Fails with 413 if the rooms of both lists together are too many. A room that is in both lists counts once.
 fn check_rooms(has: &[String], wants: &[String]) -> Result<(), Failure> {
+    // The usual case needs no set.
     let most = has.len() + wants.len();
-    if most <= MAX_ROOMS {
+    if most <= MAX_ROOMS_PER_SOCKET {
         return Ok(());
     }
     let all: HashSet<&String> = has.iter().chain(wants).collect();
-    if all.len() <= MAX_ROOMS {
+    if all.len() <= MAX_ROOMS_PER_SOCKET {
         return Ok(());
     }
     Err(Failure::new(
         413,
-        format!("a connection may be in {MAX_ROOMS} rooms"),
+        format!("a connection may be in {MAX_ROOMS_PER_SOCKET} rooms"),
     ))
 }
 
@@ -269,7 +273,7 @@ pub struct Context {
 }
 
 impl Context {
-    /// A value.
+    /// Returns the value of a key.
     pub fn get(&self, key: &str) -> Option<&str> {
         self.entries
             .iter()
@@ -277,7 +281,7 @@ impl Context {
             .map(|(_, value)| value.as_str())
     }
 
-    /// Sets a value; 413 when the context would become too large.
+    /// Sets the value of a key. Fails with 413 if the context would become too large.
     pub fn set(&mut self, key: String, value: String) -> Result<(), Failure> {
         let others = self.entries.iter().filter(|(name, _)| *name != key);
         let (count, size) = others.fold((0, 0), |(count, size), (name, value)| {
@@ -348,7 +352,7 @@ mod tests {
         assert_eq!(original.get("user"), Some("ann"));
     }
 
-    /// A client that closes as soon as it is told of its end: the library has forgotten its rooms then.
+    /// A client that closes as soon as it receives the disconnect. The library has forgotten its rooms then.
     struct Hasty(Mutex<Vec<String>>);
 
     impl Link for Hasty {

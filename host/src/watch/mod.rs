@@ -1,15 +1,14 @@
-//! A folder as a stream of changes; `trees` are folders of sources as a stream of saves. Knows no handler.
+//! A folder as a stream of changes; `trees` turns folders of sources into a stream of saves. Nothing here depends on
+//! handlers.
 //!
-//! The system's notifications are prompt but not certain (queues overflow, folders are replaced, some file systems have
-//! none), so the folder is also looked at in whole from time to time, and watched anew when it is not the folder it
-//! was.
+//! The system's notifications are prompt but not certain: queues overflow, folders are replaced, and some file systems
+//! have none. The complete folder is therefore also read from time to time, and watched again if it was replaced.
 
+mod identity;
 mod trees;
 
 pub use self::trees::{Roots, Trees, files};
 
-use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -18,7 +17,9 @@ use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
-/// Changes that wait to be looked at; when there are more, everything is.
+use self::identity::identity;
+
+/// The most changes that wait. Further changes are dropped, and the next rescan covers them.
 const QUEUE: usize = 1024;
 
 /// A change that may have happened.
@@ -26,13 +27,13 @@ const QUEUE: usize = 1024;
 pub enum Change {
     /// A file is being written, or was created: more may follow.
     Written(PathBuf),
-    /// A file came or went as a whole: by a rename, or by its removal.
+    /// A file appeared or disappeared in one step, by a rename or by its removal.
     Moved(PathBuf),
     /// Anything may have changed.
     Everything,
 }
 
-/// Watches a folder with all below it, and one file elsewhere.
+/// A watch on a folder with everything below it, and on one file elsewhere.
 pub struct Watch {
     folder: PathBuf,
     file: PathBuf,
@@ -45,7 +46,7 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Watches `folder` and `file`, neither of which needs to exist; everything is looked at every `rescan`.
+    /// Watches `folder` and `file`, neither of which needs to exist; [`Change::Everything`] comes every `rescan`.
     pub fn new(folder: PathBuf, file: PathBuf, rescan: Duration) -> Self {
         let (sender, changes) = mpsc::channel(QUEUE);
         let mut rescan = interval(rescan);
@@ -63,7 +64,7 @@ impl Watch {
         watch
     }
 
-    /// The next change. Can be dropped at any time without losing one.
+    /// Waits for the next change. The future can be dropped at any time without losing a change.
     pub async fn next(&mut self) -> Change {
         tokio::select! {
             Some(change) = self.changes.recv() => change,
@@ -74,12 +75,12 @@ impl Watch {
         }
     }
 
-    /// A change that is there already.
+    /// Returns a change that has arrived already.
     pub fn try_next(&mut self) -> Option<Change> {
         self.changes.try_recv().ok()
     }
 
-    /// Watches the folder unless it is being watched.
+    /// Watches the folder, unless it is watched already and was not replaced.
     fn arm(&mut self) {
         let there = identity(&self.folder);
         if there == self.watched && self.watcher.is_some() {
@@ -102,7 +103,7 @@ impl Watch {
         let (folder, file, sender) = (self.folder.clone(), self.file.clone(), self.sender.clone());
         let mut watcher = notify::recommended_watcher(move |event| {
             for change in changes(event, &folder, &file) {
-                // With a full queue the receiver is behind, and looks at everything at the next rescan at the latest.
+                // With a full queue the receiver is behind. The next rescan covers the changes that are dropped here.
                 let _ = sender.try_send(change);
             }
         })?;
@@ -114,12 +115,7 @@ impl Watch {
     }
 }
 
-fn identity(folder: &Path) -> Option<(u64, u64)> {
-    let metadata = fs::metadata(folder).ok()?;
-    Some((metadata.dev(), metadata.ino()))
-}
-
-/// Returns the change that a notification means. Reading is not a change.
+/// Returns the changes that a notification means. Reading is not a change.
 fn changes(event: notify::Result<Event>, folder: &Path, file: &Path) -> Vec<Change> {
     let Ok(event) = event else {
         return vec![Change::Everything];
@@ -145,6 +141,7 @@ fn changes(event: notify::Result<Event>, folder: &Path, file: &Path) -> Vec<Chan
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     async fn wait_for(watch: &mut Watch, wanted: Change) {
         let seen = async { while watch.next().await != wanted {} };

@@ -1,10 +1,9 @@
-//! Folders of sources as a stream of saves. Their content decides: a file that is written again as it was has not
-//! changed.
+//! Folders of sources as a stream of saves. The content decides: a file that is written again with the same content has
+//! not changed.
 //!
-//! What belongs to them is what a person would commit: neither what `.gitignore` lists, nor hidden files, nor what
-//! build tools leave (`target`, `node_modules`, whatever is tagged as a cache), nor an editor's temporary files.
-//! Folders that do not belong are not watched either. A notification only says that it is time to look; to look is
-//! cheap.
+//! The sources are what a person would commit. Files that `.gitignore` lists, hidden files, output of build tools
+//! (`target`, `node_modules`, folders tagged as a cache) and an editor's temporary files do not belong to them, and
+//! such folders are not watched either. A notification only starts a scan of the files, which is cheap.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
@@ -18,49 +17,49 @@ use ignore::{DirEntry, WalkBuilder};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::Notify;
 
-use super::identity;
+use super::identity::identity;
 
 /// The time in which nothing may be written before the files are read, because editors write in several steps.
 const QUIET: Duration = Duration::from_millis(15);
-/// The longest time to wait for that.
+/// The longest time to wait until nothing is written.
 const PATIENCE: Duration = Duration::from_millis(150);
 /// Names of folders that tools fill.
 const TOOLS: [&str; 2] = ["target", "node_modules"];
-/// Bytes of a file whose content is looked at; of a larger one its size and time.
+/// The largest file, in bytes, whose content is compared. Larger files are compared by size and time.
 const MAX_CONTENT: u64 = 16 << 20;
-/// Looks that find nothing may take this share of the time at most: 1 in 50.
+/// The shortest time between two rescans, in multiples of the time that a scan takes.
 const SHARE: u32 = 50;
 
 /// The folders and files that are followed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Roots {
-    /// Folders with all that belongs to them.
+    /// Folders whose sources are followed.
     pub folders: BTreeSet<PathBuf>,
     /// Single files that lie elsewhere.
     pub files: BTreeSet<PathBuf>,
-    /// Folders that do not belong, wherever they lie.
+    /// Folders that are left out, wherever they are.
     pub without: BTreeSet<PathBuf>,
 }
 
 /// The files of some folders, as they were seen last.
 pub struct Trees {
-    /// Absent while a thread looks, and after it panicked.
+    /// The state, which is absent while a thread scans and after that thread panicked.
     state: Option<State>,
     /// Changes that were found when other folders were added, and are not reported yet.
     untold: BTreeSet<PathBuf>,
-    news: Arc<Notify>,
+    signal: Arc<Notify>,
     rescan: Duration,
     next_rescan: Instant,
 }
 
 struct State {
     roots: Roots,
-    /// None where the system has no notifications.
+    /// The watcher, or none if the system has no notifications.
     watcher: Option<RecommendedWatcher>,
     /// The folders that are watched, with device and inode.
     watched: HashMap<PathBuf, (u64, u64)>,
     seen: BTreeMap<PathBuf, Seen>,
-    /// Files as they may be found without having changed.
+    /// Files with a content that does not count as a change when the next scan finds it.
     accepted: BTreeMap<PathBuf, Seen>,
 }
 
@@ -72,11 +71,11 @@ struct Seen {
 }
 
 impl Trees {
-    /// Looks at what is there now and follows it. All is looked at again every `rescan` at most, for changes that the
-    /// system did not report.
+    /// Scans the files as they are now and follows them. A scan without a notification follows after `rescan`, or later
+    /// if scans are slow, for changes that the system did not report.
     pub async fn new(roots: Roots, rescan: Duration) -> Self {
-        let news = Arc::new(Notify::new());
-        let watcher = watcher(Arc::clone(&news));
+        let signal = Arc::new(Notify::new());
+        let watcher = watcher(Arc::clone(&signal));
         if let Err(error) = &watcher {
             tracing::debug!("no notifications of saves: {error}; looking from time to time");
         }
@@ -90,7 +89,7 @@ impl Trees {
         let mut trees = Self {
             state: Some(state),
             untold: BTreeSet::new(),
-            news,
+            signal,
             rescan,
             next_rescan: Instant::now() + rescan,
         };
@@ -98,8 +97,8 @@ impl Trees {
         trees
     }
 
-    /// Follows other folders. Files that are new by that have not changed; what has changed in those that were followed
-    /// is not lost.
+    /// Follows other folders. Files of folders that are added do not count as changed. Changes in folders that were
+    /// followed before are kept for the next report.
     pub async fn follow(&mut self, roots: Roots) {
         if self.state.as_ref().is_none_or(|state| state.roots == roots) {
             return;
@@ -112,7 +111,7 @@ impl Trees {
         self.look().await;
     }
 
-    /// Waits until files differ in content from what they were, came or went: which.
+    /// Waits until files are changed in content, added or removed, and returns them.
     pub async fn changed(&mut self) -> BTreeSet<PathBuf> {
         if !self.untold.is_empty() {
             return std::mem::take(&mut self.untold);
@@ -134,7 +133,7 @@ impl Trees {
         changed
     }
 
-    /// Takes these files as they are now: whoever builds wrote them.
+    /// Accepts these files with their present content, because a build wrote them.
     pub fn accept<'a>(&mut self, files: impl IntoIterator<Item = &'a PathBuf>) {
         let Some(state) = &mut self.state else { return };
         for file in files {
@@ -144,25 +143,25 @@ impl Trees {
         }
     }
 
-    /// Waits until it is time to look.
+    /// Waits for a notification and the quiet after it, or for the next rescan.
     async fn wait(&mut self) {
-        let news = tokio::time::timeout_at(self.next_rescan.into(), self.news.notified());
-        if news.await.is_ok() {
+        let signalled = tokio::time::timeout_at(self.next_rescan.into(), self.signal.notified());
+        if signalled.await.is_ok() {
             self.quiet().await;
         }
     }
 
-    /// Waits until nothing is written any more.
+    /// Waits until nothing has been written for 15 ms, for at most 150 ms.
     async fn quiet(&self) {
         let latest = Instant::now() + PATIENCE;
         while Instant::now() < latest
-            && tokio::time::timeout(QUIET, self.news.notified())
+            && tokio::time::timeout(QUIET, self.signal.notified())
                 .await
                 .is_ok()
         {}
     }
 
-    /// Looks at everything: which files have changed since the last look.
+    /// Scans everything and returns the files that have changed since the last scan.
     async fn look(&mut self) -> BTreeSet<PathBuf> {
         let Some(mut state) = self.state.take() else {
             return BTreeSet::new();
@@ -175,9 +174,9 @@ impl Trees {
         let (state, changed) = match looked.await {
             Ok(looked) => looked,
             Err(error) => match error.try_into_panic() {
-                // Whoever waits for saves would wait for ever.
+                // A caller that waits for saves would otherwise wait for ever.
                 Ok(panic) => std::panic::resume_unwind(panic),
-                // The runtime shuts down.
+                // The task was cancelled because the runtime shuts down.
                 Err(_) => std::future::pending().await,
             },
         };
@@ -187,11 +186,11 @@ impl Trees {
     }
 }
 
-/// Tells `news` of every notification that may be a change.
-fn watcher(news: Arc<Notify>) -> notify::Result<RecommendedWatcher> {
+/// Makes a watcher that signals `signal` on every notification that may be a change.
+fn watcher(signal: Arc<Notify>) -> notify::Result<RecommendedWatcher> {
     notify::recommended_watcher(move |event: notify::Result<Event>| {
         if !matches!(&event, Ok(event) if matches!(event.kind, EventKind::Access(_))) {
-            news.notify_one();
+            signal.notify_one();
         }
     })
 }
@@ -199,7 +198,7 @@ fn watcher(news: Arc<Notify>) -> notify::Result<RecommendedWatcher> {
 impl State {
     fn look(&mut self) -> BTreeSet<PathBuf> {
         let mut now = BTreeMap::new();
-        // What was written into a new folder before it was watched is found by the next round.
+        // A file that was written into a new folder before the folder was watched is found by the next round.
         for _round in 0..4 {
             let (folders, files) = self.list();
             now = files;
@@ -225,7 +224,7 @@ impl State {
         changed
     }
 
-    /// The folders to watch, and the files as they are.
+    /// Returns the folders to watch, and the files as they are.
     fn list(&self) -> (BTreeSet<PathBuf>, BTreeMap<PathBuf, Seen>) {
         let (mut folders, mut files) = (BTreeSet::new(), BTreeMap::new());
         let mut take = |path: PathBuf| {
@@ -248,7 +247,7 @@ impl State {
         (folders, files)
     }
 
-    /// Watches exactly these folders. Whether one is newly watched.
+    /// Watches exactly these folders. Returns true if a folder was not watched before.
     fn watch(&mut self, folders: BTreeSet<PathBuf>) -> bool {
         let Some(watcher) = &mut self.watcher else {
             return false;
@@ -284,7 +283,7 @@ impl State {
     }
 }
 
-/// The files of one folder that belong to it, without what is below `without`.
+/// Returns the sources of one folder, without the folders `without`.
 pub fn files(root: &Path, without: &BTreeSet<PathBuf>) -> impl Iterator<Item = PathBuf> + use<> {
     walk(root, without)
         .filter(|entry| entry.file_type().is_some_and(|kind| kind.is_file()))
@@ -322,7 +321,8 @@ fn is_temporary(name: &str) -> bool {
         || name == "4913"
 }
 
-/// A file as it is; none when it is not there. Its content is read only when it does not look as `before`.
+/// Returns a file as it is now, or none if it does not exist. The content is read only if the stamp differs from
+/// `before`.
 fn see(path: &Path, before: Option<&Seen>) -> Option<Seen> {
     let metadata = fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
     let stamp = [

@@ -11,7 +11,7 @@ use super::json::{self, Binary};
 use super::{ServerArgs, converse, namespace, outcome, read_file, screen};
 use crate::cli::CommandError;
 use crate::cli::report::Output;
-use crate::emitter::RESERVED;
+use crate::names::RESERVED;
 use crate::payload::Payload;
 
 const HELP: &str = "\

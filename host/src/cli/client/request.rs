@@ -10,7 +10,7 @@ use super::connection::Connection;
 use super::header::{Header, lay};
 use super::{ServerArgs, converse, http_door, json, outcome};
 use crate::cli::CommandError;
-use crate::emitter::REQUESTS;
+use crate::names::REQUESTS;
 use crate::payload::Payload;
 use crate::server::is_withheld;
 

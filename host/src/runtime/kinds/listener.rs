@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::kind::{CallKind, Kind, Row, Words, check_text, exported, refuse};
 use super::namespace;
-use crate::emitter::{REQUESTS, RESERVED};
 use crate::message::Event;
+use crate::names::{REQUESTS, RESERVED};
 use crate::payload::Payload;
 use crate::runtime::bindings::exports::hitchy::platform::events::GuestIndices;
 use crate::runtime::call::{CallContext, Outcome};

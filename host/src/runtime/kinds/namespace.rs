@@ -1,7 +1,7 @@
 //! The namespaces of listeners and connection hooks.
 
 use super::kind::{check_text, refuse};
-use crate::emitter::REQUESTS;
+use crate::names::REQUESTS;
 use crate::runtime::error::LoadError;
 
 /// Refuses a text that is not the name of a namespace, and names that are reserved.
