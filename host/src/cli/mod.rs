@@ -1,4 +1,4 @@
-//! The command line: one file for each command.
+//! The command line. Each command has a file or a folder of its own.
 
 mod build;
 mod cargo;
@@ -119,7 +119,8 @@ struct SettingsArgs {
 }
 
 impl SettingsArgs {
-    /// The sources of settings, from the least to the most important.
+    /// Returns the sources of settings: the file, the environment and these flags. `folder` becomes their field of the
+    /// same name.
     fn sources(self, folder: Option<PathBuf>) -> Sources {
         let flags = [
             ("server.listen", self.listen, "--listen"),
@@ -142,14 +143,14 @@ impl SettingsArgs {
     }
 }
 
-/// The reason for which a command failed, as its exit code shows.
+/// The failure of a command. Each variant has its exit code.
 enum CommandError {
-    /// Wrong usage or settings: 2.
+    /// The command line or a setting is wrong; the exit code is 2.
     Usage(anyhow::Error),
-    /// Anything else: 1.
+    /// The command failed for any other reason; the exit code is 1.
     Failure(anyhow::Error),
-    /// The command has printed what went wrong; the value is its exit code.
-    Told(u8),
+    /// The command has printed the failure itself; the value is the exit code.
+    Reported(u8),
 }
 
 impl From<anyhow::Error> for CommandError {
@@ -164,9 +165,9 @@ impl From<crate::config::Error> for CommandError {
     }
 }
 
-/// Parses the command line, runs the command, and says how it ended.
+/// Parses the command line and runs the command. Prints its error and returns its exit code.
 pub fn main() -> ExitCode {
-    let done = match Cli::parse().command {
+    let result = match Cli::parse().command {
         Command::Serve(args) => serve::main(args),
         Command::Dev(args) => dev::main(args),
         Command::Build(args) => build::main(args),
@@ -178,17 +179,17 @@ pub fn main() -> ExitCode {
         Command::Listen(args) => client::listen(args),
         Command::CompileComponent => return compile::main(),
     };
-    let (error, code) = match done {
+    let (error, code) = match result {
         Ok(()) => return ExitCode::SUCCESS,
         Err(CommandError::Usage(error)) => (error, 2),
         Err(CommandError::Failure(error)) => (error, 1),
-        Err(CommandError::Told(code)) => return ExitCode::from(code),
+        Err(CommandError::Reported(code)) => return ExitCode::from(code),
     };
-    say_error(&error);
+    print_error(&error);
     ExitCode::from(code)
 }
 
-/// Runs what a command has to wait for, and nothing else.
+/// Runs a future to its end on this thread.
 fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -197,12 +198,13 @@ fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<
     runtime.block_on(work)
 }
 
+/// Prints an error with its causes to standard error.
 #[allow(clippy::print_stderr)]
-fn say_error(error: &anyhow::Error) {
+fn print_error(error: &anyhow::Error) {
     eprintln!("error: {error:#}");
 }
 
-/// Prints a line for the person at the terminal. Whoever closed the other end does not want it.
+/// Prints a line to standard output. Errors are ignored, because a reader that closed the output does not need it.
 fn print(line: impl std::fmt::Display) {
     use std::io::Write;
     let _ = writeln!(std::io::stdout(), "{line}");

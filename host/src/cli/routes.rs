@@ -52,7 +52,7 @@ pub(super) fn main(args: RoutesArgs) -> Result<(), CommandError> {
     if refused.is_empty() && troubles.is_empty() && dry_run.table.missing.is_empty() {
         return Ok(());
     }
-    Err(CommandError::Told(1))
+    Err(CommandError::Reported(1))
 }
 
 /// Prints to standard error what is not served, in the words of the log.

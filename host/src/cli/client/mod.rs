@@ -1,8 +1,8 @@
 //! The client for the terminal: `hitchy request`, `hitchy emit` and `hitchy listen`.
 //!
-//! It speaks what browsers' socket.io clients speak, over a websocket: `packet` is the wire format, `connection` one
-//! connection to one namespace, `http_door` the other door of `request`. `json` and `screen` are how values come to
-//! standard output.
+//! It speaks the protocol of socket.io's clients in browsers, over a websocket. `packet` is the wire format,
+//! `connection` one connection to one namespace, and `http_door` sends requests over HTTP instead. `json` and `screen`
+//! print values.
 
 mod address;
 mod answer;
@@ -30,12 +30,12 @@ use clap::Args;
 use self::address::Address;
 use self::connection::Target;
 use self::header::Header;
-use self::screen::Unwritten;
+use self::screen::OutputError;
 use super::CommandError;
 use super::report::Output;
 use crate::config::CLIENT_VARIABLE;
 
-/// Which server, and how to talk to it.
+/// The flags that name a server and say how to talk to it.
 #[derive(Args)]
 struct ServerArgs {
     /// The server
@@ -62,6 +62,7 @@ struct ServerArgs {
 }
 
 impl ServerArgs {
+    /// Returns the target of a connection to a namespace of the server.
     fn target(&self, namespace: &str, headers: &[Header]) -> Target {
         Target {
             address: self.url.clone(),
@@ -74,34 +75,34 @@ impl ServerArgs {
     }
 }
 
-/// Runs `hitchy request`.
+/// Runs `hitchy request` to its end.
 pub(super) fn request(args: RequestArgs) -> Result<(), CommandError> {
-    quietly(request::run(args))
+    ignore_closed_output(request::run(args))
 }
 
-/// Runs `hitchy emit`.
+/// Runs `hitchy emit` to its end.
 pub(super) fn emit(args: EmitArgs) -> Result<(), CommandError> {
-    quietly(emit::run(args))
+    ignore_closed_output(emit::run(args))
 }
 
-/// Runs `hitchy listen`.
+/// Runs `hitchy listen` to its end.
 pub(super) fn listen(args: ListenArgs) -> Result<(), CommandError> {
-    quietly(listen::run(args))
+    ignore_closed_output(listen::run(args))
 }
 
-/// Whoever reads the output may close it when there was enough of it: that is no failure.
-fn quietly(done: Result<(), CommandError>) -> Result<(), CommandError> {
-    match done {
+/// Turns the error of a closed standard output into success, because its reader (`head`, for example) has read enough.
+fn ignore_closed_output(result: Result<(), CommandError>) -> Result<(), CommandError> {
+    match result {
         Err(CommandError::Failure(error))
-            if error.downcast_ref().is_some_and(Unwritten::is_closed) =>
+            if error.downcast_ref().is_some_and(OutputError::is_closed) =>
         {
             Ok(())
         }
-        done => done,
+        result => result,
     }
 }
 
-/// Runs the conversation with the server on this thread.
+/// Runs a conversation with a server on this thread.
 fn converse<T>(
     conversation: impl Future<Output = Result<T, CommandError>>,
 ) -> Result<T, CommandError> {
@@ -110,20 +111,22 @@ fn converse<T>(
         .build()
         .context("the async runtime cannot be set up")?;
     let done = runtime.block_on(conversation);
-    // Looking up a name may still be under way: nobody waits for it.
+    // The lookup of a name is a blocking call that may still run. It is not waited for.
     runtime.shutdown_background();
     done
 }
 
-/// An answer that says no: 4 when the fault is the client's, 5 when it is the server's, as HTTPie does it.
+/// Returns the failure for an answer with an error status. The exit code is 4 for a fault of the client and 5 for one
+/// of the server, as in HTTPie.
 fn outcome(code: u64) -> Result<(), CommandError> {
     match code {
-        400..500 => Err(CommandError::Told(4)),
-        500..600 => Err(CommandError::Told(5)),
+        400..500 => Err(CommandError::Reported(4)),
+        500..600 => Err(CommandError::Reported(5)),
         _ => Ok(()),
     }
 }
 
+/// Checks a path of socket.io, and removes slashes at its end.
 fn path(text: &str) -> Result<String, String> {
     let trimmed = text.trim_end_matches('/');
     let plain = |c: char| c.is_ascii_graphic() && !matches!(c, '?' | '#');
@@ -134,6 +137,7 @@ fn path(text: &str) -> Result<String, String> {
     }
 }
 
+/// Checks the data for CONNECT.
 fn auth(text: &str) -> Result<String, String> {
     let json = json::checked(text)?;
     if json.starts_with('{') {
@@ -143,7 +147,7 @@ fn auth(text: &str) -> Result<String, String> {
     }
 }
 
-/// A namespace's name, with the slash that may be left out.
+/// Checks the name of a namespace, and adds the slash if it was left out.
 fn namespace(text: &str) -> Result<String, String> {
     if text.contains([',', '?', '#']) || text.chars().any(|c| c.is_control() || c.is_whitespace()) {
         return Err("a namespace is a path like /chat".to_owned());
@@ -152,7 +156,10 @@ fn namespace(text: &str) -> Result<String, String> {
     Ok(format!("{slash}{text}"))
 }
 
-/// The bytes of a file; `-` is standard input.
+/// Reads the bytes of a file; `-` stands for standard input.
+///
+/// # Errors
+/// The file cannot be read.
 fn read_file(path: &str) -> Result<Vec<u8>, CommandError> {
     let read = match path {
         "-" => {

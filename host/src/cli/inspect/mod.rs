@@ -63,7 +63,7 @@ pub(super) fn main(args: InspectArgs) -> Result<(), CommandError> {
     }
     match report.verdict {
         Ok(_) => Ok(()),
-        Err(_) => Err(CommandError::Told(1)),
+        Err(_) => Err(CommandError::Reported(1)),
     }
 }
 
