@@ -9,10 +9,12 @@ use anyhow::{Context, anyhow, bail};
 use tokio::process::Command;
 
 use super::cargo::{self, Profile};
+use super::executor::{self, Threads};
 use super::install::HandlersDir;
+use super::output::{print, print_error};
 use super::serve::Signals;
 use super::sources::{BuildMethod, Recipe, Sources};
-use super::{BuildArgs, CommandError, job, log, print, print_error};
+use super::{BuildArgs, CommandError, job, log, settings};
 use crate::config::{self, Config, Setup};
 use crate::registry::{Build, Builds};
 
@@ -25,24 +27,11 @@ Examples:
 /// Runs `hitchy build` to its end, or until a signal stops it.
 pub(super) fn main(args: BuildArgs) -> Result<(), CommandError> {
     let folder = folder(&args.path)?;
-    let settings = config::Sources {
-        file: args.config,
-        folder: Some(folder.clone()),
-        env: std::env::vars_os().collect(),
-        flags: args
-            .handlers
-            .map(|value| config::Flag {
-                key: "handlers.dir",
-                value,
-                flag: "--handlers",
-            })
-            .into_iter()
-            .collect(),
-    };
+    let flags = [("handlers.dir", args.handlers, "--handlers")];
+    let settings = settings::sources(args.config, Some(folder.clone()), flags);
     let config = Config::load(&settings)?;
     log::start(&config.log);
-    let runtime = tokio::runtime::Runtime::new().context("the async runtime cannot be set up")?;
-    let built = runtime.block_on(async {
+    let built = executor::runtime(Threads::Pool)?.block_on(async {
         let mut signals = Signals::new().context("signals cannot be received")?;
         tokio::select! {
             built = build(&folder, &config, &settings) => built,

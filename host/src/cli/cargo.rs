@@ -10,7 +10,7 @@ use serde::Deserialize;
 use tokio::process::Command;
 
 use super::job;
-use super::print;
+use super::output::print;
 
 /// The target for which handlers are built.
 const TARGET: &str = "wasm32-wasip2";

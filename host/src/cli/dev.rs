@@ -9,10 +9,11 @@ use anyhow::Context;
 
 use super::build::{self, Builder};
 use super::cargo::{self, Package, Profile};
+use super::output::print;
 use super::self_writes::SelfWrites;
 use super::serve::{self, Signals};
 use super::sources::{Recipe, Sources, is_manifest, relative};
-use super::{CommandError, DevArgs, log, print};
+use super::{CommandError, DevArgs, log};
 use crate::config::{self, Config};
 use crate::registry::Registry;
 use crate::watch::Trees;

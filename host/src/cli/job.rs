@@ -9,7 +9,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
-use super::print;
+use super::output::print;
 
 /// The interval of the lines that report a running program if standard error is not a terminal.
 const HEARTBEAT: Duration = Duration::from_secs(10);

@@ -5,24 +5,26 @@ mod cargo;
 mod client;
 mod compile;
 mod dev;
+mod executor;
 mod inspect;
 mod install;
 mod job;
 mod log;
 mod new;
-mod report;
+mod output;
 mod routes;
 mod self_writes;
 mod serve;
+mod settings;
 mod sources;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::{Flag, Sources};
+use self::output::print_error;
+use self::settings::SettingsArgs;
 
 /// A realtime backend in one binary: handlers compiled to WebAssembly answer over HTTP and socket.io, and are replaced
 /// while they run.
@@ -102,47 +104,6 @@ struct BuildArgs {
     handlers: Option<String>,
 }
 
-#[derive(Args)]
-struct SettingsArgs {
-    /// Read the settings from FILE instead of hitchy.toml
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// Listen on ADDRESS, for example localhost:3000 or 0.0.0.0:80 [server.listen]
-    #[arg(long, value_name = "ADDRESS")]
-    listen: Option<String>,
-    /// Serve the .wasm files of DIR [handlers.dir]
-    #[arg(long, value_name = "DIR")]
-    handlers: Option<String>,
-    /// Log at LEVEL: error, warn, info, debug or trace [log.level]
-    #[arg(long, value_name = "LEVEL")]
-    log: Option<String>,
-}
-
-impl SettingsArgs {
-    /// Returns the sources of settings: the file, the environment and these flags. `folder` becomes their field of the
-    /// same name.
-    fn sources(self, folder: Option<PathBuf>) -> Sources {
-        let flags = [
-            ("server.listen", self.listen, "--listen"),
-            ("handlers.dir", self.handlers, "--handlers"),
-            ("log.level", self.log, "--log"),
-        ];
-        let given = flags.into_iter().filter_map(|(key, value, flag)| {
-            Some(Flag {
-                key,
-                value: value?,
-                flag,
-            })
-        });
-        Sources {
-            file: self.config,
-            folder,
-            env: std::env::vars_os().collect(),
-            flags: given.collect(),
-        }
-    }
-}
-
 /// The failure of a command. Each variant has its exit code.
 enum CommandError {
     /// The command line or a setting is wrong; the exit code is 2.
@@ -187,25 +148,4 @@ pub fn main() -> ExitCode {
     };
     print_error(&error);
     ExitCode::from(code)
-}
-
-/// Runs a future to its end on this thread.
-fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("the async runtime cannot be set up")?;
-    runtime.block_on(work)
-}
-
-/// Prints an error with its causes to standard error.
-#[allow(clippy::print_stderr)]
-fn print_error(error: &anyhow::Error) {
-    eprintln!("error: {error:#}");
-}
-
-/// Prints a line to standard output. Errors are ignored, because a reader that closed the output does not need it.
-fn print(line: impl std::fmt::Display) {
-    use std::io::Write;
-    let _ = writeln!(std::io::stdout(), "{line}");
 }

@@ -4,8 +4,8 @@
 use clap::Args;
 use serde::{Serialize, Serializer};
 
-use super::report::{Output, print_columns, print_json};
-use super::{CommandError, SettingsArgs, print, serve};
+use super::output::{Output, print, print_columns, print_json};
+use super::{CommandError, SettingsArgs, executor, serve};
 use crate::config::Config;
 use crate::emitter::Emitter;
 use crate::registry::{DryRun, HandlerRow, KindRows, RefusedFile, Status, dry_run, rows_of};
@@ -35,7 +35,7 @@ pub(super) fn main(args: RoutesArgs) -> Result<(), CommandError> {
     let config = Config::load(&sources)?;
     let dir = config.handlers.dir.clone();
     serve::check_folder(&dir)?;
-    let dry_run = super::block_on(async {
+    let dry_run = executor::block_on(async {
         let runtime = server::runtime(&config, Emitter::to_nobody())?;
         Ok(dry_run(runtime, config, sources).await)
     })?;

@@ -11,7 +11,9 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::{CommandError, ServeArgs, log, print};
+use super::executor::{self, Threads};
+use super::output::print;
+use super::{CommandError, ServeArgs, log};
 use crate::config::{Config, Console, Listen, Source, Sources};
 use crate::registry::{Registry, Table};
 use crate::server::Server;
@@ -52,10 +54,7 @@ async fn run(config: Config, sources: Sources) -> anyhow::Result<()> {
 /// Runs a server's work to its end on a pool of threads, after raising the limit of file descriptors.
 pub(super) fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
     raise_descriptor_limit();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .context("the async runtime cannot be set up")?;
+    let runtime = executor::runtime(Threads::Pool)?;
     let done = runtime.block_on(work);
     runtime.shutdown_timeout(SHUTDOWN_LIMIT);
     done

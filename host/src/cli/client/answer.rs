@@ -6,9 +6,8 @@ use http::StatusCode;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::json;
-use super::screen::{self, Colour, OutputError, coloured};
-use crate::cli::report::Output;
+use crate::cli::output::terminal::{self, Colour, OutputError, coloured};
+use crate::cli::output::{Output, json};
 use crate::config::SetCookie;
 use crate::message::Response;
 use crate::payload::{Payload, attachment, fields};
@@ -108,14 +107,14 @@ impl Answer {
     /// Standard output cannot be written.
     pub(super) fn print(&self, output: Output, include: bool) -> Result<(), OutputError> {
         if output == Output::Json {
-            return screen::line(&self.line());
+            return terminal::line(&self.line());
         }
         if include {
-            screen::line(&coloured(&self.status_line(), self.colour()))?;
+            terminal::line(&coloured(&self.status_line(), self.colour()))?;
             self.print_headers()?;
         } else {
             let line = self.status_line();
-            screen::note(&screen::coloured_note(&line, self.colour()));
+            terminal::note(&terminal::coloured_note(&line, self.colour()));
         }
         self.print_body()
     }
@@ -157,28 +156,28 @@ impl Answer {
             };
             for value in values {
                 let name = coloured(&visible(&name), Colour::Name);
-                screen::line(&format!("{name}: {}", visible(&value)))?;
+                terminal::line(&format!("{name}: {}", visible(&value)))?;
             }
         }
-        screen::line("")
+        terminal::line("")
     }
 
     /// Prints the body. To a terminal, text loses its control characters and of bytes only the size is printed.
     fn print_body(&self) -> Result<(), OutputError> {
         match &self.body {
             Body::None => Ok(()),
-            Body::Json(text) => screen::line(&json::pretty(text)),
-            Body::Text(text) if screen::is_terminal() => text
+            Body::Json(text) => terminal::line(&json::pretty(text)),
+            Body::Text(text) if terminal::is_terminal() => text
                 .lines()
-                .try_for_each(|line| screen::line(&visible(line))),
-            Body::Text(text) => screen::write(text.as_bytes()),
-            Body::Bytes(bytes) if screen::is_terminal() => {
+                .try_for_each(|line| terminal::line(&visible(line))),
+            Body::Text(text) => terminal::write(text.as_bytes()),
+            Body::Bytes(bytes) if terminal::is_terminal() => {
                 let size = json::size(bytes.len());
-                screen::line(&format!(
+                terminal::line(&format!(
                     "{size}, not text; send them to a file with > FILE"
                 ))
             }
-            Body::Bytes(bytes) => screen::write(bytes),
+            Body::Bytes(bytes) => terminal::write(bytes),
         }
     }
 }

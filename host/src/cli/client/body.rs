@@ -6,8 +6,9 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue};
 
-use super::{json, read_file};
+use super::read_file;
 use crate::cli::CommandError;
+use crate::cli::output::json;
 
 /// The body of a request that is to be sent.
 pub(super) enum Body {

@@ -7,10 +7,10 @@ use serde::Deserialize;
 
 use super::connection::Connection;
 use super::header::Header;
-use super::json::{self, Binary};
-use super::{ServerArgs, converse, namespace, outcome, read_file, screen};
+use super::{ServerArgs, converse, namespace, outcome, read_file};
 use crate::cli::CommandError;
-use crate::cli::report::Output;
+use crate::cli::output::json::{self, Binary};
+use crate::cli::output::{Output, terminal};
 use crate::emitter::RESERVED;
 use crate::payload::Payload;
 
@@ -87,7 +87,7 @@ fn print(ack: &Payload, output: Output) -> Result<(), CommandError> {
         Output::Text => json::arguments(ack, Binary::Size),
     };
     for line in lines {
-        screen::line(&line).map_err(anyhow::Error::from)?;
+        terminal::line(&line).map_err(anyhow::Error::from)?;
     }
     match error_code(ack) {
         None => Ok(()),

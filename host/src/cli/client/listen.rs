@@ -9,12 +9,12 @@ use tokio::time::sleep;
 use super::connection::{Connection, Target};
 use super::error::Error;
 use super::header::Header;
-use super::json::{self, Binary};
 use super::packet::Packet;
-use super::screen::{self, Colour};
 use super::{ServerArgs, converse, namespace};
 use crate::cli::CommandError;
-use crate::cli::report::Output;
+use crate::cli::output::Output;
+use crate::cli::output::json::{self, Binary};
+use crate::cli::output::terminal::{self, Colour, OutputError};
 use crate::payload::Payload;
 use crate::text::visible;
 
@@ -121,7 +121,7 @@ impl<'a> Listener<'a> {
             };
             match lost.downcast::<Error>()? {
                 error if error.is_temporary() => {
-                    screen::note(&format!("{error}; connecting again"));
+                    terminal::note(&format!("{error}; connecting again"));
                 }
                 error => return Err(error.into()),
             }
@@ -176,7 +176,7 @@ impl<'a> Listener<'a> {
         let Target {
             address, namespace, ..
         } = self.target;
-        screen::note(&format!(
+        terminal::note(&format!(
             "listening to {events} of {namespace} on {address}"
         ));
     }
@@ -185,7 +185,7 @@ impl<'a> Listener<'a> {
     ///
     /// # Errors
     /// Standard output cannot be written.
-    fn print(&self, name: &str, args: &Payload) -> Result<(), screen::OutputError> {
+    fn print(&self, name: &str, args: &Payload) -> Result<(), OutputError> {
         let now = humantime::format_rfc3339_millis(SystemTime::now());
         let line = match (self.args.server.output, self.args.time_stamps) {
             (Output::Json, false) => object("", name, args),
@@ -193,7 +193,7 @@ impl<'a> Listener<'a> {
             (Output::Text, false) => text(name, args),
             (Output::Text, true) => format!("{now} {}", text(name, args)),
         };
-        screen::line(&line)
+        terminal::line(&line)
     }
 }
 
@@ -205,7 +205,7 @@ fn object(first: &str, name: &str, args: &Payload) -> String {
 
 /// Returns an event as one line of text.
 fn text(name: &str, args: &Payload) -> String {
-    let mut words = vec![screen::coloured(&visible(name), Colour::Name)];
+    let mut words = vec![terminal::coloured(&visible(name), Colour::Name)];
     words.extend(json::arguments(args, Binary::Size));
     words.join(" ")
 }

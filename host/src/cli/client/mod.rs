@@ -1,8 +1,7 @@
 //! The client for the terminal: `hitchy request`, `hitchy emit` and `hitchy listen`.
 //!
-//! It speaks the protocol of socket.io's clients in browsers, over a websocket. `packet` is the wire format,
-//! `connection` one connection to one namespace, and `http_door` sends requests over HTTP instead. `json` and `screen`
-//! print values.
+//! It speaks the protocol of socket.io's clients in browsers, over a websocket. `packet` is the wire format, `connection`
+//! is one connection to one namespace, and `http_door` sends requests over HTTP instead.
 
 mod address;
 mod answer;
@@ -12,11 +11,9 @@ mod emit;
 mod error;
 mod header;
 mod http_door;
-pub(super) mod json;
 mod listen;
 mod packet;
 mod request;
-mod screen;
 
 pub(super) use self::emit::EmitArgs;
 pub(super) use self::listen::ListenArgs;
@@ -24,15 +21,16 @@ pub(super) use self::request::RequestArgs;
 
 use std::time::Duration;
 
-use anyhow::{Context, anyhow};
+use anyhow::anyhow;
 use clap::Args;
 
 use self::address::Address;
 use self::connection::Target;
 use self::header::Header;
-use self::screen::OutputError;
 use super::CommandError;
-use super::report::Output;
+use super::executor::{self, Threads};
+use super::output::terminal::OutputError;
+use super::output::{Output, json};
 use crate::config::CLIENT_VARIABLE;
 
 /// The flags that name a server and say how to talk to it.
@@ -106,10 +104,7 @@ fn ignore_closed_output(result: Result<(), CommandError>) -> Result<(), CommandE
 fn converse<T>(
     conversation: impl Future<Output = Result<T, CommandError>>,
 ) -> Result<T, CommandError> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("the async runtime cannot be set up")?;
+    let runtime = executor::runtime(Threads::Current)?;
     let done = runtime.block_on(conversation);
     // The lookup of a name is a blocking call that may still run. It is not waited for.
     runtime.shutdown_background();

@@ -11,8 +11,8 @@ use clap::Args;
 
 use self::json::ReportJson;
 use self::report::Report;
-use super::report::{Output, print_columns, print_json};
-use super::{CommandError, print};
+use super::output::{Output, print, print_columns, print_json};
+use super::{CommandError, executor};
 use crate::config::{Config, Sources};
 use crate::emitter::Emitter;
 use crate::registry::{CheckedFile, check_file};
@@ -51,7 +51,7 @@ pub(super) fn main(args: InspectArgs) -> Result<(), CommandError> {
         ..Sources::default()
     };
     let config = Config::load(&sources)?;
-    let checked = super::block_on(async {
+    let checked = executor::block_on(async {
         let runtime = server::runtime(&config, Emitter::to_nobody())?;
         let checked = check_file(&runtime, &config, &args.file).await;
         Ok(checked.map_err(|error| no_file(&args.file, &error)))

@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, anyhow};
 use clap::{Args, ValueEnum};
 
-use super::{CommandError, print};
+use super::CommandError;
+use super::output::print;
 
 /// The examples at the end of `hitchy new --help`.
 pub(super) const EXAMPLES: &str = "\

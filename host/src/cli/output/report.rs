@@ -3,13 +3,13 @@
 use clap::ValueEnum;
 use serde::Serialize;
 
-use super::client::json;
-use super::print;
+use super::json;
+use super::terminal::print;
 use crate::text::visible;
 
 /// The form of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum Output {
+pub(in crate::cli) enum Output {
     /// Text for people.
     Text,
     /// JSON for programs.
@@ -17,7 +17,7 @@ pub(super) enum Output {
 }
 
 /// Prints rows, each column as wide as its widest cell, after `indent` spaces.
-pub(super) fn print_columns(rows: &[Vec<String>], indent: usize) {
+pub(in crate::cli) fn print_columns(rows: &[Vec<String>], indent: usize) {
     for line in columns(rows) {
         print(format_args!("{:indent$}{line}", ""));
     }
@@ -47,7 +47,7 @@ fn columns(rows: &[Vec<String>]) -> Vec<String> {
 
 /// Prints JSON over several lines. Control characters are escaped, because names of files and names inside files could
 /// otherwise act on the terminal.
-pub(super) fn print_json(value: &impl Serialize) {
+pub(in crate::cli) fn print_json(value: &impl Serialize) {
     // Reports consist of texts, numbers and lists, which always serialise.
     let text = serde_json::to_string(value).unwrap_or_default();
     print(json::pretty(&text));

@@ -15,7 +15,7 @@ use crate::payload::{Payload, check_depth};
 
 /// The form in which binary arguments are written.
 #[derive(Clone, Copy)]
-pub(super) enum Binary {
+pub(in crate::cli) enum Binary {
     /// The size alone, as `<12 bytes>`.
     Size,
     /// The content, as `{"base64":"…"}`.
@@ -26,7 +26,7 @@ pub(super) enum Binary {
 ///
 /// # Errors
 /// A sentence that says what is wrong with the text, and where.
-pub(super) fn checked(text: &str) -> Result<String, String> {
+pub(in crate::cli) fn checked(text: &str) -> Result<String, String> {
     let raw: &RawValue =
         serde_json::from_str(text).map_err(|error| format!("it is no JSON: {error}"))?;
     check_depth(raw.get()).map_err(|error| error.to_string())?;
@@ -34,7 +34,7 @@ pub(super) fn checked(text: &str) -> Result<String, String> {
 }
 
 /// Returns each argument as one line of JSON.
-pub(super) fn arguments(args: &Payload, binary: Binary) -> Vec<String> {
+pub(in crate::cli) fn arguments(args: &Payload, binary: Binary) -> Vec<String> {
     let elements: Vec<&RawValue> = serde_json::from_str(&args.json).unwrap_or_default();
     let one = |raw: &RawValue| {
         let alone = Payload {
@@ -48,7 +48,7 @@ pub(super) fn arguments(args: &Payload, binary: Binary) -> Vec<String> {
 }
 
 /// Returns all arguments as one JSON array on one line.
-pub(super) fn array(args: &Payload, binary: Binary) -> String {
+pub(in crate::cli) fn array(args: &Payload, binary: Binary) -> String {
     let mut text = Vec::new();
     let mut serializer = serde_json::Serializer::with_formatter(&mut text, binary);
     let written = args
@@ -60,12 +60,12 @@ pub(super) fn array(args: &Payload, binary: Binary) -> String {
 }
 
 /// Returns bytes as the JSON object `{"base64":"…"}`.
-pub(super) fn base64(bytes: &[u8]) -> String {
+pub(in crate::cli) fn base64(bytes: &[u8]) -> String {
     format!("{{\"base64\":\"{}\"}}", STANDARD.encode(bytes))
 }
 
 /// Returns a text as a JSON string.
-pub(super) fn string(text: &str) -> String {
+pub(in crate::cli) fn string(text: &str) -> String {
     compact(&serde_json::Value::from(text).to_string())
 }
 
@@ -101,7 +101,7 @@ impl Formatter for Binary {
 }
 
 /// Returns a size in words, `1 byte` or `12 bytes`.
-pub(super) fn size(length: usize) -> String {
+pub(in crate::cli) fn size(length: usize) -> String {
     match length {
         1 => "1 byte".to_owned(),
         length => format!("{length} bytes"),
@@ -109,7 +109,7 @@ pub(super) fn size(length: usize) -> String {
 }
 
 /// Returns JSON on one line.
-pub(super) fn compact(json: &str) -> String {
+pub(in crate::cli) fn compact(json: &str) -> String {
     lay_out(json, None)
 }
 
