@@ -6,15 +6,17 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, bail};
+use clap::Args;
 use tokio::process::Command;
 
 use super::cargo::{self, Profile};
+use super::error::CommandError;
 use super::executor::{self, Threads};
 use super::install::HandlersDir;
 use super::output::{print, print_error};
 use super::serve::Signals;
 use super::sources::{BuildMethod, Recipe, Sources};
-use super::{BuildArgs, CommandError, job, log, settings};
+use super::{job, log, settings};
 use crate::config::{self, Config, Setup};
 use crate::registry::{Build, Builds};
 
@@ -23,6 +25,19 @@ pub(super) const EXAMPLES: &str = "\
 Examples:
   hitchy build
   hitchy build services";
+
+#[derive(Args)]
+pub(super) struct BuildArgs {
+    /// The folder to look for handlers in; also where hitchy.toml and the handlers folder are
+    #[arg(default_value = ".")]
+    path: PathBuf,
+    /// Read the settings from FILE instead of hitchy.toml
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Put the .wasm files into DIR [handlers.dir]
+    #[arg(long, value_name = "DIR")]
+    handlers: Option<String>,
+}
 
 /// Runs `hitchy build` to its end, or until a signal stops it.
 pub(super) fn main(args: BuildArgs) -> Result<(), CommandError> {

@@ -6,14 +6,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
+use clap::Args;
 
 use super::build::{self, Builder};
 use super::cargo::{self, Package, Profile};
+use super::error::CommandError;
+use super::log;
 use super::output::print;
 use super::self_writes::SelfWrites;
 use super::serve::{self, Signals};
+use super::settings::SettingsArgs;
 use super::sources::{Recipe, Sources, is_manifest, relative};
-use super::{CommandError, DevArgs, log};
 use crate::config::{self, Config};
 use crate::registry::Registry;
 use crate::watch::Trees;
@@ -23,6 +26,15 @@ pub(super) const EXAMPLES: &str = "\
 Examples:
   hitchy dev
   hitchy dev examples/hello --listen localhost:8080";
+
+#[derive(Args)]
+pub(super) struct DevArgs {
+    /// The folder to look for handlers in; also where hitchy.toml and the handlers folder are
+    #[arg(default_value = ".")]
+    path: PathBuf,
+    #[command(flatten)]
+    settings: SettingsArgs,
+}
 
 /// Runs `hitchy dev` until a signal ends the process.
 pub(super) fn main(args: DevArgs) -> Result<(), CommandError> {

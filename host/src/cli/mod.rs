@@ -5,6 +5,7 @@ mod cargo;
 mod client;
 mod compile;
 mod dev;
+mod error;
 mod executor;
 mod inspect;
 mod install;
@@ -18,13 +19,12 @@ mod serve;
 mod settings;
 mod sources;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 
+use self::error::CommandError;
 use self::output::print_error;
-use self::settings::SettingsArgs;
 
 /// A realtime backend in one binary: handlers compiled to WebAssembly answer over HTTP and socket.io, and are replaced
 /// while they run.
@@ -39,7 +39,7 @@ struct Cli {
 enum Command {
     /// Run the server on a folder of handlers
     #[command(after_help = serve::EXAMPLES)]
-    Serve(ServeArgs),
+    Serve(serve::ServeArgs),
     /// Build the handlers below PATH, serve them, and build them again whenever a source is saved
     ///
     /// Every Cargo.toml below PATH whose library has crate-type cdylib becomes a handler; for what cargo does not
@@ -47,13 +47,13 @@ enum Command {
     /// .gitignore lists is not. A build that fails leaves the old code serving. Clients stay connected while code is
     /// replaced.
     #[command(after_help = dev::EXAMPLES)]
-    Dev(DevArgs),
+    Dev(dev::DevArgs),
     /// Build the handlers below PATH once, as they are deployed
     ///
     /// Puts each .wasm into the handlers folder, by a rename and only when its content is new. The exit code is 1 when
     /// one cannot be built; the others are built all the same.
     #[command(after_help = build::EXAMPLES)]
-    Build(BuildArgs),
+    Build(build::BuildArgs),
     /// Write a handler to begin with
     #[command(after_help = new::EXAMPLES)]
     New(new::NewArgs),
@@ -71,59 +71,6 @@ enum Command {
     Listen(client::ListenArgs),
     #[command(name = crate::runtime::COMPILE_COMMAND, hide = true)]
     CompileComponent,
-}
-
-#[derive(Args)]
-struct ServeArgs {
-    /// Print the settings as they would be used, with where each came from, and exit
-    #[arg(long)]
-    print_config: bool,
-    #[command(flatten)]
-    settings: SettingsArgs,
-}
-
-#[derive(Args)]
-struct DevArgs {
-    /// The folder to look for handlers in; also where hitchy.toml and the handlers folder are
-    #[arg(default_value = ".")]
-    path: PathBuf,
-    #[command(flatten)]
-    settings: SettingsArgs,
-}
-
-#[derive(Args)]
-struct BuildArgs {
-    /// The folder to look for handlers in; also where hitchy.toml and the handlers folder are
-    #[arg(default_value = ".")]
-    path: PathBuf,
-    /// Read the settings from FILE instead of hitchy.toml
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// Put the .wasm files into DIR [handlers.dir]
-    #[arg(long, value_name = "DIR")]
-    handlers: Option<String>,
-}
-
-/// The failure of a command. Each variant has its exit code.
-enum CommandError {
-    /// The command line or a setting is wrong; the exit code is 2.
-    Usage(anyhow::Error),
-    /// The command failed for any other reason; the exit code is 1.
-    Failure(anyhow::Error),
-    /// The command has printed the failure itself; the value is the exit code.
-    Reported(u8),
-}
-
-impl From<anyhow::Error> for CommandError {
-    fn from(error: anyhow::Error) -> Self {
-        Self::Failure(error)
-    }
-}
-
-impl From<crate::config::Error> for CommandError {
-    fn from(error: crate::config::Error) -> Self {
-        Self::Usage(error.into())
-    }
 }
 
 /// Parses the command line and runs the command. Prints its error and returns its exit code.

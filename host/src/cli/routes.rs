@@ -4,8 +4,10 @@
 use clap::Args;
 use serde::{Serialize, Serializer};
 
+use super::error::CommandError;
 use super::output::{Output, print, print_columns, print_json};
-use super::{CommandError, SettingsArgs, executor, serve};
+use super::settings::SettingsArgs;
+use super::{executor, serve};
 use crate::config::Config;
 use crate::emitter::Emitter;
 use crate::registry::{DryRun, HandlerRow, KindRows, RefusedFile, Status, dry_run, rows_of};

@@ -7,13 +7,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
+use clap::Args;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use super::error::CommandError;
 use super::executor::{self, Threads};
+use super::log;
 use super::output::print;
-use super::{CommandError, ServeArgs, log};
+use super::settings::SettingsArgs;
 use crate::config::{Config, Console, Listen, Source, Sources};
 use crate::registry::{Registry, Table};
 use crate::server::Server;
@@ -25,6 +28,15 @@ Examples:
   hitchy serve
   hitchy serve --handlers build/handlers --listen 0.0.0.0:8080
   hitchy serve --print-config";
+
+#[derive(Args)]
+pub(super) struct ServeArgs {
+    /// Print the settings as they would be used, with where each came from, and exit
+    #[arg(long)]
+    print_config: bool,
+    #[command(flatten)]
+    settings: SettingsArgs,
+}
 
 /// The longest time that the process waits at its end for threads with blocking calls. Such a call may read a disk that
 /// no longer answers.

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue};
 
-use super::read_file;
-use crate::cli::CommandError;
+use super::args::read_file;
+use crate::cli::error::CommandError;
 use crate::cli::output::json;
 
 /// The body of a request that is to be sent.

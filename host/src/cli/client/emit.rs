@@ -5,10 +5,11 @@ use bytes::Bytes;
 use clap::Args;
 use serde::Deserialize;
 
+use super::args::{ServerArgs, namespace, read_file};
 use super::connection::Connection;
+use super::converse::{converse, outcome};
 use super::header::Header;
-use super::{ServerArgs, converse, namespace, outcome, read_file};
-use crate::cli::CommandError;
+use crate::cli::error::CommandError;
 use crate::cli::output::json::{self, Binary};
 use crate::cli::output::{Output, terminal};
 use crate::emitter::RESERVED;

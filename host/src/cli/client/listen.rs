@@ -6,12 +6,13 @@ use anyhow::anyhow;
 use clap::Args;
 use tokio::time::sleep;
 
+use super::args::{ServerArgs, namespace};
 use super::connection::{Connection, Target};
+use super::converse::converse;
 use super::error::Error;
 use super::header::Header;
 use super::packet::Packet;
-use super::{ServerArgs, converse, namespace};
-use crate::cli::CommandError;
+use crate::cli::error::CommandError;
 use crate::cli::output::Output;
 use crate::cli::output::json::{self, Binary};
 use crate::cli::output::terminal::{self, Colour, OutputError};

@@ -5,11 +5,13 @@ use clap::Args;
 use http::{HeaderMap, Method};
 
 use super::answer::Answer;
+use super::args::ServerArgs;
 use super::body::Body;
 use super::connection::Connection;
+use super::converse::{converse, outcome};
 use super::header::{Header, override_headers};
-use super::{ServerArgs, converse, http_door, outcome};
-use crate::cli::CommandError;
+use super::http_door;
+use crate::cli::error::CommandError;
 use crate::cli::output::json;
 use crate::emitter::REQUESTS;
 use crate::payload::Payload;

@@ -11,8 +11,9 @@ use clap::Args;
 
 use self::json::ReportJson;
 use self::report::Report;
+use super::error::CommandError;
+use super::executor;
 use super::output::{Output, print, print_columns, print_json};
-use super::{CommandError, executor};
 use crate::config::{Config, Sources};
 use crate::emitter::Emitter;
 use crate::registry::{CheckedFile, check_file};

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, anyhow};
 use clap::{Args, ValueEnum};
 
-use super::CommandError;
+use super::error::CommandError;
 use super::output::print;
 
 /// The examples at the end of `hitchy new --help`.
