@@ -71,7 +71,7 @@ struct Rebuilder {
     trees: Trees,
     /// Files whose last build failed; each save tries them again.
     failed: BTreeSet<String>,
-    /// The files of the last build, until the changes that came during it are sorted.
+    /// The files of the last build, until the changes during it are separated into saves and writes of the build.
     built: BTreeSet<String>,
     self_writes: SelfWrites,
 }
@@ -186,8 +186,11 @@ impl Rebuilder {
             tracing::error!("{error:#}");
         }
         let known: BTreeSet<&Package> = before.packages().collect();
-        let new = self.sources.packages().filter(|it| !known.contains(it));
-        if let Err(error) = cargo::ensure_targets(new).await {
+        let added = self
+            .sources
+            .packages()
+            .filter(|package| !known.contains(package));
+        if let Err(error) = cargo::ensure_targets(added).await {
             tracing::error!("{error:#}");
         }
         self.failed
@@ -195,8 +198,12 @@ impl Rebuilder {
         let roots = self.sources.roots(self.settings.settings_file());
         self.trees.follow(roots).await;
         let is_new = |recipe: &&Recipe| before.recipes.get(&recipe.file) != Some(recipe);
-        let new = self.sources.recipes.values().filter(is_new);
-        new.map(|recipe| recipe.file.clone()).collect()
+        self.sources
+            .recipes
+            .values()
+            .filter(is_new)
+            .map(|recipe| recipe.file.clone())
+            .collect()
     }
 
     /// Builds the files one after the other. For each failure it logs what is served instead.

@@ -4,6 +4,7 @@ use anyhow::Context;
 use tokio::runtime::{Builder, Runtime};
 
 /// The threads of an async runtime.
+#[derive(Clone, Copy)]
 pub(super) enum Threads {
     /// The thread that calls `block_on`, alone.
     Current,

@@ -1,7 +1,7 @@
 //! The client for the terminal: `hitchy request`, `hitchy emit` and `hitchy listen`.
 //!
-//! It speaks the protocol of socket.io's clients in browsers, over a websocket. `packet` is the wire format, `connection`
-//! is one connection to one namespace, and `http_door` sends requests over HTTP instead.
+//! It speaks the protocol of socket.io's clients in browsers, over a websocket. `packet` is the wire format,
+//! `connection` is one connection to one namespace, and `http_door` sends requests over HTTP instead.
 
 mod address;
 mod answer;

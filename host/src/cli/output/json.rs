@@ -49,13 +49,13 @@ pub(in crate::cli) fn arguments(args: &Payload, binary: Binary) -> Vec<String> {
 
 /// Returns all arguments as one JSON array on one line.
 pub(in crate::cli) fn array(args: &Payload, binary: Binary) -> String {
-    let mut text = Vec::new();
-    let mut serializer = serde_json::Serializer::with_formatter(&mut text, binary);
+    let mut bytes = Vec::new();
+    let mut serializer = serde_json::Serializer::with_formatter(&mut bytes, binary);
     let written = args
         .arguments()
         .is_ok_and(|args| args.serialize(&mut serializer).is_ok());
     // Payloads are checked when they are received, so this does not fail.
-    let text = String::from_utf8(text).ok().filter(|_| written);
+    let text = String::from_utf8(bytes).ok().filter(|_| written);
     text.unwrap_or_else(|| "[]".to_owned())
 }
 

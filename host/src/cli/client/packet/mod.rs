@@ -263,15 +263,15 @@ impl Head {
 
     /// Returns the packet together with its attachments.
     fn packet(self, attachments: Vec<Bytes>) -> Result<Packet, PacketError> {
-        let args = |json| {
-            let args = Payload { json, attachments };
-            args.check().map(|()| args)
+        let checked = |json| {
+            let payload = Payload { json, attachments };
+            payload.check().map(|()| payload)
         };
         Ok(match self.kind {
             '0' => Packet::Connected,
             '1' => Packet::Disconnected,
             '2' | '5' => {
-                let args = args(self.json)?;
+                let args = checked(self.json)?;
                 let (name, json) = event_name(&args.json)?;
                 Packet::Event {
                     name,
@@ -284,7 +284,7 @@ impl Head {
                 id: self
                     .id
                     .ok_or(PacketError::Malformed("an ack of no event"))?,
-                args: args(self.json)?,
+                args: checked(self.json)?,
             },
         })
     }
