@@ -1,5 +1,4 @@
-//! `hitchy build`: makes every handler below a folder once, as it is deployed. What it does for each, `hitchy dev` does
-//! too.
+//! `hitchy build`: builds every handler below a folder once, as it is deployed. `hitchy dev` uses the same [`Builder`].
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -7,43 +6,47 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, bail};
+use clap::Args;
 use tokio::process::Command;
 
 use super::cargo::{self, Profile};
+use super::error::CommandError;
+use super::executor::{self, Threads};
 use super::install::HandlersDir;
+use super::output::{print, print_error};
 use super::serve::Signals;
-use super::sources::{How, Recipe, Sources};
-use super::{BuildArgs, CommandError, job, log, print, say_error};
+use super::sources::{BuildMethod, Recipe, Sources};
+use super::{job, log, settings};
 use crate::config::{self, Config, Setup};
 use crate::registry::{Build, Builds};
 
-/// For `--help`.
+/// The examples at the end of `hitchy build --help`.
 pub(super) const EXAMPLES: &str = "\
 Examples:
   hitchy build
   hitchy build services";
 
-/// Runs `hitchy build`.
+#[derive(Args)]
+pub(super) struct BuildArgs {
+    /// The folder to look for handlers in; also where hitchy.toml and the handlers folder are
+    #[arg(default_value = ".")]
+    path: PathBuf,
+    /// Read the settings from FILE instead of hitchy.toml
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Put the .wasm files into DIR [handlers.dir]
+    #[arg(long, value_name = "DIR")]
+    handlers: Option<String>,
+}
+
+/// Runs `hitchy build` to its end, or until a signal stops it.
 pub(super) fn main(args: BuildArgs) -> Result<(), CommandError> {
     let folder = folder(&args.path)?;
-    let settings = config::Sources {
-        file: args.config,
-        folder: Some(folder.clone()),
-        env: std::env::vars_os().collect(),
-        flags: args
-            .handlers
-            .map(|value| config::Flag {
-                key: "handlers.dir",
-                value,
-                flag: "--handlers",
-            })
-            .into_iter()
-            .collect(),
-    };
+    let flags = [("handlers.dir", args.handlers, "--handlers")];
+    let settings = settings::sources(args.config, Some(folder.clone()), flags);
     let config = Config::load(&settings)?;
     log::start(&config.log);
-    let runtime = tokio::runtime::Runtime::new().context("the async runtime cannot be set up")?;
-    let built = runtime.block_on(async {
+    let built = executor::runtime(Threads::Pool)?.block_on(async {
         let mut signals = Signals::new().context("signals cannot be received")?;
         tokio::select! {
             built = build(&folder, &config, &settings) => built,
@@ -53,16 +56,17 @@ pub(super) fn main(args: BuildArgs) -> Result<(), CommandError> {
     Ok(built?)
 }
 
+/// Builds every handler. Failures are printed as they come; the error at the end says only how many.
 async fn build(folder: &Path, config: &Config, settings: &config::Sources) -> anyhow::Result<()> {
     let (sources, mut builder) = prepare(folder, config, settings, Profile::Release).await?;
     let mut failed = sources.problems.len();
     for recipe in sources.recipes.values() {
         if let Err(error) = builder.build(recipe, &[]).await {
-            say_error(&error);
+            print_error(&error);
             failed += 1;
         }
     }
-    builder.remove_but(&sources)?;
+    builder.remove_obsolete(&sources)?;
     match failed {
         0 => Ok(()),
         1 => bail!("one handler was not built; the reason stands above"),
@@ -70,7 +74,10 @@ async fn build(folder: &Path, config: &Config, settings: &config::Sources) -> an
     }
 }
 
-/// The folder to look for handlers in, whole.
+/// Returns the absolute path of the folder to look for handlers in, without links.
+///
+/// # Errors
+/// The folder cannot be read.
 pub(super) fn folder(path: &Path) -> Result<PathBuf, CommandError> {
     let folder = path.canonicalize().and_then(|folder| {
         fs::read_dir(&folder)?;
@@ -84,7 +91,10 @@ pub(super) fn folder(path: &Path) -> Result<PathBuf, CommandError> {
     })
 }
 
-/// All that comes before building: the setup, what there is to build, and what that needs.
+/// Prepares builds: runs the setup, finds the sources, adds missing Rust targets, and opens the handlers folder.
+///
+/// # Errors
+/// A step fails, or there is nothing to build.
 pub(super) async fn prepare(
     folder: &Path,
     config: &Config,
@@ -96,7 +106,7 @@ pub(super) async fn prepare(
     }
     let sources = Sources::find(folder, config).await?;
     for problem in &sources.problems {
-        say_error(problem);
+        print_error(problem);
     }
     if sources.recipes.is_empty() && sources.problems.is_empty() {
         bail!(
@@ -116,7 +126,8 @@ pub(super) async fn prepare(
     Ok((sources, builder))
 }
 
-/// Runs the setup when what it creates is missing. What it leaves when it fails is removed, so that it runs again.
+/// Runs the setup if the path that it creates is missing. After a failure that path is removed, so that the next start
+/// runs the setup again.
 async fn set_up(folder: &Path, setup: &Setup) -> anyhow::Result<()> {
     let Setup { command, creates } = setup;
     let created = folder.join(creates);
@@ -145,30 +156,32 @@ async fn set_up(folder: &Path, setup: &Setup) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A file that a command may have begun to write. It is removed unless the command is known to have ended well.
+/// A file or folder that a command may have begun to write. It is removed on drop unless the path was taken out after
+/// the command succeeded.
 struct RemoveOnDrop(Option<PathBuf>);
 
 impl Drop for RemoveOnDrop {
     fn drop(&mut self) {
         let Some(path) = &self.0 else { return };
-        // What was told to end may still write a last file. Under another name nobody takes it for the whole.
-        let aside = aside(path);
-        remove(&aside);
-        if fs::rename(path, &aside).is_ok() {
-            remove(&aside);
+        // A killed command may still write a last file. Under the hidden name that file is not taken for a result.
+        let hidden = hidden_name(path);
+        remove(&hidden);
+        if fs::rename(path, &hidden).is_ok() {
+            remove(&hidden);
         } else {
             remove(path);
         }
     }
 }
 
-/// The hidden name beside it that half of something gets before it is removed.
-fn aside(path: &Path) -> PathBuf {
+/// Returns the hidden name in the same folder under which an incomplete result is removed.
+fn hidden_name(path: &Path) -> PathBuf {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     path.with_file_name(format!(".{name}.half"))
 }
 
-/// Removes a folder, a file or nothing; a folder into which something is still written at a second go.
+/// Removes a folder or a file, if there is one. It tries three times, because a program that is being killed may still
+/// write into a folder while it is removed.
 fn remove(path: &Path) {
     for _ in 0..3 {
         let removed = fs::remove_dir_all(path).or_else(|_| fs::remove_file(path));
@@ -178,13 +191,14 @@ fn remove(path: &Path) {
     }
 }
 
+/// Returns `sh -c command`, to be run in `folder`.
 fn shell(command: &str, folder: &Path) -> Command {
     let mut shell = Command::new("sh");
     shell.arg("-c").arg(command).current_dir(folder);
     shell
 }
 
-/// Makes handlers and puts them into the handlers folder.
+/// Builds handlers and puts them into the handlers folder.
 pub(super) struct Builder {
     dir: HandlersDir,
     folder: PathBuf,
@@ -194,27 +208,33 @@ pub(super) struct Builder {
 }
 
 impl Builder {
-    /// From now on builds are announced here.
+    /// Announces all later builds to `builds`, from which the server takes the time and the cause of a change.
     pub(super) fn announce_to(&mut self, builds: &Builds) {
         self.builds = builds.clone();
     }
 
-    /// Makes one handler, of which these sources were `saved`, and puts it into the folder when its content is new.
+    /// Builds one handler and puts it into the handlers folder if its content is new. `saved` lists the sources whose
+    /// saves led to this build; none at the start.
+    ///
+    /// # Errors
+    /// The build fails, or the file cannot be written.
     pub(super) async fn build(&mut self, recipe: &Recipe, saved: &[String]) -> anyhow::Result<()> {
         let began = Instant::now();
-        // A command may write the file itself.
+        // Read before the build, because a command may write the file itself instead of `$OUT`.
         let before = fs::read(self.dir.path(&recipe.file)).ok();
         print(format_args!("building {}", recipe.name));
-        let (content, by) = match &recipe.how {
-            How::Cargo(package) => {
+        let (content, by) = match &recipe.method {
+            BuildMethod::Cargo(package) => {
                 let Some(wasm) = cargo::build(package, self.profile).await? else {
                     bail!("{}: build failed", recipe.name);
                 };
-                let content = fs::read(&wasm);
-                let content = content.with_context(|| format!("{} cannot be read", wasm.display()));
-                (content?, package.manifest.clone())
+                let content = fs::read(&wasm)
+                    .with_context(|| format!("{} cannot be read", wasm.display()))?;
+                (content, package.manifest.clone())
             }
-            How::Command(command) => (self.run(recipe, command).await?, self.settings_file.clone()),
+            BuildMethod::Command(command) => {
+                (self.run(recipe, command).await?, self.settings_file.clone())
+            }
         };
         let time = began.elapsed();
         let saved = saved.to_vec();
@@ -226,7 +246,7 @@ impl Builder {
         Ok(())
     }
 
-    /// Runs the command of a recipe: the content that it made, from `$OUT` or else from the file itself.
+    /// Runs the command of a recipe. Returns the content that it made, from `$OUT` or else from the file itself.
     async fn run(&self, recipe: &Recipe, command: &str) -> anyhow::Result<Vec<u8>> {
         let (path, out) = (self.dir.path(&recipe.file), self.dir.part(&recipe.file));
         if let Some(parent) = path.parent() {
@@ -234,7 +254,7 @@ impl Builder {
                 .with_context(|| format!("{} cannot be made", parent.display()))?;
         }
         let _remove_on_drop = RemoveOnDrop(Some(out.clone()));
-        // What an interrupted build left.
+        // An interrupted build may have left it.
         let _ = fs::remove_file(&out);
         let before = fs::metadata(&path).and_then(|file| file.modified()).ok();
         let mut shell = shell(command, &self.folder);
@@ -248,7 +268,7 @@ impl Builder {
         if !status.success() {
             bail!("{}: build failed ({command}: {status})", recipe.name);
         }
-        // To open a pipe would wait for its other end.
+        // Only regular files are opened, because opening a named pipe would wait for a writer.
         match fs::symlink_metadata(&out) {
             Ok(file) if file.is_file() && file.len() > 0 => {
                 return fs::read(&out).with_context(|| format!("{} cannot be read", out.display()));
@@ -281,27 +301,28 @@ impl Builder {
         fs::read(&path).with_context(|| format!("{} cannot be read", path.display()))
     }
 
-    /// Removes handlers that were built here and are not made of anything any more.
-    pub(super) fn remove_but(&mut self, sources: &Sources) -> anyhow::Result<()> {
-        // What could not be understood may be what makes them.
+    /// Removes handlers that an earlier build put into the folder and whose sources no longer exist.
+    pub(super) fn remove_obsolete(&mut self, sources: &Sources) -> anyhow::Result<()> {
+        // A manifest with an error may be the one that makes them.
         if !sources.problems.is_empty() {
             return Ok(());
         }
         let made: BTreeSet<String> = sources.recipes.keys().cloned().collect();
         let (folder, settings) = (&self.folder, &self.settings_file);
-        for file in self.dir.remove_but(&made, folder, settings)? {
+        for file in self.dir.remove_obsolete(&made, folder, settings)? {
             print(format_args!("removed {file}: nothing makes it any more"));
         }
         Ok(())
     }
 
-    /// The files that building writes where sources may lie.
+    /// Returns the files that a build writes where sources may lie: lock files and the handlers themselves.
     pub(super) fn written(&self, sources: &Sources) -> BTreeSet<PathBuf> {
         let files = sources.recipes.keys().map(|file| self.dir.path(file));
         sources.locks().into_iter().chain(files).collect()
     }
 }
 
+/// Returns the line that reports a build.
 fn built(recipe: &Recipe, size: usize, time: Duration, is_new: bool) -> String {
     format!(
         "built {} in {:.1} s ({} KiB{})",

@@ -1,5 +1,5 @@
-//! Asks cargo which packages below a folder become handlers and which folders of this machine go into them, and lets it
-//! build one.
+//! Asks cargo for the packages below a folder that become handlers and for the local folders that go into them, and
+//! runs cargo to build one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -10,16 +10,16 @@ use serde::Deserialize;
 use tokio::process::Command;
 
 use super::job;
-use super::print;
+use super::output::print;
 
 /// The target for which handlers are built.
 const TARGET: &str = "wasm32-wasip2";
-/// A stack of 64 KiB instead of Rust's 1 MiB: what a fresh instance has to clear is what a call costs.
+/// A stack of 64 KiB instead of Rust's 1 MiB, because a fresh instance clears its stack and each call pays for that.
 const RUSTFLAGS: &str = r#"target.wasm32-wasip2.rustflags=["-Clink-arg=-zstack-size=65536"]"#;
-/// The settings by which `hitchy dev` changes the release profile. Between a save and the new code it is not worth
-/// waiting for the linker to make the code small, nor for compiling again what has not changed. Cargo keeps what it
-/// built with other settings. It is not a profile for debugging, so that the build does not wait for the editor's own
-/// checks, which lock that profile's folder.
+/// The settings by which `hitchy dev` changes the release profile, so that new code is served soon after a save: less
+/// optimisation, no work at link time, and incremental compilation. Cargo keeps artefacts of other settings beside
+/// these. The debug profile is not used, because the editor's own checks lock its folder and the build would wait for
+/// them.
 const DEV: [&str; 6] = [
     "profile.release.opt-level=1",
     r#"profile.release.lto="off""#,
@@ -29,12 +29,12 @@ const DEV: [&str; 6] = [
     r#"profile.release.package."*".opt-level="s""#,
 ];
 
-/// The way in which code is built.
+/// The cargo profile of a build.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Profile {
-    /// As it is deployed: the package's own release profile.
+    /// The package's own release profile, as it is deployed.
     Release,
-    /// In the shortest time after a change.
+    /// The release profile changed by [`DEV`], for the shortest time between a save and new code.
     Dev,
 }
 
@@ -42,25 +42,25 @@ pub(super) enum Profile {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Package {
     pub(super) name: String,
-    /// The file that cargo makes: `my_chat.wasm`.
+    /// The name of the file that cargo makes, for example `my_chat.wasm`.
     pub(super) file: String,
     pub(super) manifest: PathBuf,
     /// The package's folder and those of local packages that it depends on.
     pub(super) folders: BTreeSet<PathBuf>,
-    /// Files of its workspace that say how it is built.
+    /// Files in the root of its workspace that change how it is built.
     pub(super) files: BTreeSet<PathBuf>,
-    /// The files that cargo writes beside the sources.
+    /// The workspace's `Cargo.lock`, which cargo writes beside the sources.
     pub(super) lock: PathBuf,
 }
 
-/// Packages below a folder, and what could not be understood.
+/// Packages below a folder, and an error for each manifest that cargo refuses.
 #[derive(Default)]
 pub(super) struct Packages {
     pub(super) found: BTreeSet<Package>,
     pub(super) problems: Vec<anyhow::Error>,
 }
 
-/// The part of the output of `cargo metadata` that matters here.
+/// The fields of `cargo metadata` that are needed here.
 #[derive(Deserialize)]
 struct Metadata {
     packages: Vec<MetadataPackage>,
@@ -80,7 +80,7 @@ struct MetadataPackage {
 #[derive(Clone, Deserialize)]
 struct MetadataTarget {
     name: String,
-    /// Of a library its crate types, of all else one word: `bin`, `example` …
+    /// The crate types of a library; one word such as `bin` or `example` for other targets.
     kind: Vec<String>,
 }
 
@@ -101,24 +101,24 @@ impl MetadataPackage {
         self.manifest_path.parent().unwrap_or(Path::new("/"))
     }
 
-    /// The name of the library, when it becomes a handler.
+    /// Returns the name of the library if it becomes a handler.
     fn library(&self) -> Option<&str> {
         let library = self.targets.iter().find(|target| target.is_handler());
         library.map(|target| target.name.as_str())
     }
 }
 
-/// The packages that become handlers, among those with these manifests and in their workspaces, as far as they lie
-/// below `folder`.
+/// Returns the packages below `folder` that become handlers, from these manifests and their workspaces.
 ///
-/// # Errors There is no cargo.
+/// # Errors
+/// Cargo cannot be started.
 pub(super) async fn packages(
     folder: &Path,
     manifests: BTreeSet<PathBuf>,
 ) -> anyhow::Result<Packages> {
     let (mut known, mut problems) = (BTreeMap::new(), Vec::new());
     for manifest in manifests {
-        match learn(&manifest, &mut known, Stdio::inherit()).await {
+        match add_workspace(&manifest, &mut known, Stdio::inherit()).await {
             Err(error) if error.is::<NoCargo>() => return Err(error),
             Err(error) => problems.push(error),
             Ok(()) => {}
@@ -152,7 +152,7 @@ pub(super) async fn packages(
     Ok(Packages { found, problems })
 }
 
-/// The folder of a package and of the local packages that go into it.
+/// Returns the folders of a package and of the local packages that it depends on.
 async fn folders_of(
     package: &MetadataPackage,
     known: &mut BTreeMap<PathBuf, MetadataPackage>,
@@ -164,8 +164,8 @@ async fn folders_of(
             continue;
         }
         let manifest = folder.join("Cargo.toml");
-        // What is wrong with it cargo says when it builds.
-        let _ = learn(&manifest, known, Stdio::null()).await;
+        // Errors of the manifest are ignored here, because cargo reports them when it builds.
+        let _ = add_workspace(&manifest, known, Stdio::null()).await;
         let dependencies = known
             .get(&manifest)
             .map(|package| package.dependencies.clone());
@@ -179,16 +179,17 @@ async fn folders_of(
     folders
 }
 
-/// Asks about a manifest and all of its workspace, unless it was asked already.
-async fn learn(
+/// Adds the packages of a manifest's workspace to `known`, unless the manifest is there. Cargo's own messages go to
+/// `stderr`.
+async fn add_workspace(
     manifest: &Path,
     known: &mut BTreeMap<PathBuf, MetadataPackage>,
-    complaints: Stdio,
+    stderr: Stdio,
 ) -> anyhow::Result<()> {
     if known.contains_key(manifest) {
         return Ok(());
     }
-    let metadata = metadata(manifest, complaints).await?;
+    let metadata = metadata(manifest, stderr).await?;
     for mut package in metadata.packages {
         package.root.clone_from(&metadata.workspace_root);
         known.insert(package.manifest_path.clone(), package);
@@ -196,13 +197,14 @@ async fn learn(
     Ok(())
 }
 
-async fn metadata(manifest: &Path, complaints: Stdio) -> anyhow::Result<Metadata> {
+/// Runs `cargo metadata` for a manifest.
+async fn metadata(manifest: &Path, stderr: Stdio) -> anyhow::Result<Metadata> {
     let output = cargo(manifest)
         .args(["metadata", "--no-deps", "--format-version", "1"])
         .arg("--manifest-path")
         .arg(manifest)
         .stdin(Stdio::null())
-        .stderr(complaints)
+        .stderr(stderr)
         .kill_on_drop(true)
         .output()
         .await
@@ -216,13 +218,14 @@ async fn metadata(manifest: &Path, complaints: Stdio) -> anyhow::Result<Metadata
     serde_json::from_slice(&output.stdout).context("cargo metadata answered something unexpected")
 }
 
-/// Cargo as it is called in the folder of a manifest, where a toolchain may be chosen and settings may lie.
+/// Returns a cargo command in the folder of a manifest, where a toolchain and settings of cargo may be chosen.
 fn cargo(manifest: &Path) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     if let Some(folder) = manifest.parent() {
         command.current_dir(folder);
     }
-    // Under `cargo run`, what that says of its own package. Build scripts that look at it would run again.
+    // Under `cargo run` these variables describe the package that was run. They are removed, because build scripts that
+    // depend on them would run again.
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
         if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
@@ -232,18 +235,24 @@ fn cargo(manifest: &Path) -> Command {
     command
 }
 
-/// Cargo or the compiler cannot be started.
+/// The error of a cargo or compiler that cannot be started.
 #[derive(Debug, thiserror::Error)]
 #[error("cargo cannot be run: {0}; install Rust (https://rustup.rs)")]
 struct NoCargo(std::io::Error);
 
-/// Sees to it that the standard library for the target is there, whichever toolchain each of the packages chooses:
-/// cargo is called in their folders.
+/// Adds the standard library for the target where it is missing. Each package may choose its own toolchain, so the
+/// check runs in the folder of each.
+///
+/// # Errors
+/// The compiler cannot be started, or rustup cannot add the target.
 pub(super) async fn ensure_targets<'a>(
     packages: impl IntoIterator<Item = &'a Package>,
 ) -> anyhow::Result<()> {
-    let folders = packages.into_iter().filter_map(|it| it.manifest.parent());
-    for folder in folders.collect::<BTreeSet<_>>() {
+    let folders: BTreeSet<_> = packages
+        .into_iter()
+        .filter_map(|package| package.manifest.parent())
+        .collect();
+    for folder in folders {
         ensure_target(folder).await?;
     }
     Ok(())
@@ -252,8 +261,8 @@ pub(super) async fn ensure_targets<'a>(
 async fn ensure_target(folder: &Path) -> anyhow::Result<()> {
     let mut rustc = Command::new("rustc");
     rustc.args(["--print", "sysroot"]).current_dir(folder);
-    let sysroot = rustc.kill_on_drop(true).output().await.map_err(NoCargo)?;
-    let sysroot = PathBuf::from(String::from_utf8_lossy(&sysroot.stdout).trim());
+    let output = rustc.kill_on_drop(true).output().await.map_err(NoCargo)?;
+    let sysroot = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
     if sysroot.join("lib/rustlib").join(TARGET).is_dir() {
         return Ok(());
     }
@@ -269,7 +278,7 @@ async fn ensure_target(folder: &Path) -> anyhow::Result<()> {
     }
 }
 
-/// One line of cargo's `--message-format=json`.
+/// One line of the output of `cargo build --message-format json`.
 #[derive(Deserialize)]
 #[serde(tag = "reason", rename_all = "kebab-case")]
 enum Message {
@@ -282,7 +291,11 @@ enum Message {
     Other,
 }
 
-/// Builds a package; cargo and the compiler show their own messages. The file that was made; none when it failed.
+/// Builds a package. Returns the file that was made, or none if the build failed; cargo and the compiler print their
+/// own messages.
+///
+/// # Errors
+/// Cargo cannot be started, or it made no `.wasm`.
 pub(super) async fn build(package: &Package, profile: Profile) -> anyhow::Result<Option<PathBuf>> {
     let mut command = cargo(&package.manifest);
     command
@@ -311,7 +324,7 @@ pub(super) async fn build(package: &Package, profile: Profile) -> anyhow::Result
         .ok_or_else(|| anyhow!("building {} made no .wasm", package.name))
 }
 
-/// The handler of the package, when the line tells of it.
+/// Returns the path of the package's handler if the line reports it.
 fn artifact(line: &str, package: &Package) -> Option<PathBuf> {
     let Ok(Message::CompilerArtifact {
         manifest_path,

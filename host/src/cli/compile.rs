@@ -1,11 +1,13 @@
-//! The hidden command that compiles one component in a process of its own: from standard input to standard output.
+//! The hidden command that compiles one component in a process of its own. It reads WebAssembly from standard input and
+//! writes native code to standard output.
 
 use std::io::{Read, Write, stdin, stdout};
 use std::process::ExitCode;
 
 use crate::runtime::compile_in_child;
 
-/// 0 and native code on standard output, or 1 and a sentence on standard error.
+/// Runs the hidden command. Exits with 0 and native code on standard output, or with 1 and a sentence on standard
+/// error.
 pub(super) fn main() -> ExitCode {
     match compile() {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,29 +1,42 @@
-//! `hitchy dev`: builds the handlers below a folder, serves them, and builds again what is made of a source that was
-//! saved.
+//! `hitchy dev`: builds the handlers below a folder, serves them, and rebuilds the handlers that a saved source
+//! belongs to.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
+use clap::Args;
 
 use super::build::{self, Builder};
 use super::cargo::{self, Package, Profile};
+use super::error::CommandError;
+use super::log;
+use super::output::print;
 use super::self_writes::SelfWrites;
 use super::serve::{self, Signals};
-use super::sources::{Recipe, Sources, is_manifest, shown};
-use super::{CommandError, DevArgs, log, print};
+use super::settings::SettingsArgs;
+use super::sources::{Recipe, Sources, is_manifest, relative};
 use crate::config::{self, Config};
 use crate::registry::Registry;
 use crate::watch::Trees;
 
-/// For `--help`.
+/// The examples at the end of `hitchy dev --help`.
 pub(super) const EXAMPLES: &str = "\
 Examples:
   hitchy dev
   hitchy dev examples/hello --listen localhost:8080";
 
-/// Runs `hitchy dev`.
+#[derive(Args)]
+pub(super) struct DevArgs {
+    /// The folder to look for handlers in; also where hitchy.toml and the handlers folder are
+    #[arg(default_value = ".")]
+    path: PathBuf,
+    #[command(flatten)]
+    settings: SettingsArgs,
+}
+
+/// Runs `hitchy dev` until a signal ends the process.
 pub(super) fn main(args: DevArgs) -> Result<(), CommandError> {
     let folder = build::folder(&args.path)?;
     let settings = args.settings.sources(Some(folder.clone()));
@@ -34,37 +47,40 @@ pub(super) fn main(args: DevArgs) -> Result<(), CommandError> {
 
 async fn dev(folder: PathBuf, config: Config, settings: config::Sources) -> anyhow::Result<()> {
     let mut signals = Signals::new().context("signals cannot be received")?;
-    // First, so that nobody waits for a build to read that the port is in use.
+    // The port is opened before the first build, so that a port in use is reported at once.
     let listening = serve::Listening::open(&config).await?;
-    let workshop = tokio::select! {
-        workshop = Workshop::open(folder.clone(), &config, &settings) => workshop?,
+    let rebuilder = tokio::select! {
+        rebuilder = Rebuilder::open(folder.clone(), &config, &settings) => rebuilder?,
         () = signals.next() => {
             print("stopped");
             return Ok(());
         }
     };
     let note = format!("watching {}", folder.display());
-    let beside = |registry| workshop.follow(registry);
-    serve::serve(config, settings, listening, signals, Some(note), beside).await
+    let background = |registry| rebuilder.follow(registry);
+    serve::serve(config, settings, listening, signals, Some(note), background).await
 }
 
-/// Follows the sources and builds.
-struct Workshop {
+/// The handlers below a folder, with their sources, rebuilt after each save.
+struct Rebuilder {
     folder: PathBuf,
     settings: config::Sources,
     config: Config,
     sources: Sources,
     builder: Builder,
     trees: Trees,
-    /// Handlers whose last build failed.
+    /// Files whose last build failed; each save tries them again.
     failed: BTreeSet<String>,
-    /// The files that were built since the sources were read last.
+    /// The files of the last build, until the changes during it are separated into saves and writes of the build.
     built: BTreeSet<String>,
     self_writes: SelfWrites,
 }
 
-impl Workshop {
-    /// Builds everything once. A handler that cannot be built waits for its mending.
+impl Rebuilder {
+    /// Builds everything once. A handler that cannot be built is tried again after the next save.
+    ///
+    /// # Errors
+    /// The setup fails, there is nothing to build, or the handlers folder cannot be written.
     async fn open(
         folder: PathBuf,
         config: &Config,
@@ -72,11 +88,11 @@ impl Workshop {
     ) -> anyhow::Result<Self> {
         let (sources, builder) = build::prepare(&folder, config, settings, Profile::Dev).await?;
         let roots = sources.roots(settings.settings_file());
-        let mut workshop = Self {
+        let mut rebuilder = Self {
             folder,
             settings: settings.clone(),
             config: config.clone(),
-            // Before the build: what is saved meanwhile is built afterwards.
+            // Watching begins before the build, so that a save during the build leads to another.
             trees: Trees::new(roots, config.handlers.rescan).await,
             sources,
             builder,
@@ -84,40 +100,40 @@ impl Workshop {
             built: BTreeSet::new(),
             self_writes: SelfWrites::default(),
         };
-        workshop.builder.remove_but(&workshop.sources)?;
-        let all = workshop.sources.recipes.keys().cloned().collect();
-        workshop.build(all, &[], None).await;
-        Ok(workshop)
+        rebuilder.builder.remove_obsolete(&rebuilder.sources)?;
+        let all = rebuilder.sources.recipes.keys().cloned().collect();
+        rebuilder.build(all, &[], None).await;
+        Ok(rebuilder)
     }
 
-    /// Builds after saves. Ends when it is dropped, and what it runs with it.
+    /// Builds after each save, for ever. Dropping the future ends the programs that it runs.
     async fn follow(mut self, registry: Arc<Registry>) {
         self.builder.announce_to(registry.builds());
         loop {
             let changed = self.saved().await;
             tracing::debug!("saved: {changed:?}");
-            let mut concerned = self.sources.concerned(&changed);
-            if self.is_about_what_is_built(&changed) {
+            let mut affected = self.sources.affected(&changed);
+            if self.may_change_recipes(&changed) {
                 let new = self.find_again().await;
                 self.self_writes.forget_builds(&new);
-                concerned.extend(new);
-                concerned.extend(self.sources.concerned(&changed));
+                affected.extend(new);
+                affected.extend(self.sources.affected(&changed));
             }
-            concerned.extend(self.failed.iter().cloned());
+            affected.extend(self.failed.iter().cloned());
             let saved: Vec<String> = changed
                 .iter()
-                .map(|path| shown(path, &self.folder))
+                .map(|path| relative(path, &self.folder))
                 .collect();
-            self.build(concerned, &saved, Some(&registry)).await;
+            self.build(affected, &saved, Some(&registry)).await;
         }
     }
 
-    /// Waits for saves: what changed, without what building itself changes every time.
+    /// Waits for saves. Returns the changed files, without the files that every build changes.
     async fn saved(&mut self) -> BTreeSet<PathBuf> {
         let built = std::mem::take(&mut self.built);
         if !built.is_empty() {
             let mut meanwhile = self.trees.now().await;
-            for file in self.self_writes.hear(&mut meanwhile, &built) {
+            for file in self.self_writes.separate(&mut meanwhile, &built) {
                 self.warn_of(&file);
             }
             if !meanwhile.is_empty() {
@@ -129,14 +145,16 @@ impl Workshop {
         changed
     }
 
+    /// Logs that changes of a file during builds are ignored from now on.
     fn warn_of(&self, file: &Path) {
         tracing::warn!(
             "{} changes whenever handlers are built, so its changes during builds do not start another; list it in .gitignore",
-            shown(file, &self.folder)
+            relative(file, &self.folder)
         );
     }
 
-    fn is_about_what_is_built(&self, changed: &BTreeSet<PathBuf>) -> bool {
+    /// Returns true if the changes may add handlers, remove handlers or change how they are built.
+    fn may_change_recipes(&self, changed: &BTreeSet<PathBuf>) -> bool {
         let settings = self.settings.settings_file();
         !self.sources.problems.is_empty()
             || changed
@@ -144,9 +162,9 @@ impl Workshop {
                 .any(|path| is_manifest(path) || *path == settings)
     }
 
-    /// Looks again for what there is to build: the files that are new or made in another way.
+    /// Looks again for handlers to build. Returns the files that are new or are built in another way than before.
     async fn find_again(&mut self) -> BTreeSet<String> {
-        // What is wrong with the settings the server says; what there was to build still is.
+        // The server reports wrong settings; until they are corrected the former build commands stay.
         if let Ok(config) = Config::load(&self.settings) {
             self.config.dev = config.dev;
         }
@@ -162,14 +180,17 @@ impl Workshop {
             tracing::error!("{problem:#}");
         }
         if !self.sources.problems.is_empty() {
-            self.sources.keep(before.recipes.clone());
+            self.sources.keep_missing(before.recipes.clone());
         }
-        if let Err(error) = self.builder.remove_but(&self.sources) {
+        if let Err(error) = self.builder.remove_obsolete(&self.sources) {
             tracing::error!("{error:#}");
         }
         let known: BTreeSet<&Package> = before.packages().collect();
-        let new = self.sources.packages().filter(|it| !known.contains(it));
-        if let Err(error) = cargo::ensure_targets(new).await {
+        let added = self
+            .sources
+            .packages()
+            .filter(|package| !known.contains(package));
+        if let Err(error) = cargo::ensure_targets(added).await {
             tracing::error!("{error:#}");
         }
         self.failed
@@ -177,11 +198,15 @@ impl Workshop {
         let roots = self.sources.roots(self.settings.settings_file());
         self.trees.follow(roots).await;
         let is_new = |recipe: &&Recipe| before.recipes.get(&recipe.file) != Some(recipe);
-        let new = self.sources.recipes.values().filter(is_new);
-        new.map(|recipe| recipe.file.clone()).collect()
+        self.sources
+            .recipes
+            .values()
+            .filter(is_new)
+            .map(|recipe| recipe.file.clone())
+            .collect()
     }
 
-    /// Builds these, one after the other, and says of each that fails what is served instead.
+    /// Builds the files one after the other. For each failure it logs what is served instead.
     async fn build(
         &mut self,
         files: BTreeSet<String>,
@@ -195,7 +220,7 @@ impl Workshop {
             match self.builder.build(recipe, saved).await {
                 Ok(()) => drop(self.failed.remove(file)),
                 Err(error) => {
-                    tracing::error!("{error:#}; {}", instead(file, registry));
+                    tracing::error!("{error:#}; {}", served_instead(file, registry));
                     self.failed.insert(file.clone());
                 }
             }
@@ -206,8 +231,8 @@ impl Workshop {
     }
 }
 
-/// Says what is served while a file cannot be built.
-fn instead(file: &str, registry: Option<&Registry>) -> String {
+/// Returns the words that say what is served while a file cannot be built.
+fn served_instead(file: &str, registry: Option<&Registry>) -> String {
     let Some(registry) = registry else {
         return "waiting for a change".to_owned();
     };

@@ -1,5 +1,5 @@
-//! A program that is run for the person at the terminal: its words are theirs to read, and it ends with all that it
-//! started when it is no longer waited for.
+//! Runs a program whose standard error goes to the terminal. When its future is dropped, the program is killed together
+//! with all processes that it started.
 
 use std::io::IsTerminal;
 use std::process::{ExitStatus, Stdio};
@@ -9,20 +9,21 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
-use super::print;
+use super::output::print;
 
-/// Without a terminal that shows progress, a line says how long something has been going on this often.
+/// The interval of the lines that report a running program if standard error is not a terminal.
 const HEARTBEAT: Duration = Duration::from_secs(10);
 
-/// Returns true if a person sees what programs draw on standard error.
+/// Returns true if standard error is a terminal, so that programs can draw their progress there.
 pub(super) fn is_terminal() -> bool {
     std::io::stderr().is_terminal()
 }
 
-/// Runs `command` to its end, its standard output line by line to `each`; `doing` says what takes so long.
+/// Runs `command` to its end. If its standard output is piped, `each` gets every line of it; `doing` names the work in
+/// the lines that report progress.
 ///
 /// # Errors
-/// The program cannot be started, or is lost.
+/// The program cannot be started, its output cannot be read, or its status cannot be learned.
 pub(super) async fn run(
     command: &mut Command,
     doing: &str,
@@ -52,7 +53,7 @@ pub(super) async fn run(
     }
 }
 
-/// A running program with all that it starts.
+/// A running program that leads a process group of its own. Dropping it kills the group.
 struct Job(Child);
 
 impl Job {
@@ -68,10 +69,11 @@ impl Job {
 
 impl Drop for Job {
     fn drop(&mut self) {
-        // None once it has ended and was waited for: the number may be another's by then.
+        // The id is None after the program was waited for, when the system may have given its number to another
+        // process.
         let Some(id) = self.0.id() else { return };
         if let Some(group) = i32::try_from(id).ok().and_then(Pid::from_raw) {
-            // It may just have ended.
+            // This fails if the group has just ended.
             let _ = kill_process_group(group, Signal::KILL);
         }
     }

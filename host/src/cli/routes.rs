@@ -4,8 +4,10 @@
 use clap::Args;
 use serde::{Serialize, Serializer};
 
-use super::report::{Output, print_columns, print_json};
-use super::{CommandError, SettingsArgs, print, serve};
+use super::error::CommandError;
+use super::output::{Output, print, print_columns, print_json};
+use super::settings::SettingsArgs;
+use super::{executor, serve};
 use crate::config::Config;
 use crate::emitter::Emitter;
 use crate::registry::{DryRun, HandlerRow, KindRows, RefusedFile, Status, dry_run, rows_of};
@@ -35,7 +37,7 @@ pub(super) fn main(args: RoutesArgs) -> Result<(), CommandError> {
     let config = Config::load(&sources)?;
     let dir = config.handlers.dir.clone();
     serve::check_folder(&dir)?;
-    let dry_run = super::block_on(async {
+    let dry_run = executor::block_on(async {
         let runtime = server::runtime(&config, Emitter::to_nobody())?;
         Ok(dry_run(runtime, config, sources).await)
     })?;
@@ -52,7 +54,7 @@ pub(super) fn main(args: RoutesArgs) -> Result<(), CommandError> {
     if refused.is_empty() && troubles.is_empty() && dry_run.table.missing.is_empty() {
         return Ok(());
     }
-    Err(CommandError::Told(1))
+    Err(CommandError::Reported(1))
 }
 
 /// Prints to standard error what is not served, in the words of the log.

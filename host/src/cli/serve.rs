@@ -7,28 +7,42 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
+use clap::Args;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::{CommandError, ServeArgs, log, print};
+use super::error::CommandError;
+use super::executor::{self, Threads};
+use super::log;
+use super::output::print;
+use super::settings::SettingsArgs;
 use crate::config::{Config, Console, Listen, Source, Sources};
 use crate::registry::{Registry, Table};
 use crate::server::Server;
 use crate::text::visible;
 
-/// For `--help`.
+/// The examples at the end of `hitchy serve --help`.
 pub(super) const EXAMPLES: &str = "\
 Examples:
   hitchy serve
   hitchy serve --handlers build/handlers --listen 0.0.0.0:8080
   hitchy serve --print-config";
 
-/// The time that the process waits at its end for threads whose work was cancelled: one may read a disk that no longer
-/// answers.
-const LEFT: Duration = Duration::from_secs(2);
+#[derive(Args)]
+pub(super) struct ServeArgs {
+    /// Print the settings as they would be used, with where each came from, and exit
+    #[arg(long)]
+    print_config: bool,
+    #[command(flatten)]
+    settings: SettingsArgs,
+}
 
-/// Runs `hitchy serve`.
+/// The longest time that the process waits at its end for threads with blocking calls. Such a call may read a disk that
+/// no longer answers.
+const SHUTDOWN_LIMIT: Duration = Duration::from_secs(2);
+
+/// Runs `hitchy serve` until a signal ends the process.
 pub(super) fn main(args: ServeArgs) -> Result<(), CommandError> {
     let sources = args.settings.sources(None);
     let config = Config::load(&sources)?;
@@ -41,33 +55,36 @@ pub(super) fn main(args: ServeArgs) -> Result<(), CommandError> {
     Ok(block_on(run(config, sources))?)
 }
 
+/// Serves without any work in the background.
 async fn run(config: Config, sources: Sources) -> anyhow::Result<()> {
     let signals = Signals::new().context("signals cannot be received")?;
     let listening = Listening::open(&config).await?;
-    let nothing = |_| std::future::pending();
-    serve(config, sources, listening, signals, None, nothing).await
+    let no_background = |_| std::future::pending();
+    serve(config, sources, listening, signals, None, no_background).await
 }
 
-/// Runs a server's work to its end, with as many descriptors as there are.
+/// Runs a server's work to its end on a pool of threads, after raising the limit of file descriptors.
 pub(super) fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
     raise_descriptor_limit();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .context("the async runtime cannot be set up")?;
+    let runtime = executor::runtime(Threads::Pool)?;
     let done = runtime.block_on(work);
-    runtime.shutdown_timeout(LEFT);
+    runtime.shutdown_timeout(SHUTDOWN_LIMIT);
     done
 }
 
-/// Serves until the process is told to stop. What goes on `beside` it ends then too; `note` says what that is.
+/// Serves until a signal asks the process to stop. The future that `background` makes runs until then and is cancelled;
+/// `note` is the line that describes it to the person at the terminal.
+///
+/// # Errors
+/// The server cannot start, the handlers folder can no longer be watched, the background work panicked, or a second
+/// signal cut the shutdown short.
 pub(super) async fn serve<W>(
     config: Config,
     sources: Sources,
     listening: Listening,
     mut signals: Signals,
     note: Option<String>,
-    beside: impl FnOnce(Arc<Registry>) -> W,
+    background: impl FnOnce(Arc<Registry>) -> W,
 ) -> anyhow::Result<()>
 where
     W: Future<Output = ()> + Send + 'static,
@@ -81,20 +98,20 @@ where
     for address in server.console_addresses() {
         print(format_args!("console on http://{address}"));
     }
-    let mut beside = tokio::spawn(beside(server.registry()));
+    let mut running = tokio::spawn(background(server.registry()));
     tokio::select! {
-        table = server.ready() => introduce(&server.registry(), &table, &dir, note.as_deref()),
+        table = server.ready() => print_handlers(&server.registry(), &table, &dir, note.as_deref()),
         () = signals.next() => {}
     }
-    if !signals.came {
+    if !signals.received {
         tokio::select! {
             () = signals.next() => {}
             () = server.failed() => return Err(anyhow!("the handlers folder is no longer followed; the log says why. Start the server again")),
-            // Nothing but a panic ends it.
-            _ = &mut beside => return Err(anyhow!("saves are no longer followed; what is on standard error says why. Start hitchy dev again")),
+            // The background work never ends by itself, so this is a panic.
+            _ = &mut running => return Err(anyhow!("saves are no longer followed; what is on standard error says why. Start hitchy dev again")),
         }
     }
-    beside.abort();
+    running.abort();
     print("shutting down");
     tokio::select! {
         () = server.shut_down() => Ok(()),
@@ -102,8 +119,8 @@ where
     }
 }
 
-/// Prints what is served, for the person at the terminal.
-fn introduce(registry: &Registry, table: &Table, dir: &Path, note: Option<&str>) {
+/// Prints the handlers that are served and the number of refused files.
+fn print_handlers(registry: &Registry, table: &Table, dir: &Path, note: Option<&str>) {
     let dir = dir.display();
     let count = registry.status().refused.len();
     let refused = match count {
@@ -133,6 +150,10 @@ fn introduce(registry: &Registry, table: &Table, dir: &Path, note: Option<&str>)
     print("ready");
 }
 
+/// Checks that the handlers folder exists.
+///
+/// # Errors
+/// There is no such folder, or it cannot be read.
 pub(super) fn check_folder(dir: &Path) -> anyhow::Result<()> {
     match std::fs::metadata(dir) {
         Ok(metadata) if metadata.is_dir() => Ok(()),
@@ -151,10 +172,10 @@ pub(super) fn check_folder(dir: &Path) -> anyhow::Result<()> {
     }
 }
 
-/// Every connection needs a descriptor: takes as many as the system grants.
+/// Raises the limit of file descriptors to the maximum that the system grants, because each connection needs one.
 fn raise_descriptor_limit() {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
-    // With the limit as it was the server still works, for fewer clients.
+    // If this fails, the server works with the former limit, for fewer clients.
     let _ = setrlimit(
         Resource::Nofile,
         Rlimit {
@@ -164,14 +185,17 @@ fn raise_descriptor_limit() {
     );
 }
 
-/// The sockets that listen.
+/// The listening sockets of the server and of the console.
 pub(super) struct Listening {
     server: Vec<TcpListener>,
     console: Vec<TcpListener>,
 }
 
 impl Listening {
-    /// Opens them, wherever the settings say.
+    /// Opens listening sockets at the addresses of the settings.
+    ///
+    /// # Errors
+    /// An address cannot be listened on.
     pub(super) async fn open(config: &Config) -> anyhow::Result<Self> {
         Ok(Self {
             server: listen(config.server.listen, "--listen").await?,
@@ -180,8 +204,8 @@ impl Listening {
     }
 }
 
-/// Opens the console's listening sockets, if it is on. Where nobody said that there must be one, the server does
-/// without: another on the same machine may have it.
+/// Opens the console's listening sockets if the console is on. If its address is the default and cannot be opened, the
+/// console is left out with a warning, because another server on the machine may use that address.
 async fn listen_for_console(config: &Config) -> anyhow::Result<Vec<TcpListener>> {
     let Console::On(address) = config.admin.listen else {
         return Ok(Vec::new());
@@ -196,8 +220,8 @@ async fn listen_for_console(config: &Config) -> anyhow::Result<Vec<TcpListener>>
     Ok(Vec::new())
 }
 
-/// Opens listening sockets, of which the operator says where with `setting`. Of the two loopbacks one is enough; both
-/// get the same port.
+/// Opens the listening sockets of an address; errors name `setting` as the way to change it. The name `localhost` means
+/// two loopback addresses: both get the same port, and a machine without one version of IP listens on the other.
 async fn listen(listen: Listen, setting: &str) -> anyhow::Result<Vec<TcpListener>> {
     let addresses = listen.addresses();
     let mut listeners: Vec<TcpListener> = Vec::new();
@@ -219,12 +243,13 @@ async fn listen(listen: Listen, setting: &str) -> anyhow::Result<Vec<TcpListener
     Ok(listeners)
 }
 
-/// The machine speaks only the other version of IP.
+/// Returns true if the machine does not support the address's version of IP.
 fn is_missing_protocol(error: &std::io::Error) -> bool {
     let unsupported = rustix::io::Errno::AFNOSUPPORT.raw_os_error();
     error.kind() == ErrorKind::AddrNotAvailable || error.raw_os_error() == Some(unsupported)
 }
 
+/// Returns the error of a failed bind, with advice by its cause.
 fn cannot_listen(address: SocketAddr, error: &std::io::Error, setting: &str) -> anyhow::Error {
     let fix = match error.kind() {
         ErrorKind::AddrInUse => "stop the program that uses it, or choose another address with",
@@ -236,25 +261,32 @@ fn cannot_listen(address: SocketAddr, error: &std::io::Error, setting: &str) -> 
     anyhow!("cannot listen on {address}: {error}; {fix} {setting}")
 }
 
-/// SIGTERM, Ctrl-C, and SIGHUP, which comes when the terminal is closed.
+/// The signals that end the process: SIGTERM, SIGINT (Ctrl-C), and SIGHUP, which is sent when the terminal is closed.
 pub(super) struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    /// None if the process ignores SIGHUP.
     hangup: Option<Signal>,
-    came: bool,
+    /// True after the first signal.
+    received: bool,
 }
 
 impl Signals {
+    /// Registers handlers for the signals. It must be called on an async runtime.
+    ///
+    /// # Errors
+    /// The system refuses a handler.
     pub(super) fn new() -> std::io::Result<Self> {
         let hangup = (!ignores_hangup()).then(|| signal(SignalKind::hangup()));
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hangup: hangup.transpose()?,
-            came: false,
+            received: false,
         })
     }
 
+    /// Waits for the next of the signals.
     pub(super) async fn next(&mut self) {
         let hangup = async {
             match &mut self.hangup {
@@ -267,19 +299,19 @@ impl Signals {
             _ = self.interrupt.recv() => {}
             () = hangup => {}
         }
-        self.came = true;
+        self.received = true;
     }
 }
 
-/// Returns true if whoever started this process wants it to outlive the terminal, as `nohup` does. Where the system
-/// does not say so, it is assumed.
+/// Returns true if the process was started with SIGHUP ignored, as `nohup` does, so that it outlives the terminal.
+/// Where the system has no `/proc`, true is assumed.
 fn ignores_hangup() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status
         .lines()
         .find_map(|line| line.strip_prefix("SigIgn:"))
         .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
-    // Signal 1 is the lowest bit.
+    // SIGHUP is signal 1, the lowest bit of the mask.
     ignored.is_none_or(|mask| mask & 1 == 1)
 }
 
@@ -300,7 +332,7 @@ mod tests {
             };
             done.send(block_on(work).is_ok())
         });
-        assert_eq!(ended.recv_timeout(LEFT * 10), Ok(true));
+        assert_eq!(ended.recv_timeout(SHUTDOWN_LIMIT * 10), Ok(true));
         drop(holding);
     }
 }

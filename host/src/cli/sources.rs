@@ -1,4 +1,4 @@
-//! The files of the handlers folder that are built: how each is made, and from which sources.
+//! The files of the handlers folder that are built, each with its build method and the sources that go into it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -9,56 +9,57 @@ use super::cargo::{self, Package};
 use crate::config::Config;
 use crate::watch::{self, Roots};
 
-/// The way in which one file of the handlers folder is made.
+/// The build of one file of the handlers folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Recipe {
-    /// The name by which people know it: the package, or the file without its ending.
+    /// The name that messages use: the package's name, or the file's name without `.wasm`.
     pub(super) name: String,
-    /// Below the handlers folder.
+    /// The file's path relative to the handlers folder.
     pub(super) file: String,
-    pub(super) how: How,
+    pub(super) method: BuildMethod,
 }
 
+/// The program that makes a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum How {
-    /// By cargo.
+pub(super) enum BuildMethod {
+    /// Cargo, which builds this package.
     Cargo(Package),
-    /// By a command of `[dev] build`.
+    /// A shell command of `[dev] build`.
     Command(String),
 }
 
-/// All that is built below a folder.
+/// All recipes that were found below a folder.
 #[derive(Default)]
 pub(super) struct Sources {
     pub(super) folder: PathBuf,
-    /// By file.
+    /// The recipes, keyed by their file.
     pub(super) recipes: BTreeMap<String, Recipe>,
-    /// The parts that could not be understood.
+    /// Errors in manifests and settings; each leaves out the handlers that it concerns.
     pub(super) problems: Vec<anyhow::Error>,
-    /// Folders that do not belong to the sources.
-    without: BTreeSet<PathBuf>,
+    /// Folders that are not searched and not watched.
+    excluded: BTreeSet<PathBuf>,
 }
 
 impl Sources {
-    /// Looks for what is built below `folder`, with these settings.
+    /// Finds the cargo packages below `folder` and adds the commands of `[dev] build`.
     ///
     /// # Errors
-    /// There is a manifest and no cargo.
+    /// A manifest was found and cargo cannot be started.
     pub(super) async fn find(folder: &Path, config: &Config) -> anyhow::Result<Self> {
-        let without = BTreeSet::from([config.handlers.dir.clone(), config.server.public.clone()]);
-        let manifests = watch::files(folder, &without).filter(|path| is_manifest(path));
+        let excluded = BTreeSet::from([config.handlers.dir.clone(), config.server.public.clone()]);
+        let manifests = watch::files(folder, &excluded).filter(|path| is_manifest(path));
         let packages = cargo::packages(folder, manifests.collect()).await?;
         let mut sources = Self {
             folder: folder.to_owned(),
             recipes: BTreeMap::new(),
             problems: packages.problems,
-            without,
+            excluded,
         };
         for package in packages.found {
             sources.add(Recipe {
                 name: package.name.clone(),
                 file: package.file.clone(),
-                how: How::Cargo(package),
+                method: BuildMethod::Cargo(package),
             });
         }
         for (path, command) in &config.dev.build {
@@ -66,7 +67,7 @@ impl Sources {
                 Ok(file) => sources.add(Recipe {
                     name: file.trim_end_matches(".wasm").to_owned(),
                     file,
-                    how: How::Command(command.clone()),
+                    method: BuildMethod::Command(command.clone()),
                 }),
                 Err(error) => sources.problems.push(error),
             }
@@ -87,20 +88,19 @@ impl Sources {
         ));
     }
 
-    /// Keeps what was there before, as far as it was not found again: what cannot be understood may still be what it
-    /// was.
-    pub(super) fn keep(&mut self, before: BTreeMap<String, Recipe>) {
+    /// Adds the recipes of `before` whose files were not found again. A manifest with an error may still describe them.
+    pub(super) fn keep_missing(&mut self, before: BTreeMap<String, Recipe>) {
         for (file, recipe) in before {
             self.recipes.entry(file).or_insert(recipe);
         }
     }
 
-    /// The folders and files whose changes matter.
+    /// Returns the folders and files to watch.
     pub(super) fn roots(&self, settings_file: PathBuf) -> Roots {
         let mut roots = Roots {
             folders: [self.folder.clone()].into(),
             files: [settings_file].into(),
-            without: self.without.clone(),
+            without: self.excluded.clone(),
         };
         for package in self.packages() {
             let elsewhere = |path: &&PathBuf| !path.starts_with(&self.folder);
@@ -112,29 +112,29 @@ impl Sources {
         roots
     }
 
-    /// The files that cargo writes beside the sources.
+    /// Returns the paths of the `Cargo.lock` files, which cargo writes beside the sources.
     pub(super) fn locks(&self) -> BTreeSet<PathBuf> {
         self.packages()
             .map(|package| package.lock.clone())
             .collect()
     }
 
-    /// The recipes that these changes may matter to.
-    pub(super) fn concerned(&self, changed: &BTreeSet<PathBuf>) -> BTreeSet<String> {
+    /// Returns the files whose recipes may be affected by these changes.
+    pub(super) fn affected(&self, changed: &BTreeSet<PathBuf>) -> BTreeSet<String> {
         let folders: BTreeSet<&Path> = self
             .packages()
             .flat_map(|package| package.folders.iter().map(PathBuf::as_path))
             .collect();
-        let is_concerned = |recipe: &Recipe| {
+        let is_affected = |recipe: &Recipe| {
             changed.iter().any(|path| {
-                // The innermost package that the file lies in.
+                // A file belongs to the innermost package around it.
                 let owner = path.ancestors().find(|folder| folders.contains(folder));
-                match &recipe.how {
-                    How::Cargo(package) => {
+                match &recipe.method {
+                    BuildMethod::Cargo(package) => {
                         owner.is_some_and(|owner| package.folders.contains(owner))
                             || package.files.contains(path)
                     }
-                    How::Command(_) => {
+                    BuildMethod::Command(_) => {
                         path.starts_with(&self.folder)
                             && owner.is_none_or(|owner| owner == self.folder && !is_of_cargo(path))
                     }
@@ -143,51 +143,56 @@ impl Sources {
         };
         self.recipes
             .values()
-            .filter(|recipe| is_concerned(recipe))
+            .filter(|recipe| is_affected(recipe))
             .map(|recipe| recipe.file.clone())
             .collect()
     }
 
-    /// The files that cargo builds.
+    /// Returns the packages that cargo builds.
     pub(super) fn packages(&self) -> impl Iterator<Item = &Package> {
         self.recipes
             .values()
-            .filter_map(|recipe| match &recipe.how {
-                How::Cargo(package) => Some(package),
-                How::Command(_) => None,
+            .filter_map(|recipe| match &recipe.method {
+                BuildMethod::Cargo(package) => Some(package),
+                BuildMethod::Command(_) => None,
             })
     }
 }
 
 impl Recipe {
+    /// Returns the source of a recipe as messages name it: the manifest's path or the key of the settings.
     fn made_by(&self, folder: &Path) -> String {
-        match &self.how {
-            How::Cargo(package) => shown(&package.manifest, folder),
-            How::Command(_) => format!("[dev] build of {}", self.file),
+        match &self.method {
+            BuildMethod::Cargo(package) => relative(&package.manifest, folder),
+            BuildMethod::Command(_) => format!("[dev] build of {}", self.file),
         }
     }
 }
 
-/// Returns true if a change of the file may change what there is to build.
+/// Returns true if the path is that of a `Cargo.toml`, which may add or remove handlers.
 pub(super) fn is_manifest(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name == "Cargo.toml")
 }
 
+/// Returns true if only cargo reads such a file: Rust sources, manifests and lock files.
 fn is_of_cargo(path: &Path) -> bool {
     let is_rust = path.extension().is_some_and(|extension| extension == "rs");
     is_rust || is_manifest(path) || path.ends_with("Cargo.lock")
 }
 
-/// A path as the person at the terminal names it.
-pub(super) fn shown(path: &Path, folder: &Path) -> String {
+/// Returns a path relative to `folder` if it lies below, for messages.
+pub(super) fn relative(path: &Path, folder: &Path) -> String {
     let short = path.strip_prefix(folder).unwrap_or(path);
     short.display().to_string()
 }
 
-/// The name below the handlers folder of a file of `[dev] build`.
+/// Returns the path relative to the handlers folder `dir` of a file that `[dev] build` makes.
+///
+/// # Errors
+/// The file does not lie in the handlers folder.
 fn file_of(folder: &Path, dir: &Path, path: &str) -> anyhow::Result<String> {
-    let whole = folder.join(path);
-    let below = whole.strip_prefix(dir).ok();
+    let full = folder.join(path);
+    let below = full.strip_prefix(dir).ok();
     let file = below.and_then(Path::to_str).filter(|file| !file.is_empty());
     file.map(ToOwned::to_owned).ok_or_else(|| {
         anyhow!(
@@ -206,7 +211,7 @@ mod tests {
         Recipe {
             name: name.to_owned(),
             file: file.clone(),
-            how: How::Cargo(Package {
+            method: BuildMethod::Cargo(Package {
                 name: name.to_owned(),
                 file,
                 manifest: Path::new(folders[0]).join("Cargo.toml"),
@@ -221,17 +226,17 @@ mod tests {
         Recipe {
             name: name.to_owned(),
             file: format!("{name}.wasm"),
-            how: How::Command("make".to_owned()),
+            method: BuildMethod::Command("make".to_owned()),
         }
     }
 
-    fn concerned(recipes: Vec<Recipe>, changed: &str) -> Vec<String> {
+    fn affected(recipes: Vec<Recipe>, changed: &str) -> Vec<String> {
         let mut sources = Sources {
             folder: "/p".into(),
             ..Sources::default()
         };
         recipes.into_iter().for_each(|recipe| sources.add(recipe));
-        let files = sources.concerned(&[PathBuf::from(changed)].into());
+        let files = sources.affected(&[PathBuf::from(changed)].into());
         files.into_iter().collect()
     }
 
@@ -244,18 +249,18 @@ mod tests {
                 command("c"),
             ]
         };
-        assert_eq!(concerned(recipes(), "/p/a/src/lib.rs"), ["a.wasm"]);
-        assert_eq!(concerned(recipes(), "/sdk/src/lib.rs"), ["a.wasm"]);
-        assert_eq!(concerned(recipes(), "/p/app.js"), ["c.wasm"]);
+        assert_eq!(affected(recipes(), "/p/a/src/lib.rs"), ["a.wasm"]);
+        assert_eq!(affected(recipes(), "/sdk/src/lib.rs"), ["a.wasm"]);
+        assert_eq!(affected(recipes(), "/p/app.js"), ["c.wasm"]);
         let all = ["a.wasm", "b.wasm", "c.wasm"];
-        assert_eq!(concerned(recipes(), "/p/Cargo.toml"), all);
+        assert_eq!(affected(recipes(), "/p/Cargo.toml"), all);
     }
 
     #[test]
     fn a_package_at_the_top_leaves_other_languages_their_files() {
         let recipes = || vec![package("a", &["/p"]), package("b", &["/p/b"]), command("c")];
-        assert_eq!(concerned(recipes(), "/p/src/lib.rs"), ["a.wasm"]);
-        assert_eq!(concerned(recipes(), "/p/b/src/lib.rs"), ["b.wasm"]);
-        assert_eq!(concerned(recipes(), "/p/app.js"), ["a.wasm", "c.wasm"]);
+        assert_eq!(affected(recipes(), "/p/src/lib.rs"), ["a.wasm"]);
+        assert_eq!(affected(recipes(), "/p/b/src/lib.rs"), ["b.wasm"]);
+        assert_eq!(affected(recipes(), "/p/app.js"), ["a.wasm", "c.wasm"]);
     }
 }

@@ -1,4 +1,4 @@
-//! The address of a server: scheme, host and port, as a person writes them.
+//! The address of a server as a person writes it: scheme, host and port.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,7 +6,7 @@ use std::str::FromStr;
 use http::Uri;
 use http::uri::{Authority, Scheme};
 
-/// A server's address. It is shown as `http://localhost:3000`.
+/// A server's address, displayed as `http://localhost:3000`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Address {
     tls: bool,
@@ -14,12 +14,12 @@ pub(super) struct Address {
 }
 
 impl Address {
-    /// The address of a page or a route, for HTTP.
+    /// Returns the URL of a path on this server, for HTTP.
     pub(super) fn http(&self, target: &str) -> String {
         format!("{self}{target}")
     }
 
-    /// The address of a target, for websockets.
+    /// Returns the URL of a path on this server, for websockets.
     pub(super) fn websocket(&self, target: &str) -> String {
         let scheme = if self.tls { "wss" } else { "ws" };
         format!("{scheme}://{}{target}", self.authority)
@@ -48,7 +48,7 @@ impl FromStr for Address {
             "https" | "wss" => true,
             _ => return Err(wrong("it begins with neither http:// nor https://")),
         };
-        // The parser of addresses wants one of the schemes that it knows.
+        // The rest is parsed as an HTTP URL, whichever scheme was given or left out.
         let uri: Uri = format!("http://{rest}")
             .parse()
             .map_err(|_| wrong("it is no address of a server"))?;

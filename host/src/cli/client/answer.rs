@@ -1,4 +1,4 @@
-//! The answer to a request, the same whichever door it came through, and how it is printed.
+//! The answer to a request, in one form for both doors, and its printing.
 
 use anyhow::anyhow;
 use bytes::Bytes;
@@ -6,19 +6,18 @@ use http::StatusCode;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::json;
-use super::screen::{self, Colour, Unwritten, coloured};
-use crate::cli::report::Output;
+use crate::cli::output::terminal::{self, Colour, OutputError, coloured};
+use crate::cli::output::{Output, json};
 use crate::config::SetCookie;
 use crate::message::Response;
 use crate::payload::{Payload, attachment, fields};
 use crate::server::{AnswerBody, AnswerHeaders};
 use crate::text::visible;
 
-/// Status, headers and body.
+/// An answer of either door.
 pub(super) struct Answer {
     pub(super) status: u16,
-    /// A JSON object: values are texts, or lists of texts.
+    /// A JSON object whose values are strings or lists of strings.
     headers: String,
     body: Body,
 }
@@ -31,7 +30,7 @@ enum Body {
 }
 
 impl Body {
-    /// Of a JSON value that is no placeholder.
+    /// Reads a JSON value that is not a placeholder.
     fn of_json(raw: &RawValue) -> Self {
         match raw.get() {
             "null" => Self::None,
@@ -44,7 +43,7 @@ impl Body {
 }
 
 impl Answer {
-    /// Of an answer over HTTP: read as the other door would have sent it.
+    /// Converts a response over HTTP into what a socket would have received.
     pub(super) fn of_response(response: &Response<Bytes>) -> Self {
         let headers = AnswerHeaders {
             headers: &response.headers,
@@ -63,7 +62,10 @@ impl Answer {
         }
     }
 
-    /// Of an ack.
+    /// Reads the ack of a request over a socket.
+    ///
+    /// # Errors
+    /// The ack does not have the form of an answer.
     pub(super) fn of_ack(ack: &Payload) -> anyhow::Result<Self> {
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
@@ -74,21 +76,21 @@ impl Answer {
             #[serde(borrow, default)]
             body: Option<&'a RawValue>,
         }
-        let strange = || {
+        let unexpected = || {
             anyhow!(
                 "the answer is none of Hitchy's: {}",
                 json::array(ack, json::Binary::Size)
             )
         };
         let elements: Vec<&RawValue> = serde_json::from_str(&ack.json)?;
-        let first = elements.first().ok_or_else(strange)?;
-        let acked: Acked<'_> = serde_json::from_str(first.get()).map_err(|_| strange())?;
+        let first = elements.first().ok_or_else(unexpected)?;
+        let acked: Acked<'_> = serde_json::from_str(first.get()).map_err(|_| unexpected())?;
         let body = match acked.body {
             None => Body::None,
             Some(raw) => match attachment(raw, ack.attachments.len()) {
                 Ok(Some(index)) => Body::Bytes(ack.attachments[index].clone()),
                 Ok(None) => Body::of_json(raw),
-                Err(_) => return Err(strange()),
+                Err(_) => return Err(unexpected()),
             },
         };
         Ok(Self {
@@ -98,23 +100,26 @@ impl Answer {
         })
     }
 
-    /// Prints it: the body to standard output, with `include` after status and headers, which else is a line on
-    /// standard error.
-    pub(super) fn print(&self, output: Output, include: bool) -> Result<(), Unwritten> {
+    /// Prints the answer. As text, the body goes to standard output; the status goes to standard error, or with
+    /// `include` before the body together with the headers.
+    ///
+    /// # Errors
+    /// Standard output cannot be written.
+    pub(super) fn print(&self, output: Output, include: bool) -> Result<(), OutputError> {
         if output == Output::Json {
-            return screen::line(&self.line());
+            return terminal::line(&self.line());
         }
         if include {
-            screen::line(&coloured(&self.status_line(), self.colour()))?;
+            terminal::line(&coloured(&self.status_line(), self.colour()))?;
             self.print_headers()?;
         } else {
             let line = self.status_line();
-            screen::note(&screen::coloured_note(&line, self.colour()));
+            terminal::note(&terminal::coloured_note(&line, self.colour()));
         }
         self.print_body()
     }
 
-    /// One line of JSON.
+    /// Returns the answer as one line of JSON.
     fn line(&self) -> String {
         let body = match &self.body {
             Body::None => "null".to_owned(),
@@ -126,6 +131,7 @@ impl Answer {
         format!(r#"{{"statusCode":{status},"headers":{headers},"body":{body}}}"#)
     }
 
+    /// Returns the status with its standard reason, for example `404 Not Found`.
     fn status_line(&self) -> String {
         let status = StatusCode::from_u16(self.status).ok();
         let reason = status.and_then(|status| status.canonical_reason());
@@ -142,7 +148,7 @@ impl Answer {
         }
     }
 
-    fn print_headers(&self) -> Result<(), Unwritten> {
+    fn print_headers(&self) -> Result<(), OutputError> {
         for (name, value) in fields(&self.headers).unwrap_or_default() {
             let values: Vec<String> = match serde_json::from_str(value.get()) {
                 Ok(value) => vec![value],
@@ -150,28 +156,28 @@ impl Answer {
             };
             for value in values {
                 let name = coloured(&visible(&name), Colour::Name);
-                screen::line(&format!("{name}: {}", visible(&value)))?;
+                terminal::line(&format!("{name}: {}", visible(&value)))?;
             }
         }
-        screen::line("")
+        terminal::line("")
     }
 
-    /// Writes a body that is not JSON as it is, if standard output is not a terminal.
-    fn print_body(&self) -> Result<(), Unwritten> {
+    /// Prints the body. To a terminal, text loses its control characters and of bytes only the size is printed.
+    fn print_body(&self) -> Result<(), OutputError> {
         match &self.body {
             Body::None => Ok(()),
-            Body::Json(text) => screen::line(&json::pretty(text)),
-            Body::Text(text) if screen::is_terminal() => text
+            Body::Json(text) => terminal::line(&json::pretty(text)),
+            Body::Text(text) if terminal::is_terminal() => text
                 .lines()
-                .try_for_each(|line| screen::line(&visible(line))),
-            Body::Text(text) => screen::write(text.as_bytes()),
-            Body::Bytes(bytes) if screen::is_terminal() => {
+                .try_for_each(|line| terminal::line(&visible(line))),
+            Body::Text(text) => terminal::write(text.as_bytes()),
+            Body::Bytes(bytes) if terminal::is_terminal() => {
                 let size = json::size(bytes.len());
-                screen::line(&format!(
+                terminal::line(&format!(
                     "{size}, not text; send them to a file with > FILE"
                 ))
             }
-            Body::Bytes(bytes) => screen::write(bytes),
+            Body::Bytes(bytes) => terminal::write(bytes),
         }
     }
 }

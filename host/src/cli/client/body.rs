@@ -1,25 +1,28 @@
-//! The body of a request, as the command line gives it and as each door takes it. A handler gets the same bytes and the
-//! same content type through both.
+//! The body of a request, from the flags of the command line to the form that each door needs. A handler receives the
+//! same bytes and the same content type through both doors.
 
 use anyhow::anyhow;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue};
 
-use super::{json, read_file};
-use crate::cli::CommandError;
+use super::args::read_file;
+use crate::cli::error::CommandError;
+use crate::cli::output::json;
 
-/// The body to send.
+/// The body of a request that is to be sent.
 pub(super) enum Body {
     None,
-    /// JSON text.
     Json(String),
     Text(String),
     Bytes(Bytes),
 }
 
 impl Body {
-    /// Of the flags, of which at most one is given.
+    /// Reads the body from the flags, of which at most one is given.
+    ///
+    /// # Errors
+    /// The file cannot be read.
     pub(super) fn read(
         json: Option<String>,
         text: Option<String>,
@@ -33,8 +36,11 @@ impl Body {
         })
     }
 
-    /// Sees to it that the content type fits the body: what was given stands, and without a body there is none.
-    pub(super) fn describe(&self, headers: &mut HeaderMap) -> Result<(), CommandError> {
+    /// Sets the content type that fits the body, unless one was given. Without a body it removes the header.
+    ///
+    /// # Errors
+    /// The given content type does not fit JSON.
+    pub(super) fn set_content_type(&self, headers: &mut HeaderMap) -> Result<(), CommandError> {
         let usual = match self {
             Self::None => {
                 headers.remove(CONTENT_TYPE);
@@ -44,11 +50,11 @@ impl Body {
             Self::Text(_) => "text/plain; charset=utf-8",
             Self::Bytes(_) => "application/octet-stream",
         };
-        let given = headers
+        let value = headers
             .entry(CONTENT_TYPE)
             .or_insert(HeaderValue::from_static(usual));
-        let given = given.to_str().unwrap_or_default().to_ascii_lowercase();
-        let media_type = given.split(';').next().unwrap_or_default().trim();
+        let lower = value.to_str().unwrap_or_default().to_ascii_lowercase();
+        let media_type = lower.split(';').next().unwrap_or_default().trim();
         if matches!(self, Self::Json(_)) && !matches!(media_type, "application/json" | "text/json")
         {
             let sentence = "--json goes with the content type application/json; leave the header out, or send the text with --body";
@@ -57,7 +63,7 @@ impl Body {
         Ok(())
     }
 
-    /// For HTTP.
+    /// Returns the bytes to send over HTTP.
     pub(super) fn bytes(self) -> Option<Bytes> {
         match self {
             Self::None => None,
@@ -66,12 +72,12 @@ impl Body {
         }
     }
 
-    /// For a packet: JSON text, and the attachment for which a placeholder stands in it.
+    /// Returns the body for a packet: JSON text, and the attachment that a placeholder in it refers to.
     pub(super) fn packed(self) -> (String, Vec<Bytes>) {
         match self {
             Self::None => ("null".to_owned(), Vec::new()),
-            // Over a socket a string is text, and null is no body. As text, with their content type, they are what they
-            // are.
+            // In a packet, a JSON string means a text body and null means no body. JSON that is one of these two is
+            // sent as text with the content type of JSON, so that the handler receives the same bytes as over HTTP.
             Self::Json(text) if text.starts_with(['"', 'n']) => (json::string(&text), Vec::new()),
             Self::Json(text) => (text, Vec::new()),
             Self::Text(text) => (json::string(&text), Vec::new()),

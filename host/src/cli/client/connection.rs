@@ -1,4 +1,4 @@
-//! One connection to one namespace, over a websocket.
+//! A connection to one namespace, over a websocket.
 
 use std::time::Duration;
 
@@ -15,41 +15,44 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_conf
 
 use super::address::Address;
 use super::error::Error;
-use super::header::{Header, lay, user_agent};
+use super::header::{Header, override_headers, user_agent};
 use super::packet::{self, Decoder, Frame, PONG, Packet};
 use crate::payload::Payload;
 use crate::text::visible;
 
-/// The largest message that is taken.
+/// The largest message that is accepted, in bytes; also the largest body of a response over HTTP.
 pub(super) const MAX_MESSAGE: usize = 64 << 20;
 /// The longest time that closing a connection may take.
-const GOODBYE: Duration = Duration::from_secs(2);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The server to connect to, and the data for CONNECT.
+/// The server and the namespace to connect to, with the data for the handshake and for CONNECT.
 pub(super) struct Target {
     pub(super) address: Address,
-    /// Of socket.io, without a slash at its end.
+    /// The path of socket.io, without a slash at its end.
     pub(super) path: String,
     pub(super) namespace: String,
-    /// A JSON object.
+    /// The data of CONNECT, a JSON object.
     pub(super) auth: Option<String>,
-    /// Of the handshake.
+    /// Headers to add to the handshake.
     pub(super) headers: Vec<Header>,
-    /// For connecting, and for an answer.
+    /// The longest time that connecting may take, and then the longest time that an answer may take.
     pub(super) timeout: Duration,
 }
 
-/// A client in a namespace.
+/// A connected client of a namespace.
 pub(super) struct Connection<'a> {
     target: &'a Target,
     stream: WebSocketStream<MaybeTlsStream<TcpStream>>,
     decoder: Decoder,
-    /// After so much silence the server is gone.
+    /// The connection counts as lost after this time without a message.
     silence: Duration,
 }
 
 impl<'a> Connection<'a> {
-    /// Connects, and is let in.
+    /// Connects and waits until the server accepts the client in the namespace.
+    ///
+    /// # Errors
+    /// The server cannot be reached, refuses the client, or takes too long.
     pub(super) async fn open(target: &'a Target) -> Result<Self, Error> {
         let opened = timeout(target.timeout, Self::connect(target)).await;
         opened.unwrap_or_else(|_| Err(target.too_slow("let this client in")))
@@ -68,7 +71,7 @@ impl<'a> Connection<'a> {
             decoder: Decoder::new(&target.namespace),
             silence: target.timeout,
         };
-        connection.silence = connection.opened().await?;
+        connection.silence = connection.open_session().await?;
         let hello = packet::connect(&target.namespace, target.auth.as_deref());
         connection.send(Message::text(hello)).await?;
         loop {
@@ -80,8 +83,8 @@ impl<'a> Connection<'a> {
         }
     }
 
-    /// engine.io's first word.
-    async fn opened(&mut self) -> Result<Duration, Error> {
+    /// Reads the packet with which engine.io opens a session. Returns the longest time between two messages.
+    async fn open_session(&mut self) -> Result<Duration, Error> {
         let message = self.message().await?;
         let frame = message.to_text().ok().map(Frame::read);
         match frame {
@@ -93,7 +96,10 @@ impl<'a> Connection<'a> {
         }
     }
 
-    /// The next packet for this namespace. Keeps the connection alive meanwhile.
+    /// Waits for the next packet for this namespace, and answers pings meanwhile.
+    ///
+    /// # Errors
+    /// The connection ends, or a packet cannot be read.
     pub(super) async fn next(&mut self) -> Result<Packet, Error> {
         loop {
             let read = match self.message().await? {
@@ -111,7 +117,7 @@ impl<'a> Connection<'a> {
                 _ => continue,
             };
             match read {
-                Ok(Some(Packet::Disconnected)) => return Err(self.dismissed()),
+                Ok(Some(Packet::Disconnected)) => return Err(self.disconnected()),
                 Ok(Some(packet)) => return Ok(packet),
                 Ok(None) => {}
                 Err(error) => return Err(Error::Packet(self.target.address.clone(), error)),
@@ -119,16 +125,22 @@ impl<'a> Connection<'a> {
         }
     }
 
-    /// Emits an event, its name the first argument.
+    /// Emits an event, whose first argument is its name, and asks for the ack with the id `ack`.
+    ///
+    /// # Errors
+    /// The connection has ended.
     pub(super) async fn emit(&mut self, event: &Payload, ack: Option<u64>) -> Result<(), Error> {
         let text = packet::event(&self.target.namespace, ack, event);
         self.send_with(text, &event.attachments).await
     }
 
-    /// Emits an event and waits for its ack.
-    pub(super) async fn ask(&mut self, event: &Payload) -> Result<Payload, Error> {
+    /// Emits an event and waits for its ack. Other packets are dropped.
+    ///
+    /// # Errors
+    /// The connection ends, or the ack takes too long.
+    pub(super) async fn emit_with_ack(&mut self, event: &Payload) -> Result<Payload, Error> {
         let target = self.target;
-        let answer = async {
+        let acked = async {
             self.emit(event, Some(0)).await?;
             loop {
                 if let Packet::Ack { id: 0, args } = self.next().await? {
@@ -136,18 +148,26 @@ impl<'a> Connection<'a> {
                 }
             }
         };
-        let answer = timeout(target.timeout, answer).await;
-        answer.unwrap_or_else(|_| Err(target.too_slow("answered")))
+        timeout(target.timeout, acked)
+            .await
+            .unwrap_or_else(|_| Err(target.too_slow("answered")))
     }
 
     /// Sends the ack of an event.
+    ///
+    /// # Errors
+    /// The connection has ended.
     pub(super) async fn ack(&mut self, id: u64, args: &Payload) -> Result<(), Error> {
         let text = packet::ack(&self.target.namespace, id, args);
         self.send_with(text, &args.attachments).await
     }
 
-    /// Waits until the server has read all that was sent: a ping of the websocket is answered in its turn.
-    pub(super) async fn settle(&mut self) -> Result<(), Error> {
+    /// Waits until the server has read everything that was sent. It sends a ping of the websocket and waits for the
+    /// pong, because a server reads messages in order.
+    ///
+    /// # Errors
+    /// The connection ends, or the pong takes too long.
+    pub(super) async fn wait_until_read(&mut self) -> Result<(), Error> {
         let target = self.target;
         let answered = async {
             self.send(Message::Ping(Bytes::from_static(b"read?")))
@@ -155,22 +175,24 @@ impl<'a> Connection<'a> {
             while !matches!(self.message().await?, Message::Pong(_)) {}
             Ok(())
         };
-        let answered = timeout(target.timeout, answered).await;
-        answered.unwrap_or_else(|_| Err(target.too_slow("read what was sent")))
+        timeout(target.timeout, answered)
+            .await
+            .unwrap_or_else(|_| Err(target.too_slow("read what was sent")))
     }
 
-    /// Says goodbye. Nothing depends on how it is taken.
-    pub(super) async fn leave(mut self) {
-        let goodbye = packet::disconnect(&self.target.namespace);
-        let left = async {
-            self.stream.send(Message::text(goodbye)).await?;
+    /// Leaves the namespace and closes the websocket. Errors are ignored, because the client is finished.
+    pub(super) async fn close(mut self) {
+        let disconnect = packet::disconnect(&self.target.namespace);
+        let closed = async {
+            self.stream.send(Message::text(disconnect)).await?;
             self.stream.close(None).await?;
             while self.stream.next().await.is_some_and(|read| read.is_ok()) {}
             Ok::<_, tungstenite::Error>(())
         };
-        let _ = timeout(GOODBYE, left).await;
+        let _ = timeout(CLOSE_TIMEOUT, closed).await;
     }
 
+    /// Waits for the next message of the websocket.
     async fn message(&mut self) -> Result<Message, Error> {
         match timeout(self.silence, self.stream.next()).await {
             Err(_) => Err(self.lost("the server has fallen silent")),
@@ -180,6 +202,7 @@ impl<'a> Connection<'a> {
         }
     }
 
+    /// Sends the text of a packet and its attachments.
     async fn send_with(&mut self, text: String, attachments: &[Bytes]) -> Result<(), Error> {
         self.send(Message::text(text)).await?;
         for attachment in attachments {
@@ -189,11 +212,13 @@ impl<'a> Connection<'a> {
     }
 
     async fn send(&mut self, message: Message) -> Result<(), Error> {
-        let sent = timeout(self.silence, self.stream.send(message)).await;
-        let sent = sent.map_err(|_| self.lost("the server takes nothing any more"))?;
+        let sent = timeout(self.silence, self.stream.send(message))
+            .await
+            .map_err(|_| self.lost("the server takes nothing any more"))?;
         sent.map_err(|error| self.broken(&error))
     }
 
+    /// Returns the error for a websocket that failed.
     fn broken(&self, error: &tungstenite::Error) -> Error {
         match error {
             tungstenite::Error::ConnectionClosed
@@ -209,12 +234,13 @@ impl<'a> Connection<'a> {
         Error::Lost(self.target.address.clone(), why.to_owned())
     }
 
-    fn dismissed(&self) -> Error {
-        Error::Dismissed(self.target.address.clone(), self.target.namespace.clone())
+    fn disconnected(&self) -> Error {
+        Error::Disconnected(self.target.address.clone(), self.target.namespace.clone())
     }
 }
 
 impl Target {
+    /// Returns the request that opens the websocket.
     fn handshake(&self) -> Result<tungstenite::handshake::client::Request, Error> {
         let target = format!("{}/?EIO=4&transport=websocket", self.path);
         let mut request = self
@@ -224,7 +250,7 @@ impl Target {
             .map_err(|error| Error::of_handshake(&self.address, &self.path, error))?;
         let headers: &mut HeaderMap = request.headers_mut();
         headers.insert(USER_AGENT, user_agent());
-        lay(self.headers.iter(), headers);
+        override_headers(self.headers.iter(), headers);
         Ok(request)
     }
 

@@ -1,16 +1,17 @@
-//! `hitchy emit`: one event, and its ack when that is wanted.
+//! `hitchy emit`: emits one event, and waits for its ack if that is asked for.
 
 use anyhow::anyhow;
 use bytes::Bytes;
 use clap::Args;
 use serde::Deserialize;
 
+use super::args::{ServerArgs, namespace, read_file};
 use super::connection::Connection;
+use super::converse::{converse, outcome};
 use super::header::Header;
-use super::json::{self, Binary};
-use super::{ServerArgs, converse, namespace, outcome, read_file, screen};
-use crate::cli::CommandError;
-use crate::cli::report::Output;
+use crate::cli::error::CommandError;
+use crate::cli::output::json::{self, Binary};
+use crate::cli::output::{Output, terminal};
 use crate::names::RESERVED;
 use crate::payload::Payload;
 
@@ -33,7 +34,7 @@ Examples:
   hitchy emit chat:send '{\"room\":\"general\",\"text\":\"hi\"}'
   hitchy emit upload logo.png @logo.png --namespace /files --ack --output json";
 
-/// Flags of `hitchy emit`.
+/// The command line of `hitchy emit`.
 #[derive(Args)]
 #[command(after_help = HELP)]
 pub(in crate::cli) struct EmitArgs {
@@ -55,7 +56,7 @@ pub(in crate::cli) struct EmitArgs {
     server: ServerArgs,
 }
 
-/// Emits, and prints the ack.
+/// Emits the event, and prints the ack.
 pub(super) fn run(args: EmitArgs) -> Result<(), CommandError> {
     let event = payload(&args.event, &args.args)?;
     let target = args.server.target(&args.namespace, &args.headers);
@@ -63,13 +64,13 @@ pub(super) fn run(args: EmitArgs) -> Result<(), CommandError> {
         let emitted = async {
             let mut connection = Connection::open(&target).await?;
             let ack = if args.ack {
-                Some(connection.ask(&event).await?)
+                Some(connection.emit_with_ack(&event).await?)
             } else {
                 connection.emit(&event, None).await?;
-                connection.settle().await?;
+                connection.wait_until_read().await?;
                 None
             };
-            connection.leave().await;
+            connection.close().await;
             Ok(ack)
         };
         emitted.await.map_err(CommandError::Failure)
@@ -80,22 +81,23 @@ pub(super) fn run(args: EmitArgs) -> Result<(), CommandError> {
     }
 }
 
+/// Prints an ack. An ack with an error is a failure.
 fn print(ack: &Payload, output: Output) -> Result<(), CommandError> {
     let lines = match output {
         Output::Json => vec![json::array(ack, Binary::Base64)],
         Output::Text => json::arguments(ack, Binary::Size),
     };
     for line in lines {
-        screen::line(&line).map_err(anyhow::Error::from)?;
+        terminal::line(&line).map_err(anyhow::Error::from)?;
     }
-    match failure(ack) {
+    match error_code(ack) {
         None => Ok(()),
-        Some(code) => outcome(code).and(Err(CommandError::Told(1))),
+        Some(code) => outcome(code).and(Err(CommandError::Reported(1))),
     }
 }
 
-/// The code of an ack that says `{"error":{…}}`; 0 when it has none.
-fn failure(ack: &Payload) -> Option<u64> {
+/// Returns the code of an ack `{"error":{"code":…}}`: 0 if the error has no code, and none if there is no error.
+fn error_code(ack: &Payload) -> Option<u64> {
     #[derive(Deserialize)]
     struct Acked {
         error: Failed,
@@ -110,7 +112,10 @@ fn failure(ack: &Payload) -> Option<u64> {
     Some(acked.error.code.as_u64().unwrap_or(0))
 }
 
-/// `["event",…]`
+/// Returns the payload `["event",…]` of the event.
+///
+/// # Errors
+/// The name cannot be sent, a file cannot be read, or there are too many arguments.
 fn payload(event: &str, args: &[String]) -> Result<Payload, CommandError> {
     if RESERVED.contains(&event) {
         return Err(CommandError::Usage(anyhow!(
@@ -118,7 +123,7 @@ fn payload(event: &str, args: &[String]) -> Result<Payload, CommandError> {
         )));
     }
     let name = json::string(event);
-    // The socket.io library of the server ends a connection that sends such a name.
+    // socketioxide, the server's socket.io library, closes a connection that sends an escaped name.
     if name.contains('\\') {
         return Err(CommandError::Usage(anyhow!(
             "the event's name {name} has a quote, a backslash or a control character in it; choose another"
@@ -138,6 +143,7 @@ fn payload(event: &str, args: &[String]) -> Result<Payload, CommandError> {
     }
 }
 
+/// Returns an argument as JSON. The bytes of `@FILE` are added to `attachments`, and a placeholder refers to them.
 fn element(arg: &str, attachments: &mut Vec<Bytes>) -> Result<String, CommandError> {
     match arg.strip_prefix('@') {
         Some(text) if text.starts_with('@') => Ok(json::string(text)),
@@ -172,7 +178,7 @@ mod tests {
     #[test]
     fn an_ack_that_says_error_is_a_failure() {
         let code = |json: &str| {
-            failure(&Payload {
+            error_code(&Payload {
                 json: json.to_owned(),
                 attachments: Vec::new(),
             })

@@ -1,4 +1,4 @@
-//! The errors between this client and a server, each a sentence with advice.
+//! Errors of the connection between this client and a server, each a sentence with advice.
 
 use std::time::Duration;
 
@@ -10,80 +10,80 @@ use super::address::Address;
 use super::packet::PacketError;
 use crate::text::visible;
 
-/// The reason for which a conversation with a server did not begin or has ended.
+/// The cause of a failed or lost connection to a server.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Error {
-    /// Connection refused.
+    /// The system refused the connection, because no program listens there.
     #[error(
         "nobody listens at {0}; start it with `hitchy serve` or `hitchy dev`, or name another address with --url"
     )]
     Nobody(Address),
-    /// No such host, no route to it, reset.
+    /// The host does not exist, has no route, or reset the connection.
     #[error("{0} cannot be reached: {1}; name another address with --url")]
     Unreachable(Address, String),
-    /// Its certificate, or no TLS at all.
+    /// The certificate is not trusted, or the server does not speak TLS.
     #[error("{0} cannot be trusted, or does not speak TLS: {1}; name another address with --url")]
     Tls(Address, String),
-    /// The name of a header of HTTP, or the like.
+    /// The answer breaks the rules of HTTP, for example in the name of a header.
     #[error("{0} does not speak HTTP as it should: {1}; name another address with --url")]
     NotHttp(Address, String),
-    /// Something else answers there.
+    /// A server answers that is not one of socket.io.
     #[error("there is no socket.io server at {0}{1}; name its path with --path")]
     NotSocketIo(Address, String),
-    /// The handshake was answered with an error.
+    /// The handshake was answered with an error status.
     #[error("{address} refuses the connection with {status}: {sentence}")]
     Handshake {
         address: Address,
         status: u16,
         sentence: String,
     },
-    /// A connection hook said no, or there is no such namespace.
+    /// A connection hook refused the client, or the namespace does not exist.
     #[error("{address} refuses the connection to {namespace}: {message}")]
     Refused {
         address: Address,
         namespace: String,
         message: String,
     },
-    /// Too slow.
+    /// The server took too long; the text says for what.
     #[error("{0} has not {1} within {time}; wait longer with --timeout", time = humantime::format_duration(*.2))]
     Timeout(Address, &'static str, Duration),
-    /// It was there, and is gone.
+    /// The connection was open and has ended.
     #[error("the connection to {0} ended: {1}")]
     Lost(Address, String),
-    /// The server does not want this client any more.
+    /// The server disconnected this client from the namespace.
     #[error("{0} has disconnected this client from {1}")]
-    Dismissed(Address, String),
-    /// Something that socket.io does not know.
+    Disconnected(Address, String),
+    /// The server sent a packet that cannot be read.
     #[error("{0} sent what cannot be understood: {1}")]
     Packet(Address, PacketError),
 }
 
 impl Error {
-    /// Returns true if it is worth trying again after a while.
-    pub(super) fn may_pass(&self) -> bool {
+    /// Returns true if another attempt may succeed after a while.
+    pub(super) fn is_temporary(&self) -> bool {
         match self {
             Self::Nobody(_)
             | Self::Unreachable(..)
             | Self::Timeout(..)
             | Self::Lost(..)
             | Self::Packet(..) => true,
-            // Of a proxy while the server restarts, or of a server that has not read its handlers yet.
+            // A proxy answers so while the server restarts, and a server while it still loads its handlers.
             Self::Handshake { status, .. } => *status >= 500,
             _ => false,
         }
     }
 
-    /// The system's words for a connection that did not come about or broke.
+    /// Converts an error of the system.
     pub(super) fn of_io(address: &Address, error: &std::io::Error) -> Self {
         match error.kind() {
             std::io::ErrorKind::ConnectionRefused => Self::Nobody(address.clone()),
-            // What rustls complains about comes as this.
+            // Errors of rustls are wrapped in this kind.
             std::io::ErrorKind::InvalidData => Self::Tls(address.clone(), error.to_string()),
             _ => Self::Unreachable(address.clone(), error.to_string()),
         }
     }
 
-    /// A handshake that did not make a websocket.
+    /// Converts the error of a handshake that did not open a websocket.
     pub(super) fn of_handshake(address: &Address, path: &str, error: tungstenite::Error) -> Self {
         match error {
             tungstenite::Error::Io(error) => Self::of_io(address, &error),
@@ -97,6 +97,7 @@ impl Error {
         }
     }
 
+    /// Converts the HTTP response that a handshake got instead of a websocket.
     fn of_response(address: &Address, path: &str, response: &Response<Option<Vec<u8>>>) -> Self {
         let status = response.status();
         if status.is_success() || status == 404 {
@@ -119,7 +120,8 @@ impl Error {
     }
 }
 
-/// Returns the text of an error that a server sent: Hitchy puts it into `error`, others into `message`.
+/// Returns the text of an error that a server sent as JSON. Hitchy puts the text into `error`, other servers into
+/// `message`.
 fn sentence(body: &[u8]) -> Option<String> {
     let body: serde_json::Value = serde_json::from_slice(body).ok()?;
     let sentence = body.get("error").or_else(|| body.get("message"))?;

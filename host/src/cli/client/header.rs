@@ -1,4 +1,4 @@
-//! A header as it is written on the command line: `name: value`.
+//! Headers as the command line gives them: `name: value`.
 
 use std::str::FromStr;
 
@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::message::is_hop_by_hop;
 
-/// One `-H 'name: value'`.
+/// A header of a flag `-H 'name: value'`.
 #[derive(Clone, Debug)]
 pub(super) struct Header {
     pub(super) name: HeaderName,
@@ -31,8 +31,11 @@ impl FromStr for Header {
     }
 }
 
-/// Lays headers over what is there: a name that was given stands as it was given, several times too.
-pub(super) fn lay<'a>(headers: impl Iterator<Item = &'a Header> + Clone, over: &mut HeaderMap) {
+/// Replaces the values of all names in `headers`. A name that is given several times keeps all its given values.
+pub(super) fn override_headers<'a>(
+    headers: impl Iterator<Item = &'a Header> + Clone,
+    over: &mut HeaderMap,
+) {
     for header in headers.clone() {
         over.remove(&header.name);
     }
@@ -41,7 +44,7 @@ pub(super) fn lay<'a>(headers: impl Iterator<Item = &'a Header> + Clone, over: &
     }
 }
 
-/// The name of the client in `user-agent`.
+/// Returns the value of `user-agent`, for example `hitchy/0.1.0`.
 pub(super) fn user_agent() -> HeaderValue {
     HeaderValue::from_static(concat!("hitchy/", env!("CARGO_PKG_VERSION")))
 }

@@ -1,4 +1,4 @@
-//! The other door of `hitchy request`: HTTP.
+//! Sends the request of `hitchy request --http`.
 
 use std::time::Duration;
 
@@ -14,8 +14,11 @@ use super::error::Error;
 use super::header::user_agent;
 use crate::message::Response;
 
-/// Sends a request and waits for the whole answer. Redirects are answers.
-pub(super) fn ask(
+/// Sends a request and waits for the complete response. Redirects are not followed.
+///
+/// # Errors
+/// The server cannot be reached, breaks the rules of HTTP, or takes longer than `timeout`.
+pub(super) fn send(
     address: &Address,
     method: &Method,
     target: &str,
@@ -42,7 +45,7 @@ pub(super) fn ask(
         .map_err(|error| of_http(address, timeout, error))
 }
 
-/// Adds nothing to a request of its own: a handler sees what it sees through a socket.
+/// Returns a client that adds no headers to requests, so that a handler sees the same headers as over a socket.
 fn agent(timeout: Duration) -> Agent {
     Agent::config_builder()
         .http_status_as_error(false)
@@ -58,6 +61,7 @@ fn agent(timeout: Duration) -> Agent {
         .into()
 }
 
+/// Reads the body of a response, up to [`MAX_MESSAGE`] bytes.
 fn read(response: http::Response<ureq::Body>) -> Result<Response<Bytes>, ureq::Error> {
     let (head, mut body) = response.into_parts();
     let body = body.with_config().limit(MAX_MESSAGE as u64).read_to_vec()?;
@@ -68,10 +72,12 @@ fn read(response: http::Response<ureq::Body>) -> Result<Response<Bytes>, ureq::E
     })
 }
 
+/// Converts an error of ureq.
 fn of_http(address: &Address, timeout: Duration, error: ureq::Error) -> Error {
     let address = address.clone();
     match error {
         ureq::Error::Timeout(_) => Error::Timeout(address, "answered", timeout),
+        // A timeout of the socket itself is reported as this error.
         ureq::Error::Io(error) if error.kind() == std::io::ErrorKind::TimedOut => {
             Error::Timeout(address, "answered", timeout)
         }

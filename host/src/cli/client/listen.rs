@@ -1,4 +1,4 @@
-//! `hitchy listen`: prints events as they come, and connects again when the connection ends.
+//! `hitchy listen`: prints events as they arrive, and connects again when the connection ends.
 
 use std::time::{Duration, SystemTime};
 
@@ -6,15 +6,16 @@ use anyhow::anyhow;
 use clap::Args;
 use tokio::time::sleep;
 
+use super::args::{ServerArgs, namespace};
 use super::connection::{Connection, Target};
+use super::converse::converse;
 use super::error::Error;
 use super::header::Header;
-use super::json::{self, Binary};
 use super::packet::Packet;
-use super::screen::{self, Colour};
-use super::{ServerArgs, converse, namespace};
-use crate::cli::CommandError;
-use crate::cli::report::Output;
+use crate::cli::error::CommandError;
+use crate::cli::output::Output;
+use crate::cli::output::json::{self, Binary};
+use crate::cli::output::terminal::{self, Colour, OutputError};
 use crate::payload::Payload;
 use crate::text::visible;
 
@@ -35,10 +36,10 @@ Examples:
   hitchy listen chat:message --namespace /chat --output json
   hitchy listen some-update --count 1 --for 10s";
 
-/// The time to wait before connecting again: at first, and at most.
+/// The first and the longest pause before connecting again. The pause doubles with each attempt.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(5));
 
-/// Flags of `hitchy listen`.
+/// The command line of `hitchy listen`.
 #[derive(Args)]
 #[command(after_help = HELP)]
 pub(in crate::cli) struct ListenArgs {
@@ -64,7 +65,7 @@ pub(in crate::cli) struct ListenArgs {
     server: ServerArgs,
 }
 
-/// Listens until it is enough.
+/// Listens until Ctrl-C, until the given time is over, or until enough events were printed.
 pub(super) fn run(args: ListenArgs) -> Result<(), CommandError> {
     let target = args.server.target(&args.namespace, &args.headers);
     let (count, time) = (args.count, args.time);
@@ -90,6 +91,7 @@ pub(super) fn run(args: ListenArgs) -> Result<(), CommandError> {
     })
 }
 
+/// Waits for the given time, or for ever without one.
 async fn over(time: Option<Duration>) {
     match time {
         Some(time) => sleep(time).await,
@@ -97,27 +99,30 @@ async fn over(time: Option<Duration>) {
     }
 }
 
+/// The state of one `hitchy listen`, across its connections.
 struct Listener<'a> {
     args: ListenArgs,
     target: &'a Target,
+    /// The number of events that were printed.
     printed: u64,
 }
 
 impl<'a> Listener<'a> {
+    /// Listens over one connection after the other, until enough events were printed.
     async fn listen(&mut self) -> anyhow::Result<()> {
         let mut connection = Connection::open(self.target).await?;
         loop {
-            self.tell("listening");
+            self.note_listening();
             let lost = match self.follow(&mut connection).await {
                 Ok(()) => {
-                    connection.leave().await;
+                    connection.close().await;
                     return Ok(());
                 }
                 Err(error) => error,
             };
             match lost.downcast::<Error>()? {
-                error if error.may_pass() => {
-                    screen::note(&format!("{error}; connecting again"));
+                error if error.is_temporary() => {
+                    terminal::note(&format!("{error}; connecting again"));
                 }
                 error => return Err(error.into()),
             }
@@ -125,7 +130,10 @@ impl<'a> Listener<'a> {
         }
     }
 
-    /// Prints events until there are enough.
+    /// Prints events until enough were printed.
+    ///
+    /// # Errors
+    /// The connection ends, or standard output cannot be written.
     async fn follow(&mut self, connection: &mut Connection<'_>) -> anyhow::Result<()> {
         loop {
             let Packet::Event { name, args, ack } = connection.next().await? else {
@@ -144,20 +152,24 @@ impl<'a> Listener<'a> {
         }
     }
 
-    /// Tries until the server is there again.
+    /// Connects again, after longer and longer pauses, until it succeeds.
+    ///
+    /// # Errors
+    /// The server refuses the client for good.
     async fn connect_again(&self) -> anyhow::Result<Connection<'a>> {
         let (mut pause, longest) = PAUSE;
         loop {
             sleep(pause).await;
             match Connection::open(self.target).await {
                 Ok(connection) => return Ok(connection),
-                Err(error) if error.may_pass() => pause = (pause * 2).min(longest),
+                Err(error) if error.is_temporary() => pause = (pause * 2).min(longest),
                 Err(error) => return Err(error.into()),
             }
         }
     }
 
-    fn tell(&self, what: &str) {
+    /// Notes on standard error that events are awaited.
+    fn note_listening(&self) {
         let events = match self.args.events.as_slice() {
             [] => "all events".to_owned(),
             events => visible(&events.join(", ")).into_owned(),
@@ -165,10 +177,16 @@ impl<'a> Listener<'a> {
         let Target {
             address, namespace, ..
         } = self.target;
-        screen::note(&format!("{what} to {events} of {namespace} on {address}"));
+        terminal::note(&format!(
+            "listening to {events} of {namespace} on {address}"
+        ));
     }
 
-    fn print(&self, name: &str, args: &Payload) -> Result<(), screen::Unwritten> {
+    /// Prints an event on one line.
+    ///
+    /// # Errors
+    /// Standard output cannot be written.
+    fn print(&self, name: &str, args: &Payload) -> Result<(), OutputError> {
         let now = humantime::format_rfc3339_millis(SystemTime::now());
         let line = match (self.args.server.output, self.args.time_stamps) {
             (Output::Json, false) => object("", name, args),
@@ -176,17 +194,19 @@ impl<'a> Listener<'a> {
             (Output::Text, false) => text(name, args),
             (Output::Text, true) => format!("{now} {}", text(name, args)),
         };
-        screen::line(&line)
+        terminal::line(&line)
     }
 }
 
+/// Returns an event as one line of JSON, whose first fields are `first`.
 fn object(first: &str, name: &str, args: &Payload) -> String {
     let (name, args) = (json::string(name), json::array(args, Binary::Base64));
     format!(r#"{{{first}"event":{name},"args":{args}}}"#)
 }
 
+/// Returns an event as one line of text.
 fn text(name: &str, args: &Payload) -> String {
-    let mut words = vec![screen::coloured(&visible(name), Colour::Name)];
+    let mut words = vec![terminal::coloured(&visible(name), Colour::Name)];
     words.extend(json::arguments(args, Binary::Size));
     words.join(" ")
 }

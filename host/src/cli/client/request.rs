@@ -1,15 +1,18 @@
-//! `hitchy request`: one request through one of the two doors.
+//! `hitchy request`: sends one request through one of the two doors.
 
 use anyhow::anyhow;
 use clap::Args;
 use http::{HeaderMap, Method};
 
 use super::answer::Answer;
+use super::args::ServerArgs;
 use super::body::Body;
 use super::connection::Connection;
-use super::header::{Header, lay};
-use super::{ServerArgs, converse, http_door, json, outcome};
-use crate::cli::CommandError;
+use super::converse::{converse, outcome};
+use super::header::{Header, override_headers};
+use super::http_door;
+use crate::cli::error::CommandError;
+use crate::cli::output::json;
 use crate::names::REQUESTS;
 use crate::payload::Payload;
 use crate::server::is_withheld;
@@ -35,7 +38,7 @@ Examples:
   hitchy request PUT /files/logo --file logo.png -H 'content-type: image/png' --http
   hitchy request /api/me -H 'authorization: Bearer …' --output json";
 
-/// Flags of `hitchy request`.
+/// The command line of `hitchy request`.
 #[derive(Args)]
 #[command(allow_missing_positional = true, after_help = HELP)]
 pub(in crate::cli) struct RequestArgs {
@@ -65,21 +68,21 @@ pub(in crate::cli) struct RequestArgs {
     server: ServerArgs,
 }
 
-/// Asks, and prints the answer.
+/// Sends the request, and prints the answer.
 pub(super) fn run(args: RequestArgs) -> Result<(), CommandError> {
     let body = Body::read(args.json, args.body, args.file.as_deref())?;
     let (method, target) = method_and_target(args.method, &args.path, &body)?;
     let mut headers = HeaderMap::new();
-    lay(args.headers.iter(), &mut headers);
-    body.describe(&mut headers)?;
+    override_headers(args.headers.iter(), &mut headers);
+    body.set_content_type(&mut headers)?;
     let answer = if args.http {
         let ServerArgs { url, timeout, .. } = &args.server;
-        let response = http_door::ask(url, &method, &target, headers, body.bytes(), *timeout)
+        let response = http_door::send(url, &method, &target, headers, body.bytes(), *timeout)
             .map_err(anyhow::Error::from)?;
         Answer::of_response(&response)
     } else {
         let request = packed(&method, &target, &headers, body);
-        converse(ask(&args.server, &args.headers, &request))?
+        converse(send(&args.server, &args.headers, &request))?
     };
     answer
         .print(args.server.output, args.include)
@@ -87,23 +90,31 @@ pub(super) fn run(args: RequestArgs) -> Result<(), CommandError> {
     outcome(answer.status.into())
 }
 
-async fn ask(
+/// Sends a request over a socket. Headers that a request cannot carry are those of the handshake.
+async fn send(
     server: &ServerArgs,
     headers: &[Header],
     request: &Payload,
 ) -> Result<Answer, CommandError> {
-    let of_handshake = headers.iter().filter(|header| is_withheld(&header.name));
-    let of_handshake: Vec<Header> = of_handshake.cloned().collect();
+    let of_handshake: Vec<Header> = headers
+        .iter()
+        .filter(|header| is_withheld(&header.name))
+        .cloned()
+        .collect();
     let target = server.target(REQUESTS, &of_handshake);
     let answered = async {
         let mut connection = Connection::open(&target).await?;
-        let ack = connection.ask(request).await?;
-        connection.leave().await;
+        let ack = connection.emit_with_ack(request).await?;
+        connection.close().await;
         Answer::of_ack(&ack)
     };
     answered.await.map_err(CommandError::Failure)
 }
 
+/// Returns the method and the encoded path of a request.
+///
+/// # Errors
+/// One of them cannot be sent.
 fn method_and_target(
     method: Option<String>,
     path: &str,
@@ -131,38 +142,39 @@ fn method_and_target(
     }
 }
 
-/// Encodes what is not ASCII as browsers do, and leaves out a fragment, which is not sent.
+/// Encodes characters as browsers do, and leaves out the fragment, which is not sent.
 fn encoded(target: &str) -> String {
     use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
-    const KEPT: &AsciiSet = &CONTROLS
+    const ENCODED: &AsciiSet = &CONTROLS
         .add(b'"')
         .add(b'<')
         .add(b'>')
         .add(b'\\')
         .add(b'^')
         .add(b'`');
-    let target = target.split('#').next().unwrap_or_default();
-    utf8_percent_encode(target, KEPT).to_string()
+    let without_fragment = target.split('#').next().unwrap_or_default();
+    utf8_percent_encode(without_fragment, ENCODED).to_string()
 }
 
-/// `["request",{"method":…,"url":…,"headers":{…},"body":…}]`
+/// Returns the payload `["request",{"method":…,"url":…,"headers":{…},"body":…}]`.
 fn packed(method: &Method, target: &str, headers: &HeaderMap, body: Body) -> Payload {
-    let headers = headers
+    let fields: Vec<String> = headers
         .keys()
         .filter(|name| !is_withheld(name))
         .map(|name| {
-            let values = headers.get_all(name).iter();
-            let values =
-                values.map(|value| json::string(&String::from_utf8_lossy(value.as_bytes())));
-            let values: Vec<String> = values.collect();
+            let values: Vec<String> = headers
+                .get_all(name)
+                .iter()
+                .map(|value| json::string(&String::from_utf8_lossy(value.as_bytes())))
+                .collect();
             format!("\"{name}\":[{}]", values.join(","))
-        });
-    let headers: Vec<String> = headers.collect();
+        })
+        .collect();
     let (body, attachments) = body.packed();
     let json = format!(
         r#"["request",{{"method":"{method}","url":{},"headers":{{{}}},"body":{body}}}]"#,
         json::string(target),
-        headers.join(",")
+        fields.join(",")
     );
     Payload { json, attachments }
 }

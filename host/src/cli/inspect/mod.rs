@@ -11,8 +11,9 @@ use clap::Args;
 
 use self::json::ReportJson;
 use self::report::Report;
-use super::report::{Output, print_columns, print_json};
-use super::{CommandError, print};
+use super::error::CommandError;
+use super::executor;
+use super::output::{Output, print, print_columns, print_json};
 use crate::config::{Config, Sources};
 use crate::emitter::Emitter;
 use crate::registry::{CheckedFile, check_file};
@@ -51,7 +52,7 @@ pub(super) fn main(args: InspectArgs) -> Result<(), CommandError> {
         ..Sources::default()
     };
     let config = Config::load(&sources)?;
-    let checked = super::block_on(async {
+    let checked = executor::block_on(async {
         let runtime = server::runtime(&config, Emitter::to_nobody())?;
         let checked = check_file(&runtime, &config, &args.file).await;
         Ok(checked.map_err(|error| no_file(&args.file, &error)))
@@ -63,7 +64,7 @@ pub(super) fn main(args: InspectArgs) -> Result<(), CommandError> {
     }
     match report.verdict {
         Ok(_) => Ok(()),
-        Err(_) => Err(CommandError::Told(1)),
+        Err(_) => Err(CommandError::Reported(1)),
     }
 }
 

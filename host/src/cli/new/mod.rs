@@ -1,4 +1,4 @@
-//! `hitchy new`: writes a handler to begin with, whole or not at all.
+//! `hitchy new`: writes the files of a new handler. The folder gets its name only when all files are written.
 
 mod name;
 mod sdk;
@@ -12,9 +12,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, anyhow};
 use clap::{Args, ValueEnum};
 
-use super::{CommandError, print};
+use super::error::CommandError;
+use super::output::print;
 
-/// For `--help`.
+/// The examples at the end of `hitchy new --help`.
 pub(super) const EXAMPLES: &str = "\
 Examples:
   hitchy new shop
@@ -58,7 +59,7 @@ pub(super) struct NewArgs {
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Lang {
     Rust,
-    // Understood, and answered with what there is instead.
+    // The others are accepted so that the error can say what there is instead of a template.
     #[value(hide = true)]
     Js,
     #[value(hide = true)]
@@ -67,7 +68,7 @@ enum Lang {
     C,
 }
 
-/// Runs `hitchy new`.
+/// Runs `hitchy new` and prints the next steps.
 pub(super) fn main(args: NewArgs) -> Result<(), CommandError> {
     let usage = |sentence: String| CommandError::Usage(anyhow!(sentence));
     if args.lang != Lang::Rust {
@@ -79,18 +80,18 @@ pub(super) fn main(args: NewArgs) -> Result<(), CommandError> {
         (Err(sentence), Some(_)) => return Err(usage(sentence)),
         (Err(sentence), None) => return Err(anyhow!(sentence).into()),
     };
-    let place = Place::of(&args.name)?;
-    let folder = place.whole();
-    let sdk = sdk::seen_from(&folder, &sdk);
-    let sdk = sdk.to_str().with_context(|| {
+    let new_folder = NewFolder::of(&args.name)?;
+    let folder = new_folder.path();
+    let sdk_path = sdk::relative_to(&folder, &sdk);
+    let dependency = sdk_path.to_str().with_context(|| {
         format!(
             "the path of the SDK, {}, is not UTF-8; name another with --sdk",
-            sdk.display()
+            sdk_path.display()
         )
     })?;
-    place.fill(&files(name, sdk))?;
-    say_next_steps(&args.name);
-    if let Some((manifest, path)) = workspace::that_takes_in(&folder) {
+    new_folder.fill(&files(name, dependency))?;
+    print_next_steps(&args.name);
+    if let Some((manifest, path)) = workspace::containing(&folder) {
         print(format_args!(
             "\nnote: {} takes this folder in as a member, and cargo refuses that of one that stands alone; add {path:?} to `exclude` \
              of its [workspace]",
@@ -100,6 +101,7 @@ pub(super) fn main(args: NewArgs) -> Result<(), CommandError> {
     Ok(())
 }
 
+/// Returns the error for a language without a template.
 fn no_template(lang: Lang) -> String {
     let name = lang
         .to_possible_value()
@@ -111,7 +113,10 @@ fn no_template(lang: Lang) -> String {
     )
 }
 
-/// The last part of the path, if it can be the name of a handler.
+/// Returns the last part of the path.
+///
+/// # Errors
+/// It cannot be the name of a handler.
 fn name_of(path: &Path) -> Result<&str, String> {
     let Some(name) = path.file_name() else {
         return Err(format!(
@@ -119,12 +124,12 @@ fn name_of(path: &Path) -> Result<&str, String> {
             path.display()
         ));
     };
-    // What is not UTF-8 has characters that are not allowed in any case.
+    // A name that is not UTF-8 is replaced by a character that the check refuses.
     let name = name.to_str().unwrap_or("\u{fffd}");
     name::check(name).map(|()| name)
 }
 
-/// The files of a new handler: where, and what is in them.
+/// Returns the files of a new handler: their paths in its folder and their contents.
 fn files(name: &str, sdk: &str) -> Vec<(&'static str, String)> {
     let sdk = toml::Value::from(sdk).to_string();
     let fill = |text: &str| text.replace("{{name}}", name).replace("{{sdk}}", &sdk);
@@ -135,14 +140,18 @@ fn files(name: &str, sdk: &str) -> Vec<(&'static str, String)> {
     RUST.into_iter().map(filled).collect()
 }
 
-/// The place of the new folder: the nearest folder that exists, and the missing ones below it.
-struct Place {
-    there: PathBuf,
+/// The path of the new folder: the nearest folder that exists, and the missing ones below it.
+struct NewFolder {
+    /// The absolute path of the existing folder, without links.
+    existing: PathBuf,
     missing: PathBuf,
 }
 
-impl Place {
-    /// Fails if there is something already.
+impl NewFolder {
+    /// Splits a path into what exists and what is missing.
+    ///
+    /// # Errors
+    /// The path exists already, or it goes up from a missing folder.
     fn of(path: &Path) -> anyhow::Result<Self> {
         if path.symlink_metadata().is_ok() {
             return Err(anyhow!(
@@ -150,43 +159,50 @@ impl Place {
                 path.display()
             ));
         }
-        let whole = std::path::absolute(path)
+        let absolute = std::path::absolute(path)
             .with_context(|| format!("{} cannot be found", path.display()))?;
-        let mut there = whole.as_path();
-        while let Some(parent) = there.parent() {
-            there = parent;
-            if there.symlink_metadata().is_ok() {
+        let mut nearest = absolute.as_path();
+        while let Some(parent) = nearest.parent() {
+            nearest = parent;
+            if nearest.symlink_metadata().is_ok() {
                 break;
             }
         }
-        let missing = whole.strip_prefix(there).unwrap_or(&whole).to_owned();
+        let missing = absolute
+            .strip_prefix(nearest)
+            .unwrap_or(&absolute)
+            .to_owned();
         if missing.iter().any(|part| part == "..") {
             return Err(anyhow!(
                 "{} goes up from a folder that is not there; write the path without that",
                 path.display()
             ));
         }
-        let there = there
+        let existing = nearest
             .canonicalize()
-            .with_context(|| format!("{} cannot be read", there.display()))?;
-        Ok(Self { there, missing })
+            .with_context(|| format!("{} cannot be read", nearest.display()))?;
+        Ok(Self { existing, missing })
     }
 
-    fn whole(&self) -> PathBuf {
-        self.there.join(&self.missing)
+    /// Returns the absolute path of the new folder.
+    fn path(&self) -> PathBuf {
+        self.existing.join(&self.missing)
     }
 
-    /// Writes the files into a folder that nobody sees, and gives it its name at the end.
+    /// Writes the files into a hidden folder, and renames that folder at the end.
+    ///
+    /// # Errors
+    /// The folder cannot be written; then nothing is left of it.
     fn fill(&self, files: &[(&'static str, String)]) -> anyhow::Result<()> {
         self.try_fill(files).map_err(|error| match error.kind() {
             ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => anyhow!(
                 "{} cannot be made: you may not write in {}; choose another folder, or change its permissions",
-                self.whole().display(),
-                self.there.display()
+                self.path().display(),
+                self.existing.display()
             ),
             _ => anyhow!(
                 "{} cannot be made: {error}; nothing was written",
-                self.whole().display()
+                self.path().display()
             ),
         })
     }
@@ -196,23 +212,24 @@ impl Place {
         let first = parts.next().unwrap_or_default();
         let hidden = tempfile::Builder::new()
             .prefix(".hitchy-new-")
-            // Without the bits of the process's mask, as for any folder.
+            // The process's mask takes its bits away from these, as for any folder. The default of tempfile is 0o700.
             .permissions(Permissions::from_mode(0o777))
-            .tempdir_in(&self.there)?;
+            .tempdir_in(&self.existing)?;
         let folder = hidden.path().join(parts.as_path());
         for (path, text) in files {
             let path = folder.join(path);
             fs::create_dir_all(path.parent().unwrap_or(&folder))?;
             fs::write(path, text)?;
         }
-        fs::rename(hidden.path(), self.there.join(first))?;
-        // It has another name now.
+        fs::rename(hidden.path(), self.existing.join(first))?;
+        // The folder was renamed, so there is nothing to remove at the old path.
         let _ = hidden.keep();
         Ok(())
     }
 }
 
-fn say_next_steps(folder: &Path) {
+/// Prints the commands that a person runs next.
+fn print_next_steps(folder: &Path) {
     let hitchy = quoted(&this_program());
     let name = folder.display();
     let folder = quoted(&name.to_string());
@@ -232,7 +249,7 @@ and, while that runs, in other terminals
     ));
 }
 
-/// Returns how a person calls this program: by its name where that finds a program, else by its path.
+/// Returns the word that starts this program in a shell: its name if a folder of `PATH` has that name, else its path.
 fn this_program() -> String {
     let name = "hitchy";
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -243,7 +260,7 @@ fn this_program() -> String {
     }
 }
 
-/// A word as a shell reads it as one.
+/// Returns a text quoted so that a shell reads it as one word.
 fn quoted(word: &str) -> String {
     let is_plain = |c: char| c.is_alphanumeric() || "/._-+,:@%".contains(c);
     if word.chars().all(is_plain) {
@@ -258,12 +275,12 @@ mod tests {
 
     #[test]
     fn a_path_is_one_word_to_a_shell() {
-        for (word, whole) in [
+        for (word, expected) in [
             ("services/shop", "services/shop"),
             ("/my code/shop", "'/my code/shop'"),
             ("it's/$x", r"'it'\''s/$x'"),
         ] {
-            assert_eq!(quoted(word), whole);
+            assert_eq!(quoted(word), expected);
         }
     }
 }

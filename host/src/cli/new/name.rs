@@ -1,9 +1,9 @@
-//! Which names a handler's package may have: what cargo accepts, said before anything is written.
+//! Names that a handler's package may have. They follow cargo's rules, and are checked before anything is written.
 
-/// Characters of a name, at most: file names have 255 bytes, and cargo adds to them.
+/// The largest number of characters of a name. File names have 255 bytes at most, and cargo makes longer ones of it.
 const MAX_LENGTH: usize = 64;
 
-/// Names that mean something to Rust. (`cargo new` has the same list.)
+/// The words of the Rust language, as `cargo new` refuses them.
 const KEYWORDS: [&str; 53] = [
     "Self", "abstract", "as", "async", "await", "become", "box", "break", "const", "continue",
     "crate", "do", "dyn", "else", "enum", "extern", "false", "final", "fn", "for", "gen", "if",
@@ -12,7 +12,7 @@ const KEYWORDS: [&str; 53] = [
     "unsafe", "unsized", "use", "virtual", "where", "while", "yield", "union",
 ];
 
-/// Names of libraries that every handler has already.
+/// Names of libraries that every handler uses already.
 const TAKEN: [&str; 9] = [
     "alloc",
     "core",
@@ -25,7 +25,10 @@ const TAKEN: [&str; 9] = [
     "test",
 ];
 
-/// Says what is wrong with a name, and what would be right.
+/// Checks that a package may have this name.
+///
+/// # Errors
+/// A sentence that says what is wrong and which names are allowed.
 pub(super) fn check(name: &str) -> Result<(), String> {
     let is_well_formed = name.starts_with(|c: char| c.is_ascii_alphabetic())
         && name.len() <= MAX_LENGTH
@@ -42,7 +45,7 @@ pub(super) fn check(name: &str) -> Result<(), String> {
             "{name:?} is a word of the Rust language; choose another name, for example {name}-handler"
         ));
     }
-    // For cargo `a-b` and `a_b` are the same library.
+    // Cargo makes the same library name of `a-b` and `a_b`.
     if TAKEN.contains(&name.replace('_', "-").to_ascii_lowercase().as_str()) {
         return Err(format!(
             "{name:?} is the name of a library that handlers use; choose another name, for example {name}-handler"

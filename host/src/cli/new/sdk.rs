@@ -2,10 +2,13 @@
 
 use std::path::{Component, Path, PathBuf};
 
-/// The SDK of the sources that this program was built from.
+/// The folder of the SDK in the sources that this program was built from.
 const BUILT_WITH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../guest-sdk");
 
-/// The folder of the SDK, without links in it: the one that was named, else the one this program was built with.
+/// Returns the folder of the SDK, absolute and without links: the named one, else the one of this program's sources.
+///
+/// # Errors
+/// There is no SDK in the folder.
 pub(super) fn find(named: Option<&Path>) -> Result<PathBuf, String> {
     let folder = named.unwrap_or(Path::new(BUILT_WITH));
     let found = folder
@@ -23,6 +26,7 @@ pub(super) fn find(named: Option<&Path>) -> Result<PathBuf, String> {
     })
 }
 
+/// Returns true if the manifest is that of the SDK.
 fn is_sdk(manifest: &Path) -> bool {
     let text = std::fs::read_to_string(manifest).unwrap_or_default();
     let manifest = text.parse::<toml::Table>().unwrap_or_default();
@@ -32,20 +36,25 @@ fn is_sdk(manifest: &Path) -> bool {
     name.and_then(toml::Value::as_str) == Some("hitchy-guest")
 }
 
-/// The SDK as seen from `folder`: a relative path when both lie in the folder that holds Hitchy's sources, so that they
-/// can be moved together; else the whole path. Both arguments are whole paths without links.
-pub(super) fn seen_from(folder: &Path, sdk: &Path) -> PathBuf {
+/// Returns the path of the SDK relative to `folder` if both lie in the folder that holds Hitchy's sources, so that they
+/// can be moved together; else the absolute path. Both arguments are absolute paths without links.
+pub(super) fn relative_to(folder: &Path, sdk: &Path) -> PathBuf {
     let around = sdk.parent().and_then(Path::parent);
     let Some(around) = around.filter(|around| around.parent().is_some()) else {
         return sdk.to_owned();
     };
     match (folder.strip_prefix(around), sdk.strip_prefix(around)) {
         (Ok(below), Ok(rest)) => {
-            let up = below.components().map(|_| Component::ParentDir);
-            // Inside the sources both ways begin alike.
-            let shared = below.components().zip(rest.components());
-            let shared = shared.take_while(|(a, b)| a == b).count();
-            let up = up.skip(shared);
+            // Inside the sources both paths begin with the same folders.
+            let shared = below
+                .components()
+                .zip(rest.components())
+                .take_while(|(a, b)| a == b)
+                .count();
+            let up = below
+                .components()
+                .skip(shared)
+                .map(|_| Component::ParentDir);
             up.chain(rest.components().skip(shared)).collect()
         }
         _ => sdk.to_owned(),
@@ -65,7 +74,7 @@ mod tests {
             ("/src/hitchy/examples/mine", "../../guest-sdk"),
             ("/home/mine", "/src/hitchy/guest-sdk"),
         ] {
-            let path = seen_from(Path::new(folder), Path::new("/src/hitchy/guest-sdk"));
+            let path = relative_to(Path::new(folder), Path::new("/src/hitchy/guest-sdk"));
             assert_eq!(path, Path::new(seen), "{folder}");
         }
     }
@@ -73,6 +82,6 @@ mod tests {
     #[test]
     fn sources_at_the_top_of_the_file_system_are_near_nothing() {
         let sdk = Path::new("/hitchy/guest-sdk");
-        assert_eq!(seen_from(Path::new("/mine"), sdk), sdk);
+        assert_eq!(relative_to(Path::new("/mine"), sdk), sdk);
     }
 }

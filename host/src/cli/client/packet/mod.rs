@@ -1,4 +1,5 @@
-//! Packets as they lie on the wire: engine.io's version 4 around socket.io's version 5, and no trust in who sends them.
+//! Packets on the wire: socket.io's protocol 5 inside engine.io's protocol 4. Everything that a server sends is
+//! checked.
 //!
 //! <https://socket.io/docs/v4/engine-io-protocol/> and <https://socket.io/docs/v4/socket-io-protocol/>
 
@@ -13,61 +14,59 @@ use crate::payload::{MAX_ATTACHMENTS, Payload, PayloadError};
 /// engine.io's answer to a ping.
 pub(super) const PONG: &str = "3";
 
-/// A packet of engine.io that came as text.
+/// A packet of engine.io that was received as text.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Frame<'a> {
-    /// The session is open.
+    /// Opens the session, as its first packet.
     Open {
-        /// After so much silence the server is gone.
+        /// The connection counts as lost after this time without a message.
         silence: Duration,
     },
-    /// The session is over.
+    /// Ends the session and all namespaces.
     Close,
-    /// Wants a [`PONG`].
+    /// Asks the client for a [`PONG`].
     Ping,
     /// Carries a packet of socket.io.
     Message(&'a str),
-    /// Nothing that concerns this client.
+    /// Any packet that this client ignores.
     Other,
 }
 
 /// A packet of socket.io for this client's namespace, together with its attachments.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Packet {
-    /// This client is in.
+    /// The client was accepted in the namespace.
     Connected,
-    /// This client is not let in, and why.
+    /// The client was refused; the text says why.
     Refused(String),
-    /// This client is out.
+    /// The client was disconnected from the namespace.
     Disconnected,
-    /// An event.
+    /// An event that the server emits.
     Event {
-        /// Its name.
         name: String,
-        /// Its arguments.
+        /// The arguments after the name.
         args: Payload,
-        /// The ack that is wanted.
+        /// The id for the ack, if the server asks for one.
         ack: Option<u64>,
     },
-    /// The ack of an event of ours.
+    /// The ack of an event that this client emitted.
     Ack {
-        /// Which.
+        /// The id that the client gave to the event.
         id: u64,
-        /// Its arguments.
         args: Payload,
     },
 }
 
-/// The reason for which a packet cannot be read.
+/// The cause of a packet that cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum PacketError {
-    /// Unknown types, missing parts.
+    /// The type is unknown, or a part is missing.
     #[error("a packet is {0}")]
     Malformed(&'static str),
-    /// A lie, or more than anybody sends.
+    /// The packet announces more attachments than are possible.
     #[error("a packet announces {0} attachments; at most {MAX_ATTACHMENTS} are possible")]
     Attachments(usize),
-    /// Arguments that are none.
+    /// The arguments are not a list of JSON values.
     #[error(transparent)]
     Payload(#[from] PayloadError),
 }
@@ -83,6 +82,10 @@ struct Opened {
 }
 
 impl<'a> Frame<'a> {
+    /// Reads a text message of the websocket.
+    ///
+    /// # Errors
+    /// The type is unknown, or the handshake is malformed.
     pub(super) fn read(text: &'a str) -> Result<Self, PacketError> {
         let kind = text.chars().next();
         let rest = text.get(1..).unwrap_or_default();
@@ -104,26 +107,28 @@ impl<'a> Frame<'a> {
     }
 }
 
-/// `40/chat,{"token":"…"}`: asks to be let in.
+/// Returns the packet CONNECT with its data, for example `40/chat,{"token":"…"}`.
 pub(super) fn connect(namespace: &str, auth: Option<&str>) -> String {
     format!("40{}{}", prefix(namespace), auth.unwrap_or_default())
 }
 
-/// `41/chat,`: says goodbye.
+/// Returns the packet DISCONNECT, for example `41/chat,`.
 pub(super) fn disconnect(namespace: &str) -> String {
     format!("41{}", prefix(namespace))
 }
 
-/// `42/chat,7["event",…]`. The attachments follow as binary messages.
+/// Returns the text of an event, for example `42/chat,7["event",…]`. The attachments follow as binary messages.
 pub(super) fn event(namespace: &str, ack: Option<u64>, event: &Payload) -> String {
     with_payload(['2', '5'], namespace, ack, event)
 }
 
-/// `43/chat,7[…]`.
+/// Returns the text of an ack, for example `43/chat,7[…]`. The attachments follow as binary messages.
 pub(super) fn ack(namespace: &str, id: u64, args: &Payload) -> String {
     with_payload(['3', '6'], namespace, Some(id), args)
 }
 
+/// Returns the text of a packet with a payload. Its type is the first of `kinds`, or the second if there are
+/// attachments.
 fn with_payload(kinds: [char; 2], namespace: &str, id: Option<u64>, args: &Payload) -> String {
     let id = id.map(|id| id.to_string()).unwrap_or_default();
     let (namespace, json) = (prefix(namespace), &args.json);
@@ -133,6 +138,7 @@ fn with_payload(kinds: [char; 2], namespace: &str, id: Option<u64>, args: &Paylo
     }
 }
 
+/// Returns a namespace with its comma, or nothing for `/`.
 fn prefix(namespace: &str) -> String {
     match namespace {
         "/" => String::new(),
@@ -140,37 +146,44 @@ fn prefix(namespace: &str) -> String {
     }
 }
 
-/// Puts packets and their attachments together.
+/// Assembles packets of one namespace from texts and attachments.
 pub(super) struct Decoder {
     namespace: String,
-    waiting: Option<(Head, Vec<Bytes>)>,
+    /// The packet whose attachments are still arriving.
+    incomplete: Option<(Head, Vec<Bytes>)>,
 }
 
 impl Decoder {
-    /// Passes over what is for other namespaces.
+    /// Creates a decoder that drops packets for other namespaces.
     pub(super) fn new(namespace: &str) -> Self {
         Self {
             namespace: namespace.to_owned(),
-            waiting: None,
+            incomplete: None,
         }
     }
 
-    /// Takes the text of a packet, and gives the packet when it is complete.
+    /// Reads the text of a packet. Returns the packet if it has no attachments.
+    ///
+    /// # Errors
+    /// The packet is malformed, or attachments of the packet before are missing.
     pub(super) fn text(&mut self, text: &str) -> Result<Option<Packet>, PacketError> {
-        if self.waiting.is_some() {
+        if self.incomplete.is_some() {
             return Err(PacketError::Malformed("without its attachments"));
         }
         let head = Head::read(text)?;
         if head.attachments == 0 {
             return self.complete(head, Vec::new());
         }
-        self.waiting = Some((head, Vec::new()));
+        self.incomplete = Some((head, Vec::new()));
         Ok(None)
     }
 
-    /// Takes an attachment, and gives the packet when this was the last.
+    /// Adds an attachment. Returns the packet after its last attachment.
+    ///
+    /// # Errors
+    /// No attachment was announced, or the complete packet is malformed.
     pub(super) fn binary(&mut self, bytes: Bytes) -> Result<Option<Packet>, PacketError> {
-        let Some((head, mut attachments)) = self.waiting.take() else {
+        let Some((head, mut attachments)) = self.incomplete.take() else {
             return Err(PacketError::Malformed(
                 "an attachment that belongs to nothing",
             ));
@@ -179,7 +192,7 @@ impl Decoder {
         if attachments.len() == head.attachments {
             return self.complete(head, attachments);
         }
-        self.waiting = Some((head, attachments));
+        self.incomplete = Some((head, attachments));
         Ok(None)
     }
 
@@ -192,7 +205,7 @@ impl Decoder {
     }
 }
 
-/// A packet but for its attachments.
+/// A packet without its attachments.
 struct Head {
     kind: char,
     attachments: usize,
@@ -202,7 +215,7 @@ struct Head {
 }
 
 impl Head {
-    /// `51-/chat,7["event",{"_placeholder":true,"num":0}]`
+    /// Reads a text such as `51-/chat,7["event",{"_placeholder":true,"num":0}]`.
     fn read(text: &str) -> Result<Self, PacketError> {
         let kind = text
             .chars()
@@ -230,11 +243,12 @@ impl Head {
         let digits = rest
             .find(|c: char| !c.is_ascii_digit())
             .unwrap_or(rest.len());
-        let (id, json) = rest.split_at(digits);
-        let id = match id {
+        let (number, json) = rest.split_at(digits);
+        let id = match number {
             "" => None,
-            id => Some(
-                id.parse()
+            number => Some(
+                number
+                    .parse()
                     .map_err(|_| PacketError::Malformed("numbered too high"))?,
             ),
         };
@@ -247,16 +261,17 @@ impl Head {
         })
     }
 
+    /// Returns the packet together with its attachments.
     fn packet(self, attachments: Vec<Bytes>) -> Result<Packet, PacketError> {
-        let args = |json| {
-            let args = Payload { json, attachments };
-            args.check().map(|()| args)
+        let checked = |json| {
+            let payload = Payload { json, attachments };
+            payload.check().map(|()| payload)
         };
         Ok(match self.kind {
             '0' => Packet::Connected,
             '1' => Packet::Disconnected,
             '2' | '5' => {
-                let args = args(self.json)?;
+                let args = checked(self.json)?;
                 let (name, json) = event_name(&args.json)?;
                 Packet::Event {
                     name,
@@ -269,13 +284,13 @@ impl Head {
                 id: self
                     .id
                     .ok_or(PacketError::Malformed("an ack of no event"))?,
-                args: args(self.json)?,
+                args: checked(self.json)?,
             },
         })
     }
 }
 
-/// The name of an event, and its other arguments.
+/// Splits the arguments of an event into its name and a list of the others.
 fn event_name(json: &str) -> Result<(String, String), PacketError> {
     let without_name = PacketError::Malformed("an event without a name");
     let elements: Vec<&RawValue> = serde_json::from_str(json)
@@ -288,7 +303,7 @@ fn event_name(json: &str) -> Result<(String, String), PacketError> {
     Ok((name, format!("[{}]", args.join(","))))
 }
 
-/// Reads the reason for which a client was refused: `{"message":"…"}`, or whatever else the server sends.
+/// Returns the message of a refusal: the text in `{"message":"…"}`, or the JSON itself if it has another form.
 fn message(json: &str) -> String {
     #[derive(Deserialize)]
     struct Refusal {

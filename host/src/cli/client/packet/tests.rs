@@ -1,4 +1,4 @@
-//! What is read and written, and what a hostile server is not believed.
+//! Packets that are read and written, and malformed packets of a hostile server.
 
 use super::*;
 

@@ -1,28 +1,29 @@
-//! Prints the reports of commands: columns for people, JSON for programs.
+//! Prints the reports of commands, as columns for people or as JSON for programs.
 
 use clap::ValueEnum;
 use serde::Serialize;
 
-use super::client::json;
-use super::print;
+use super::json;
+use super::terminal::print;
 use crate::text::visible;
 
-/// The reader of a report.
+/// The form of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum Output {
+pub(in crate::cli) enum Output {
     /// Text for people.
     Text,
     /// JSON for programs.
     Json,
 }
 
-/// Prints rows, each column as wide as its widest cell, with so many spaces before them.
-pub(super) fn print_columns(rows: &[Vec<String>], indent: usize) {
+/// Prints rows, each column as wide as its widest cell, after `indent` spaces.
+pub(in crate::cli) fn print_columns(rows: &[Vec<String>], indent: usize) {
     for line in columns(rows) {
         print(format_args!("{:indent$}{line}", ""));
     }
 }
 
+/// Returns a line for each row, with two spaces between columns and without control characters.
 fn columns(rows: &[Vec<String>]) -> Vec<String> {
     let cells = |row: &Vec<String>| -> Vec<String> {
         row.iter().map(|cell| visible(cell).into_owned()).collect()
@@ -44,9 +45,10 @@ fn columns(rows: &[Vec<String>]) -> Vec<String> {
     rows.iter().map(line).collect()
 }
 
-/// Prints JSON, without what could act on a terminal: names in it are those of files and of what is in them.
-pub(super) fn print_json(value: &impl Serialize) {
-    // Text, numbers and lists of them always serialise.
+/// Prints JSON over several lines. Control characters are escaped, because names of files and names inside files could
+/// otherwise act on the terminal.
+pub(in crate::cli) fn print_json(value: &impl Serialize) {
+    // Reports consist of texts, numbers and lists, which always serialise.
     let text = serde_json::to_string(value).unwrap_or_default();
     print(json::pretty(&text));
 }

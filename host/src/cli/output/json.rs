@@ -1,6 +1,6 @@
-//! JSON on its way to and from a person: checked, laid out, with binary arguments in it that can be read.
+//! Checks and formats JSON text that a person writes or reads, including binary arguments.
 //!
-//! It stays text. Nothing is read into values, so that large numbers and the order of fields are what was sent.
+//! JSON stays text here and is not parsed into values, so that large numbers and the order of fields are kept.
 
 use std::fmt::Write as _;
 use std::io;
@@ -15,23 +15,26 @@ use crate::payload::{Payload, check_depth};
 
 /// The form in which binary arguments are written.
 #[derive(Clone, Copy)]
-pub(super) enum Binary {
-    /// `<12 bytes>`
+pub(in crate::cli) enum Binary {
+    /// The size alone, as `<12 bytes>`.
     Size,
-    /// `{"base64":"…"}`
+    /// The content, as `{"base64":"…"}`.
     Base64,
 }
 
-/// JSON text without white space around it, or what is wrong with it and where.
-pub(super) fn checked(text: &str) -> Result<String, String> {
+/// Returns JSON text without white space around it.
+///
+/// # Errors
+/// A sentence that says what is wrong with the text, and where.
+pub(in crate::cli) fn checked(text: &str) -> Result<String, String> {
     let raw: &RawValue =
         serde_json::from_str(text).map_err(|error| format!("it is no JSON: {error}"))?;
     check_depth(raw.get()).map_err(|error| error.to_string())?;
     Ok(raw.get().to_owned())
 }
 
-/// Each argument on a line of its own.
-pub(super) fn arguments(args: &Payload, binary: Binary) -> Vec<String> {
+/// Returns each argument as one line of JSON.
+pub(in crate::cli) fn arguments(args: &Payload, binary: Binary) -> Vec<String> {
     let elements: Vec<&RawValue> = serde_json::from_str(&args.json).unwrap_or_default();
     let one = |raw: &RawValue| {
         let alone = Payload {
@@ -44,25 +47,25 @@ pub(super) fn arguments(args: &Payload, binary: Binary) -> Vec<String> {
     elements.into_iter().map(one).collect()
 }
 
-/// All arguments as one array on one line.
-pub(super) fn array(args: &Payload, binary: Binary) -> String {
-    let mut text = Vec::new();
-    let mut serializer = serde_json::Serializer::with_formatter(&mut text, binary);
+/// Returns all arguments as one JSON array on one line.
+pub(in crate::cli) fn array(args: &Payload, binary: Binary) -> String {
+    let mut bytes = Vec::new();
+    let mut serializer = serde_json::Serializer::with_formatter(&mut bytes, binary);
     let written = args
         .arguments()
         .is_ok_and(|args| args.serialize(&mut serializer).is_ok());
-    // Payloads were checked when they came.
-    let text = String::from_utf8(text).ok().filter(|_| written);
+    // Payloads are checked when they are received, so this does not fail.
+    let text = String::from_utf8(bytes).ok().filter(|_| written);
     text.unwrap_or_else(|| "[]".to_owned())
 }
 
-/// `{"base64":"…"}`
-pub(super) fn base64(bytes: &[u8]) -> String {
+/// Returns bytes as the JSON object `{"base64":"…"}`.
+pub(in crate::cli) fn base64(bytes: &[u8]) -> String {
     format!("{{\"base64\":\"{}\"}}", STANDARD.encode(bytes))
 }
 
-/// A text as JSON.
-pub(super) fn string(text: &str) -> String {
+/// Returns a text as a JSON string.
+pub(in crate::cli) fn string(text: &str) -> String {
     compact(&serde_json::Value::from(text).to_string())
 }
 
@@ -97,25 +100,25 @@ impl Formatter for Binary {
     }
 }
 
-/// `1 byte`, `12 bytes`.
-pub(super) fn size(length: usize) -> String {
+/// Returns a size in words, `1 byte` or `12 bytes`.
+pub(in crate::cli) fn size(length: usize) -> String {
     match length {
         1 => "1 byte".to_owned(),
         length => format!("{length} bytes"),
     }
 }
 
-/// JSON on one line.
-pub(super) fn compact(json: &str) -> String {
+/// Returns JSON on one line.
+pub(in crate::cli) fn compact(json: &str) -> String {
     lay_out(json, None)
 }
 
-/// JSON on as many lines as it has values.
+/// Returns JSON with a line for each value, indented by two spaces.
 pub(in crate::cli) fn pretty(json: &str) -> String {
     lay_out(json, Some("  "))
 }
 
-/// Moves only white space, and escapes what could act on a terminal. The JSON must be well formed.
+/// Changes the white space of well-formed JSON, and escapes characters that could act on a terminal.
 fn lay_out(json: &str, indent: Option<&str>) -> String {
     let mut text = String::with_capacity(json.len());
     let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
@@ -163,7 +166,8 @@ fn lay_out(json: &str, indent: Option<&str>) -> String {
     text
 }
 
-/// JSON lets DEL and the control characters above it stand in strings as they are.
+/// Appends a character of a string, escaped if it could act on a terminal. JSON allows DEL, the control characters
+/// above it and line separators in strings without an escape.
 fn push_safe(text: &mut String, c: char) {
     if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') {
         // Writing to a string cannot fail.
