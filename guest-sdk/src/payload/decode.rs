@@ -11,6 +11,7 @@ use serde::forward_to_deserialize_any;
 
 use super::Bytes;
 use super::bytes;
+use super::shape::Shape;
 use crate::error::Failure;
 use crate::mismatch;
 
@@ -28,65 +29,10 @@ pub(super) fn decode<T: DeserializeOwned>(json: &str, attachments: &[Bytes]) -> 
 
 fn read<T: DeserializeOwned>(json: &str) -> serde_json::Result<T> {
     let mut array = serde_json::Deserializer::from_str(json);
-    match T::deserialize(Probe) {
-        Err(Shape::Several) => T::deserialize(Several(&mut array)),
-        Err(Shape::None) => T::deserialize(Missing::new(1)),
-        Err(Shape::One) | Ok(_) => array.deserialize_seq(First(PhantomData)),
-    }
-}
-
-/// A deserializer that looks at the outermost type only and gives its answer as an error.
-struct Probe;
-
-/// How many arguments a type stands for.
-#[derive(Debug)]
-enum Shape {
-    None,
-    One,
-    Several,
-}
-
-impl fmt::Display for Shape {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{self:?}")
-    }
-}
-
-impl std::error::Error for Shape {}
-
-impl Error for Shape {
-    fn custom<T: fmt::Display>(_: T) -> Self {
-        Shape::One
-    }
-}
-
-impl<'de> Deserializer<'de> for Probe {
-    type Error = Shape;
-
-    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Shape> {
-        Err(Shape::One)
-    }
-
-    fn deserialize_unit<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Shape> {
-        Err(Shape::None)
-    }
-
-    fn deserialize_tuple<V: Visitor<'de>>(self, _: usize, _: V) -> Result<V::Value, Shape> {
-        Err(Shape::Several)
-    }
-
-    fn deserialize_tuple_struct<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        _: usize,
-        _: V,
-    ) -> Result<V::Value, Shape> {
-        Err(Shape::Several)
-    }
-
-    forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit_struct newtype_struct seq map
-        struct enum identifier ignored_any
+    match Shape::of_type::<T>() {
+        Shape::Several => T::deserialize(Several(&mut array)),
+        Shape::None => T::deserialize(Missing::new(1)),
+        Shape::One => array.deserialize_seq(First(PhantomData)),
     }
 }
 

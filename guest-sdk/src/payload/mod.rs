@@ -3,6 +3,7 @@
 mod bytes;
 mod decode;
 mod encode;
+mod shape;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
