@@ -6,9 +6,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::{Failure, Result};
-use crate::host::{self, sockets};
+use crate::host::{self, milliseconds, sockets};
 use crate::payload::{self, Payload};
-use crate::socket::milliseconds;
 
 /// The sockets that something reaches: everyone in a namespace, or who is in any of some rooms, but not who is in any of others.
 /// A socket's id is a room of its own.

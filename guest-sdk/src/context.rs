@@ -1,11 +1,13 @@
 //! The context of a request or of a connection: what hooks and policies found out, for those who come after.
 
+use std::fmt;
+use std::rc::Rc;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::{Error, Failure, Result};
-use crate::request::Request;
-use crate::socket::Socket;
+use crate::host::{requests, sockets};
 
 /// Values that belong to a request or to a connection, by name.
 ///
@@ -22,19 +24,19 @@ use crate::socket::Socket;
 #[derive(Clone, Debug)]
 pub struct Context(Owner);
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 enum Owner {
-    Request(Request),
-    Socket(Socket),
+    Request(Rc<requests::Request>),
+    Socket(Rc<sockets::Socket>),
 }
 
 impl Context {
-    pub(crate) fn of_request(request: &Request) -> Self {
-        Context(Owner::Request(request.clone()))
+    pub(crate) fn of_request(request: Rc<requests::Request>) -> Self {
+        Context(Owner::Request(request))
     }
 
-    pub(crate) fn of_socket(socket: &Socket) -> Self {
-        Context(Owner::Socket(socket.clone()))
+    pub(crate) fn of_socket(socket: Rc<sockets::Socket>) -> Self {
+        Context(Owner::Socket(socket))
     }
 
     /// The value of a key, if it is set.
@@ -64,8 +66,8 @@ impl Context {
     /// The text of a key as it is stored. What [`set`](Context::set) wrote is JSON.
     pub fn get_raw(&self, key: &str) -> Option<String> {
         match &self.0 {
-            Owner::Request(request) => request.handle().get(key),
-            Owner::Socket(socket) => socket.handle().get(key),
+            Owner::Request(request) => request.get(key),
+            Owner::Socket(socket) => socket.get(key),
         }
     }
 
@@ -75,9 +77,18 @@ impl Context {
     /// 413 when the context gets too large.
     pub fn set_raw(&self, key: &str, value: &str) -> Result<(), Failure> {
         let done = match &self.0 {
-            Owner::Request(request) => request.handle().set(key, value),
-            Owner::Socket(socket) => socket.handle().set(key, value),
+            Owner::Request(request) => request.set(key, value),
+            Owner::Socket(socket) => socket.set(key, value),
         };
         done.map_err(Failure::from)
+    }
+}
+
+impl fmt::Debug for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Owner::Request(request) => write!(f, "Request({} {})", request.method(), request.url()),
+            Owner::Socket(socket) => write!(f, "Socket({} in {})", socket.id(), socket.namespace()),
+        }
     }
 }

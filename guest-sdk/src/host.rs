@@ -2,12 +2,19 @@
 //!
 //! Both have the same names and signatures, so nothing above this file knows which one it talks to.
 
+use std::time::Duration;
+
 pub(crate) use crate::bindings::hitchy::platform::types as wit;
 
 #[cfg(target_family = "wasm")]
 pub(crate) use crate::bindings::hitchy::platform::{log, requests, sockets};
 
 #[cfg(not(target_family = "wasm"))]
-pub(crate) use crate::testing::double::{log, requests, sockets};
+pub(crate) use crate::double::{log, requests, sockets};
 
 pub(crate) use crate::bindings::hitchy::platform::sockets::Audience;
+
+/// Converts a timeout to the unit of the contract. A timeout above 49 days becomes 49 days.
+pub(crate) fn milliseconds(timeout: Duration) -> u32 {
+    u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX)
+}

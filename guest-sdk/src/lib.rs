@@ -131,6 +131,8 @@ mod bindings;
 mod connection;
 mod context;
 mod dispatch;
+#[cfg(not(target_family = "wasm"))]
+mod double;
 mod emit;
 mod error;
 mod event;

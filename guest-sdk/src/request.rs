@@ -20,10 +20,8 @@ use crate::socket::Socket;
 /// }
 /// ```
 #[derive(Clone)]
-pub struct Request(Rc<Inner>);
-
-struct Inner {
-    handle: requests::Request,
+pub struct Request {
+    handle: Rc<requests::Request>,
     /// The route's path as it was declared, which says in which order its parameters stand. Empty for a policy.
     pattern: &'static str,
     /// What was answered: known to `after` policies only.
@@ -36,19 +34,19 @@ impl Request {
         pattern: &'static str,
         status: Option<u16>,
     ) -> Self {
-        Request(Rc::new(Inner {
-            handle,
+        Request {
+            handle: Rc::new(handle),
             pattern,
             status,
-        }))
+        }
     }
 
     pub(crate) fn handle(&self) -> &requests::Request {
-        &self.0.handle
+        &self.handle
     }
 
     pub(crate) fn status(&self) -> Option<u16> {
-        self.0.status
+        self.status
     }
 
     /// Identifies the call: the client's `x-request-id` and the id in the log.
@@ -82,7 +80,7 @@ impl Request {
 
     /// The route's path as it was declared, `/api/hello/{name}`. Empty for a policy.
     pub fn pattern(&self) -> &'static str {
-        self.0.pattern
+        self.pattern
     }
 
     /// A parameter of the route's path, percent-decoded.
@@ -122,7 +120,7 @@ impl Request {
 
     /// What hooks and policies found out about this request.
     pub fn context(&self) -> Context {
-        Context::of_request(self)
+        Context::of_request(self.handle.clone())
     }
 
     /// For policies: adds a header to whatever is answered, errors too.

@@ -11,7 +11,7 @@ use crate::audience::{Audience, IntoRooms};
 use crate::context::Context;
 use crate::error::{Error, Failure, Result};
 use crate::headers::Headers;
-use crate::host::sockets;
+use crate::host::{milliseconds, sockets};
 use crate::mismatch;
 use crate::payload::{self, Payload};
 
@@ -37,10 +37,6 @@ pub struct Socket(Rc<sockets::Socket>);
 impl Socket {
     pub(crate) fn new(handle: sockets::Socket) -> Self {
         Socket(Rc::new(handle))
-    }
-
-    pub(crate) fn handle(&self) -> &sockets::Socket {
-        &self.0
     }
 
     /// Identifies the connection; the same in every namespace of one client. Treat it as a secret of that client.
@@ -88,7 +84,7 @@ impl Socket {
 
     /// What this connection's hooks and listeners remember of it.
     pub fn context(&self) -> Context {
-        Context::of_socket(self)
+        Context::of_socket(self.0.clone())
     }
 
     /// A value of the connection's context: short for `context().get(key)`.
@@ -211,9 +207,4 @@ impl fmt::Debug for Socket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Socket({} in {})", self.id(), self.namespace())
     }
-}
-
-/// As the host wants it; what is longer than 49 days is 49 days.
-pub(crate) fn milliseconds(timeout: Duration) -> u32 {
-    u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX)
 }

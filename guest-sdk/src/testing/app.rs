@@ -4,9 +4,9 @@ use serde::Serialize;
 
 use super::client::{self, Client};
 use super::event::Event;
-use super::request::Request;
-use super::world::{self, Stage};
+use super::request::{self, Request};
 use crate::app;
+use crate::double::world::{self, Stage};
 use crate::payload::Payload;
 use crate::socket::Socket;
 
@@ -24,7 +24,7 @@ impl App {
     pub fn new(app: fn() -> app::App) -> Self {
         super::reset();
         check(&app());
-        world::with(|world| world.app = Some(app));
+        world::with(|world| world.dispatcher = Some(request::dispatcher(app)));
         App { app }
     }
 

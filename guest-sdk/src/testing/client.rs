@@ -2,10 +2,10 @@
 
 use serde::Serialize;
 
-use super::double::sockets;
-use super::world::{self, Connection, Stage};
 use crate::app::{self, Action, Hook};
 use crate::connection;
+use crate::double::sockets;
+use crate::double::world::{self, Connection, Stage};
 use crate::error::{Failure, Result};
 use crate::socket::Socket;
 
@@ -117,12 +117,6 @@ impl Client {
         })
         .for_each(drop);
         Ok(Socket::new(sockets::Socket::new(&namespace, &id)))
-    }
-}
-
-impl std::fmt::Debug for Connection {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} in {}", self.id, self.namespace)
     }
 }
 

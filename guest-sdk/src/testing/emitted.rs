@@ -2,8 +2,8 @@
 
 use serde::de::DeserializeOwned;
 
+use crate::double::world::EmitRecord;
 use crate::error::{Failure, Result};
-use crate::host::{Audience, wit};
 use crate::payload::Payload;
 use crate::socket::Socket;
 
@@ -28,18 +28,19 @@ pub struct Emitted {
 }
 
 impl Emitted {
-    pub(super) fn new(
-        audience: Audience,
-        event: &str,
-        arguments: &wit::Payload,
-        receivers: Vec<String>,
-    ) -> Self {
+    pub(super) fn new(record: &EmitRecord) -> Self {
+        let EmitRecord {
+            audience,
+            event,
+            arguments,
+            receivers,
+        } = record.clone();
         Emitted {
-            event: event.to_owned(),
+            event,
             namespace: audience.namespace,
             rooms: audience.rooms,
             excluding: audience.excluding,
-            arguments: arguments.clone().into(),
+            arguments: arguments.into(),
             local: audience.this_node_only,
             volatile: audience.droppable,
             receivers,

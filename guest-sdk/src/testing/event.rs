@@ -1,8 +1,8 @@
 //! An event that is about to be sent.
 
 use super::client::Client;
-use super::double::sockets;
 use crate::app::{self, Listener};
+use crate::double::sockets;
 use crate::error::{Failure, Result};
 use crate::event;
 use crate::payload::Payload;

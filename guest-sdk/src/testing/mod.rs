@@ -40,12 +40,10 @@
 
 mod app;
 mod client;
-pub(crate) mod double;
 mod emitted;
 mod event;
 mod matching;
 mod request;
-mod world;
 
 use serde::Serialize;
 
@@ -54,6 +52,7 @@ pub use self::client::Client;
 pub use self::emitted::Emitted;
 pub use self::event::Event;
 pub use self::request::Request;
+use crate::double::world;
 use crate::payload::Payload;
 use crate::socket::Socket;
 
@@ -69,7 +68,7 @@ pub fn client() -> Client {
 
 /// What has been emitted since the last [`reset`], in order.
 pub fn emitted() -> Vec<Emitted> {
-    world::with(|world| world.emitted.clone())
+    world::with(|world| world.emitted.iter().map(Emitted::new).collect())
 }
 
 /// What has been written to the log since the last [`reset`], in order: by [`log`](crate::log), and of errors that the client does
@@ -108,7 +107,7 @@ fn prepare<T: Serialize + ?Sized>(event: &str, client: Option<String>, answer: &
     let answer = world::Answer {
         event: event.to_owned(),
         client,
-        arguments,
+        arguments: arguments.into(),
     };
     world::with(|world| world.answers.push(answer));
 }

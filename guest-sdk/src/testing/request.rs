@@ -7,13 +7,12 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::client;
-use super::double::requests::{self, Facts};
 use super::matching::{self, Found, Params};
-use super::world::{self, failure};
 use crate::answer::Response;
 use crate::app::{self, Stage};
+use crate::double::requests::{self, Facts};
+use crate::double::world::{self, Dispatcher};
 use crate::error::{Failure, Result};
-use crate::host::wit;
 use crate::request;
 use crate::socket::Socket;
 
@@ -198,31 +197,15 @@ impl Call<'_> {
     }
 }
 
-/// The import `dispatch`: the app under test answers.
-pub(super) fn dispatch_from_inside(
-    method: &str,
-    url: &str,
-    headers: &[(String, String)],
-    body: &[u8],
-) -> Result<wit::Response, wit::Failure> {
-    let Some(app) = world::with(|world| world.app) else {
-        return Err(failure(
-            404,
-            "no app answers requests from inside: begin with testing::App::new",
-        ));
-    };
-    if world::with(|world| world.depth) == 4 {
-        return Err(failure(508, "requests from inside are more than 4 deep"));
-    }
-    let mut request = Request::new(app, method, url).body(body);
-    request.facts.door = "dispatch";
-    request.facts.headers = headers
-        .iter()
-        .map(|(name, value)| (name.to_ascii_lowercase(), value.clone()))
-        .collect();
-
-    world::with(|world| world.depth += 1);
-    let response = request.send();
-    world::with(|world| world.depth -= 1);
-    Ok(response.into())
+/// Returns what answers the requests that the app under test dispatches itself.
+pub(super) fn dispatcher(app: fn() -> app::App) -> Dispatcher {
+    Rc::new(move |method, url, headers, body| {
+        let mut request = Request::new(app, method, url).body(body);
+        request.facts.door = "dispatch";
+        request.facts.headers = headers
+            .iter()
+            .map(|(name, value)| (name.to_ascii_lowercase(), value.clone()))
+            .collect();
+        request.send().into()
+    })
 }

@@ -3,6 +3,7 @@
 pub(crate) mod log;
 pub(crate) mod requests;
 pub(crate) mod sockets;
+pub(crate) mod world;
 
 fn values(headers: &[(String, String)], name: &str) -> Vec<String> {
     let named = headers

@@ -1,51 +1,70 @@
 //! What the double knows: who is connected, what was emitted, what will be answered. One world for each thread.
 
 use std::cell::RefCell;
+use std::fmt;
+use std::rc::Rc;
 
-use super::emitted::Emitted;
-use crate::app::App;
-use crate::host::{Audience, wit};
-use crate::payload::Payload;
+use crate::bindings::hitchy::platform::sockets::Audience;
+use crate::bindings::hitchy::platform::types as wit;
 
 #[derive(Default)]
-pub(super) struct World {
-    pub(super) connections: Vec<Connection>,
-    pub(super) emitted: Vec<Emitted>,
-    pub(super) answers: Vec<Answer>,
-    pub(super) logged: Vec<String>,
-    /// The handler that answers requests from inside.
-    pub(super) app: Option<fn() -> App>,
+pub(crate) struct World {
+    pub(crate) connections: Vec<Connection>,
+    pub(crate) emitted: Vec<EmitRecord>,
+    pub(crate) answers: Vec<Answer>,
+    pub(crate) logged: Vec<String>,
+    /// Answers the requests that a handler dispatches. `None` until an app is under test.
+    pub(crate) dispatcher: Option<Dispatcher>,
     /// Requests from inside that are being answered.
-    pub(super) depth: usize,
+    pub(crate) depth: usize,
+}
+
+/// Function that answers a dispatched request: method, url, headers and body.
+pub(crate) type Dispatcher = Rc<dyn Fn(&str, &str, &[(String, String)], &[u8]) -> wit::Response>;
+
+/// One emit as the host would have received it.
+#[derive(Clone)]
+pub(crate) struct EmitRecord {
+    pub(crate) audience: Audience,
+    pub(crate) event: String,
+    pub(crate) arguments: wit::Payload,
+    /// Ids of the sockets that were in the audience.
+    pub(crate) receivers: Vec<String>,
 }
 
 /// One client in one namespace. It stays here when the client is gone: what was known of it remains readable.
 #[derive(Clone)]
-pub(super) struct Connection {
-    pub(super) id: String,
-    pub(super) namespace: String,
-    pub(super) remote: String,
-    pub(super) query: String,
-    pub(super) headers: Vec<(String, String)>,
-    pub(super) auth: Option<String>,
-    pub(super) context: Vec<(String, String)>,
-    pub(super) rooms: Vec<String>,
-    pub(super) stage: Stage,
+pub(crate) struct Connection {
+    pub(crate) id: String,
+    pub(crate) namespace: String,
+    pub(crate) remote: String,
+    pub(crate) query: String,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) auth: Option<String>,
+    pub(crate) context: Vec<(String, String)>,
+    pub(crate) rooms: Vec<String>,
+    pub(crate) stage: Stage,
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} in {}", self.id, self.namespace)
+    }
 }
 
 #[derive(Clone, Copy, PartialEq)]
-pub(super) enum Stage {
+pub(crate) enum Stage {
     /// `on_connect` runs: nothing can be emitted.
     Connecting,
     Connected,
     Gone,
 }
 
-pub(super) struct Answer {
-    pub(super) event: String,
+pub(crate) struct Answer {
+    pub(crate) event: String,
     /// `None` for every client.
-    pub(super) client: Option<String>,
-    pub(super) arguments: Payload,
+    pub(crate) client: Option<String>,
+    pub(crate) arguments: wit::Payload,
 }
 
 thread_local! {
@@ -53,12 +72,12 @@ thread_local! {
 }
 
 /// Not to be nested: handlers' functions must not run inside.
-pub(super) fn with<T>(act: impl FnOnce(&mut World) -> T) -> T {
+pub(crate) fn with<T>(act: impl FnOnce(&mut World) -> T) -> T {
     WORLD.with_borrow_mut(act)
 }
 
 impl World {
-    pub(super) fn connection(&mut self, namespace: &str, id: &str) -> Option<&mut Connection> {
+    pub(crate) fn connection(&mut self, namespace: &str, id: &str) -> Option<&mut Connection> {
         self.connections
             .iter_mut()
             .rev()
@@ -66,7 +85,7 @@ impl World {
     }
 
     /// The connected sockets of an audience.
-    pub(super) fn reached<'a>(
+    pub(crate) fn reached<'a>(
         &'a mut self,
         audience: &'a Audience,
     ) -> impl Iterator<Item = &'a mut Connection> {
@@ -80,7 +99,7 @@ impl World {
     }
 
     /// Records an emit, and returns whom it reached.
-    pub(super) fn emit(
+    pub(crate) fn emit(
         &mut self,
         audience: &Audience,
         event: &str,
@@ -104,16 +123,16 @@ impl World {
             .reached(audience)
             .map(|connection| connection.id.clone())
             .collect();
-        self.emitted.push(Emitted::new(
-            audience.clone(),
-            event,
-            args,
-            receivers.clone(),
-        ));
+        self.emitted.push(EmitRecord {
+            audience: audience.clone(),
+            event: event.to_owned(),
+            arguments: args.clone(),
+            receivers: receivers.clone(),
+        });
         Ok(receivers)
     }
 
-    pub(super) fn answer(&self, event: &str, client: &str) -> Result<wit::Payload, wit::Failure> {
+    pub(crate) fn answer(&self, event: &str, client: &str) -> Result<wit::Payload, wit::Failure> {
         let of_this_event = || {
             self.answers
                 .iter()
@@ -123,13 +142,13 @@ impl World {
         let own = of_this_event().find(|answer| answer.client.as_deref() == Some(client));
         let answer = own.or_else(|| of_this_event().find(|answer| answer.client.is_none()));
         match answer {
-            Some(answer) => Ok(answer.arguments.clone().into()),
+            Some(answer) => Ok(answer.arguments.clone()),
             None => Err(failure(504, "the client did not answer in time")),
         }
     }
 }
 
-pub(super) fn failure(code: u16, message: &str) -> wit::Failure {
+pub(crate) fn failure(code: u16, message: &str) -> wit::Failure {
     wit::Failure {
         code,
         message: message.to_owned(),
@@ -138,7 +157,7 @@ pub(super) fn failure(code: u16, message: &str) -> wit::Failure {
 }
 
 /// Sets a key of a context.
-pub(super) fn set(
+pub(crate) fn set(
     context: &mut Vec<(String, String)>,
     key: &str,
     value: &str,

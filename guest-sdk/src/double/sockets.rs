@@ -1,8 +1,8 @@
 //! Stands for the import `sockets`.
 
-use crate::host::Audience;
-use crate::host::wit::{Failure, Payload};
-use crate::testing::world::{self, Connection, Stage, failure};
+use super::world::{self, Connection, Stage, failure};
+use crate::bindings::hitchy::platform::sockets::Audience;
+use crate::bindings::hitchy::platform::types::{Failure, Payload};
 
 pub(crate) struct Socket {
     namespace: String,
@@ -10,7 +10,7 @@ pub(crate) struct Socket {
 }
 
 impl Socket {
-    pub(in crate::testing) fn new(namespace: &str, id: &str) -> Self {
+    pub(crate) fn new(namespace: &str, id: &str) -> Self {
         Socket {
             namespace: namespace.to_owned(),
             id: id.to_owned(),

@@ -1,6 +1,6 @@
 //! Stands for the import `log`: a test shows what was logged when it fails.
 
-use crate::testing::world;
+use super::world;
 
 #[derive(Debug)]
 pub(crate) enum Level {

@@ -4,26 +4,25 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use super::sockets::Socket;
-use crate::host::wit::{Failure, Response};
-use crate::testing::request::dispatch_from_inside;
-use crate::testing::world::{self, failure};
+use super::world::{self, failure};
+use crate::bindings::hitchy::platform::types::{Failure, Response};
 
 /// What is known of a request before a route is found.
-pub(in crate::testing) struct Facts {
-    pub(in crate::testing) method: String,
-    pub(in crate::testing) url: String,
-    pub(in crate::testing) headers: Vec<(String, String)>,
-    pub(in crate::testing) body: Vec<u8>,
-    pub(in crate::testing) door: &'static str,
+pub(crate) struct Facts {
+    pub(crate) method: String,
+    pub(crate) url: String,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
+    pub(crate) door: &'static str,
     /// Namespace and id of the socket it came through.
-    pub(in crate::testing) socket: Option<(String, String)>,
-    pub(in crate::testing) context: RefCell<Vec<(String, String)>>,
-    pub(in crate::testing) response_headers: RefCell<Vec<(String, String)>>,
+    pub(crate) socket: Option<(String, String)>,
+    pub(crate) context: RefCell<Vec<(String, String)>>,
+    pub(crate) response_headers: RefCell<Vec<(String, String)>>,
 }
 
 pub(crate) struct Request {
-    pub(in crate::testing) facts: Rc<Facts>,
-    pub(in crate::testing) params: Vec<(String, String)>,
+    pub(crate) facts: Rc<Facts>,
+    pub(crate) params: Vec<(String, String)>,
 }
 
 impl Request {
@@ -107,5 +106,17 @@ pub(crate) fn dispatch(
     headers: &[(String, String)],
     body: &[u8],
 ) -> Result<Response, Failure> {
-    dispatch_from_inside(method, url, headers, body)
+    let Some(dispatcher) = world::with(|world| world.dispatcher.clone()) else {
+        return Err(failure(
+            404,
+            "no app answers requests from inside: begin with testing::App::new",
+        ));
+    };
+    if world::with(|world| world.depth) == 4 {
+        return Err(failure(508, "requests from inside are more than 4 deep"));
+    }
+    world::with(|world| world.depth += 1);
+    let response = dispatcher(method, url, headers, body);
+    world::with(|world| world.depth -= 1);
+    Ok(response)
 }
