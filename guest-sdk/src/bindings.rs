@@ -1,4 +1,5 @@
-//! What wit-bindgen makes of `wit/`, and nothing else. The rest of the crate meets it through `host` and `exports`.
+//! The code that wit-bindgen generates from `wit/`, and nothing else. Only `host`, `exports` and the test double use it
+//! directly.
 
 wit_bindgen::generate!({
     path: "../wit",

@@ -1,6 +1,7 @@
-//! What the crate asks of the host: the generated imports in WebAssembly, a test double everywhere else.
+//! The functions and types of the host that the crate uses: the generated imports in WebAssembly, and a test double on
+//! every other target.
 //!
-//! Both have the same names and signatures, so nothing above this file knows which one it talks to.
+//! Both have the same names and signatures, so the rest of the crate does not depend on the target.
 
 use std::time::Duration;
 

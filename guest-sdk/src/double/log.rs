@@ -1,6 +1,6 @@
-//! Stands for the import `log`: a test shows what was logged when it fails.
+//! The import `log`. It prints each message, which `cargo test` shows for a test that fails.
 
-use super::world;
+use super::state;
 
 #[derive(Debug)]
 pub(crate) enum Level {
@@ -17,5 +17,5 @@ pub(crate) enum Level {
 )]
 pub(crate) fn write(level: Level, message: &str) {
     eprintln!("{level:?}: {message}");
-    world::with(|world| world.logged.push(message.to_owned()));
+    state::with(|state| state.logged.push(message.to_owned()));
 }

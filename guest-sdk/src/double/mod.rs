@@ -1,9 +1,12 @@
-//! The imports, answered by the world of the thread: same names and signatures as what wit-bindgen makes.
+//! Test double of the host, used on every target except WebAssembly.
+//!
+//! Its modules have the same names and signatures as the imports that wit-bindgen generates. They read and change the
+//! state of the thread. The double uses the generated types only, so that the rest of the crate can be built on it.
 
 pub(crate) mod log;
 pub(crate) mod requests;
 pub(crate) mod sockets;
-pub(crate) mod world;
+pub(crate) mod state;
 
 fn values(headers: &[(String, String)], name: &str) -> Vec<String> {
     let named = headers

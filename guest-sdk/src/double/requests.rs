@@ -1,56 +1,56 @@
-//! Stands for the import `requests`.
+//! The import `requests`.
 
 use std::cell::RefCell;
 use std::rc::Rc;
 
 use super::sockets::Socket;
-use super::world::{self, failure};
+use super::state::{self, failure};
 use crate::bindings::hitchy::platform::types::{Failure, Response};
 
-/// What is known of a request before a route is found.
-pub(crate) struct Facts {
+/// Parts of a request that do not depend on the route.
+pub(crate) struct RequestParts {
     pub(crate) method: String,
     pub(crate) url: String,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Vec<u8>,
     pub(crate) door: &'static str,
-    /// Namespace and id of the socket it came through.
+    /// Namespace and id of the socket through which the request arrived.
     pub(crate) socket: Option<(String, String)>,
     pub(crate) context: RefCell<Vec<(String, String)>>,
     pub(crate) response_headers: RefCell<Vec<(String, String)>>,
 }
 
 pub(crate) struct Request {
-    pub(crate) facts: Rc<Facts>,
+    pub(crate) parts: Rc<RequestParts>,
     pub(crate) params: Vec<(String, String)>,
 }
 
 impl Request {
     pub(crate) fn id(&self) -> String {
-        super::values(&self.facts.headers, "x-request-id")
+        super::values(&self.parts.headers, "x-request-id")
             .into_iter()
             .next()
             .unwrap_or("test".to_owned())
     }
 
     pub(crate) fn method(&self) -> String {
-        self.facts.method.clone()
+        self.parts.method.clone()
     }
 
     pub(crate) fn url(&self) -> String {
-        self.facts.url.clone()
+        self.parts.url.clone()
     }
 
     pub(crate) fn header(&self, name: &str) -> Vec<String> {
-        super::values(&self.facts.headers, name)
+        super::values(&self.parts.headers, name)
     }
 
     pub(crate) fn headers(&self) -> Vec<(String, String)> {
-        self.facts.headers.clone()
+        self.parts.headers.clone()
     }
 
     pub(crate) fn body(&self) -> Vec<u8> {
-        self.facts.body.clone()
+        self.parts.body.clone()
     }
 
     pub(crate) fn param(&self, name: &str) -> Option<String> {
@@ -58,7 +58,7 @@ impl Request {
     }
 
     pub(crate) fn door(&self) -> String {
-        self.facts.door.to_owned()
+        self.parts.door.to_owned()
     }
 
     pub(crate) fn remote(&self) -> String {
@@ -67,18 +67,18 @@ impl Request {
     }
 
     pub(crate) fn socket(&self) -> Option<Socket> {
-        self.facts
+        self.parts
             .socket
             .as_ref()
             .map(|(namespace, id)| Socket::new(namespace, id))
     }
 
     pub(crate) fn get(&self, key: &str) -> Option<String> {
-        super::get(&self.facts.context.borrow(), key)
+        super::get(&self.parts.context.borrow(), key)
     }
 
     pub(crate) fn set(&self, key: &str, value: &str) -> Result<(), Failure> {
-        world::set(&mut self.facts.context.borrow_mut(), key, value)
+        state::set(&mut self.parts.context.borrow_mut(), key, value)
     }
 
     pub(crate) fn set_response_header(&self, name: &str, value: &str) -> Result<(), Failure> {
@@ -88,7 +88,7 @@ impl Request {
                 "a header's value must not contain CR, LF or NUL",
             ));
         }
-        self.facts
+        self.parts
             .response_headers
             .borrow_mut()
             .push((name.to_ascii_lowercase(), value.to_owned()));
@@ -106,17 +106,17 @@ pub(crate) fn dispatch(
     headers: &[(String, String)],
     body: &[u8],
 ) -> Result<Response, Failure> {
-    let Some(dispatcher) = world::with(|world| world.dispatcher.clone()) else {
+    let Some(dispatcher) = state::with(|state| state.dispatcher.clone()) else {
         return Err(failure(
             404,
             "no app answers requests from inside: begin with testing::App::new",
         ));
     };
-    if world::with(|world| world.depth) == 4 {
+    if state::with(|state| state.depth) == 4 {
         return Err(failure(508, "requests from inside are more than 4 deep"));
     }
-    world::with(|world| world.depth += 1);
+    state::with(|state| state.depth += 1);
     let response = dispatcher(method, url, headers, body);
-    world::with(|world| world.depth -= 1);
+    state::with(|state| state.depth -= 1);
     Ok(response)
 }

@@ -1,4 +1,5 @@
-//! What the double knows: who is connected, what was emitted, what will be answered. One world for each thread.
+//! State of the test double: the connections, the recorded emits and log lines, and the prepared acks. Each thread has
+//! its own.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -8,14 +9,14 @@ use crate::bindings::hitchy::platform::sockets::Audience;
 use crate::bindings::hitchy::platform::types as wit;
 
 #[derive(Default)]
-pub(crate) struct World {
+pub(crate) struct State {
     pub(crate) connections: Vec<Connection>,
     pub(crate) emitted: Vec<EmitRecord>,
-    pub(crate) answers: Vec<Answer>,
+    pub(crate) answers: Vec<PreparedAck>,
     pub(crate) logged: Vec<String>,
-    /// Answers the requests that a handler dispatches. `None` until an app is under test.
+    /// Answers the requests that a handler dispatches. It is `None` until an app is under test.
     pub(crate) dispatcher: Option<Dispatcher>,
-    /// Requests from inside that are being answered.
+    /// Number of dispatched requests that are being answered.
     pub(crate) depth: usize,
 }
 
@@ -32,7 +33,7 @@ pub(crate) struct EmitRecord {
     pub(crate) receivers: Vec<String>,
 }
 
-/// One client in one namespace. It stays here when the client is gone: what was known of it remains readable.
+/// The connection of one client to one namespace. It is kept after a disconnect, because its data can still be read.
 #[derive(Clone)]
 pub(crate) struct Connection {
     pub(crate) id: String,
@@ -43,7 +44,7 @@ pub(crate) struct Connection {
     pub(crate) auth: Option<String>,
     pub(crate) context: Vec<(String, String)>,
     pub(crate) rooms: Vec<String>,
-    pub(crate) stage: Stage,
+    pub(crate) state: ConnectionState,
 }
 
 impl fmt::Debug for Connection {
@@ -53,30 +54,31 @@ impl fmt::Debug for Connection {
 }
 
 #[derive(Clone, Copy, PartialEq)]
-pub(crate) enum Stage {
-    /// `on_connect` runs: nothing can be emitted.
+pub(crate) enum ConnectionState {
+    /// `on_connect` runs, and nothing can be emitted.
     Connecting,
     Connected,
-    Gone,
+    Disconnected,
 }
 
-pub(crate) struct Answer {
+pub(crate) struct PreparedAck {
     pub(crate) event: String,
-    /// `None` for every client.
+    /// Id of the socket that answers. `None` stands for every client.
     pub(crate) client: Option<String>,
     pub(crate) arguments: wit::Payload,
 }
 
 thread_local! {
-    static WORLD: RefCell<World> = RefCell::default();
+    static STATE: RefCell<State> = RefCell::default();
 }
 
-/// Not to be nested: handlers' functions must not run inside.
-pub(crate) fn with<T>(act: impl FnOnce(&mut World) -> T) -> T {
-    WORLD.with_borrow_mut(act)
+/// Runs a function with the state of this thread. The function must not run code of a handler, because the state is
+/// borrowed mutably and calls cannot be nested.
+pub(crate) fn with<T>(act: impl FnOnce(&mut State) -> T) -> T {
+    STATE.with_borrow_mut(act)
 }
 
-impl World {
+impl State {
     pub(crate) fn connection(&mut self, namespace: &str, id: &str) -> Option<&mut Connection> {
         self.connections
             .iter_mut()
@@ -84,21 +86,21 @@ impl World {
             .find(|connection| connection.namespace == namespace && connection.id == id)
     }
 
-    /// The connected sockets of an audience.
+    /// Returns the connected sockets of an audience.
     pub(crate) fn reached<'a>(
         &'a mut self,
         audience: &'a Audience,
     ) -> impl Iterator<Item = &'a mut Connection> {
         self.connections.iter_mut().filter(|connection| {
             let is_in = |rooms: &[String]| rooms.iter().any(|room| connection.rooms.contains(room));
-            connection.stage == Stage::Connected
+            connection.state == ConnectionState::Connected
                 && connection.namespace == audience.namespace
                 && (audience.rooms.is_empty() || is_in(&audience.rooms))
                 && !is_in(&audience.excluding)
         })
     }
 
-    /// Records an emit, and returns whom it reached.
+    /// Records an emit and returns the ids of its receivers.
     pub(crate) fn emit(
         &mut self,
         audience: &Audience,

@@ -1,4 +1,4 @@
-//! What a connection hook may take.
+//! Extractors for connection hooks.
 
 use serde::de::DeserializeOwned;
 
@@ -10,8 +10,9 @@ use crate::event::Event;
 use crate::headers::Headers;
 use crate::socket::Socket;
 
-/// What the client sent with CONNECT, `io(url, { auth })`. What does not fit is a 400; `Option<Auth<T>>` is `None` when it sent
-/// nothing.
+/// Extractor for the data that the client sent with CONNECT, `io(url, { auth })`.
+///
+/// Data that does not fit is refused with a 400. `Option<Auth<T>>` is `None` when the client sent no data.
 ///
 /// ```
 /// use hitchy_guest::{App, Auth, Context, Failure, Result};
@@ -61,7 +62,8 @@ impl<T: DeserializeOwned> FromEvent for Auth<T> {
     }
 }
 
-/// Why the client is gone: `transport close`, `ping timeout` and so on, as socket.io says it. For `on_disconnect` only.
+/// Extractor for the reason of a disconnect in socket.io's words, for example `transport close` or `ping timeout`. It
+/// works in `on_disconnect` only.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reason(pub String);
 
@@ -80,14 +82,14 @@ impl FromConnection for Socket {
     }
 }
 
-/// The connection's context.
+/// Extracts the context of the connection.
 impl FromConnection for Context {
     fn from_connection(connection: &Connection) -> Result<Self> {
         Ok(connection.socket.context())
     }
 }
 
-/// The headers of the handshake.
+/// Extracts the headers of the handshake.
 impl FromConnection for Headers {
     fn from_connection(connection: &Connection) -> Result<Self> {
         Ok(connection.socket.headers())

@@ -1,4 +1,4 @@
-//! The JSON array of a payload into arguments.
+//! Decodes the JSON array of a payload into arguments.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -15,14 +15,15 @@ use super::shape::Shape;
 use crate::error::Failure;
 use crate::mismatch;
 
-/// A tuple takes several arguments, `()` none, anything else the first. Arguments left over are ignored, and an `Option` may be
-/// missing at the end: as in JavaScript.
+/// Decodes arguments. A tuple takes several arguments, `()` takes none, and any other type takes the first.
+///
+/// As in JavaScript, extra arguments are ignored, and an `Option` at the end may be missing.
 pub(super) fn decode<T: DeserializeOwned>(json: &str, attachments: &[Bytes]) -> Result<T, Failure> {
     let read = || read::<T>(json);
     let value = if attachments.is_empty() {
         read()
     } else {
-        bytes::offering(attachments, read)
+        bytes::provide_attachments(attachments, read)
     };
     value.map_err(|error| Failure::new(400, mismatch::arguments(json.as_bytes(), &error)))
 }
@@ -36,7 +37,7 @@ fn read<T: DeserializeOwned>(json: &str) -> serde_json::Result<T> {
     }
 }
 
-/// Takes the first element of the array.
+/// Visitor that reads the first element of the array and skips the others.
 struct First<T>(PhantomData<T>);
 
 impl<'de, T: Deserialize<'de>> Visitor<'de> for First<T> {
@@ -60,7 +61,7 @@ fn skip_rest<'de, A: SeqAccess<'de>>(mut arguments: A) -> Result<(), A::Error> {
     Ok(())
 }
 
-/// Gives a tuple the elements of the array.
+/// Deserializer that reads a tuple from the elements of the array.
 struct Several<'a, R>(&'a mut serde_json::Deserializer<R>);
 
 impl<'de, R: serde_json::de::Read<'de>> Deserializer<'de> for Several<'_, R> {
@@ -76,7 +77,7 @@ impl<'de, R: serde_json::de::Read<'de>> Deserializer<'de> for Several<'_, R> {
     }
 }
 
-/// A visitor that finds missing arguments at the end, and none left over.
+/// Visitor that reads missing arguments at the end as `undefined`, and skips extra arguments.
 struct Padded<V>(V);
 
 impl<'de, V: Visitor<'de>> Visitor<'de> for Padded<V> {
@@ -118,7 +119,7 @@ impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Padding<'_, A> {
     }
 }
 
-/// A seed that is still there when no element came.
+/// Seed that stays in the option when the sequence has no further element.
 struct Once<'a, T>(&'a mut Option<T>);
 
 impl<'de, T: DeserializeSeed<'de>> DeserializeSeed<'de> for Once<'_, T> {
@@ -130,9 +131,9 @@ impl<'de, T: DeserializeSeed<'de>> DeserializeSeed<'de> for Once<'_, T> {
     }
 }
 
-/// An argument that was not sent: `undefined`.
+/// Deserializer of an argument that was not sent: `undefined`.
 struct Missing<E> {
-    /// Counted from 1.
+    /// Position of the argument, counted from 1.
     number: usize,
     error: PhantomData<E>,
 }

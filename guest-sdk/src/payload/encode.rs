@@ -1,4 +1,4 @@
-//! Arguments into the JSON array of a payload.
+//! Encodes arguments as the JSON array of a payload.
 
 use serde::ser::Serialize;
 
@@ -7,10 +7,10 @@ use super::shape::Shape;
 use crate::error::Result;
 use crate::host::wit;
 
-/// A tuple becomes several arguments, `()` none, anything else (a `Vec` too) one.
+/// Encodes arguments. A tuple becomes several arguments, `()` none, and any other value, such as a `Vec`, one.
 pub(super) fn encode<T: Serialize + ?Sized>(arguments: &T) -> Result<wit::Payload> {
-    let (json, attachments) = bytes::collecting(|| write(arguments));
-    let json = String::from_utf8(json?).expect("serde_json writes UTF-8");
+    let (written, attachments) = bytes::collect_attachments(|| write(arguments));
+    let json = String::from_utf8(written?).expect("serde_json writes UTF-8");
     Ok(wit::Payload { json, attachments })
 }
 

@@ -12,11 +12,11 @@ use serde::ser::{Impossible, Serialize, Serializer};
 /// Number of arguments that a type stands for.
 #[derive(Debug)]
 pub(super) enum Shape {
-    /// `()`.
+    /// The type is `()`.
     None,
-    /// Any type but `()` and tuples.
+    /// The type is neither `()` nor a tuple.
     One,
-    /// A tuple or tuple struct: one argument for each element.
+    /// The type is a tuple or tuple struct with one argument for each element.
     Several,
 }
 
