@@ -25,6 +25,8 @@ use crate::host::{requests, sockets};
 #[derive(Clone, Debug)]
 pub struct Context(Owner);
 
+/// The request or socket that stores the values. It holds a handle of the host instead of `Request` or `Socket`,
+/// because those use this file.
 #[derive(Clone)]
 enum Owner {
     Request(Rc<requests::Request>),

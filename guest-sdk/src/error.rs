@@ -145,6 +145,7 @@ impl From<Error> for Failure {
 /// ```
 pub struct Error(Kind);
 
+/// Receiver of an error: the client or the log.
 enum Kind {
     Failure(Failure),
     Internal(String),
@@ -203,6 +204,7 @@ impl<E: std::error::Error + 'static> From<E> for Error {
     }
 }
 
+/// Joins the texts of an error and its causes with `: `.
 fn with_causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

@@ -123,6 +123,7 @@ impl<H: Handler> connections::Guest for Exports<H> {
     }
 }
 
+/// Runs one function of a connection hook, if the hook has it.
 fn run_hook<H: Handler>(
     hook: u32,
     socket: sockets::Socket,
@@ -151,6 +152,7 @@ fn unknown_index(what: &str, index: u32) -> Error {
     ))
 }
 
+/// Converts an error into the failure that the host receives. An internal error is written to the log.
 fn refused<T>(error: Error) -> Result<T, wit::Failure> {
     Err(Failure::from(error).into())
 }

@@ -43,6 +43,7 @@ pub trait IntoAck {
     fn into_ack(self) -> Result<Option<Payload>>;
 }
 
+/// Encodes a value as one argument, also if it is a tuple.
 fn one<T: Serialize + ?Sized>(value: &T) -> Result<Option<Payload>> {
     Payload::new(&(value,)).map(Some)
 }

@@ -44,6 +44,7 @@ pub struct Format<'a> {
     best: Option<(u16, Form<'a>)>,
 }
 
+/// Function that makes the response in one format.
 type Form<'a> = Box<dyn FnOnce() -> Result<Response> + 'a>;
 
 impl<'a> Format<'a> {
@@ -129,6 +130,7 @@ fn quality_of(accept: &str, media_type: &str) -> u16 {
         .map_or(0, |(_, quality)| quality)
 }
 
+/// Returns 2 for the media type itself, 1 for `type/*`, 0 for `*/*`, and `None` for a range that does not match.
 fn specificity(range: &str, media_type: &str) -> Option<u8> {
     if range.eq_ignore_ascii_case(media_type) {
         return Some(2);

@@ -45,6 +45,7 @@ pub(crate) struct Policy {
     pub(crate) stage: Stage,
 }
 
+/// The function of a policy, and the time at which it runs.
 pub(crate) enum Stage {
     Before(Call<Request, Option<Response>>),
     After(Call<Request, ()>),
@@ -116,6 +117,7 @@ pub(crate) struct Hook {
     pub(crate) disconnect: Option<Action>,
 }
 
+/// A function of a connection hook.
 pub(crate) type Action = Call<Connection, ()>;
 
 impl Hook {
@@ -129,6 +131,7 @@ impl Hook {
     }
 }
 
+/// Wraps a function of a handler as a function of a connection hook.
 pub(super) fn action<F, A>(function: F) -> Action
 where
     F: Function<A> + 'static,

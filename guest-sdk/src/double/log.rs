@@ -2,6 +2,7 @@
 
 use super::state;
 
+/// Severity of a record.
 #[derive(Debug)]
 pub(crate) enum Level {
     Trace,
@@ -11,6 +12,7 @@ pub(crate) enum Level {
     Error,
 }
 
+/// Prints a record and appends its message to the state.
 #[expect(
     clippy::print_stderr,
     reason = "cargo test captures it and shows it with what failed"

@@ -8,6 +8,7 @@ pub(crate) mod requests;
 pub(crate) mod sockets;
 pub(crate) mod state;
 
+/// Returns the values of a header. The case of the name does not matter.
 fn values(headers: &[(String, String)], name: &str) -> Vec<String> {
     let named = headers
         .iter()
@@ -15,6 +16,7 @@ fn values(headers: &[(String, String)], name: &str) -> Vec<String> {
     named.map(|(_, value)| value.clone()).collect()
 }
 
+/// Returns the value of a key.
 fn get(pairs: &[(String, String)], key: &str) -> Option<String> {
     pairs
         .iter()

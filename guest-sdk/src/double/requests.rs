@@ -20,6 +20,7 @@ pub(crate) struct RequestParts {
     pub(crate) response_headers: RefCell<Vec<(String, String)>>,
 }
 
+/// A request as a function of the handler receives it.
 pub(crate) struct Request {
     pub(crate) parts: Rc<RequestParts>,
     pub(crate) params: Vec<(String, String)>,
@@ -100,6 +101,7 @@ impl Request {
     }
 }
 
+/// Answers a dispatched request with the app under test. It applies the limit of nested requests.
 pub(crate) fn dispatch(
     method: &str,
     url: &str,

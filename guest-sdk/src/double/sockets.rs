@@ -4,6 +4,7 @@ use super::state::{self, Connection, ConnectionState, failure};
 use crate::bindings::hitchy::platform::sockets::Audience;
 use crate::bindings::hitchy::platform::types::{Failure, Payload};
 
+/// A handle to the connection with this namespace and id in the state.
 pub(crate) struct Socket {
     namespace: String,
     id: String,
@@ -17,6 +18,7 @@ impl Socket {
         }
     }
 
+    /// Runs a function with the connection of this handle.
     fn with<T>(&self, act: impl FnOnce(&mut Connection) -> T) -> T {
         state::with(|state| {
             let connection = state.connection(&self.namespace, &self.id);
@@ -24,6 +26,7 @@ impl Socket {
         })
     }
 
+    /// Returns 410 after the client has disconnected.
     fn alive(&self) -> Result<(), Failure> {
         match self.with(|connection| connection.state) {
             ConnectionState::Disconnected => Err(failure(410, "the client is gone")),
@@ -31,6 +34,7 @@ impl Socket {
         }
     }
 
+    /// Returns the audience that contains only this socket.
     fn alone(&self) -> Audience {
         Audience {
             namespace: self.namespace.clone(),

@@ -8,6 +8,7 @@ use std::rc::Rc;
 use crate::bindings::hitchy::platform::sockets::Audience;
 use crate::bindings::hitchy::platform::types as wit;
 
+/// State of the test double in one thread.
 #[derive(Default)]
 pub(crate) struct State {
     pub(crate) connections: Vec<Connection>,
@@ -53,6 +54,7 @@ impl fmt::Debug for Connection {
     }
 }
 
+/// Progress of a connection.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum ConnectionState {
     /// `on_connect` runs, and nothing can be emitted.
@@ -61,6 +63,7 @@ pub(crate) enum ConnectionState {
     Disconnected,
 }
 
+/// An ack that a test has prepared for an event.
 pub(crate) struct PreparedAck {
     pub(crate) event: String,
     /// Id of the socket that answers. `None` stands for every client.
@@ -79,6 +82,7 @@ pub(crate) fn with<T>(act: impl FnOnce(&mut State) -> T) -> T {
 }
 
 impl State {
+    /// Returns the newest connection with this namespace and id, which may be disconnected.
     pub(crate) fn connection(&mut self, namespace: &str, id: &str) -> Option<&mut Connection> {
         self.connections
             .iter_mut()
@@ -134,6 +138,8 @@ impl State {
         Ok(receivers)
     }
 
+    /// Returns the prepared ack of a client, or 504. The newest ack wins, and an ack of this client takes
+    /// precedence over one of every client.
     pub(crate) fn answer(&self, event: &str, client: &str) -> Result<wit::Payload, wit::Failure> {
         let of_this_event = || {
             self.answers
@@ -150,6 +156,7 @@ impl State {
     }
 }
 
+/// Creates a failure without data.
 pub(crate) fn failure(code: u16, message: &str) -> wit::Failure {
     wit::Failure {
         code,

@@ -35,6 +35,7 @@ use crate::socket::Socket;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Auth<T>(pub T);
 
+/// Reads the data of CONNECT, which must be present.
 fn auth<T: DeserializeOwned>(socket: &Socket) -> Result<Auth<T>> {
     socket
         .auth()?

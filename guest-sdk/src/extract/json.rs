@@ -51,6 +51,7 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<Json<T>> {
         .map_err(|error| Error::rejected(mismatch::json("the body", body, &error)))
 }
 
+/// Returns true for `application/json`, `text/json` and media types that end with `+json`.
 pub(crate) fn is_json(media_type: &str) -> bool {
     matches!(media_type, "application/json" | "text/json") || media_type.ends_with("+json")
 }

@@ -69,6 +69,7 @@ fn names(pattern: &'static str) -> impl Iterator<Item = &'static str> {
     })
 }
 
+/// Deserializer of the parameters of a request.
 struct Params<'a> {
     params: Vec<(&'static str, String)>,
     /// Set when the function wants parameters that the route does not have, which is a mistake of the handler's author.
@@ -94,6 +95,7 @@ impl Params<'_> {
         })
     }
 
+    /// Fails if the number of parameters is not the one that the function takes.
     fn expect(&self, wanted: usize) -> Result<(), ValueError> {
         let there = self.params.len();
         if there == wanted {

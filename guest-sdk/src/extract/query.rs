@@ -114,6 +114,7 @@ impl<T: DeserializeOwned> FromRequest for Form<T> {
     }
 }
 
+/// Reads urlencoded text. `what` names it in the sentence of the 400.
 fn parse<T: DeserializeOwned>(text: &str, what: &str) -> Result<T> {
     urlencoded::from_str(text).map_err(|error| {
         Error::rejected(format!(

@@ -46,6 +46,7 @@ pub(super) fn steps(text: &[u8]) -> Vec<Step<'_>> {
     steps
 }
 
+/// Returns the offset of the closing quote of a string whose opening quote has been read.
 fn end_of_string<'t>(len: usize, bytes: &mut impl Iterator<Item = (usize, &'t u8)>) -> usize {
     while let Some((place, byte)) = bytes.next() {
         match byte {

@@ -70,6 +70,7 @@ pub(crate) fn describe(path: &str, message: &str) -> String {
     }
 }
 
+/// Translates a message of serde that does not begin with the name of a field.
 fn sentence(message: &str) -> Cow<'_, str> {
     if message.starts_with("data did not match any variant") {
         return "expected another form".into();

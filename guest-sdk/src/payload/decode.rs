@@ -28,6 +28,7 @@ pub(super) fn decode<T: DeserializeOwned>(json: &str, attachments: &[Bytes]) -> 
     value.map_err(|error| Failure::new(400, mismatch::arguments(json.as_bytes(), &error)))
 }
 
+/// Reads the arguments from the JSON array.
 fn read<T: DeserializeOwned>(json: &str) -> serde_json::Result<T> {
     let mut array = serde_json::Deserializer::from_str(json);
     match Shape::of_type::<T>() {
@@ -56,6 +57,7 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for First<T> {
     }
 }
 
+/// Skips the elements that no argument takes.
 fn skip_rest<'de, A: SeqAccess<'de>>(mut arguments: A) -> Result<(), A::Error> {
     while arguments.next_element::<IgnoredAny>()?.is_some() {}
     Ok(())
@@ -97,6 +99,7 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Padded<V> {
     }
 }
 
+/// Sequence that continues with missing arguments after the last element.
 struct Padding<'a, A> {
     arguments: &'a mut A,
     taken: usize,

@@ -14,6 +14,7 @@ pub(super) fn encode<T: Serialize + ?Sized>(arguments: &T) -> Result<wit::Payloa
     Ok(wit::Payload { json, attachments })
 }
 
+/// Writes the JSON array.
 fn write<T: Serialize + ?Sized>(arguments: &T) -> serde_json::Result<Vec<u8>> {
     let mut json = Vec::with_capacity(128);
     match Shape::of_value(arguments) {

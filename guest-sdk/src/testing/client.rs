@@ -125,6 +125,7 @@ pub(super) fn json<T: Serialize + ?Sized>(value: &T) -> String {
     serde_json::to_string(value).expect("a test's value can be written as JSON")
 }
 
+/// Sets the state of a connection, if there is one with this namespace and id.
 pub(super) fn set_state(namespace: &str, id: &str, new: ConnectionState) {
     state::with(|state| {
         if let Some(connection) = state.connection(namespace, id) {

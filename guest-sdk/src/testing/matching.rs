@@ -9,6 +9,7 @@ use crate::urlencoded;
 /// Names and values of a route's parameters.
 pub(super) type Params = Vec<(String, String)>;
 
+/// Result of the search for a route.
 pub(super) enum Found<'a> {
     Route(&'a Route, Params),
     /// A route matches the path, but not the method.
@@ -16,6 +17,7 @@ pub(super) enum Found<'a> {
     Nothing,
 }
 
+/// Returns the route for a method and path. A HEAD request is answered by a GET route if there is no other.
 pub(super) fn find<'a>(routes: &'a [Route], method: &str, path: &str) -> Found<'a> {
     let matching = |route: &'a Route| Some((route, matches(route.path, path)?));
     let fitting: Vec<_> = routes.iter().filter_map(matching).collect();

@@ -150,6 +150,7 @@ impl Call<'_> {
         )
     }
 
+    /// Returns the policies for this method and path.
     fn policies(&self) -> impl Iterator<Item = &Stage> {
         let concerned = self.app.policies.iter().filter(|policy| {
             let method = policy.method.is_empty() || policy.method == self.parts.method;
@@ -158,6 +159,7 @@ impl Call<'_> {
         concerned.map(|policy| &policy.stage)
     }
 
+    /// Runs the `before` policies, then the route.
     fn answer(&self) -> Result<Response, Failure> {
         for stage in self.policies() {
             let Stage::Before(decide) = stage else {
@@ -178,6 +180,7 @@ impl Call<'_> {
         }
     }
 
+    /// Makes the response of a failure.
     fn failure_response(&self, failure: &Failure) -> Response {
         let id = self.request("", Params::new(), None).id();
         let mut body = json!({ "error": failure.message(), "code": failure.code(), "id": id });
@@ -189,6 +192,7 @@ impl Call<'_> {
         response.with_body(body.to_string())
     }
 
+    /// Runs the `after` policies with the status of the response.
     fn run_after_policies(&self, status: u16) {
         for stage in self.policies() {
             if let Stage::After(run) = stage {

@@ -28,6 +28,7 @@ pub(crate) fn from_str<T: DeserializeOwned>(text: &str) -> Result<T, Error> {
     })
 }
 
+/// Splits the text into decoded names and values. Empty parts are skipped.
 fn pairs(text: &str) -> Result<Vec<(String, String)>, Error> {
     let pair = |part: &str| {
         let (name, value) = part.split_once('=').unwrap_or((part, ""));
@@ -64,6 +65,7 @@ pub(crate) fn decode(text: &str, plus: u8) -> Result<String, Error> {
     String::from_utf8(bytes).map_err(|_| Error::custom(format_args!("`{text}` is not UTF-8")))
 }
 
+/// Returns the value of a hexadecimal digit.
 fn hex(digit: Option<u8>) -> Option<u8> {
     char::from(digit?)
         .to_digit(16)
@@ -85,6 +87,7 @@ impl<'a> Pairs<'a> {
         }
     }
 
+    /// Returns true if the next name was given before.
     fn is_repeated(&self) -> bool {
         let (before, from) = self.all.split_at(self.next);
         before.iter().any(|(name, _)| name == &from[0].0)
