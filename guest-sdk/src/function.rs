@@ -21,7 +21,7 @@ pub(crate) const fn assert_captures_nothing<F>() {
     assert!(
         size_of::<F>() == 0,
         "a route, policy, listener or hook must be a function or a closure that captures nothing: every call runs in a fresh \
-         instance, which cannot keep captured values. Keep them in the socket's context or make them a `const`"
+         instance, which cannot keep captured values. Keep them in the socket's context, or make them a `const`"
     );
 }
 
