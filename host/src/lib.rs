@@ -1,7 +1,7 @@
 //! Hitchy, a realtime backend in one binary.
 //!
-//! Handlers, WebAssembly components in a folder, answer HTTP requests, the same requests over a socket, and socket.io events.
-//! ARCHITECTURE.md is the map of what is here.
+//! Handlers, WebAssembly components in a folder, answer HTTP requests, the same requests over a socket, and socket.io
+//! events. ARCHITECTURE.md is the map of what is here.
 
 pub mod cli;
 pub mod config;

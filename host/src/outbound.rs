@@ -1,8 +1,9 @@
-//! How one client takes what it is sent: how much waits for it, whether it is taking anything at the moment. And the way to end it.
+//! Measures how one client takes what it is sent, and can end its connection.
 //!
-//! The socket.io library queues packets for each client and does not say how they fare. The bytes are counted when they are handed to
-//! the library and when they go out over the wire. What a packet is wrapped in is estimated, too much rather than too little; a line
-//! that takes what it is sent and over which nothing went for a moment has nothing waiting, and the count begins anew.
+//! The socket.io library queues packets for each client and does not say how full its queue is. Bytes are counted when
+//! they are handed to the library and when they leave over the wire. The framing of a packet is estimated, too much
+//! rather than too little. If the client takes what it is sent and nothing has left for a moment, nothing waits, and
+//! the count begins anew.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -12,53 +13,53 @@ use std::time::{Duration, Instant};
 use futures_util::task::AtomicWaker;
 use tokio::sync::Notify;
 
-/// How long a websocket may take nothing and still count as taking: the system's buffers are full for a moment, too, when much is
-/// sent at once.
+/// The time that a websocket may take nothing and still count as taking: the system's buffers are full for a moment
+/// when much is sent at once.
 const WEBSOCKET_PAUSE: Duration = Duration::from_millis(250);
-/// How long a polling client may be between two polls: the first has to arrive.
+/// The time that a polling client may let pass between two polls, because the next poll has to arrive.
 const POLLING_PAUSE: Duration = Duration::from_secs(10);
-/// A line that takes and over which nothing goes for so long has nothing waiting.
+/// The time after which nothing waits, if the client takes and nothing leaves.
 const SILENCE: Duration = Duration::from_millis(20);
-/// Longest wait for something to go out before one looks again.
+/// The longest wait for something to leave before the state is checked again.
 const MOMENT: Duration = Duration::from_millis(5);
-/// Bytes that a packet may be wrapped in, beside its payload.
+/// Bytes of framing that a packet may have beside its payload.
 const WRAPPING: u64 = 64;
-/// The stamp of a line that takes all it is sent.
+/// The value of `stopped` while the client takes everything.
 const TAKING: u64 = u64::MAX;
 
-/// One way to a client: a TCP connection, or its polls.
+/// The traffic to one client, over a TCP connection or by its polls.
 #[derive(Debug)]
 pub struct Outbound {
     start: Instant,
     pause: Duration,
-    /// Bytes handed over for sending that did not go out yet.
+    /// Bytes that were handed over for sending and have not left.
     backlog: AtomicU64,
-    /// Bytes that went out since it was opened.
+    /// Bytes that have left since the connection was opened.
     written: AtomicU64,
-    /// Packets handed over since nothing waited.
+    /// Packets that were handed over since nothing waited.
     packets: AtomicU32,
-    /// Milliseconds after the start at which something was handed over or went out.
+    /// Milliseconds after the start at which something was handed over or left.
     moved: AtomicU64,
-    /// Milliseconds after the start at which it stopped taking; [`TAKING`] while it takes.
+    /// Milliseconds after the start at which the client stopped taking; [`TAKING`] while it takes.
     stopped: AtomicU64,
-    /// Milliseconds that broadcasts have waited for it since nothing waited.
+    /// Milliseconds that broadcasts have waited for the client since nothing waited.
     delay: AtomicU64,
-    /// Whether somebody is measuring the delay: two who wait at the same time do not wait twice as long.
+    /// True while a task measures the delay: two tasks that wait at the same time do not wait twice as long.
     is_measured: AtomicBool,
     ended: AtomicBool,
     gone: AtomicBool,
-    /// The network said so, or the client.
+    /// True if the client or the network closed the connection.
     cut_off: AtomicBool,
     stalled: AtomicBool,
     reader: AtomicWaker,
     writer: AtomicWaker,
-    /// Who waits for something to go out.
+    /// The number of tasks that wait for something to leave.
     watchers: AtomicU32,
     progress: Notify,
 }
 
 impl Outbound {
-    /// Of a TCP connection.
+    /// Makes the traffic of a TCP connection.
     pub fn of_connection() -> Self {
         Self::new(WEBSOCKET_PAUSE, TAKING)
     }
@@ -131,14 +132,14 @@ impl Outbound {
         }
     }
 
-    /// It takes again.
+    /// Notes that the client takes again.
     pub fn take(&self) {
         self.moved.store(self.now(), Ordering::Relaxed);
         self.stopped.store(TAKING, Ordering::Relaxed);
         self.tell_watchers();
     }
 
-    /// Whether it takes what it is sent, or did a moment ago.
+    /// Returns true if the client takes what it is sent, or did a moment ago.
     pub fn is_taking(&self) -> bool {
         self.stopped_for() < self.pause
     }
@@ -151,12 +152,12 @@ impl Outbound {
         }
     }
 
-    /// Bytes that went out since it was opened.
+    /// Bytes that have left since the connection was opened.
     pub fn written(&self) -> u64 {
         self.written.load(Ordering::Relaxed)
     }
 
-    /// Bytes that wait, about.
+    /// Returns the bytes that wait, estimated.
     pub fn backlog(&self) -> u64 {
         let backlog = self.backlog.load(Ordering::Relaxed);
         if backlog > 0 && self.is_silent() {
@@ -166,7 +167,8 @@ impl Outbound {
         backlog
     }
 
-    /// Whether so many packets may wait, of those that were handed over here. The library sends some of its own.
+    /// Returns true if `packets` packets may wait, of those that were handed over here. The library sends some of its
+    /// own.
     pub fn may_have(&self, packets: usize) -> bool {
         let may = self.packets.load(Ordering::Relaxed) as usize >= packets;
         if may && self.is_silent() {
@@ -214,17 +216,17 @@ impl Outbound {
         self.tell_watchers();
     }
 
-    /// Whether [`Outbound::end`] was called.
+    /// Returns true if [`Outbound::end`] was called.
     pub fn is_ended(&self) -> bool {
         self.ended.load(Ordering::Acquire)
     }
 
-    /// Whether [`Outbound::end`] was called: who waits to read is woken then.
+    /// Returns true if [`Outbound::end`] was called. Otherwise the task that waits to read is woken then.
     pub fn poll_read(&self, context: &Context<'_>) -> Poll<io::Error> {
         self.poll_ended(&self.reader, context)
     }
 
-    /// Whether [`Outbound::end`] was called: who waits to write is woken then.
+    /// Returns true if [`Outbound::end`] was called. Otherwise the task that waits to write is woken then.
     pub fn poll_write(&self, context: &Context<'_>) -> Poll<io::Error> {
         self.poll_ended(&self.writer, context)
     }
@@ -243,7 +245,7 @@ impl Outbound {
         self.end();
     }
 
-    /// Whether it ended since it took nothing for too long.
+    /// Returns true if the connection ended because the client took nothing for too long.
     pub fn is_stalled(&self) -> bool {
         self.stalled.load(Ordering::Acquire)
     }
@@ -253,7 +255,7 @@ impl Outbound {
         self.cut_off.store(true, Ordering::Release);
     }
 
-    /// Whether the client closed the connection below, or the network failed.
+    /// Returns true if the client closed the TCP connection, or the network failed.
     pub fn is_cut_off(&self) -> bool {
         self.cut_off.load(Ordering::Acquire)
     }
@@ -264,7 +266,7 @@ impl Outbound {
         self.tell_watchers();
     }
 
-    /// Whether the connection below is gone.
+    /// Returns true if the TCP connection is closed.
     pub fn is_gone(&self) -> bool {
         self.gone.load(Ordering::Acquire)
     }
@@ -281,7 +283,7 @@ impl Outbound {
     }
 }
 
-/// Counts one who waits.
+/// Counts a task that waits.
 struct Watcher<'a>(&'a AtomicU32);
 
 impl<'a> Watcher<'a> {
@@ -297,7 +299,7 @@ impl Drop for Watcher<'_> {
     }
 }
 
-/// Held by who measures.
+/// The right to measure, held by one task.
 struct Measure<'a>(&'a AtomicBool);
 
 impl Drop for Measure<'_> {
@@ -306,7 +308,7 @@ impl Drop for Measure<'_> {
     }
 }
 
-/// What who reads from an ended line or writes to it gets.
+/// Returns the error for reading from a connection that was ended, or writing to it.
 pub fn ended() -> io::Error {
     io::Error::new(
         io::ErrorKind::ConnectionAborted,

@@ -1,26 +1,26 @@
 //! The one normal form of a request's path, the same for the router and for guests.
 //!
 //! A path begins with `/`. Percent-encoding follows RFC 3986: unreserved characters (letters, digits, `-._~`) stand for
-//! themselves, everything else that was encoded stays so, in upper case hexadecimal; so `%2F` is never a separator. Dot segments
-//! are removed (5.2.4) after that, so `%2e%2e` is `..`; none climbs above the root. Empty segments and a trailing slash are
-//! dropped. A backslash, a NUL (also encoded), a `%` without two hexadecimal digits, and white space or a control character are
-//! refused.
+//! themselves, everything else that was encoded stays so, in upper case hexadecimal; so `%2F` is never a separator. Dot
+//! segments are removed (5.2.4) after that, so `%2e%2e` is `..`; none climbs above the root. Empty segments and a
+//! trailing slash are dropped. A backslash, a NUL (also encoded), a `%` without two hexadecimal digits, and white space
+//! or a control character are refused.
 
 use std::fmt;
 
-/// Where a request goes: a path in normal form and the query as it was sent.
+/// The target of a request: a path in normal form and the query as it was sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
-    /// In normal form.
+    /// The path in normal form.
     pub path: String,
     /// Without `?`; none if there was no `?`.
     pub query: Option<String>,
-    /// Whether the path was written with a slash at its end. That is no part of it, and only for relative links in a folder's page
-    /// it makes a difference.
+    /// True if the path was written with a slash at its end. The slash is not part of the path, and matters only for
+    /// relative links in a folder's page.
     pub slash: bool,
 }
 
-/// Why something is no path. The sentence is for clients.
+/// The reason for which something is not a path. The sentence is for clients.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PathError {
     /// Empty, relative, or absolute with a host.
@@ -29,13 +29,13 @@ pub enum PathError {
     /// White space or a control character.
     #[error("the url contains white space or a control character")]
     White,
-    /// A backslash.
+    /// The path contains a backslash.
     #[error("the path contains a backslash")]
     Backslash,
     /// `%` without two hexadecimal digits.
     #[error("the path contains a % that two hexadecimal digits do not follow")]
     Percent,
-    /// An encoded NUL.
+    /// The path contains an encoded NUL.
     #[error("the path contains an encoded NUL")]
     Nul,
 }
@@ -87,7 +87,7 @@ pub fn normal(path: &str) -> Result<String, PathError> {
     Ok(format!("/{}", segments.join("/")))
 }
 
-/// Whether a path can be taken as it is: the usual case, seen without building anything.
+/// Returns true if a path is in normal form already. This is the usual case, and nothing is allocated for it.
 fn is_normal(path: &str) -> bool {
     path == "/"
         || path[1..].split('/').all(|segment| {
@@ -102,7 +102,7 @@ fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)
 }
 
-/// What may stand in a segment as it is (RFC 3986, `pchar`).
+/// Returns true for a byte that may stand in a segment as it is (RFC 3986, `pchar`).
 fn is_plain(byte: u8) -> bool {
     is_unreserved(byte) || b"!$&'()*+,;=:@".contains(&byte)
 }

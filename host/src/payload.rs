@@ -1,8 +1,8 @@
 //! The arguments of socket.io packets: JSON text with binary attachments beside it.
 //!
-//! The text walks from the packet to the guest and back as text. It is looked at once, here: whether it is one JSON array, not
-//! nested too deep, with placeholders that have an attachment. What is broken there would disconnect every client that
-//! receives it.
+//! The text walks from the packet to the guest and back as text. It is looked at once, here: whether it is one JSON
+//! array, not nested too deep, with placeholders that have an attachment. What is broken there would disconnect every
+//! client that receives it.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -13,22 +13,23 @@ use serde::ser::{SerializeMap, SerializeSeq, SerializeTuple};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
-/// How deep JSON may be nested, the depth at which JSON readers commonly stop (serde_json's is the same).
+/// The deepest nesting of JSON, at which JSON readers commonly stop (serde_json does at the same depth).
 pub const MAX_DEPTH: usize = 128;
-/// How many binary arguments one packet may carry: JavaScript clients drop the connection above it.
+/// The most binary arguments that one packet may carry: JavaScript clients drop the connection above it.
 pub const MAX_ATTACHMENTS: usize = 10;
 
 /// The arguments of an event or an ack.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Payload {
-    /// A JSON array with one element for each argument. Binary arguments stand in it as `{"_placeholder":true,"num":N}`.
+    /// A JSON array with one element for each argument. Binary arguments stand in it as
+    /// `{"_placeholder":true,"num":N}`.
     pub json: String,
-    /// What the placeholders stand for, by their `num`.
+    /// The attachments that the placeholders stand for, by their `num`.
     pub attachments: Vec<Bytes>,
 }
 
 impl Payload {
-    /// No arguments.
+    /// Returns a payload without arguments.
     pub fn empty() -> Self {
         Self {
             json: "[]".to_owned(),
@@ -62,7 +63,8 @@ impl Payload {
             .into_iter()
             .map(|raw| Node::read(raw, self.attachments.len()))
             .collect::<Result<Vec<_>, _>>()?;
-        // Each becomes an attachment of its own when it is sent: a large one that stands in many places would be sent as often.
+        // Each becomes an attachment of its own when it is sent: a large one that stands in many places would be sent
+        // as often.
         let placeholders = nodes.iter().map(Node::attachments).sum();
         if placeholders > MAX_ATTACHMENTS {
             return Err(PayloadError::Attachments(placeholders));
@@ -73,19 +75,19 @@ impl Payload {
         })
     }
 
-    /// Whether the payload could be sent: see [`Payload::arguments`].
+    /// Fails if the payload could not be sent: see [`Payload::arguments`].
     pub fn check(&self) -> Result<(), PayloadError> {
         self.arguments().map(drop)
     }
 }
 
-/// What makes a payload unusable.
+/// The reason for which a payload is unusable.
 #[derive(Debug, thiserror::Error)]
 pub enum PayloadError {
     /// Not JSON, or not an array.
     #[error("the payload is not a JSON array: {0}")]
     NotAnArray(String),
-    /// Nested deeper than [`MAX_DEPTH`].
+    /// The JSON is nested deeper than [`MAX_DEPTH`].
     #[error("the JSON is nested deeper than {MAX_DEPTH}")]
     TooDeep,
     /// More attachments, or placeholders for them, than [`MAX_ATTACHMENTS`].
@@ -94,9 +96,9 @@ pub enum PayloadError {
     /// A placeholder that stands for nothing.
     #[error("a binary placeholder has num {num}, but there are {attachments} attachments")]
     Placeholder {
-        /// What the placeholder says.
+        /// The number in the placeholder.
         num: String,
-        /// How many attachments there are.
+        /// The number of attachments.
         attachments: usize,
     },
 }
@@ -126,8 +128,8 @@ pub fn check_depth(json: &str) -> Result<(), PayloadError> {
     Ok(())
 }
 
-/// A payload ready to be sent. It serialises as a tuple, which socketioxide sends as several arguments; JSON text goes out as
-/// it came, and placeholders become bytes, which it sends as attachments.
+/// A payload ready to be sent. It serialises as a tuple, which socketioxide sends as several arguments; JSON text goes
+/// out as it came, and placeholders become bytes, which it sends as attachments.
 #[derive(Debug)]
 pub struct Arguments<'a> {
     nodes: Vec<Node<'a>>,
@@ -178,7 +180,7 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// How many placeholders stand in it.
+    /// The number of placeholders in it.
     fn attachments(&self) -> usize {
         match self {
             Self::Raw(_) => 0,
@@ -213,8 +215,8 @@ impl<'a> Node<'a> {
     }
 }
 
-/// The attachment that a JSON value stands for, in a packet with so many attachments; none if the value is something else. An
-/// attachment inside of it is an error: the sentence says so.
+/// The attachment that a JSON value stands for, in a packet with so many attachments; none if the value is something
+/// else. An attachment inside of it is an error: the sentence says so.
 pub fn attachment(raw: &RawValue, attachments: usize) -> Result<Option<usize>, String> {
     match Node::read(raw, attachments) {
         Ok(Node::Attachment(index)) => Ok(Some(index)),
@@ -294,14 +296,14 @@ impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
 pub struct Failure {
     /// An HTTP status, 400 to 599.
     pub code: u16,
-    /// A sentence.
+    /// The sentence.
     pub message: String,
     /// More for a program to read, JSON text.
     pub data: Option<String>,
 }
 
 impl Failure {
-    /// A failure without data.
+    /// Makes a failure without data.
     pub fn new(code: u16, message: impl Into<String>) -> Self {
         Self {
             code,

@@ -1,7 +1,8 @@
-//! One client: the engine.io session in which its connections to namespaces live, the lines over which it is reached, and its end.
+//! One client: the engine.io session in which its connections to namespaces live, the lines over which it is reached,
+//! and its end.
 //!
-//! The socket.io library has sessions of its own and shows nothing of them. Ours travel in the extensions of the request that opened
-//! them, which the library keeps as long as its own: when that is dropped, ours is.
+//! The socket.io library has sessions of its own and shows nothing of them. Ours travel in the extensions of the
+//! request that opened them, which the library keeps as long as its own: when that is dropped, ours is.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -18,18 +19,19 @@ use crate::metrics::Metrics;
 use crate::outbound::Outbound;
 use crate::payload::Failure;
 
-/// How long a client has to close the connection by itself after it was disconnected from all namespaces.
+/// The time that a client has to close its connection after it was disconnected from all namespaces.
 const GOODBYE: Duration = Duration::from_secs(1);
-/// How long others wait for one client that does take something, but not enough, before it is ended.
+/// The time that broadcasts wait for one client that takes something, but not enough, before it is disconnected.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Bytes that go over a websocket at most before a session goes on over it: the head of the answer, and the answer to the probe.
+/// Bytes that go over a websocket at most before a session goes on over it: the head of the answer, and the answer to
+/// the probe.
 const UPGRADING: u64 = 1024;
 
-/// How much of everything there may be.
+/// The bounds on sessions.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
-    /// Sessions at once.
+    /// The most sessions at a time.
     pub sessions: usize,
     /// Of these, such as have not joined a namespace.
     pub unclaimed: usize,
@@ -37,11 +39,11 @@ pub struct Bounds {
     pub packets: usize,
     /// Bytes that may wait for one client.
     pub bytes: u64,
-    /// How long a client may take nothing of what waits for it.
+    /// The longest time that a client may take nothing of what waits for it.
     pub stall: Duration,
 }
 
-/// Everyone who is connected.
+/// All sessions.
 #[derive(Debug)]
 pub struct Sessions {
     bounds: Bounds,
@@ -74,19 +76,19 @@ impl Sessions {
         })
     }
 
-    /// The counters.
+    /// Returns the counters.
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
     }
 
-    /// How many have, or had, a websocket, and how many have not: they poll.
+    /// Returns the numbers of sessions that have, or had, a websocket, and of those that poll.
     pub fn by_transport(&self) -> (usize, usize) {
         let open = self.open.load(Ordering::Acquire);
         let websocket = self.with_websocket.load(Ordering::Acquire).min(open);
         (websocket, open - websocket)
     }
 
-    /// How many have not joined a namespace.
+    /// Returns the number of sessions that have not joined a namespace.
     pub fn unclaimed(&self) -> usize {
         self.unclaimed.load(Ordering::Acquire)
     }
@@ -159,7 +161,7 @@ impl Sessions {
     }
 }
 
-/// Why the server ended a session.
+/// The reason for which the server ended a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
     /// It did not take what it was sent.
@@ -168,7 +170,7 @@ pub enum Ending {
     Flood,
     /// It sent something far too large.
     TooLarge,
-    /// A handler closed it.
+    /// A handler closed the session.
     Closed,
 }
 
@@ -183,7 +185,7 @@ impl Ending {
     }
 }
 
-/// One client.
+/// The session of one client.
 #[derive(Debug)]
 pub struct Session {
     /// The address that opened it.
@@ -208,7 +210,7 @@ impl Session {
         &self.polls
     }
 
-    /// Whether it has a websocket.
+    /// Returns true if the session has a websocket.
     pub fn has_websocket(&self) -> bool {
         self.of_websocket(|line| !line.is_gone())
     }
@@ -252,17 +254,18 @@ impl Session {
         self.line().take_back(bytes);
     }
 
-    /// Whether it is worth asking the library if there is room for another packet.
+    /// Returns true if so much waits that the library's send buffer may be full.
     pub fn may_be_full(&self) -> bool {
         self.line().may_have(self.sessions.bounds.packets / 2)
     }
 
-    /// Whether more bytes wait for it than should, so that what is for it alone waits.
+    /// Returns true if so many bytes wait that packets for this client alone have to wait.
     pub fn is_heavy(&self) -> bool {
         self.line().backlog() > self.sessions.bounds.bytes
     }
 
-    /// The same for broadcasts. What a client asked for itself does not hold them up while it takes it: up to twice as much may wait.
+    /// The same for broadcasts. What a client asked for itself does not hold them up while it takes it: up to twice as
+    /// much may wait.
     pub fn is_heavy_for_others(&self) -> bool {
         let (line, most) = (self.line(), self.sessions.bounds.bytes);
         let backlog = line.backlog();
@@ -345,7 +348,7 @@ impl Session {
         });
     }
 
-    /// Why the server ended it, if it did.
+    /// Returns the reason for which the server ended the session, if it did.
     pub fn ending(&self) -> Option<Ending> {
         self.ending.get().copied()
     }
@@ -356,12 +359,12 @@ impl Session {
         websocket.as_ref().is_some_and(|line| ask(line))
     }
 
-    /// Whether somebody has still to say why it ended: the first who asks.
+    /// Returns true for the first caller, which then logs why the session ended.
     pub fn asks_why(&self) -> bool {
         !self.said_why.swap(true, Ordering::AcqRel)
     }
 
-    /// The counters.
+    /// Returns the counters.
     pub fn metrics(&self) -> &Metrics {
         self.sessions.metrics()
     }

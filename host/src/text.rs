@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-/// The text with its control characters made visible, so that nobody can forge records or colour the operator's terminal.
+/// The text with its control characters made visible, so that nobody can forge records or colour the operator's
+/// terminal.
 pub fn visible(text: &str) -> Cow<'_, str> {
     // Some readers of logs break lines at U+2028 and U+2029.
     let breaks = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');

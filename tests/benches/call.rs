@@ -10,18 +10,19 @@ use std::time::Duration;
 use bytes::Bytes;
 use criterion::{Criterion, criterion_group, criterion_main};
 use futures_util::future::BoxFuture;
+use hitchy::config::Config;
 use hitchy::emitter::Emitter;
 use hitchy::message::{CallId, Door, Event, Exchange, Request};
 use hitchy::path::Target;
 use hitchy::payload::{Failure, Payload};
 use hitchy::runtime::{
-    CallContext, Candidate, Compiler, ContentHash, Handler, Limits, Runtime, RuntimeSettings,
+    CallContext, Candidate, Compiler, ContentHash, Handler, HandlerSettings, MessageSizes, Runtime,
+    RuntimeSettings,
 };
 use hitchy::session::{Bounds, Sessions};
 use hitchy::sockets::{Connection, Handshake, Link, gone};
 use hitchy_tests::guests::{example, guest};
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
-use tokio::sync::Semaphore;
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method};
 use tokio::sync::mpsc::unbounded_channel;
 
 /// The server's own.
@@ -94,12 +95,19 @@ fn calls(criterion: &mut Criterion) {
 fn runtime() -> Runtime {
     let (_service, io) = socketioxide::SocketIo::new_svc();
     io.ns("/", async || {});
+    let mut backends = Extensions::new();
+    backends.insert(Emitter::new(io, Arc::default()));
     let settings = RuntimeSettings {
         calls: 16,
         memory_budget: 1 << 30,
+        sizes: MessageSizes {
+            payload: 1 << 20,
+            answer: 4 << 20,
+        },
         compiler: Compiler::Here,
+        backends,
     };
-    Runtime::new(settings, Emitter::new(io, Arc::default())).expect("the runtime starts")
+    Runtime::new(settings).expect("the runtime starts")
 }
 
 async fn load(runtime: &Runtime, name: &str, wasm: Vec<u8>) -> Handler {
@@ -107,10 +115,7 @@ async fn load(runtime: &Runtime, name: &str, wasm: Vec<u8>) -> Handler {
         name: name.into(),
         hash: ContentHash::of(&wasm),
         wasm: Bytes::from(wasm),
-        generation: 1,
-        limits: limits(),
-        permits: Arc::new(Semaphore::new(16)),
-        calls: Arc::default(),
+        settings: settings(),
     };
     runtime
         .load(candidate, None)
@@ -118,18 +123,9 @@ async fn load(runtime: &Runtime, name: &str, wasm: Vec<u8>) -> Handler {
         .unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
-fn limits() -> Limits {
-    Limits {
-        memory: 128 << 20,
-        deadline: Duration::from_secs(10),
-        cpu: Duration::from_secs(1),
-        concurrency: 16,
-        emits: 256,
-        emit_bytes: 4 << 20,
-        dispatches: 16,
-        payload: 1 << 20,
-        answer: 4 << 20,
-    }
+fn settings() -> HandlerSettings {
+    let settings = Config::default().handler_settings("bench", None);
+    settings.expect("the defaults are within bounds")
 }
 
 fn id() -> CallId {

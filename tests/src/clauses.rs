@@ -1,8 +1,9 @@
 //! Tests of the product's clauses, each through every way into the server that can express it.
 //!
-//! A test is an ordinary function that is told its [`Way`]; its name begins with the ids of its clauses. [`clauses!`](crate::clauses!)
-//! lists which are run through which ways. Each that passes leaves a record behind, of which the program `conformance` makes the
-//! table in `docs/conformance.md`. One that was skipped, for want of the official client, leaves none.
+//! A test is an ordinary function that is told its [`Way`]; its name begins with the ids of its clauses.
+//! [`clauses!`](crate::clauses!) lists which are run through which ways. Each that passes leaves a record behind, of
+//! which the program `conformance` makes the table in `docs/conformance.md`. One that was skipped, for want of the
+//! official client, leaves none.
 
 use std::cell::Cell;
 use std::fs;

@@ -1,5 +1,5 @@
-//! One client for every door that takes requests, so that one test serves them all: a request is written as a client of the socket
-//! writes it, and its answer is read as one reads it.
+//! One client for every door that takes requests, so that one test serves them all: a request is written as a client of
+//! the socket writes it, and its answer is read as one reads it.
 
 use std::net::SocketAddr;
 
@@ -50,7 +50,8 @@ impl Client {
         Self::open_with(way, server, json!({})).await
     }
 
-    /// One that sends these headers about itself, such as cookies: in the handshake of its socket, or with each request.
+    /// One that sends these headers about itself, such as cookies: in the handshake of its socket, or with each
+    /// request.
     pub async fn open_as(way: Way, server: &Server, headers: Value) -> Option<Self> {
         Self::open_with(way, server, json!({ "extraHeaders": headers })).await
     }
@@ -108,10 +109,10 @@ impl Client {
             .await
     }
 
-    /// Sends all these requests at once: the place of each in the list and its answer, in the order in which those came.
+    /// Sends all these requests at once: the place of each in the list and its answer, in the order in which those
+    /// came.
     ///
-    /// # Panics
-    /// As [`Client::ask`].
+    /// # Panics As [`Client::ask`].
     pub async fn ask_all(&self, requests: &[Value]) -> Vec<(usize, Answer)> {
         let Some(socket) = &self.socket else {
             let asked = requests.iter().enumerate();

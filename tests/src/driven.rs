@@ -1,5 +1,5 @@
-//! A script of `client/` in a Node process that is driven line by line: one JSON command goes in, one JSON message with its number
-//! comes out; other messages tell what happened.
+//! A script of `client/` in a Node process that is driven line by line: one JSON command goes in, one JSON message with
+//! its number comes out; other messages tell what happened.
 
 use std::io::Write;
 use std::process::{Child, ChildStdin, Command, Stdio};

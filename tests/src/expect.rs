@@ -6,11 +6,10 @@ use crate::door;
 use crate::http::Answer;
 use crate::server::Server;
 
-/// Asserts that the answer is a refusal of the host's own, whichever door it came through: the id of the call in the header, and
-/// `{error, code, id}` with nothing else in the body. Gives back the sentence.
+/// Asserts that the answer is a refusal of the host's own, whichever door it came through: the id of the call in the
+/// header, and `{error, code, id}` with nothing else in the body. Gives back the sentence.
 ///
-/// # Panics
-/// When it is not so.
+/// # Panics When it is not so.
 #[track_caller]
 pub fn refusal(answer: &door::Answer, status: u16) -> String {
     let id = of_call(answer, status);
@@ -41,10 +40,10 @@ pub fn of_call(answer: &door::Answer, status: u16) -> String {
     id.to_owned()
 }
 
-/// Asserts that the answer is an error of this status in the shape that all errors have: `{"error": …, "code": …}` as JSON.
+/// Asserts that the answer is an error of this status in the shape that all errors have: `{"error": …, "code": …}` as
+/// JSON.
 ///
-/// # Panics
-/// When it is not.
+/// # Panics When it is not.
 #[track_caller]
 pub fn error(answer: &Answer, status: u16) -> Value {
     assert_eq!(answer.status, status, "{answer:?}");
@@ -93,11 +92,10 @@ pub fn failed_ack(ack: &Value, code: u16) -> Value {
     error.clone()
 }
 
-/// Waits for the line of the log that refuses `file`, from place `from` on: the file, the cause in these words, what to do, and what
-/// is served instead. Gives back the line.
+/// Waits for the line of the log that refuses `file`, from place `from` on: the file, the cause in these words, what to
+/// do, and what is served instead. Gives back the line.
 ///
-/// # Panics
-/// When there is none soon, or it lacks something.
+/// # Panics When there is none soon, or it lacks something.
 pub async fn refused(
     server: &Server,
     from: usize,

@@ -88,11 +88,10 @@ pub fn changed_example(name: &str, edit: impl FnOnce(&str) -> String) -> Vec<u8>
     std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// Copies an example, its page too, into a workspace of its own, and says where it is in it. The workspace has the profile and the
-/// versions of the examples, so that only the handler itself is built anew, as `NAME-changed`.
+/// Copies an example, its page too, into a workspace of its own, and says where it is in it. The workspace has the
+/// profile and the versions of the examples, so that only the handler itself is built anew, as `NAME-changed`.
 ///
-/// # Panics
-/// When a file cannot be read or written.
+/// # Panics When a file cannot be read or written.
 pub fn copy_example(name: &str, workspace: &Path) -> PathBuf {
     let examples = sources().join("../examples");
     let (from, to) = (examples.join(name), workspace.join("handler"));

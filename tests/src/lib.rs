@@ -1,5 +1,5 @@
-//! What the black-box tests and benchmarks share: the real server over an empty folder, the guests that are dropped into it, and
-//! the clients that talk to it.
+//! What the black-box tests and benchmarks share: the real server over an empty folder, the guests that are dropped
+//! into it, and the clients that talk to it.
 
 pub mod browser;
 pub mod clauses;
@@ -76,7 +76,8 @@ pub fn cargo() -> std::process::Command {
     ] {
         cargo.env_remove(name);
     }
-    // What cargo says of this package. Build scripts that watch it, such as ring's, would run anew at each change of hands.
+    // What cargo says of this package. Build scripts that watch it, such as ring's, would run anew at each change of
+    // hands.
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy();
         if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {

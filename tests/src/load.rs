@@ -101,8 +101,8 @@ pub async fn http(
     .await
 }
 
-/// `emit(event, …args)` with an ack over websockets in namespace `/`; an ack that `good` does not like is an error. `good` gets the
-/// client's number and the text of the ack's arguments.
+/// `emit(event, …args)` with an ack over websockets in namespace `/`; an ack that `good` does not like is an error.
+/// `good` gets the client's number and the text of the ack's arguments.
 pub async fn acks(
     addr: SocketAddr,
     event: &str,

@@ -198,11 +198,10 @@ impl Socket {
         self.process.command(ask, SOON * 2).await
     }
 
-    /// Emits all these (`[event, argument, …]`) at once, each with a callback: the list of `{index, ack}` in the order in which
-    /// the acks came.
+    /// Emits all these (`[event, argument, …]`) at once, each with a callback: the list of `{index, ack}` in the order
+    /// in which the acks came.
     ///
-    /// # Panics
-    /// When not all acks come soon.
+    /// # Panics When not all acks come soon.
     pub async fn ask_all(&self, calls: &[Value]) -> Vec<Value> {
         let ask = json!({ "do": "askAll", "socket": self.name, "calls": calls });
         self.process

@@ -48,10 +48,10 @@ pub fn project() -> Plan {
     )
 }
 
-/// With a handler in Rust in the folder `name`. No two tests use the same name: cargo makes the files of all in one folder.
+/// With a handler in Rust in the folder `name`. No two tests use the same name: cargo makes the files of all in one
+/// folder.
 ///
-/// # Panics
-/// When it cannot be written.
+/// # Panics When it cannot be written.
 pub fn with_package(plan: Plan, name: &str, answer: &str) -> Plan {
     package(plan.dir(), name, answer);
     plan

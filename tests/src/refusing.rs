@@ -1,4 +1,5 @@
-//! A server that refuses requests, and the proof that no handler heard of them: a policy before every path, which tells a socket.
+//! A server that refuses requests, and the proof that no handler heard of them: a policy before every path, which tells
+//! a socket.
 
 use serde_json::{Value, json};
 
@@ -81,7 +82,8 @@ impl Told {
         Self(socket.expect("the server lets it in"))
     }
 
-    /// The requests (`METHOD url`) that policies were asked about since the last time, up to and without the one for `last`.
+    /// The requests (`METHOD url`) that policies were asked about since the last time, up to and without the one for
+    /// `last`.
     async fn asked_before(&mut self, last: &str) -> Vec<String> {
         let all = async {
             let mut asked = Vec::new();

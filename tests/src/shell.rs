@@ -1,4 +1,5 @@
-//! Commands as a person types them, in a folder: blocks of the documentation, in a real shell with `hitchy` on its PATH.
+//! Commands as a person types them, in a folder: blocks of the documentation, in a real shell with `hitchy` on its
+//! PATH.
 
 use std::fs;
 use std::net::SocketAddr;

@@ -1,4 +1,5 @@
-//! What most tests of events begin with: a server with the guest `probe`, and official clients that come the way of the test.
+//! What most tests of events begin with: a server with the guest `probe`, and official clients that come the way of the
+//! test.
 
 use serde_json::{Value, json};
 

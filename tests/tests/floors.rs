@@ -10,8 +10,8 @@ use hitchy_tests::sources;
 /// The rooms (modules of the crate's root) by floor, lowest first.
 const FLOORS: &[&[&str]] = &[
     &[
-        "message", "path", "payload", "text", "emitter", "sockets", "session", "outbound",
-        "lock", "watch", "metrics",
+        "message", "path", "payload", "text", "emitter", "sockets", "session", "outbound", "lock",
+        "watch", "metrics",
     ],
     &["runtime"],
     &["registry", "config"],
@@ -26,6 +26,7 @@ const TOOLS: &[(&str, &[&str])] = &[
     ("wasmtime", &["runtime"]),
     ("wasmtime_wasi", &["runtime"]),
     ("wasmparser", &["runtime"]),
+    ("rustc_demangle", &["runtime"]),
     ("axum", &["server"]),
     ("hyper", &["server"]),
     ("hyper_util", &["server"]),
@@ -53,8 +54,8 @@ const MUTABLE: &[&str] = &[
 struct File {
     path: PathBuf,
     room: String,
-    /// How many modules lie between it and the crate's root, itself included.
-    depth: usize,
+    /// The modules from the crate's root to the file, itself included: `["runtime", "kinds", "route"]`.
+    modules: Vec<String>,
     code: String,
 }
 
@@ -75,7 +76,7 @@ impl File {
         Self {
             path: path.to_path_buf(),
             room: modules[0].clone(),
-            depth: modules.len(),
+            modules,
             code,
         }
     }
@@ -106,6 +107,84 @@ impl File {
             }
         }
         paths
+    }
+
+    fn is_test(&self) -> bool {
+        self.modules.iter().any(|module| module == "tests")
+    }
+
+    /// The code without the module of unit tests at its end.
+    fn code_in_use(&self) -> &str {
+        let end = self.code.find("#[cfg(test)]\nmod tests");
+        &self.code[..end.unwrap_or(self.code.len())]
+    }
+
+    /// The imports of the file, each with the name that it gets here and its whole path: those that are passed on (`pub use`), or
+    /// the others.
+    fn imports(&self, passed_on: bool) -> Vec<(String, Vec<String>)> {
+        let code = self.code_in_use();
+        let mut imports = Vec::new();
+        for (at, _) in code.match_indices("use ") {
+            let line = code[..at]
+                .rsplit(['\n', ';', '}'])
+                .next()
+                .unwrap_or_default();
+            if code[..at].ends_with(is_word) || line.trim_start().starts_with("pub") != passed_on {
+                continue;
+            }
+            let mut paths = BTreeSet::new();
+            expand(
+                code[at + 4..].split(';').next().unwrap_or_default(),
+                "",
+                &mut paths,
+            );
+            for path in paths {
+                let whole = self.whole(&path);
+                let name = path.rsplit("::").find(|part| *part != "self");
+                imports.extend(name.map(str::to_owned).zip(whole));
+            }
+        }
+        imports
+    }
+
+    /// The whole paths of this crate that are written out in the code.
+    fn inline_paths(&self) -> Vec<Vec<String>> {
+        let code = self.code_in_use();
+        let mut paths = Vec::new();
+        for root in ["crate::", "super::", "self::"] {
+            for (at, _) in code.match_indices(root) {
+                let before = code[..at].trim_end();
+                let is_start = !code[..at].ends_with(is_word) && !before.ends_with("::");
+                if !is_start || before.ends_with("use") || before.ends_with("(in") {
+                    continue;
+                }
+                let path: String = code[at..]
+                    .chars()
+                    .take_while(|c| is_word(*c) || *c == ':')
+                    .collect();
+                paths.extend(self.whole(path.trim_end_matches(':')));
+            }
+        }
+        paths
+    }
+
+    /// A path of this crate from its root, without the root.
+    fn whole(&self, path: &str) -> Option<Vec<String>> {
+        let mut parts = path.split("::").map(str::trim);
+        let mut whole = match parts.next()? {
+            "crate" => Vec::new(),
+            "self" => self.modules.clone(),
+            "super" => self.modules[..self.modules.len() - 1].to_vec(),
+            _ => return None,
+        };
+        for part in parts {
+            match part {
+                "super" => drop(whole.pop()),
+                "self" | "*" => {}
+                part => whole.push(part.to_owned()),
+            }
+        }
+        Some(whole)
     }
 
     /// The rooms of this crate that the file uses, apart from its own.
@@ -147,7 +226,7 @@ fn nothing_imports_from_a_higher_floor() {
                 file.room
             );
         }
-        let to_root = "super::".repeat(file.depth.max(2));
+        let to_root = "super::".repeat(file.modules.len().max(2));
         assert!(
             !file.code.contains(&to_root),
             "{}: write crate:: instead of {to_root}",
@@ -177,6 +256,87 @@ fn rooms_import_each_other_in_one_direction_only() {
             }
         }
     }
+}
+
+#[test]
+fn files_import_each_other_in_one_direction_only() {
+    let files: Vec<File> = host().into_iter().filter(|file| !file.is_test()).collect();
+    let by_module: BTreeMap<Vec<String>, usize> = (0..)
+        .zip(&files)
+        .map(|(index, file)| (file.modules.clone(), index))
+        .collect();
+    let reexports: Vec<_> = files.iter().map(|file| file.imports(true)).collect();
+    let resolve = |path: &[String]| target(path, &by_module, &reexports, 8);
+    let uses: Vec<BTreeSet<usize>> = (0..)
+        .zip(&files)
+        .map(|(index, file)| {
+            let named = file.imports(false).into_iter().map(|(_, path)| path);
+            let targets = named
+                .chain(file.inline_paths())
+                .filter_map(|path| resolve(&path));
+            targets.filter(|target| *target != index).collect()
+        })
+        .collect();
+    let edges: usize = uses.iter().map(BTreeSet::len).sum();
+    assert!(edges > 400, "the reader of imports finds only {edges}");
+    for start in 0..files.len() {
+        if let Some(circle) = circle(start, &uses) {
+            let names: Vec<_> = circle
+                .iter()
+                .map(|at| files[*at].modules.join("/"))
+                .collect();
+            panic!(
+                "these files import each other in a circle: {}",
+                names.join(" -> ")
+            );
+        }
+    }
+}
+
+/// Finds the file that a path names: the longest prefix that is a module, then through what that module re-exports.
+fn target(
+    path: &[String],
+    by_module: &BTreeMap<Vec<String>, usize>,
+    reexports: &[Vec<(String, Vec<String>)>],
+    hops: usize,
+) -> Option<usize> {
+    let at = (1..=path.len())
+        .rev()
+        .find_map(|length| Some((length, *by_module.get(&path[..length])?)));
+    let (length, file) = at?;
+    let Some(item) = path.get(length).filter(|_| hops > 0) else {
+        return Some(file);
+    };
+    match reexports[file].iter().find(|(name, _)| name == item) {
+        Some((_, from)) => target(from, by_module, reexports, hops - 1).or(Some(file)),
+        None => Some(file),
+    }
+}
+
+/// Finds a way from a file back to itself.
+fn circle(start: usize, uses: &[BTreeSet<usize>]) -> Option<Vec<usize>> {
+    let mut came_from = BTreeMap::new();
+    let mut next = vec![start];
+    while let Some(at) = next.pop() {
+        for &used in &uses[at] {
+            if used == start {
+                let mut way = vec![start, at];
+                while let Some(before) = came_from
+                    .get(way.last()?)
+                    .filter(|_| way.last() != Some(&start))
+                {
+                    way.push(*before);
+                }
+                way.reverse();
+                return Some(way);
+            }
+            if let std::collections::btree_map::Entry::Vacant(entry) = came_from.entry(used) {
+                entry.insert(at);
+                next.push(used);
+            }
+        }
+    }
+    None
 }
 
 #[test]
@@ -325,7 +485,7 @@ fn the_reader_of_use_lines_reads_them() {
     let file = File {
         path: PathBuf::new(),
         room: "message".into(),
-        depth: 1,
+        modules: vec!["message".into()],
         code,
     };
     assert_eq!(
@@ -337,4 +497,51 @@ fn the_reader_of_use_lines_reads_them() {
         "{:?}",
         file.paths()
     );
+}
+
+#[test]
+fn the_reader_of_imports_follows_what_is_passed_on() {
+    let file = |modules: &[&str], code: &str| File {
+        path: PathBuf::new(),
+        room: modules[0].to_owned(),
+        modules: modules.iter().map(|module| (*module).to_owned()).collect(),
+        code: code.to_owned(),
+    };
+    let files = [
+        file(
+            &["a"],
+            "mod b;\npub use self::b::{Item, Other as Renamed};\nuse crate::c::Thing;",
+        ),
+        file(
+            &["a", "b"],
+            "pub(in crate::a) struct Item;\n#[cfg(test)]\nmod tests { use crate::c::Test; }",
+        ),
+        file(
+            &["c"],
+            "use crate::a::{Item, Plain};\nfn f() { super::a::b::g() }",
+        ),
+    ];
+    let by_module = (0..)
+        .zip(&files)
+        .map(|(at, file)| (file.modules.clone(), at))
+        .collect();
+    let reexports: Vec<_> = files.iter().map(|file| file.imports(true)).collect();
+    let found = |file: &File| -> BTreeSet<usize> {
+        let named = file.imports(false).into_iter().map(|(_, path)| path);
+        let paths = named.chain(file.inline_paths());
+        paths
+            .filter_map(|path| target(&path, &by_module, &reexports, 8))
+            .collect()
+    };
+    assert_eq!(found(&files[0]), BTreeSet::from([2]));
+    assert_eq!(found(&files[1]), BTreeSet::new());
+    // `Item` and the path written out lead to b, and what is a's own to a.
+    assert_eq!(found(&files[2]), BTreeSet::from([0, 1]));
+    let uses = [
+        BTreeSet::from([1]),
+        BTreeSet::from([2]),
+        BTreeSet::from([0]),
+    ];
+    assert_eq!(circle(0, &uses), Some(vec![0, 1, 2, 0]));
+    assert_eq!(circle(0, &[BTreeSet::from([1]), BTreeSet::new()]), None);
 }

@@ -1,4 +1,5 @@
-//! `hitchy build`: makes every handler below a folder once, as it is deployed. What it does for each, `hitchy dev` does too.
+//! `hitchy build`: makes every handler below a folder once, as it is deployed. What it does for each, `hitchy dev` does
+//! too.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -144,7 +145,7 @@ async fn set_up(folder: &Path, setup: &Setup) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What a command may have begun to make. It is removed unless the command is known to have ended well.
+/// A file that a command may have begun to write. It is removed unless the command is known to have ended well.
 struct RemoveOnDrop(Option<PathBuf>);
 
 impl Drop for RemoveOnDrop {

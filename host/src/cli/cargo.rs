@@ -1,5 +1,5 @@
-//! What cargo is asked: which packages below a folder become handlers, which folders of this machine go into them, and to build
-//! one.
+//! Asks cargo which packages below a folder become handlers and which folders of this machine go into them, and lets it
+//! build one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -12,13 +12,14 @@ use tokio::process::Command;
 use super::job;
 use super::print;
 
-/// What handlers are built for.
+/// The target for which handlers are built.
 const TARGET: &str = "wasm32-wasip2";
 /// A stack of 64 KiB instead of Rust's 1 MiB: what a fresh instance has to clear is what a call costs.
 const RUSTFLAGS: &str = r#"target.wasm32-wasip2.rustflags=["-Clink-arg=-zstack-size=65536"]"#;
-/// What `hitchy dev` changes in the release profile. From a save to the new code: what the linker would spend on making it small is
-/// not worth waiting for, nor is compiling again what has not changed. Cargo keeps what it made with other settings; and that it is
-/// no profile of debugging means that nobody waits for the editor's own checks, which lock that profile's folder.
+/// The settings by which `hitchy dev` changes the release profile. Between a save and the new code it is not worth
+/// waiting for the linker to make the code small, nor for compiling again what has not changed. Cargo keeps what it
+/// built with other settings. It is not a profile for debugging, so that the build does not wait for the editor's own
+/// checks, which lock that profile's folder.
 const DEV: [&str; 6] = [
     "profile.release.opt-level=1",
     r#"profile.release.lto="off""#,
@@ -28,7 +29,7 @@ const DEV: [&str; 6] = [
     r#"profile.release.package."*".opt-level="s""#,
 ];
 
-/// How code is built.
+/// The way in which code is built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Profile {
     /// As it is deployed: the package's own release profile.
@@ -48,7 +49,7 @@ pub(super) struct Package {
     pub(super) folders: BTreeSet<PathBuf>,
     /// Files of its workspace that say how it is built.
     pub(super) files: BTreeSet<PathBuf>,
-    /// What cargo writes beside the sources.
+    /// The files that cargo writes beside the sources.
     pub(super) lock: PathBuf,
 }
 
@@ -59,7 +60,7 @@ pub(super) struct Packages {
     pub(super) problems: Vec<anyhow::Error>,
 }
 
-/// What `cargo metadata` says, as far as it matters here.
+/// The part of the output of `cargo metadata` that matters here.
 #[derive(Deserialize)]
 struct Metadata {
     packages: Vec<MetadataPackage>,
@@ -107,10 +108,10 @@ impl MetadataPackage {
     }
 }
 
-/// The packages that become handlers, among those with these manifests and in their workspaces, as far as they lie below `folder`.
+/// The packages that become handlers, among those with these manifests and in their workspaces, as far as they lie
+/// below `folder`.
 ///
-/// # Errors
-/// There is no cargo.
+/// # Errors There is no cargo.
 pub(super) async fn packages(
     folder: &Path,
     manifests: BTreeSet<PathBuf>,
@@ -236,8 +237,8 @@ fn cargo(manifest: &Path) -> Command {
 #[error("cargo cannot be run: {0}; install Rust (https://rustup.rs)")]
 struct NoCargo(std::io::Error);
 
-/// Sees to it that the standard library for the target is there, whichever toolchain each of the packages chooses: cargo is called
-/// in their folders.
+/// Sees to it that the standard library for the target is there, whichever toolchain each of the packages chooses:
+/// cargo is called in their folders.
 pub(super) async fn ensure_targets<'a>(
     packages: impl IntoIterator<Item = &'a Package>,
 ) -> anyhow::Result<()> {

@@ -1,4 +1,5 @@
-//! `hitchy dev`: builds the handlers below a folder, serves them, and builds again what is made of a source that was saved.
+//! `hitchy dev`: builds the handlers below a folder, serves them, and builds again what is made of a source that was
+//! saved.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -47,7 +48,7 @@ async fn dev(folder: PathBuf, config: Config, settings: config::Sources) -> anyh
     serve::serve(config, settings, listening, signals, Some(note), beside).await
 }
 
-/// What follows the sources and builds.
+/// Follows the sources and builds.
 struct Workshop {
     folder: PathBuf,
     settings: config::Sources,
@@ -57,7 +58,7 @@ struct Workshop {
     trees: Trees,
     /// Handlers whose last build failed.
     failed: BTreeSet<String>,
-    /// What was built since the sources were looked at last.
+    /// The files that were built since the sources were read last.
     built: BTreeSet<String>,
     self_writes: SelfWrites,
 }
@@ -205,7 +206,7 @@ impl Workshop {
     }
 }
 
-/// What is served while a file cannot be built.
+/// Says what is served while a file cannot be built.
 fn instead(file: &str, registry: Option<&Registry>) -> String {
     let Some(registry) = registry else {
         return "waiting for a change".to_owned();

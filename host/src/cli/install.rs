@@ -1,5 +1,5 @@
-//! The handlers folder as builds fill it: a file comes as a whole, only when its content is new, and goes when what it was made
-//! of has gone. A small record in the folder tells what was put there by builds from what people put there.
+//! The handlers folder as builds fill it: a file comes as a whole, only when its content is new, and goes when what it
+//! was made of has gone. A small record in the folder tells what was put there by builds from what people put there.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -44,12 +44,13 @@ impl HandlersDir {
         })
     }
 
-    /// Where the server looks for `file`.
+    /// Returns the path at which the server looks for `file`.
     pub(super) fn path(&self, file: &str) -> PathBuf {
         self.dir.join(file)
     }
 
-    /// Where a command may write what becomes `file`: in the same folder, so that a rename is enough, and hidden.
+    /// Returns a path at which a command may write what becomes `file`: in the same folder, so that a rename is enough,
+    /// and hidden.
     pub(super) fn part(&self, file: &str) -> PathBuf {
         let path = self.path(file);
         let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -78,7 +79,8 @@ impl HandlersDir {
         Ok(())
     }
 
-    /// Removes what was built by something below `folder` or by these `settings`, wherever they lie, is not made any more and is still as it was built: its names.
+    /// Removes what was built by something below `folder` or by these `settings`, wherever they lie, is not made any
+    /// more and is still as it was built: its names.
     pub(super) fn remove_but(
         &mut self,
         made: &BTreeSet<String>,

@@ -1,5 +1,5 @@
-//! A program that is run for the person at the terminal: its words are theirs to read, and it ends with all that it started when
-//! it is no longer waited for.
+//! A program that is run for the person at the terminal: its words are theirs to read, and it ends with all that it
+//! started when it is no longer waited for.
 
 use std::io::IsTerminal;
 use std::process::{ExitStatus, Stdio};
@@ -14,7 +14,7 @@ use super::print;
 /// Without a terminal that shows progress, a line says how long something has been going on this often.
 const HEARTBEAT: Duration = Duration::from_secs(10);
 
-/// Whether the person sees what programs draw. They draw on standard error.
+/// Returns true if a person sees what programs draw on standard error.
 pub(super) fn is_terminal() -> bool {
     std::io::stderr().is_terminal()
 }

@@ -1,4 +1,4 @@
-//! Where log records go: standard error, one line each.
+//! Writes log records to standard error, one line each.
 
 use std::io::IsTerminal;
 

@@ -24,8 +24,8 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Flag, Sources};
 
-/// A realtime backend in one binary: handlers compiled to WebAssembly answer over HTTP and socket.io, and are replaced while they
-/// run.
+/// A realtime backend in one binary: handlers compiled to WebAssembly answer over HTTP and socket.io, and are replaced
+/// while they run.
 #[derive(Parser)]
 #[command(name = "hitchy", version)]
 struct Cli {
@@ -40,15 +40,16 @@ enum Command {
     Serve(ServeArgs),
     /// Build the handlers below PATH, serve them, and build them again whenever a source is saved
     ///
-    /// Every Cargo.toml below PATH whose library has crate-type cdylib becomes a handler; for what cargo does not build, [dev] build
-    /// in hitchy.toml names a command. Sources are followed, those of local dependencies too; what .gitignore lists is not. A build
-    /// that fails leaves the old code serving. Clients stay connected while code is replaced.
+    /// Every Cargo.toml below PATH whose library has crate-type cdylib becomes a handler; for what cargo does not
+    /// build, [dev] build in hitchy.toml names a command. Sources are followed, those of local dependencies too; what
+    /// .gitignore lists is not. A build that fails leaves the old code serving. Clients stay connected while code is
+    /// replaced.
     #[command(after_help = dev::EXAMPLES)]
     Dev(DevArgs),
     /// Build the handlers below PATH once, as they are deployed
     ///
-    /// Puts each .wasm into the handlers folder, by a rename and only when its content is new. The exit code is 1 when one cannot be
-    /// built; the others are built all the same.
+    /// Puts each .wasm into the handlers folder, by a rename and only when its content is new. The exit code is 1 when
+    /// one cannot be built; the others are built all the same.
     #[command(after_help = build::EXAMPLES)]
     Build(BuildArgs),
     /// Write a handler to begin with
@@ -118,7 +119,7 @@ struct SettingsArgs {
 }
 
 impl SettingsArgs {
-    /// Where settings come from, from the least to the most important.
+    /// The sources of settings, from the least to the most important.
     fn sources(self, folder: Option<PathBuf>) -> Sources {
         let flags = [
             ("server.listen", self.listen, "--listen"),
@@ -141,13 +142,13 @@ impl SettingsArgs {
     }
 }
 
-/// Why a command failed, as its exit code tells.
+/// The reason for which a command failed, as its exit code shows.
 enum CommandError {
     /// Wrong usage or settings: 2.
     Usage(anyhow::Error),
     /// Anything else: 1.
     Failure(anyhow::Error),
-    /// What went wrong is what the command has printed; its exit code.
+    /// The command has printed what went wrong; the value is its exit code.
     Told(u8),
 }
 

@@ -1,4 +1,4 @@
-//! How commands report: columns for people, JSON for programs.
+//! Prints the reports of commands: columns for people, JSON for programs.
 
 use clap::ValueEnum;
 use serde::Serialize;
@@ -7,7 +7,7 @@ use super::client::json;
 use super::print;
 use crate::text::visible;
 
-/// What a report is for.
+/// The reader of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Output {
     /// Text for people.

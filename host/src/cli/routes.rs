@@ -1,17 +1,14 @@
-//! `hitchy routes`: the table as a server would serve it. The folder is read as a server's start reads it, so that the two cannot
-//! disagree.
-
-use std::sync::Arc;
+//! `hitchy routes`: the table as a server would serve it. The folder is read as a server's start reads it, so that the
+//! two cannot disagree.
 
 use clap::Args;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::report::{Output, print_columns, print_json};
 use super::{CommandError, SettingsArgs, print, serve};
 use crate::config::Config;
 use crate::emitter::Emitter;
-use crate::registry::{DryRun, RefusedFile, Status, dry_run};
-use crate::runtime::{Handler, ListenerShown, Of, PolicyShown, RouteShown, Stage, each, routes_of};
+use crate::registry::{DryRun, HandlerRow, KindRows, RefusedFile, Status, dry_run, rows_of};
 use crate::server;
 use crate::text::visible;
 
@@ -58,7 +55,7 @@ pub(super) fn main(args: RoutesArgs) -> Result<(), CommandError> {
     Err(CommandError::Told(1))
 }
 
-/// What is not served, on standard error, in the words of the log.
+/// Prints to standard error what is not served, in the words of the log.
 #[allow(clippy::print_stderr)]
 fn print_refusals(dry_run: &DryRun) {
     for RefusedFile { file, cause, .. } in refused(dry_run) {
@@ -82,25 +79,23 @@ fn refused(dry_run: &DryRun) -> Vec<&RefusedFile> {
     refused
 }
 
-/// All that is served, as JSON shows it.
+/// Everything that would be served, as JSON shows it.
 #[derive(Serialize)]
 struct Served<'a> {
-    /// By path, then by method.
-    routes: Vec<Of<'a, RouteShown<'a>>>,
-    /// In the order in which they run.
-    policies: Vec<Of<'a, PolicyShown<'a>>>,
-    /// By namespace and event; those of one event in the order in which they run.
-    listeners: Vec<Of<'a, ListenerShown<'a>>>,
-    /// By namespace.
-    hooks: Vec<Of<'a, HookShown<'a>>>,
+    /// A list for each kind of declaration.
+    #[serde(flatten)]
+    declared: Declared<'a>,
     refused: Vec<RefusedShown<'a>>,
     troubles: &'a [String],
     missing: &'a [String],
 }
 
-#[derive(Serialize)]
-struct HookShown<'a> {
-    namespace: &'a str,
+struct Declared<'a>(Vec<KindRows<'a>>);
+
+impl Serialize for Declared<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|kind| (kind.words.key, &kind.rows)))
+    }
 }
 
 #[derive(Serialize)]
@@ -111,16 +106,12 @@ struct RefusedShown<'a> {
 
 impl<'a> Served<'a> {
     fn of(dry_run: &'a DryRun) -> Self {
-        let handlers = &dry_run.table.handlers;
         let refused = refused(dry_run).into_iter().map(|refused| RefusedShown {
             file: &refused.file,
             error: &refused.cause,
         });
         Self {
-            routes: routes_of(handlers),
-            policies: policies(handlers),
-            listeners: listeners(handlers),
-            hooks: hooks(handlers),
+            declared: Declared(rows_of(&dry_run.table.handlers)),
             refused: refused.collect(),
             troubles: &dry_run.status.troubles,
             missing: &dry_run.table.missing,
@@ -128,57 +119,19 @@ impl<'a> Served<'a> {
     }
 }
 
-fn policies(handlers: &[Arc<Handler>]) -> Vec<Of<'_, PolicyShown<'_>>> {
-    let of = |stage: Stage| {
-        let all = each(handlers, |declared| &declared.policies);
-        all.filter(move |of: &Of<'_, PolicyShown<'_>>| of.what.stage == stage.name())
-    };
-    of(Stage::Before).chain(of(Stage::After)).collect()
-}
-
-fn listeners(handlers: &[Arc<Handler>]) -> Vec<Of<'_, ListenerShown<'_>>> {
-    let mut listeners: Vec<_> = each(handlers, |declared| &declared.listeners).collect();
-    listeners.sort_by_key(|of: &Of<'_, ListenerShown<'_>>| (of.what.namespace, of.what.event));
-    listeners
-}
-
-fn hooks(handlers: &[Arc<Handler>]) -> Vec<Of<'_, HookShown<'_>>> {
-    let mut hooks: Vec<_> = each(handlers, |declared| &declared.connections).collect();
-    hooks.sort_by_key(|of: &Of<'_, HookShown<'_>>| of.what.namespace);
-    hooks
-}
-
-impl<'a> From<&'a String> for HookShown<'a> {
-    fn from(namespace: &'a String) -> Self {
-        Self { namespace }
-    }
-}
-
 fn print_table(served: &Served<'_>) {
-    print_section("routes", &served.routes, |route| {
-        vec![route.method, route.path]
-    });
-    print_section("policies", &served.policies, |policy| {
-        vec![policy.stage, policy.method, policy.prefix]
-    });
-    print_section("listeners", &served.listeners, |listener| {
-        vec![listener.namespace, listener.event]
-    });
-    print_section("connection hooks", &served.hooks, |hook| {
-        vec![hook.namespace]
-    });
-}
-
-/// Each in these cells, and a last one that says whose it is.
-fn print_section<'a, T>(name: &str, all: &[Of<'a, T>], cells: fn(&T) -> Vec<&'a str>) {
-    if all.is_empty() {
-        return;
+    for KindRows { words, rows } in served
+        .declared
+        .0
+        .iter()
+        .filter(|kind| !kind.rows.is_empty())
+    {
+        let cells = |one: &HandlerRow<'_>| {
+            let cells = one.row.cells.iter().map(|(_, value)| *value);
+            cells.chain([one.handler]).map(str::to_owned).collect()
+        };
+        let columns: Vec<_> = rows.iter().map(cells).collect();
+        print(words.title);
+        print_columns(&columns, 2);
     }
-    let row = |of: &Of<'a, T>| {
-        let cells = cells(&of.what).into_iter().chain([of.handler]);
-        cells.map(str::to_owned).collect()
-    };
-    let rows: Vec<_> = all.iter().map(row).collect();
-    print(name);
-    print_columns(&rows, 2);
 }

@@ -1,11 +1,12 @@
-//! What building itself writes among the sources: a bundle with the time in it, a generated file. Taken for a save it would be built
-//! for ever. Nothing tells it from a save that comes while something is built, except that it comes every time.
+//! Tells saves from files that a build itself writes among the sources: a bundle with the time in it, a generated file.
+//! A file that was taken for a save would be built for ever. The only difference to a save that comes during a build is
+//! that such a file changes in every build.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-/// In so many builds in a row a file changes before that counts as their doing. Somebody who saves a file during two slow builds in a
-/// row is not unheard of.
+/// In so many builds in a row a file changes before that counts as their doing. Somebody who saves a file during two
+/// slow builds in a row is not unheard of.
 const ENOUGH: usize = 3;
 
 /// Files that changed during builds.
@@ -15,13 +16,13 @@ pub(super) struct SelfWrites(BTreeMap<PathBuf, SelfWrite>);
 struct SelfWrite {
     /// Builds in a row.
     builds: usize,
-    /// What was built in each of them.
+    /// The files that were built in each of them.
     of: BTreeSet<String>,
 }
 
 impl SelfWrites {
-    /// Takes out of what `changed` while these were `built` what building them changes every time. Which files came to be known as
-    /// that.
+    /// Takes out of what `changed` while these were `built` what building them changes every time. Which files came to
+    /// be known as that.
     pub(super) fn hear(
         &mut self,
         changed: &mut BTreeSet<PathBuf>,

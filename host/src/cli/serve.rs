@@ -24,7 +24,8 @@ Examples:
   hitchy serve --handlers build/handlers --listen 0.0.0.0:8080
   hitchy serve --print-config";
 
-/// How long the end waits for threads whose work was cut off: one may read a disk that no longer answers.
+/// The time that the process waits at its end for threads whose work was cancelled: one may read a disk that no longer
+/// answers.
 const LEFT: Duration = Duration::from_secs(2);
 
 /// Runs `hitchy serve`.
@@ -101,7 +102,7 @@ where
     }
 }
 
-/// What is served, for the person at the terminal.
+/// Prints what is served, for the person at the terminal.
 fn introduce(registry: &Registry, table: &Table, dir: &Path, note: Option<&str>) {
     let dir = dir.display();
     let count = registry.status().refused.len();
@@ -179,8 +180,8 @@ impl Listening {
     }
 }
 
-/// Opens the console's listening sockets, if it is on. Where nobody said that there must be one, the server does without: another on
-/// the same machine may have it.
+/// Opens the console's listening sockets, if it is on. Where nobody said that there must be one, the server does
+/// without: another on the same machine may have it.
 async fn listen_for_console(config: &Config) -> anyhow::Result<Vec<TcpListener>> {
     let Console::On(address) = config.admin.listen else {
         return Ok(Vec::new());
@@ -195,8 +196,8 @@ async fn listen_for_console(config: &Config) -> anyhow::Result<Vec<TcpListener>>
     Ok(Vec::new())
 }
 
-/// Opens listening sockets, of which the operator says where with `setting`. Of the two loopbacks one is enough; both get the same
-/// port.
+/// Opens listening sockets, of which the operator says where with `setting`. Of the two loopbacks one is enough; both
+/// get the same port.
 async fn listen(listen: Listen, setting: &str) -> anyhow::Result<Vec<TcpListener>> {
     let addresses = listen.addresses();
     let mut listeners: Vec<TcpListener> = Vec::new();
@@ -270,8 +271,8 @@ impl Signals {
     }
 }
 
-/// Whether whoever started this process wants it to outlive the terminal, as `nohup` does. Where the system does not say so, it is
-/// assumed.
+/// Returns true if whoever started this process wants it to outlive the terminal, as `nohup` does. Where the system
+/// does not say so, it is assumed.
 fn ignores_hangup() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status

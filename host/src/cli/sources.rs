@@ -1,4 +1,4 @@
-//! What is built: each file of the handlers folder with how it is made, and which sources it is made of.
+//! The files of the handlers folder that are built: how each is made, and from which sources.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -9,10 +9,10 @@ use super::cargo::{self, Package};
 use crate::config::Config;
 use crate::watch::{self, Roots};
 
-/// How one file of the handlers folder is made.
+/// The way in which one file of the handlers folder is made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Recipe {
-    /// What people call it: the package, or the file without its ending.
+    /// The name by which people know it: the package, or the file without its ending.
     pub(super) name: String,
     /// Below the handlers folder.
     pub(super) file: String,
@@ -33,7 +33,7 @@ pub(super) struct Sources {
     pub(super) folder: PathBuf,
     /// By file.
     pub(super) recipes: BTreeMap<String, Recipe>,
-    /// What could not be understood.
+    /// The parts that could not be understood.
     pub(super) problems: Vec<anyhow::Error>,
     /// Folders that do not belong to the sources.
     without: BTreeSet<PathBuf>,
@@ -87,7 +87,8 @@ impl Sources {
         ));
     }
 
-    /// Keeps what was there before, as far as it was not found again: what cannot be understood may still be what it was.
+    /// Keeps what was there before, as far as it was not found again: what cannot be understood may still be what it
+    /// was.
     pub(super) fn keep(&mut self, before: BTreeMap<String, Recipe>) {
         for (file, recipe) in before {
             self.recipes.entry(file).or_insert(recipe);
@@ -111,7 +112,7 @@ impl Sources {
         roots
     }
 
-    /// What cargo writes beside the sources.
+    /// The files that cargo writes beside the sources.
     pub(super) fn locks(&self) -> BTreeSet<PathBuf> {
         self.packages()
             .map(|package| package.lock.clone())
@@ -147,7 +148,7 @@ impl Sources {
             .collect()
     }
 
-    /// What cargo builds.
+    /// The files that cargo builds.
     pub(super) fn packages(&self) -> impl Iterator<Item = &Package> {
         self.recipes
             .values()
@@ -167,7 +168,7 @@ impl Recipe {
     }
 }
 
-/// Whether a change of the file may change what there is to build.
+/// Returns true if a change of the file may change what there is to build.
 pub(super) fn is_manifest(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name == "Cargo.toml")
 }

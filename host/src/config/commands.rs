@@ -15,9 +15,10 @@ pub(super) fn build(written: &Value) -> Result<Value, Refusal> {
     let good = |(file, command): (&String, &Value)| {
         is_inside(file) && file.ends_with(".wasm") && is_command(command)
     };
-    match table.iter().all(good) {
-        true => Ok(written.clone()),
-        false => Err(Refusal::Kind),
+    if table.iter().all(good) {
+        Ok(written.clone())
+    } else {
+        Err(Refusal::Kind)
     }
 }
 
@@ -32,9 +33,10 @@ pub(super) fn setup(written: &Value) -> Result<Value, Refusal> {
     }
     let creates = table.get("creates").and_then(Value::as_str);
     let good = table.get("command").is_some_and(is_command) && creates.is_some_and(is_inside);
-    match good {
-        true => Ok(Value::Table(Table::clone(table))),
-        false => Err(Refusal::Kind),
+    if good {
+        Ok(Value::Table(Table::clone(table)))
+    } else {
+        Err(Refusal::Kind)
     }
 }
 
@@ -42,7 +44,7 @@ fn is_command(value: &Value) -> bool {
     value.as_str().is_some_and(|text| !text.trim().is_empty())
 }
 
-/// Whether a path leads to something below the folder that it starts from.
+/// Returns true if a path leads to something below the folder from which it starts.
 fn is_inside(path: &str) -> bool {
     let is_name = |part| matches!(part, Component::Normal(_));
     !path.is_empty() && Path::new(path).components().all(is_name)

@@ -1,12 +1,12 @@
-//! What can be wrong with settings, one sentence each: where it stands, what it says, what would be accepted.
+//! The errors of settings, one sentence each: where the setting stands, what it says, and what would be accepted.
 
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-use super::source::Source;
+use super::source::{FILE, Source};
 
-/// Why settings were refused.
+/// The reason for which settings were refused.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The settings file is not there or cannot be read.
@@ -14,7 +14,7 @@ pub enum Error {
     Read {
         /// The file that was asked for.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         #[source]
         cause: io::Error,
     },
@@ -22,20 +22,20 @@ pub enum Error {
     /// The file is not TOML.
     #[error("{}:{line}:{column}: {message}", .path.display())]
     Syntax {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// Line, from 1.
+        /// The line, counted from 1.
         line: usize,
         /// Column in characters, from 1.
         column: usize,
-        /// What the parser expected.
+        /// The message of the parser.
         message: String,
     },
 
     /// A key that no setting has.
     #[error("{from}: unknown key {key}; {}", hint(.nearest))]
     UnknownKey {
-        /// Where it stands.
+        /// The source in which it stands.
         from: Source,
         /// The key with its section.
         key: String,
@@ -46,7 +46,7 @@ pub enum Error {
     /// A key that is not for one handler.
     #[error("{from}: unknown key {key}; {}", handler_hint(.nearest, .known, *.is_section))]
     UnknownHandlerKey {
-        /// Where it stands: the settings file or a sidecar.
+        /// The settings file or the sidecar in which it stands.
         from: Source,
         /// The key, in the settings file with its section.
         key: String,
@@ -54,14 +54,14 @@ pub enum Error {
         nearest: Option<String>,
         /// All that may be set for one handler.
         known: Vec<&'static str>,
-        /// Whether it is a section, which a handler's settings have none of.
+        /// True if it is a section, which settings of a handler do not have.
         is_section: bool,
     },
 
     /// A `HITCHY_` variable that no setting has.
     #[error("unknown environment variable {name}; {}", hint(.nearest))]
     UnknownVariable {
-        /// Its name.
+        /// The name of the variable.
         name: String,
         /// The most similar known variable.
         nearest: Option<String>,
@@ -72,17 +72,17 @@ pub enum Error {
         "{name}: settings of one handler are not read from the environment; write them in [handler.NAME] or in NAME.toml beside the handler"
     )]
     HandlerVariable {
-        /// Its name.
+        /// The name of the variable.
         name: String,
     },
 
     /// A variable for `[dev]`, whose values are tables.
     #[error(
         "{name}: what `hitchy dev` runs is not read from the environment; write it in [dev] of {}",
-        super::FILE
+        FILE
     )]
     DevVariable {
-        /// Its name.
+        /// The name of the variable.
         name: String,
     },
 
@@ -96,9 +96,9 @@ pub enum Error {
     /// A value where a section belongs.
     #[error("{from}: {section} is a section, written [{section}], not a value")]
     NotASection {
-        /// Where it stands.
+        /// The source in which it stands.
         from: Source,
-        /// The section.
+        /// The name of the section.
         section: String,
     },
 
@@ -107,18 +107,18 @@ pub enum Error {
         "{from}: {name:?} is not the name of a handler; write the path of its file below the handlers folder without .wasm, for example \"api/shop\""
     )]
     NotAHandler {
-        /// Where it stands.
+        /// The source in which it stands.
         from: Source,
-        /// What was written.
+        /// The name that was written.
         name: String,
     },
 
     /// A value of another kind than the key's.
     #[error("{written} is not {expected}; write for example {example}")]
     WrongValue {
-        /// What stands where.
+        /// The value that was written, and its source.
         written: Box<Written>,
-        /// What the key takes.
+        /// The kind of value that the key takes.
         expected: String,
         /// A value that would be accepted, as TOML.
         example: String,
@@ -127,7 +127,7 @@ pub enum Error {
     /// A value of the right kind that is too small or too large.
     #[error("{written} is out of bounds; it may be from {min} to {max}")]
     OutOfBounds {
-        /// What stands where.
+        /// The value that was written, and its source.
         written: Box<Written>,
         /// The smallest accepted, as TOML.
         min: String,
@@ -138,7 +138,7 @@ pub enum Error {
     /// A value that is fine alone and impossible beside another one.
     #[error("{written} is more than {other} = {limit}; lower the first or raise the second")]
     Exceeds {
-        /// What stands where.
+        /// The value that was written, and its source.
         written: Box<Written>,
         /// The key it must not exceed.
         other: &'static str,
@@ -150,11 +150,11 @@ pub enum Error {
 /// A key and its value, and where they stand.
 #[derive(Debug)]
 pub struct Written {
-    /// Where.
+    /// The source in which it stands.
     pub from: Source,
     /// The key with its section, in a sidecar without.
     pub key: String,
-    /// The value as TOML.
+    /// The value, written as TOML.
     pub value: String,
 }
 

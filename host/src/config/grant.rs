@@ -1,44 +1,45 @@
-//! What one handler is granted: the limits for all, what is written for it laid over them, and the check that the node has it.
+//! Puts the settings of one handler together: the defaults for all handlers, over them what is written for this one,
+//! and the check that the node has as much as they grant.
 
 use std::collections::BTreeMap;
 
 use toml::{Table, Value};
 
-use super::Config;
 use super::error::{Error, Written};
+use super::gather::Gathered;
 use super::keys::{self, KEYS};
-use super::sections::{HandlerLimits, Limits};
+use super::sections::Limits;
 use super::source::Source;
+use crate::runtime::HandlerSettings;
 
-/// The limits of a handler while they are put together.
+/// The settings of a handler while they are put together.
 pub(super) struct Grant {
     values: Table,
-    /// Where each value stands, and under which key.
+    /// The source of each value, and the key under which it stands there.
     places: BTreeMap<String, (Source, String)>,
 }
 
 impl Grant {
-    /// What every handler gets: `[limits]`, of the concurrency three quarters, so that one handler cannot starve the others.
-    pub(super) fn shared(config: &Config) -> Self {
-        let limits = Table::try_from(&config.limits).expect("settings came from TOML");
+    /// Begins with the defaults of the table of keys and `[limits]`. Of the node's concurrency one handler gets three
+    /// quarters, so that it cannot starve the others.
+    pub(super) fn shared(gathered: &Gathered, node: &Limits) -> Self {
         let mut grant = Self {
             values: Table::new(),
             places: BTreeMap::new(),
         };
-        let own = limits
-            .into_iter()
-            .filter(|(short, _)| keys::per_handler().any(|key| key.short() == short))
-            .collect();
-        grant.lay(&own, |short| {
-            let key = format!("limits.{short}");
-            (config.source(&key), key)
-        });
-        let share = (config.limits.concurrency * 3 / 4).max(1);
+        for key in keys::per_handler() {
+            if let Some(value) = gathered.value(key) {
+                let place = (gathered.source(key.name), key.name.to_owned());
+                grant.places.insert(key.short().to_owned(), place);
+                grant.values.insert(key.short().to_owned(), value.clone());
+            }
+        }
+        let share = (node.concurrency * 3 / 4).max(1);
         grant.values.insert("concurrency".to_owned(), number(share));
         grant
     }
 
-    /// Lays `values` over what is there; `place` says where each stands, by its key.
+    /// Lays `values` over the present ones. `place` returns the source and the key of each.
     pub(super) fn lay(&mut self, values: &Table, place: impl Fn(&str) -> (Source, String)) {
         for (short, value) in values {
             self.places.insert(short.clone(), place(short));
@@ -46,13 +47,13 @@ impl Grant {
         }
     }
 
-    /// The limits, when the node has as much as they grant.
-    pub(super) fn within(self, node: &Limits) -> Result<HandlerLimits, Error> {
+    /// Returns the settings if the node has as much as they grant.
+    pub(super) fn within(self, node: &Limits) -> Result<HandlerSettings, Error> {
         let memory_budget = node.memory_budget.unwrap_or(u64::MAX);
         self.at_most("memory", "limits.memory-budget", memory_budget)?;
         self.at_most("concurrency", "limits.concurrency", node.concurrency as u64)?;
-        let limits = self.values.try_into();
-        Ok(limits.expect("each key for one handler is a field of the same name and kind"))
+        let settings = self.values.try_into();
+        Ok(settings.expect("each key for one handler is a field of the same name and kind"))
     }
 
     fn at_most(&self, short: &str, other: &'static str, limit: u64) -> Result<(), Error> {

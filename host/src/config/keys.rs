@@ -1,6 +1,7 @@
-//! The one table of settings: name, kind with its bounds, default, what it means. Reading, unknown-key hints, the names of
-//! environment variables, `--print-config` and the reference are derived from it. A new setting is a row here and a field of
-//! the same name in [`Config`](super::Config).
+//! The one table of settings: name, kind with its bounds, default, what it means. Reading, unknown-key hints, the names
+//! of environment variables, what is applied live, `--print-config` and the reference are derived from it. A new
+//! setting is a row here and a field of the same name: in [`Config`](super::Config) for the node, in
+//! [`HandlerSettings`](crate::runtime::HandlerSettings) for a handler, or in both.
 
 use std::time::Duration;
 
@@ -8,20 +9,20 @@ use super::commands;
 use super::text;
 use super::value::Kind;
 
-/// One setting.
+/// A setting.
 #[derive(Debug)]
 pub struct Key {
-    /// Section and key: `server.body-limit`.
+    /// The section and the key: `server.body-limit`.
     pub name: &'static str,
-    /// What it takes.
+    /// The kind of value that it takes.
     pub kind: Kind,
     /// The default as people write it; `None` when it is worked out at start.
     pub default: Option<&'static str>,
-    /// What it means, for the reference.
+    /// The meaning of the setting, for the reference.
     pub doc: &'static str,
-    /// Whether a change is applied while the server runs; else it waits for the next start.
+    /// True if a change is applied while the server runs; otherwise it waits for the next start.
     pub live: bool,
-    /// Whether `[handler.NAME]` and sidecars may set it for one handler.
+    /// True if `[handler.NAME]` and sidecars may set it for one handler.
     pub per_handler: bool,
 }
 
@@ -56,7 +57,7 @@ impl Key {
         }
     }
 
-    /// Taken up at the next start, though a handler's own value is applied at once.
+    /// Makes a setting wait for the next start, although a handler's own value is applied at once.
     const fn at_start(self) -> Self {
         Self {
             live: false,
@@ -64,17 +65,17 @@ impl Key {
         }
     }
 
-    /// `server` of `server.body-limit`.
+    /// Returns the section: `server` of `server.body-limit`.
     pub fn section(&self) -> &'static str {
         self.name.split_once('.').map_or("", |(section, _)| section)
     }
 
-    /// `body-limit` of `server.body-limit`.
+    /// Returns the key without its section: `body-limit` of `server.body-limit`.
     pub fn short(&self) -> &'static str {
         self.name.split_once('.').map_or("", |(_, short)| short)
     }
 
-    /// `HITCHY_SERVER__BODY_LIMIT` for `server.body-limit`.
+    /// Returns the environment variable: `HITCHY_SERVER__BODY_LIMIT` for `server.body-limit`.
     pub fn variable(&self) -> String {
         let name = self.name.replace('.', "__").replace('-', "_");
         format!("HITCHY_{}", name.to_ascii_uppercase())
@@ -200,26 +201,32 @@ pub const KEYS: &[Key] = &[
     Key::computed("dev.build", COMMANDS, "Files of the handlers folder that cargo does not build, each with the command that makes it: it writes to `$OUT`, or to the file itself.").live(),
 ];
 
-/// The sections of the table, in its order.
+/// The section of keys that only single handlers have: a row `handler.NAME` is written as `[handler.chat]` or in a
+/// sidecar.
+pub(super) const HANDLER: &str = "handler";
+
+/// Returns the sections of the settings file that are for the whole node, in the order of the table.
 pub(super) fn sections() -> Vec<&'static str> {
     let mut sections: Vec<_> = KEYS.iter().map(Key::section).collect();
     sections.dedup();
+    sections.retain(|section| *section != HANDLER);
     sections
 }
 
-/// The keys that may be set for one handler.
+/// Returns the keys that may be set for one handler.
 pub(super) fn per_handler() -> impl Iterator<Item = &'static Key> {
     KEYS.iter().filter(|key| key.per_handler)
 }
 
-/// Whether a change of the whole key `name` is applied while the server runs, as all of `[handler.NAME]` is.
+/// Returns true if a change of the whole key `name` is applied while the server runs, as all of `[handler.NAME]` is.
 pub(super) fn is_live(name: &str) -> bool {
     let key = KEYS.iter().find(|key| key.name == name);
     key.map_or(name.starts_with("handler."), |key| key.live)
 }
 
-/// The known name most similar to what was written: a slip in the key, which may stand in the wrong section, or in the whole. Of
-/// several keys that were written without their section, the first of the table.
+/// Returns the known name that is most similar to a written one, if one is similar: because of a slip in the key, which
+/// may stand in the wrong section, or in the whole name. Of several keys that were written without their section, it is
+/// the first of the table.
 pub fn nearest(written: &str, known: impl Iterator<Item = String>) -> Option<String> {
     let rank = |name: &String| {
         let whole = strsim::osa_distance(written, name);

@@ -1,11 +1,13 @@
-//! Settings: `hitchy.toml`, over it `HITCHY_*`, over it the flags, become one [`Config`]. Past this porch only resolved values
-//! walk: bytes, durations, addresses.
+//! Settings: `hitchy.toml`, over it `HITCHY_*`, over it the flags, become one [`Config`]. Everything above this folder
+//! sees resolved values only: bytes, durations, addresses.
 //!
-//! `keys` is the table of all settings and `source` lays what was written over its defaults; serde then hands the values to
-//! the fields here. A changed file is simply loaded again, [`Config::changes`] says what that means for a running server.
+//! `keys` is the table of all settings and `gather` lays what was written over its defaults; serde then hands the
+//! values to the fields here. A changed file is simply loaded again, and [`Config::changes`] says what that means for a
+//! running server.
 
 mod commands;
 mod error;
+mod gather;
 mod grant;
 mod keys;
 mod reference;
@@ -16,25 +18,27 @@ mod text;
 mod types;
 mod value;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
-use toml::{Table, Value};
+use serde::Deserialize;
 
 pub use error::{Error, Written};
+pub use gather::{CLIENT_VARIABLE, Flag, Sources};
 pub use keys::{KEYS, Key, nearest};
 pub use reference::reference;
-pub use sections::{Admin, Dev, HandlerLimits, Handlers, Limits, Log, Server, Setup, Socket};
-pub use source::{CLIENT_VARIABLE, FILE, Flag, Source, Sources};
+pub use sections::{Admin, Dev, Handlers, Limits, Log, Server, Setup, Socket};
+pub use source::{FILE, Source};
 pub use types::{Console, Format, Level, Listen, Network, Origins, SetCookie, Transport};
 pub use value::Kind;
 
+use gather::Gathered;
 use grant::Grant;
-use source::Gathered;
+
+use crate::runtime::HandlerSettings;
 
 /// Every setting, resolved. Two are equal when every setting has the same value, wherever it came from.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// `[server]`
@@ -43,7 +47,7 @@ pub struct Config {
     pub socket: Socket,
     /// `[handlers]`
     pub handlers: Handlers,
-    /// `[limits]`: for the node, and what a handler gets that has no other.
+    /// `[limits]`, as far as it is for the node; the defaults for handlers are read by [`Config::handler_settings`].
     pub limits: Limits,
     /// `[admin]`
     pub admin: Admin,
@@ -51,113 +55,93 @@ pub struct Config {
     pub log: Log,
     /// `[dev]`
     pub dev: Dev,
-    /// `[handler.NAME]`: what is set for one handler only.
+    /// The values that the fields were read from, those of single handlers, and where each value stands.
     #[serde(skip)]
-    handler: BTreeMap<String, Table>,
-    /// Where each value that is no default stands.
-    #[serde(skip)]
-    sources: BTreeMap<String, Source>,
+    gathered: Gathered,
 }
 
-/// What differs between the settings a server runs with and newer ones, by key (`server.listen`, `handler.chat.memory`).
+/// The differences between the settings with which a server runs and newer ones, by key (`server.listen`,
+/// `handler.chat.memory`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
-    /// Applied while the server runs.
+    /// Keys that are applied while the server runs.
     pub live: Vec<String>,
-    /// Without effect until the next start.
+    /// Keys that have no effect until the next start.
     pub restart: Vec<String>,
 }
 
 impl Changes {
-    /// Whether nothing differs.
+    /// Returns true if nothing differs.
     pub fn is_empty(&self) -> bool {
         self.live.is_empty() && self.restart.is_empty()
     }
 }
 
 impl Config {
-    /// Reads all sources, afresh each time: it costs one small file.
-    ///
-    /// # Errors
-    /// The first thing that is wrong, as a sentence for whoever wrote it.
+    /// Reads all sources. That costs one small file, so it is done again whenever the file may have changed.
     pub fn load(sources: &Sources) -> Result<Self, Error> {
-        let config = Self::from_gathered(source::gather(sources)?);
+        let config = Self::from_gathered(gather::gather(sources)?);
         config.check()?;
         Ok(config)
     }
 
-    /// What the handler `name` may use, with the path and the text of its sidecar if it has one. `name` is the path of its file
+    /// Returns the settings of the handler `name`, with the path and the text of its sidecar if it has one: the
+    /// defaults for handlers, over them the sidecar, over it `[handler.NAME]`. `name` is the path of the handler's file
     /// below the handlers folder without `.wasm`, with `/` between folders.
     ///
-    /// # Errors
-    /// What is wrong with the sidecar, or with a value beside the limits of the node.
-    pub fn handler_limits(
+    /// # Errors The sidecar is wrong, or a value grants more than the node has.
+    pub fn handler_settings(
         &self,
         name: &str,
         sidecar: Option<(&Path, &str)>,
-    ) -> Result<HandlerLimits, Error> {
-        let mut grant = Grant::shared(self);
+    ) -> Result<HandlerSettings, Error> {
+        let mut grant = Grant::shared(&self.gathered, &self.limits);
         if let Some((path, text)) = sidecar {
             let from = Source::File(path.to_owned());
-            let values = source::for_handler(source::parse(path, text)?, "", &from)?;
+            let values = gather::for_handler(gather::parse(path, text)?, "", &from)?;
             grant.lay(&values, |short| (from.clone(), short.to_owned()));
         }
-        if let Some(values) = self.handler.get(name) {
+        if let Some(values) = self.gathered.handlers.get(name) {
             grant.lay(values, |short| {
-                let key = source::handler_key(name, short);
+                let key = gather::handler_key(name, short);
                 (self.source(&key), key)
             });
         }
         grant.within(&self.limits)
     }
 
-    /// Each section `[handler.NAME]`: the name, the section as TOML writes it, and where it stands.
+    /// Returns each section `[handler.NAME]`: the name, the section as TOML writes it, and its source.
     pub fn handler_sections(&self) -> impl Iterator<Item = (&str, String, Source)> {
-        self.handler.keys().map(|name| {
-            let section = source::handler_section(name);
+        self.gathered.handlers.keys().map(|name| {
+            let section = gather::handler_section(name);
             let from = self.source(&section);
             (name.as_str(), section, from)
         })
     }
 
-    /// The settings that are in force when `newer` has been read while the server runs: `newer`, but for what waits for the
-    /// next start.
+    /// Returns the settings that are in force when `newer` has been read while the server runs: the newer value of
+    /// every key that the table of keys marks as live, and this one's value of every other.
+    #[must_use]
     pub fn with_live(&self, newer: &Self) -> Self {
-        let Limits {
-            concurrency,
-            queue,
-            queue_wait,
-            memory_budget,
-            ..
-        } = self.limits.clone();
-        Self {
-            server: self.server.clone(),
-            socket: self.socket.clone(),
-            handlers: Handlers {
-                required: newer.handlers.required.clone(),
-                ..self.handlers.clone()
-            },
-            limits: Limits {
-                concurrency,
-                queue,
-                queue_wait,
-                memory_budget,
-                ..newer.limits.clone()
-            },
-            admin: self.admin.clone(),
-            log: self.log.clone(),
-            ..newer.clone()
+        let mut gathered = newer.gathered.clone();
+        for key in KEYS.iter().filter(|key| !key.live) {
+            gathered.take_from(&self.gathered, key);
         }
+        Self::from_gathered(gathered)
     }
 
-    /// Where the value of `key` (`server.listen`, `handler.chat.memory`) stands.
+    /// Returns the source of the value of `key` (`server.listen`, `handler.chat.memory`).
     pub fn source(&self, key: &str) -> Source {
-        self.sources.get(key).cloned().unwrap_or(Source::Default)
+        self.gathered
+            .sources
+            .get(key)
+            .cloned()
+            .unwrap_or(Source::Default)
     }
 
-    /// What `newer` changes.
+    /// Returns the settings that `newer` changes.
     pub fn changes(&self, newer: &Self) -> Changes {
-        let (old, new) = (self.values(), newer.values());
+        let (old, new) = (self.gathered.values(), newer.gathered.values());
         let keys: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
         let differ = keys
             .into_iter()
@@ -166,64 +150,39 @@ impl Config {
         Changes { live, restart }
     }
 
-    /// The settings in force as a settings file, each with where it stands.
+    /// Returns the settings in force as a settings file, each with its source.
     pub fn render(&self) -> String {
-        render::render(self)
+        render::render(&self.gathered)
     }
 
     fn from_gathered(gathered: Gathered) -> Self {
-        let Gathered {
-            sections,
-            handlers,
-            sources,
-        } = gathered;
+        let mut sections = gathered.sections.clone();
+        sections.remove(keys::HANDLER);
         let config: Self = sections
             .try_into()
             .expect("each row of the table of keys is a field of the same name and kind");
-        Self {
-            handler: handlers,
-            sources,
-            ..config
-        }
+        Self { gathered, ..config }
     }
 
-    /// What holds between settings: nobody is granted what the node does not have.
+    /// Checks settings against each other: nobody is granted more than the node has.
     fn check(&self) -> Result<(), Error> {
-        Grant::shared(self).within(&self.limits)?;
-        self.handler
-            .keys()
-            .try_for_each(|name| self.handler_limits(name, None).map(drop))
-    }
-
-    /// Every value that is set, by its whole key.
-    fn values(&self) -> BTreeMap<String, Value> {
-        let sections = Table::try_from(self).expect("settings came from TOML");
-        let shared = sections.into_iter().flat_map(|(section, values)| {
-            let values = values.try_into::<Table>().unwrap_or_default();
-            let whole = move |(short, value)| (format!("{section}.{short}"), value);
-            values.into_iter().map(whole)
-        });
-        let own = self.handler.iter().flat_map(|(name, values)| {
-            let whole = |(short, value): (&String, &Value)| {
-                (source::handler_key(name, short), value.clone())
-            };
-            values.iter().map(whole)
-        });
-        shared.chain(own).collect()
+        Grant::shared(&self.gathered, &self.limits).within(&self.limits)?;
+        let mut names = self.gathered.handlers.keys();
+        names.try_for_each(|name| self.handler_settings(name, None).map(drop))
     }
 }
 
 impl Default for Config {
-    /// What holds when nobody said anything, with the handlers folder in the current directory.
+    /// Returns the defaults, with the handlers folder in the current directory.
     fn default() -> Self {
-        let defaults = source::defaults(Path::new("")).expect("the defaults are within bounds");
+        let defaults = gather::defaults(Path::new("")).expect("the defaults are within bounds");
         Self::from_gathered(defaults)
     }
 }
 
 impl PartialEq for Config {
     fn eq(&self, other: &Self) -> bool {
-        self.values() == other.values()
+        self.gathered.values() == other.gathered.values()
     }
 }
 

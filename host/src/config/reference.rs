@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::keys::{self, KEYS, Key};
 use super::value::Kind;
 
-/// What stands before the tables.
+/// The text before the tables.
 const INTRODUCTION: &str = "\
 # Settings
 
@@ -51,7 +51,7 @@ memory = \"512MiB\"
 ```
 ";
 
-/// All settings, section by section, in the order of the table of keys.
+/// Returns all settings, section by section, in the order of the table of keys.
 pub fn reference() -> String {
     let mut text = String::from(INTRODUCTION);
     for section in keys::sections() {
@@ -89,7 +89,7 @@ fn row(key: &Key) -> String {
     )
 }
 
-/// The kind of a value with its bounds.
+/// Returns the kind of a value with its bounds.
 fn takes(kind: &Kind) -> String {
     let expected = match kind {
         Kind::Switch => "`true` or `false`".to_owned(),

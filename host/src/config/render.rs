@@ -1,31 +1,31 @@
-//! `--print-config`: the settings in force as a settings file that says where each came from. Fed back it means the same.
+//! `--print-config`: the settings in force as a settings file that says where each came from. Fed back it means the
+//! same.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use toml::Value;
 
-use super::Config;
+use super::gather::{self, Gathered};
 use super::keys::{self, KEYS, Key};
-use super::source;
 
-/// The whole file.
-pub(super) fn render(config: &Config) -> String {
-    let values = config.values();
+/// Returns the whole file.
+pub(super) fn render(gathered: &Gathered) -> String {
+    let values = gathered.values();
     let mut text = String::from("# The settings in force, each with where it came from.\n");
     for section in keys::sections() {
         let names = KEYS
             .iter()
             .filter(|key| key.section() == section)
             .map(|key| (key, key.name.to_owned()));
-        render_section(&mut text, section, names, config, &values);
+        render_section(&mut text, section, names, gathered, &values);
     }
-    for (name, own) in &config.handler {
+    for (name, own) in &gathered.handlers {
         let names = keys::per_handler()
             .filter(|key| own.contains_key(key.short()))
-            .map(|key| (key, source::handler_key(name, key.short())));
-        let section = source::handler_section(name);
-        render_section(&mut text, &section, names, config, &values);
+            .map(|key| (key, gather::handler_key(name, key.short())));
+        let section = gather::handler_section(name);
+        render_section(&mut text, &section, names, gathered, &values);
     }
     text
 }
@@ -34,13 +34,13 @@ fn render_section(
     text: &mut String,
     section: &str,
     keys: impl Iterator<Item = (&'static Key, String)>,
-    config: &Config,
+    gathered: &Gathered,
     values: &BTreeMap<String, Value>,
 ) {
     let _ = write!(text, "\n[{section}]\n");
     for (key, whole) in keys {
         let short = key.short();
-        let from = comment(&config.source(&whole).to_string());
+        let from = comment(&gathered.source(&whole).to_string());
         let _ = match values.get(&whole) {
             Some(value) => writeln!(text, "{short} = {}  # {from}", key.kind.write(value)),
             None if key.kind.is_table() => writeln!(text, "# {short}: none  # {from}"),

@@ -1,19 +1,19 @@
-//! What settings are past the porch: plain values, a struct a section, a field a row of the table of keys.
+//! The resolved settings of the node: a struct for each section, and a field for each row of the table of keys.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::types::{Console, Format, Level, Listen, Network, Origins, SetCookie, Transport};
 
 /// `[server]`: the HTTP side.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Server {
-    /// Where the server listens.
+    /// The address on which the server listens.
     pub listen: Listen,
     /// The folder whose files are served below the routes, absolute.
     pub public: PathBuf,
@@ -29,7 +29,7 @@ pub struct Server {
     pub cors: Origins,
     /// Origins whose pages may connect a socket besides the server's own.
     pub origins: Origins,
-    /// How long calls may go on after the server was told to stop.
+    /// The time that calls may go on after the server was told to stop.
     pub grace: Duration,
     /// Time for a client to send the head of a request.
     pub header_timeout: Duration,
@@ -37,12 +37,12 @@ pub struct Server {
     pub body_timeout: Duration,
     /// Longest pause of a client within a body.
     pub body_idle: Duration,
-    /// How long a client may take nothing of what it is sent.
+    /// The longest time that a client may read nothing of what it is sent.
     pub write_stall: Duration,
 }
 
 impl Server {
-    /// Whether the forwarding headers of a connection from `peer` are believed.
+    /// Returns true if the forwarding headers of a connection from `peer` are trusted.
     pub fn trusts(&self, peer: IpAddr) -> bool {
         self.trusted_proxies
             .iter()
@@ -51,7 +51,7 @@ impl Server {
 }
 
 /// `[socket]`: engine.io and socket.io.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Socket {
     /// Path of the endpoint: begins with `/`, does not end with it.
@@ -74,21 +74,21 @@ pub struct Socket {
     pub max_sockets: usize,
     /// Clients at once that have not connected to a namespace.
     pub max_unclaimed: usize,
-    /// Whether a polling session answers only the address that opened it.
+    /// True if a polling session answers only the address that opened it.
     pub bind_address: bool,
-    /// Whether page scripts see `set-cookie`.
+    /// The cookies that page scripts see in answers to `request`.
     pub set_cookie: SetCookie,
 }
 
 /// `[handlers]`: the folder.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Handlers {
     /// The folder whose `.wasm` files are served, absolute.
     pub dir: PathBuf,
-    /// Whether changes are followed while the server runs.
+    /// True if changes are followed while the server runs.
     pub watch: bool,
-    /// How long a file written in place must rest before it is loaded.
+    /// The time that a file which is written in place must rest before it is loaded.
     pub settle: Duration,
     /// Time between two looks at the whole folder.
     pub rescan: Duration,
@@ -96,75 +96,44 @@ pub struct Handlers {
     pub required: Vec<String>,
 }
 
-/// `[limits]`: what calls may use.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+/// `[limits]`, as far as it is for the node. The other keys of the section are defaults of
+/// [`HandlerSettings`](crate::runtime::HandlerSettings), so this type does not refuse keys that it does not know.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct Limits {
-    /// Memory of a guest in one call, in bytes.
-    pub memory: usize,
-    /// Time from the start of a call to its end.
-    pub deadline: Duration,
-    /// Time a call may compute.
-    pub cpu: Duration,
     /// Calls running at once, of all handlers.
     pub concurrency: usize,
     /// Calls that may wait for one of the running to end.
     pub queue: usize,
-    /// How long a call may wait.
+    /// The longest time that a call may wait.
     pub queue_wait: Duration,
-    /// Events a call may emit.
-    pub emits_per_call: usize,
-    /// Bytes a call may emit in all.
-    pub emit_bytes_per_call: usize,
-    /// Requests a call may send to other routes of this server.
-    pub dispatches_per_call: usize,
-    /// Memory of all guests together, in bytes; `None`: half of the machine's or of the container's.
+    /// Bytes of memory of all guests together; `None` means half of the machine's or of the container's.
     pub memory_budget: Option<u64>,
 }
 
-/// What the calls of one handler may use: `[limits]`, over it the sidecar, over it `[handler.NAME]`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct HandlerLimits {
-    /// Memory of a guest in one call, in bytes.
-    pub memory: usize,
-    /// Time from the start of a call to its end.
-    pub deadline: Duration,
-    /// Time a call may compute.
-    pub cpu: Duration,
-    /// Calls of this handler running at once; three quarters of the node's (at least one) when nothing is set for it.
-    pub concurrency: usize,
-    /// Events a call may emit.
-    pub emits_per_call: usize,
-    /// Bytes a call may emit in all.
-    pub emit_bytes_per_call: usize,
-    /// Requests a call may send to other routes of this server.
-    pub dispatches_per_call: usize,
-}
-
 /// `[admin]`: the console.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Admin {
-    /// Where it listens.
+    /// The address on which the console listens.
     pub listen: Console,
 }
 
 /// `[log]`
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Log {
-    /// How much is logged.
+    /// The least severe level that is logged.
     pub level: Level,
-    /// How a line is written.
+    /// The format of a line.
     pub format: Format,
 }
 
 /// `[dev]`: what `hitchy dev` and `hitchy build` run besides cargo.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Dev {
-    /// What has to run once before anything is built.
+    /// The command that has to run once before anything is built.
     pub setup: Option<Setup>,
     /// Files of the handlers folder, as paths below the folder of the settings, each with the command that makes it.
     #[serde(default)]
@@ -172,10 +141,10 @@ pub struct Dev {
 }
 
 /// A command that is run when what it creates is missing.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Setup {
-    /// For `sh -c`.
+    /// The command, for `sh -c`.
     pub command: String,
     /// A file or folder, as a path below the folder of the settings.
     pub creates: String,

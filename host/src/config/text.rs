@@ -1,5 +1,5 @@
-//! Settings that are text of some form: each is read from what people write and written in its one form, or refused with
-//! `None`.
+//! Settings that are text of some form: each is read from what people write and written in its one form, or refused
+//! with `None`.
 
 use super::types::{Console, Listen, Network};
 

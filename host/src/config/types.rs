@@ -1,15 +1,16 @@
-//! The values a setting can have that are more than a number or a string. Each reads itself from the way people write it and
-//! writes itself back the same way.
+//! The values of settings that are more than a number or a string. Each reads itself from the form in which people
+//! write it.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
-/// An address to listen on: `localhost:3000` (both loopbacks), `0.0.0.0:80`, `[::1]:0`. Port 0 lets the system choose one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+/// An address to listen on: `localhost:3000` (both loopbacks), `0.0.0.0:80`, `[::1]:0`. Port 0 lets the system choose
+/// one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
 pub enum Listen {
     /// `localhost:PORT`: 127.0.0.1 and ::1, so that every way a browser or a tool resolves `localhost` arrives.
     Loopbacks {
@@ -21,7 +22,8 @@ pub enum Listen {
 }
 
 impl Listen {
-    /// The addresses to bind, in order. With `Loopbacks { port: 0 }` whoever binds takes the port of the first for the second.
+    /// The addresses to bind, in order. With `Loopbacks { port: 0 }` whoever binds takes the port of the first for the
+    /// second.
     pub fn addresses(&self) -> Vec<SocketAddr> {
         match *self {
             Self::Loopbacks { port } => vec![
@@ -69,13 +71,13 @@ impl From<Listen> for String {
     }
 }
 
-/// Where the console listens, if it does: `off`, or an address as [`Listen`] has it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+/// The address of the console, if it listens: `off`, or an address as [`Listen`] has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
 pub enum Console {
-    /// Nowhere.
+    /// The console does not listen.
     Off,
-    /// Here.
+    /// The console listens on this address.
     On(Listen),
 }
 
@@ -108,15 +110,16 @@ impl From<Console> for String {
 }
 
 /// An IP address or a block of them: `10.0.0.1`, `10.0.0.0/8`, `fd00::/8`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
 pub struct Network {
     address: IpAddr,
     prefix: u8,
 }
 
 impl Network {
-    /// Whether `address` lies in this block. An IPv4 address mapped into IPv6 (`::ffff:10.0.0.1`) counts as the IPv4 address.
+    /// Returns true if `address` lies in this block. An IPv4 address that is mapped into IPv6 (`::ffff:10.0.0.1`)
+    /// counts as the IPv4 address.
     pub fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         address.is_ipv4() == self.address.is_ipv4()
@@ -179,8 +182,8 @@ impl From<Network> for String {
 }
 
 /// Which web origins (RFC 6454: scheme, host and port) may do something besides the server's own.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "Vec<String>", into = "Vec<String>")]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(from = "Vec<String>")]
 pub enum Origins {
     /// None besides the server's own; written as an empty list.
     Own,
@@ -191,7 +194,8 @@ pub enum Origins {
 }
 
 impl Origins {
-    /// Whether `origin`, as an `Origin` header carries it, is allowed here. The server's own is for the caller to know.
+    /// Returns true if `origin`, as an `Origin` header carries it, is allowed. The server's own origin is for the
+    /// caller to know.
     pub fn allow(&self, origin: &str) -> bool {
         match self {
             Self::Own => false,
@@ -200,7 +204,7 @@ impl Origins {
         }
     }
 
-    /// These and those.
+    /// The server's own origin and these.
     pub fn or(self, others: Self) -> Self {
         let all = Vec::from(self).into_iter().chain(Vec::from(others));
         all.collect::<Vec<_>>().into()
@@ -228,7 +232,7 @@ impl From<Origins> for Vec<String> {
 }
 
 /// A way a socket.io client may be connected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Transport {
     /// HTTP long polling.
@@ -237,19 +241,19 @@ pub enum Transport {
     Websocket,
 }
 
-/// How much is logged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// The least severe level that is logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
-    /// What went wrong and needs somebody.
+    /// Failures that somebody has to deal with.
     Error,
     /// And what somebody should look at.
     Warn,
     /// And what happened: start, loads, reloads, the end.
     Info,
-    /// And every call.
+    /// Also every call.
     Debug,
-    /// And everything else.
+    /// Also everything else.
     Trace,
 }
 
@@ -266,23 +270,23 @@ impl Level {
     }
 }
 
-/// How a log line is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// The format of a log line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
-    /// For people.
+    /// Lines for people.
     Pretty,
     /// One JSON object a line, for machines.
     Json,
 }
 
-/// What page scripts see of `set-cookie` in answers to `request`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// The part of `set-cookie` that page scripts see in answers to `request`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SetCookie {
-    /// Nothing, as with HTTP.
+    /// Scripts see nothing, as with HTTP.
     Withhold,
-    /// All.
+    /// Scripts see all of it.
     Pass,
 }
 

@@ -1,5 +1,5 @@
-//! One value: from what was written to what is meant, with its bounds, and back to how people write it. What is meant is kept
-//! as TOML of one shape a kind, which serde then hands to the fields of [`Config`](super::Config).
+//! Reads one value from what was written, checks its bounds, and writes it in the form that people use. The value is
+//! kept as TOML of one shape for each kind, which serde then hands to the fields of [`Config`](super::Config).
 
 use std::time::Duration;
 
@@ -11,30 +11,30 @@ type Read = fn(&str) -> Option<String>;
 /// Reads a table; it may not be written as text.
 type ReadTable = fn(&Value) -> Result<Value, Refusal>;
 
-/// What a setting takes.
+/// The kind of value that a setting takes.
 #[derive(Debug)]
 pub enum Kind {
-    /// true or false.
+    /// `true` or `false`.
     Switch,
     /// A whole number.
     Count {
-        /// Smallest accepted.
+        /// The smallest that is accepted.
         min: u64,
-        /// Largest accepted.
+        /// The largest that is accepted.
         max: u64,
     },
     /// Bytes: `"64MiB"`, or a whole number of them.
     Size {
-        /// Smallest accepted, in bytes.
+        /// The smallest that is accepted, in bytes.
         min: u64,
-        /// Largest accepted, in bytes.
+        /// The largest that is accepted, in bytes.
         max: u64,
     },
     /// A length of time: `"150ms"`.
     Time {
-        /// Shortest accepted.
+        /// The shortest that is accepted.
         min: Duration,
-        /// Longest accepted.
+        /// The longest that is accepted.
         max: Duration,
     },
     /// One of these words.
@@ -47,49 +47,49 @@ pub enum Kind {
     Text {
         /// Its name in a sentence, with the article.
         what: &'static str,
-        /// One that is accepted.
+        /// An example that is accepted.
         example: &'static str,
-        /// How it is read.
+        /// The function that reads it.
         read: Read,
     },
     /// A list of texts of some form.
     List {
         /// Its name in a sentence, with the article.
         what: &'static str,
-        /// Items that are accepted.
+        /// Examples of items that are accepted.
         examples: [&'static str; 2],
-        /// How an item is read.
+        /// The function that reads an item.
         read: Read,
     },
     /// A table, which only a file can hold.
     Table {
         /// Its name in a sentence, with the article.
         what: &'static str,
-        /// One that is accepted.
+        /// An example that is accepted.
         example: &'static str,
-        /// How it is read.
+        /// The function that reads it.
         read: ReadTable,
     },
 }
 
-/// Why a value was refused; whoever knows its place and key makes the sentence.
+/// The reason for which a value was refused. Whoever knows its source and key makes the sentence.
 #[derive(Debug, PartialEq)]
 pub enum Refusal {
-    /// Not of the kind.
+    /// The value is not of the kind.
     Kind,
-    /// Of the kind, smaller than the smallest accepted or larger than the largest.
+    /// The value is of the kind, and outside the bounds.
     Bounds,
     /// A table with a key that it does not have.
     Key {
-        /// What was written.
+        /// The key that was written.
         unknown: String,
-        /// What there is.
+        /// The keys that exist.
         known: &'static [&'static str],
     },
 }
 
 impl Kind {
-    /// What is meant by `written`. Everything may be written as a string, as environment variables and flags do.
+    /// Reads a value. Everything may be written as a string, as environment variables and flags do.
     pub(super) fn read(&self, written: &Value) -> Result<Value, Refusal> {
         match self {
             Self::Switch => switch(written),
@@ -106,7 +106,7 @@ impl Kind {
         .ok_or(Refusal::Kind)
     }
 
-    /// A value of this kind as TOML, in the form people would write.
+    /// Writes a value of this kind as TOML, in the form in which people would write it.
     pub(super) fn write(&self, meant: &Value) -> String {
         match self {
             Self::Size { .. } => write_size(meant),
@@ -115,12 +115,12 @@ impl Kind {
         }
     }
 
-    /// Whether only a file can hold it: environment variables and flags are text.
+    /// Returns true if only a file can hold it, because environment variables and flags are text.
     pub fn is_table(&self) -> bool {
         matches!(self, Self::Table { .. })
     }
 
-    /// The kind in a sentence, with the article.
+    /// Returns the name of the kind in a sentence, with the article.
     pub fn expected(&self) -> String {
         match self {
             Self::Switch => "true or false".to_owned(),
@@ -136,7 +136,7 @@ impl Kind {
         }
     }
 
-    /// A value that is accepted, as TOML.
+    /// Returns an example that is accepted, as TOML.
     pub fn example(&self) -> String {
         match self {
             Self::Switch => "true".to_owned(),
@@ -152,8 +152,8 @@ impl Kind {
         }
     }
 
-    /// For kinds that are lists, one that is accepted as it is written in an environment variable or a flag: the items with commas
-    /// between them.
+    /// Returns, for kinds that are lists, an example as it is written in an environment variable or a flag: the items
+    /// with commas between them.
     pub fn example_as_text(&self) -> Option<String> {
         match self {
             Self::Words(words) => Some(words.join(",")),
@@ -162,7 +162,7 @@ impl Kind {
         }
     }
 
-    /// The smallest and the largest value accepted, as TOML, where the kind has such.
+    /// Returns the smallest and the largest value that are accepted, as TOML, where the kind has such bounds.
     pub fn bounds(&self) -> Option<(String, String)> {
         let (min, max) = match *self {
             Self::Count { min, max } | Self::Size { min, max } => (integer(min), integer(max)),
@@ -175,9 +175,10 @@ impl Kind {
 
 fn bounded<T: PartialOrd>(value: Option<T>, min: T, max: T) -> Result<T, Refusal> {
     let value = value.ok_or(Refusal::Kind)?;
-    match min <= value && value <= max {
-        true => Ok(value),
-        false => Err(Refusal::Bounds),
+    if min <= value && value <= max {
+        Ok(value)
+    } else {
+        Err(Refusal::Bounds)
     }
 }
 

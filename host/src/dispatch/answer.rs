@@ -1,4 +1,4 @@
-//! The one table from what went wrong to what the client reads. Nothing of the inside is in it: a sentence, a code, an id.
+//! The one table from failures to what the client reads: a sentence, a code and an id, and nothing of the inside.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
@@ -12,7 +12,7 @@ use crate::runtime::CallError;
 /// The header with the id of the call.
 const X_REQUEST_ID: &str = "x-request-id";
 
-/// Why nothing is accepted at the moment.
+/// The reason for which nothing is accepted at the moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// The folder has not been read yet.
@@ -24,7 +24,7 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// As the client reads it.
+    /// Returns the failure that the client reads.
     pub fn failure(self) -> Failure {
         let sentence = match self {
             Self::Starting => "the server is starting; try again",
@@ -35,7 +35,7 @@ impl Refusal {
     }
 }
 
-/// What the client reads when a call gave no usable answer.
+/// Returns the failure that a client reads when a call gave no usable answer.
 pub(super) fn of_call_error(error: &CallError) -> Failure {
     let (code, sentence) = match error {
         CallError::Trap { .. } | CallError::OutOfMemory { .. } | CallError::Host(_) => {
@@ -75,7 +75,7 @@ struct EventErrorFields<'a> {
     data: Option<&'a RawValue>,
 }
 
-/// The answer to a request that failed: `{"error", "code", "id"}` and the failure's `data`.
+/// Returns the answer to a request that failed: `{"error", "code", "id"}` and the failure's `data`.
 pub fn error_response(id: &str, failure: &Failure) -> Response<Bytes> {
     let body = RequestError {
         error: &failure.message,
@@ -102,7 +102,7 @@ pub fn error_response(id: &str, failure: &Failure) -> Response<Bytes> {
     with_id(response, id)
 }
 
-/// The answer with the id of its call.
+/// Adds the id of its call to an answer.
 pub fn with_id<B>(mut response: Response<B>, id: &str) -> Response<B> {
     if let Ok(id) = HeaderValue::from_str(id) {
         response.headers.insert(X_REQUEST_ID, id);
@@ -110,7 +110,7 @@ pub fn with_id<B>(mut response: Response<B>, id: &str) -> Response<B> {
     response
 }
 
-/// One to three seconds, so that those who were turned away together do not come back together.
+/// Returns one to three seconds, so that clients that were turned away together do not come back together.
 fn retry_after(id: &str) -> HeaderValue {
     let jitter = id
         .bytes()
@@ -118,7 +118,7 @@ fn retry_after(id: &str) -> HeaderValue {
     HeaderValue::from(1 + jitter % 3)
 }
 
-/// The ack of an event that failed: `{"error": {"code", "message", "id"}}` and the failure's `data`.
+/// Returns the ack of an event that failed: `{"error": {"code", "message", "id"}}` and the failure's `data`.
 pub fn ack_of_failure(id: &str, failure: &Failure) -> Payload {
     let fields = EventErrorFields {
         code: failure.code,
@@ -129,13 +129,13 @@ pub fn ack_of_failure(id: &str, failure: &Failure) -> Payload {
     Payload::one(&EventError { error: fields })
 }
 
-/// The value of `allow`.
+/// Returns the value of the header `allow`.
 pub(super) fn allow_header(methods: &[Method]) -> HeaderValue {
     let names: Vec<&str> = methods.iter().map(Method::as_str).collect();
     HeaderValue::from_str(&names.join(", ")).unwrap_or_else(|_| HeaderValue::from_static("OPTIONS"))
 }
 
-/// The answer to OPTIONS where no handler answers it.
+/// Returns the answer to OPTIONS where no handler answers it.
 pub(super) fn options_response(methods: &[Method]) -> Response<Bytes> {
     let mut headers = HeaderMap::new();
     headers.insert(header::ALLOW, allow_header(methods));

@@ -1,4 +1,5 @@
-//! Answers for doors that cannot stream: a request over a socket, and one from inside. They get a body whole, within the limit.
+//! Answers for doors that cannot stream: a request over a socket, and one that a handler dispatches. Their bodies are
+//! collected, within the limit for answers.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,7 +14,7 @@ use crate::payload::Failure;
 use crate::runtime::{CallContext, Dispatcher};
 
 impl Dispatch {
-    /// Answers a request that was accepted; a body that streams is collected.
+    /// Answers a request that was accepted. A body that streams is collected.
     pub async fn request_whole(
         self: &Arc<Self>,
         request: Request,
@@ -34,7 +35,8 @@ impl Dispatch {
         self.hand_over(under_way, response, accepted)
     }
 
-    /// The answer with its whole body. HEAD has none, which these doors do not know by themselves.
+    /// Collects the body of an answer. The body of an answer to HEAD is empty, which these doors do not arrange by
+    /// themselves.
     async fn whole(&self, response: Response, request: &Request) -> Response<Bytes> {
         let (head, body) = response.parted();
         if request.method == Method::HEAD {

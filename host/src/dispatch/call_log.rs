@@ -1,23 +1,25 @@
-//! What is written down of calls: how each ended and how long it ran in the handler's counts, what went wrong in the log.
+//! Records calls: in the handler's counts how each ended and how long it ran, in the log what went wrong.
 
 use std::fmt;
 use std::time::{Instant, SystemTime};
 
 use crate::message::{CallId, Door, Request};
-use crate::metrics::{Answers, Ended, Kind, LastFailure, Metrics};
-use crate::runtime::{CallError, Handler, Outcome};
+use crate::metrics::{Answers, Metrics};
+use crate::registry::{Ended, LastFailure, Served};
+use crate::runtime::kinds::kind::CallKind;
+use crate::runtime::{CallError, Outcome};
 use crate::text::visible;
 
-/// A call that runs. Counted when this is dropped, as aborted unless it has ended before.
+/// A call that runs. It is counted when this value is dropped, as aborted unless it has ended before.
 pub(super) struct Running<'a> {
-    handler: &'a Handler,
-    kind: Kind,
+    handler: &'a Served,
+    kind: CallKind,
     began: Instant,
     ended: Ended,
 }
 
 impl<'a> Running<'a> {
-    pub(super) fn begin(handler: &'a Handler, kind: Kind) -> Self {
+    pub(super) fn begin(handler: &'a Served, kind: CallKind) -> Self {
         Self {
             handler,
             kind,
@@ -42,7 +44,7 @@ impl Drop for Running<'_> {
     }
 }
 
-/// The word of the metrics for a failed call.
+/// Returns the way in which a failed call ended, as the metrics have it.
 fn how(error: &CallError) -> Ended {
     match error {
         CallError::Trap { .. } => Ended::Trap,
@@ -55,7 +57,7 @@ fn how(error: &CallError) -> Ended {
     }
 }
 
-/// The counts of the answers through a door.
+/// Returns the counts of the answers through a door.
 pub(super) fn answers(metrics: &Metrics, door: Door) -> &Answers {
     match door {
         Door::Http => &metrics.answers_http,
@@ -64,7 +66,8 @@ pub(super) fn answers(metrics: &Metrics, door: Door) -> &Answers {
     }
 }
 
-/// `GET /path`, for the log; a request from inside says so. It is written only when there is something to log.
+/// Writes `GET /path` for the log, and says so if a handler dispatched the request. It is formatted only when it is
+/// logged.
 pub(super) struct RequestName<'a>(pub(super) &'a Request);
 
 impl fmt::Display for RequestName<'_> {
@@ -83,14 +86,14 @@ impl fmt::Display for RequestName<'_> {
     }
 }
 
-/// A server that has too much to do does not write it all down.
+/// Returns true if an error is logged. An overloaded server does not log every call that it turns away.
 pub(super) fn is_logged(error: &CallError) -> bool {
     !matches!(error, CallError::Overloaded)
 }
 
-/// A call that went wrong: in the log, and as the handler's last failure.
+/// Logs a call that went wrong, and keeps it as the handler's last failure.
 pub(super) fn log_call_error(
-    handler: &Handler,
+    handler: &Served,
     id: &CallId,
     what: &dyn fmt::Display,
     error: &CallError,
@@ -105,9 +108,9 @@ pub(super) fn log_call_error(
     });
 }
 
-/// Nobody waits for what a hook or a policy says afterwards: it is logged.
+/// Logs a failure for which no client waits: of a hook or of a policy that ran afterwards.
 pub(super) fn log_hook(
-    handler: &Handler,
+    handler: &Served,
     id: &CallId,
     what: &dyn fmt::Display,
     outcome: Outcome<()>,

@@ -1,19 +1,20 @@
-//! Events, and the hooks of connections: whom they go to, in which order, and what comes of it.
+//! Events, and the hooks of connections: which handlers are called, in which order, and what the client gets.
 
 use std::fmt;
 use std::sync::Arc;
 
-use super::Dispatch;
 use super::call_log::{Running, is_logged, log_hook};
+use super::{Dispatch, client_result};
 use crate::message::{CallId, Event};
-use crate::metrics::Kind;
 use crate::payload::{Failure, Payload};
 use crate::registry::Entry;
 use crate::runtime::CallContext;
+use crate::runtime::kinds::kind::CallKind;
+use crate::runtime::kinds::{connection, listener};
 use crate::sockets::Connection;
 
 impl Dispatch {
-    /// Handles an event: every file that listens, one after the other. The answer is the ack.
+    /// Handles an event with every file that listens, one after the other. The result is the ack.
     pub async fn event(
         &self,
         connection: &Arc<Connection>,
@@ -47,8 +48,8 @@ impl Dispatch {
         for Entry { handler, index } in &listeners {
             let context = CallContext::new(Arc::clone(&event.id), connection.handshake.remote);
             let call = |context| handler.on_event(context, *index, Arc::clone(connection), event);
-            let outcome = self.call(handler, Kind::Event, &context, call).await;
-            match self.settle(
+            let outcome = self.call(handler, listener::EVENT, &context, call).await;
+            match client_result(
                 handler,
                 &event.id,
                 &format_args!("event {:?}", event.name),
@@ -65,7 +66,7 @@ impl Dispatch {
         }
     }
 
-    /// Asks the connection hooks of a namespace, in order; the first refusal counts.
+    /// Calls the connection hooks of a namespace in order. The first refusal counts.
     pub async fn connect(&self, connection: &Arc<Connection>) -> Result<(), Failure> {
         let answer = self.ask_hooks(connection).await;
         match &answer {
@@ -91,29 +92,32 @@ impl Dispatch {
             let outcome = self
                 .call(
                     handler,
-                    Kind::Connect,
+                    connection::CONNECT,
                     &CallContext::new(Arc::clone(&id), connection.handshake.remote),
                     call,
                 )
                 .await;
             let broken = matches!(&outcome, Err(error) if is_logged(error));
             let what = format_args!("connect to {}", connection.namespace);
-            let settled = self.settle(handler, &id, &what, outcome);
+            let result = client_result(handler, &id, &what, outcome);
             // `connect_error` carries nothing but a message. What a hook says itself is left as it is.
-            settled.map_err(|failure| match broken {
-                true => naming(failure, &id),
-                false => failure,
+            result.map_err(|failure| {
+                if broken {
+                    naming(failure, &id)
+                } else {
+                    failure
+                }
             })?;
         }
         Ok(())
     }
 
-    /// Tells the connection hooks of a namespace that a client has connected.
+    /// Calls the connection hooks of a namespace for a client that has connected.
     pub async fn connected(&self, connection: &Arc<Connection>) {
         self.tell(connection, HookEvent::Connected).await;
     }
 
-    /// Tells the connection hooks of a namespace that a client has gone.
+    /// Calls the connection hooks of a namespace for a client that has disconnected.
     pub async fn disconnected(&self, connection: &Arc<Connection>, reason: &'static str) {
         self.tell(connection, HookEvent::Gone(reason)).await;
     }
@@ -146,7 +150,7 @@ impl Dispatch {
     }
 }
 
-/// What connection hooks are told.
+/// An event in the life of a connection that hooks are called for and cannot prevent.
 #[derive(Clone, Copy)]
 enum HookEvent {
     Connected,
@@ -154,10 +158,10 @@ enum HookEvent {
 }
 
 impl HookEvent {
-    fn kind(self) -> Kind {
+    fn kind(self) -> CallKind {
         match self {
-            Self::Connected => Kind::Connected,
-            Self::Gone(_) => Kind::Disconnect,
+            Self::Connected => connection::CONNECTED,
+            Self::Gone(_) => connection::DISCONNECT,
         }
     }
 }
@@ -171,7 +175,7 @@ impl fmt::Display for HookEvent {
     }
 }
 
-/// The failure with the id, under which the log has it, in its message.
+/// Adds the id to the message of a failure, so that it can be found in the log.
 fn naming(failure: Failure, id: &CallId) -> Failure {
     Failure {
         message: format!("{} (id {id})", failure.message),

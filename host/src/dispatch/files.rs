@@ -1,31 +1,28 @@
-//! What answers below the routes: files, of which only their answers are known here.
+//! Static files, which answer where no route does. Only their answers are known here.
 
 use futures_util::future::BoxFuture;
 use http::{HeaderMap, Method, header};
 
-use super::Dispatch;
 use crate::message::{Exchange, Request, Response};
 
-/// Files that are served where no route answers. Given once, at the start.
+/// Files that are served where no route answers. Set once, at the start.
 pub trait Files: Send + Sync {
-    /// The answer to a GET or HEAD; none when there is no such file.
+    /// Returns the answer to a GET or HEAD, or `None` if there is no such file.
     fn find<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Option<Response>>;
 }
 
-impl Dispatch {
-    /// The answer of a file, for the two methods that files have.
-    pub(super) async fn file(&self, exchange: &Exchange) -> Option<Response> {
-        let request = &exchange.request;
-        if request.method != Method::GET && request.method != Method::HEAD {
-            return None;
-        }
-        let mut response = self.files.find(request).await?;
-        yield_to(&exchange.added_headers(), &mut response.headers);
-        Some(response)
+/// Returns the answer of a file, for the two methods that files have.
+pub(super) async fn answer(files: &dyn Files, exchange: &Exchange) -> Option<Response> {
+    let request = &exchange.request;
+    if request.method != Method::GET && request.method != Method::HEAD {
+        return None;
     }
+    let mut response = files.find(request).await?;
+    yield_to(&exchange.added_headers(), &mut response.headers);
+    Some(response)
 }
 
-/// What a policy says of caching counts instead of what is said of files by default, not beside it.
+/// Leaves caching to a policy that says something about it, so that there are no two rules.
 fn yield_to(added: &HeaderMap, headers: &mut HeaderMap) {
     if added.contains_key(header::CACHE_CONTROL) {
         headers.remove(header::CACHE_CONTROL);

@@ -1,4 +1,4 @@
-//! How many calls run, and how many wait.
+//! Bounds the calls that run at the same time, and those that wait.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,31 +11,32 @@ use crate::runtime::CallError;
 /// The bounds of the gate.
 #[derive(Clone, Copy, Debug)]
 pub struct GateSettings {
-    /// Calls at the same time, of all handlers.
+    /// Calls that may run at the same time, of all handlers.
     pub concurrency: usize,
     /// Calls that wait.
     pub queue: usize,
-    /// How long one waits.
+    /// The longest time that a call waits.
     pub wait: Duration,
 }
 
-/// Lets calls in while there is room, and lets a bounded number wait a bounded time. The newest is turned away.
+/// Lets calls in as far as they are within bounds, and lets a bounded number wait for a bounded time. The newest is
+/// turned away.
 pub(super) struct Gate {
     settings: GateSettings,
     permits: Arc<Semaphore>,
     waiting: AtomicUsize,
 }
 
-/// What a call holds while it runs: one of its handler's, one of all.
+/// The permits that a call holds while it runs: one of its handler, and one of the whole server.
 pub(super) struct Permits {
     _own: OwnedSemaphorePermit,
     _node: OwnedSemaphorePermit,
 }
 
-/// What the gate is busy with.
+/// The state of the gate.
 #[derive(Clone, Copy, Debug)]
 pub struct Load {
-    /// Calls that run. Those from inside go on the permits of their callers and are not counted.
+    /// Calls that run. Calls that handlers dispatch use the permits of their callers and are not counted.
     pub running: usize,
     /// Calls that wait.
     pub waiting: usize,
@@ -43,7 +44,7 @@ pub struct Load {
     pub concurrency: usize,
 }
 
-/// A place in the queue, given back when dropped.
+/// Counts a call in the queue until it is dropped.
 struct Place<'a>(&'a AtomicUsize);
 
 impl Drop for Place<'_> {
@@ -70,8 +71,8 @@ impl Gate {
         }
     }
 
-    /// The permits for a call of one handler. Its own bound comes first: who waits for a busy handler must not keep a place that
-    /// others could use.
+    /// Waits for the permits for a call of one handler. The handler's own bound comes first, because a call that waits
+    /// for a busy handler must not keep a permit that others could use.
     pub(super) async fn enter(&self, handler: &Arc<Semaphore>) -> Result<Permits, CallError> {
         let own = self.wait_for(handler).await?;
         let node = self.wait_for(&self.permits).await?;
@@ -81,7 +82,7 @@ impl Gate {
         })
     }
 
-    /// The permits for a call that must not be left out, however long it takes.
+    /// Waits for the permits for a call that must not be left out, however long it takes.
     pub(super) async fn enter_patiently(&self, handler: &Arc<Semaphore>) -> Option<Permits> {
         // The semaphores are never closed.
         let own = Arc::clone(handler).acquire_owned().await.ok()?;

@@ -1,10 +1,10 @@
-//! The names of calls, as they stand in answers, headers and the log.
+//! The ids of calls, as they stand in answers, headers and the log.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::message::CallId;
 
-/// Makes names for calls: unique while the process lives, and unlikely to be those of another process.
+/// Makes ids for calls: unique while the process lives, and unlikely to be those of another process.
 pub(super) struct Ids {
     process: u32,
     next: AtomicU64,

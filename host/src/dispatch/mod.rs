@@ -1,5 +1,7 @@
-//! Who answers: takes what a door brings, finds policies, route, file, listeners or hooks, takes a permit, calls, and makes an
-//! answer of whatever happens. Every request and every wanted ack ends here in exactly one answer.
+//! Takes requests and events from the doors, finds the policies, the route, the file, the listeners or the hooks, takes
+//! a permit, calls the handler, and makes an answer of its outcome.
+//!
+//! Every request and every wanted ack gets exactly one answer here.
 
 mod answer;
 mod buffered;
@@ -26,37 +28,41 @@ use self::call_log::{RequestName, Running, answers, is_logged, log_call_error, l
 use self::gate::{Gate, Permits};
 use self::ids::Ids;
 use crate::message::{Body, CallId, Door, Exchange, Request, Response};
-use crate::metrics::{Kind, Metrics};
+use crate::metrics::Metrics;
 use crate::payload::Failure;
-use crate::registry::{Entry, Matched, Registry, Table};
-use crate::runtime::{CallContext, CallError, Handler, Outcome, Stage};
+use crate::registry::{Entry, Matched, Registry, Served, Table};
+use crate::runtime::kinds::kind::CallKind;
+use crate::runtime::kinds::policy::{self, Stage};
+use crate::runtime::kinds::route;
+use crate::runtime::{CallContext, CallError, Outcome};
 
-/// The way from the doors to the handlers.
+/// Calls handlers on behalf of the doors.
 pub struct Dispatch {
     registry: Arc<Registry>,
     files: Box<dyn Files>,
-    /// Bytes of a body that is collected.
+    /// Bytes of a body that is collected for a door that cannot stream.
     answer_limit: usize,
     gate: Gate,
     ids: Ids,
     metrics: Arc<Metrics>,
-    /// What was accepted and has not been answered yet.
+    /// Requests and connects that were accepted and have not been answered yet.
     work: TaskTracker,
     draining: AtomicBool,
 }
 
-/// Something accepted: shutting down waits until it is dropped.
+/// A request or connect that was accepted. Shutting down waits until it is dropped.
 pub type Accepted = TaskTrackerToken;
 
-/// A request that was answered and not handed over yet.
+/// A request that was answered, and whose answer has not been handed to its door yet.
 struct UnderWay {
     table: Arc<Table>,
     exchange: Arc<Exchange>,
 }
 
 impl Dispatch {
-    /// Answers with what `registry` serves and, below it, with `files`, within `gate`, and counts in `metrics`. Where a body has to be
-    /// collected it has at most `answer_limit` bytes.
+    /// Makes a dispatch that answers with the handlers of `registry` and, below their routes, with `files`, within the
+    /// bounds of `gate`, and that counts in `metrics`. Where a body has to be collected, it has at most `answer_limit`
+    /// bytes.
     pub fn new(
         registry: Arc<Registry>,
         files: Box<dyn Files>,
@@ -76,12 +82,12 @@ impl Dispatch {
         })
     }
 
-    /// A name for a call.
+    /// Returns an id for a call.
     pub fn next_id(&self) -> CallId {
         self.ids.next()
     }
 
-    /// Takes on work, or says why not.
+    /// Accepts work, or says why not.
     pub fn accept(&self) -> Result<Accepted, Refusal> {
         // Counted before it is looked at, so that shutting down sees it or it sees shutting down.
         let accepted = self.work.token();
@@ -89,7 +95,7 @@ impl Dispatch {
         Ok(accepted)
     }
 
-    /// Whether something that came now would be accepted, or why not.
+    /// Fails if something that came now would not be accepted.
     pub fn readiness(&self) -> Result<(), Refusal> {
         if self.is_draining() {
             return Err(Refusal::Draining);
@@ -104,29 +110,29 @@ impl Dispatch {
         Ok(())
     }
 
-    /// How many calls run and wait.
+    /// Returns the numbers of calls that run and wait.
     pub fn load(&self) -> Load {
         self.gate.load()
     }
 
-    /// Counts an answer that its door gave by itself.
+    /// Counts an answer that a door gave by itself.
     pub fn answered(&self, door: Door, status: u16) {
         answers(&self.metrics, door).one(status);
     }
 
-    /// Accepts nothing new from now on, and returns when all that was accepted has been answered.
+    /// Accepts nothing new from now on, and returns when everything that was accepted has been answered.
     pub async fn drain(&self) {
         self.draining.store(true, Ordering::SeqCst);
         self.work.close();
         self.work.wait().await;
     }
 
-    /// Whether nothing new is accepted any more.
+    /// Returns true if nothing new is accepted, because the server is shutting down.
     pub fn is_draining(&self) -> bool {
         self.draining.load(Ordering::SeqCst)
     }
 
-    /// Answers a request that was accepted. A body that streams counts as work until it has gone out.
+    /// Answers a request that was accepted. A body that streams counts as work until it has been sent.
     pub async fn request(self: &Arc<Self>, request: Request, accepted: Accepted) -> Response {
         let context = CallContext::new(Arc::clone(&request.id), request.remote);
         let (under_way, mut response) = self.answer(request, &context).await;
@@ -136,7 +142,7 @@ impl Dispatch {
         self.hand_over(under_way, response, accepted)
     }
 
-    /// Policies, and the route or the file.
+    /// Runs the policies, and then the route or the file.
     async fn answer(&self, request: Request, context: &CallContext) -> (UnderWay, Response) {
         let (table, exchange) = (self.registry.table(), Arc::new(Exchange::new(request)));
         let response = match self.before(&table, &exchange, context).await {
@@ -146,7 +152,7 @@ impl Dispatch {
         (UnderWay { table, exchange }, response)
     }
 
-    /// What every answer has, and the policies that look back.
+    /// Adds what every answer has, counts it, and starts the policies that run afterwards.
     fn hand_over<B>(
         self: &Arc<Self>,
         UnderWay { table, exchange }: UnderWay,
@@ -162,7 +168,7 @@ impl Dispatch {
         response
     }
 
-    /// The answer of the first policy that gives one, or that fails.
+    /// Returns the answer of the first policy that gives one or fails.
     async fn before(
         &self,
         table: &Table,
@@ -174,11 +180,11 @@ impl Dispatch {
             table.policies(Stage::Before, &request.method, &request.target.path)
         {
             let outcome = self
-                .call(handler, Kind::Before, context, |context| {
+                .call(handler, policy::BEFORE, context, |context| {
                     handler.on_before(context, *index, Arc::clone(exchange))
                 })
                 .await;
-            match self.settle(handler, &request.id, &RequestName(request), outcome) {
+            match client_result(handler, &request.id, &RequestName(request), outcome) {
                 Ok(None) => {}
                 Ok(Some(response)) => return Some(response),
                 Err(failure) => return Some(error_response(&request.id, &failure).into()),
@@ -196,7 +202,7 @@ impl Dispatch {
         let request = &exchange.request;
         let matched = table.matched(&request.method, &request.target.path);
         if !matches!(matched, Matched::Route(..))
-            && let Some(response) = self.file(exchange).await
+            && let Some(response) = files::answer(&*self.files, exchange).await
         {
             return response;
         }
@@ -204,8 +210,8 @@ impl Dispatch {
             Matched::Route(Entry { handler, index }, params) => {
                 let call =
                     |context| handler.on_request(context, index, Arc::clone(exchange), params);
-                let outcome = self.call(&handler, Kind::Request, context, call).await;
-                let answer = self.settle(&handler, &request.id, &RequestName(request), outcome);
+                let outcome = self.call(&handler, route::REQUEST, context, call).await;
+                let answer = client_result(&handler, &request.id, &RequestName(request), outcome);
                 answer.unwrap_or_else(|failure| error_response(&request.id, &failure).into())
             }
             Matched::OtherMethods(methods) if request.method == Method::OPTIONS => {
@@ -226,7 +232,7 @@ impl Dispatch {
         }
     }
 
-    /// Runs the policies that look at answers, when this one has been handed over.
+    /// Runs the policies that look at answers, once the answer has been handed to its door.
     fn look_back(
         self: &Arc<Self>,
         table: &Table,
@@ -249,7 +255,7 @@ impl Dispatch {
             for Entry { handler, index } in entries {
                 let _permits = dispatch.gate.enter_patiently(&handler.permits).await;
                 let context = CallContext::new(Arc::clone(&request.id), request.remote);
-                let running = Running::begin(&handler, Kind::After);
+                let running = Running::begin(&handler, policy::AFTER);
                 let told = handler
                     .on_after(context, index, Arc::clone(&exchange), status)
                     .await;
@@ -264,11 +270,11 @@ impl Dispatch {
         });
     }
 
-    /// Calls a handler within the bounds on calls. A call from inside goes on the permits of its caller.
+    /// Calls a handler within the bounds on calls. A dispatched call uses the permits of its caller.
     async fn call<T, F: Future<Output = Outcome<T>>>(
         &self,
-        handler: &Handler,
-        kind: Kind,
+        handler: &Served,
+        kind: CallKind,
         context: &CallContext,
         call: impl FnOnce(CallContext) -> F,
     ) -> Outcome<T> {
@@ -282,30 +288,29 @@ impl Dispatch {
         outcome
     }
 
-    async fn enter(&self, handler: &Handler, kind: Kind) -> Result<Permits, CallError> {
+    async fn enter(&self, handler: &Served, kind: CallKind) -> Result<Permits, CallError> {
         let permits = self.gate.enter(&handler.permits).await;
         if permits.is_err() {
             handler.calls.turned_away(kind);
         }
         permits
     }
+}
 
-    /// What the client gets of an outcome. What went wrong is logged here, once.
-    fn settle<T>(
-        &self,
-        handler: &Handler,
-        id: &CallId,
-        what: &dyn fmt::Display,
-        outcome: Outcome<T>,
-    ) -> Result<T, Failure> {
-        match outcome {
-            Ok(answer) => answer,
-            Err(error) => {
-                if is_logged(&error) {
-                    log_call_error(handler, id, what, &error);
-                }
-                Err(of_call_error(&error))
+/// Returns the part of an outcome that the client gets. A call that went wrong is logged here, once.
+fn client_result<T>(
+    handler: &Served,
+    id: &CallId,
+    what: &dyn fmt::Display,
+    outcome: Outcome<T>,
+) -> Result<T, Failure> {
+    match outcome {
+        Ok(answer) => answer,
+        Err(error) => {
+            if is_logged(&error) {
+                log_call_error(handler, id, what, &error);
             }
+            Err(of_call_error(&error))
         }
     }
 }

@@ -1,7 +1,7 @@
 //! A client's ack, made a payload again.
 //!
-//! The library hands out an ack only as a deserialised value, with bytes where its placeholders were. This reads any number of
-//! arguments of any shape and writes them as text with placeholders.
+//! The library hands out an ack only as a deserialised value, with bytes where its placeholders were. This reads any
+//! number of arguments of any shape and writes them as text with placeholders.
 
 use std::fmt;
 

@@ -1,5 +1,6 @@
-//! Sees to it that a broadcast reaches everyone it is for: who has no room for it is waited for while it takes what it is sent, else
-//! its connection is ended. A client that misses an event and does not know of it would be worse off.
+//! Makes sure that a broadcast reaches everyone in its audience: a receiver without capacity is waited for while it
+//! takes what it is sent, and is disconnected otherwise. A client that missed an event without knowing would be worse
+//! off.
 
 use futures_util::future::join_all;
 use serde::ser::Error;
@@ -13,7 +14,7 @@ use socketioxide::{SendError, SocketError};
 use super::connection;
 use crate::session::Session;
 
-/// Makes room for a packet of so many bytes with everyone in an audience, as far as they are connected here, and counts it.
+/// Waits until every local receiver in an audience has capacity for a packet of `bytes` bytes, and counts the packet.
 pub(super) async fn make_capacity<A: Adapter>(operators: &BroadcastOperators<A>, bytes: usize) {
     let sockets = operators.clone().local().sockets();
     let crowded = sockets
@@ -36,12 +37,13 @@ async fn wait_for<A: Adapter>(socket: &SocketRef<A>) {
     }
 }
 
-/// Whether there is no room for another packet that is for this client alone. One that is not there any more has room.
+/// Returns true if a client has no capacity for another packet that is for it alone. One that has disconnected has
+/// capacity.
 pub(crate) fn is_crowded<A: Adapter>(socket: &Socket<A>) -> bool {
     is_crowded_by(socket, Session::is_heavy)
 }
 
-/// The same for a broadcast.
+/// Returns true if a client has no capacity for another packet of a broadcast.
 fn is_crowded_for_others<A: Adapter>(socket: &Socket<A>) -> bool {
     is_crowded_by(socket, Session::is_heavy_for_others)
 }
@@ -55,8 +57,8 @@ fn is_crowded_by<A: Adapter>(socket: &Socket<A>, is_heavy: fn(&Session) -> bool)
         && connection(socket).is_some_and(|connection| is_crowded(&connection.session))
 }
 
-/// Ends those who had no room after all, since others were faster: their send buffer is full. One that has made room by now is not
-/// found any more, and has lost an event.
+/// Disconnects receivers that had no capacity after all, because others were faster: their send buffer is full. A
+/// receiver that has capacity again is not found, and has lost an event.
 pub(super) fn end_losers<A: Adapter>(operators: &BroadcastOperators<A>, losses: usize) {
     let mut losses = Some(losses as u64);
     for socket in operators.clone().local().sockets() {
@@ -74,7 +76,8 @@ pub(super) fn end_losers<A: Adapter>(operators: &BroadcastOperators<A>, losses: 
     }
 }
 
-/// Whether the library has no room for another packet for a socket. It does not say; but it looks for room before it serialises.
+/// Returns true if the library's send buffer of a socket is full. The library (socketioxide 0.18.9) does not offer
+/// this, but it reserves a place before it serialises, so a value that cannot be serialised finds out.
 fn is_full<A: Adapter>(socket: &Socket<A>) -> bool {
     let sent = socket.emit("", &Nothing);
     matches!(
@@ -83,7 +86,7 @@ fn is_full<A: Adapter>(socket: &Socket<A>) -> bool {
     )
 }
 
-/// Cannot be sent.
+/// A value that cannot be serialised.
 struct Nothing;
 
 impl Serialize for Nothing {

@@ -96,7 +96,7 @@ impl<A: Adapter> Link for SocketLink<A> {
     }
 }
 
-/// What is about to be sent to one client, counted among what waits for it.
+/// The packet that is about to be sent to one client, counted among the bytes that wait for it.
 struct Counted {
     connection: Option<Arc<Connection>>,
     bytes: usize,

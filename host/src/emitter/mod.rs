@@ -1,7 +1,7 @@
-//! The way out: events to one client, to rooms, to a namespace.
+//! Sends events to one client, to rooms, to a namespace.
 //!
-//! The only room but the server's that knows the socket.io library, and the one that hides which of its adapters is in use: a
-//! [`SocketIo`] of any adapter becomes an [`Emitter`], a socket of any adapter a [`Link`](crate::sockets::Link).
+//! Apart from the server's folder only this one knows the socket.io library. It hides the adapter in use: a
+//! [`SocketIo`] of any adapter becomes an [`Emitter`], and a socket of any adapter a [`Link`](crate::sockets::Link).
 
 mod ack;
 mod backpressure;
@@ -11,7 +11,7 @@ pub(crate) use self::backpressure::is_crowded;
 pub use self::link::SocketLink;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
@@ -29,10 +29,10 @@ use crate::sockets::{Connection, gone};
 /// The namespace of `request`, in which nothing else is sent.
 pub const REQUESTS: &str = "/hitchy";
 
-/// Longest wait for a socket that has just been connected.
+/// The longest wait for a connection that has just been opened.
 const A_MOMENT: Duration = Duration::from_millis(20);
 
-/// Names that socket.io keeps for itself.
+/// Names of events that socket.io reserves.
 pub const RESERVED: [&str; 6] = [
     "connect",
     "connect_error",
@@ -42,7 +42,7 @@ pub const RESERVED: [&str; 6] = [
     "removeListener",
 ];
 
-/// Whom something reaches.
+/// The receivers of an event or an operation.
 #[derive(Clone, Debug)]
 pub struct Audience {
     /// `/` or a declared namespace.
@@ -51,14 +51,14 @@ pub struct Audience {
     pub rooms: Vec<String>,
     /// But not those in any of these.
     pub excluding: Vec<String>,
-    /// Only sockets connected here.
+    /// True for only sockets that are connected to this server.
     pub this_node_only: bool,
     /// May be left out for a client that is not keeping up.
     pub droppable: bool,
 }
 
 impl Audience {
-    /// Everyone in a namespace.
+    /// Returns the audience of everyone in a namespace.
     pub fn everyone(namespace: &str) -> Self {
         Self {
             namespace: namespace.to_owned(),
@@ -89,7 +89,7 @@ impl Emitter {
         }
     }
 
-    /// Reaches nobody: for looking at handlers without serving them.
+    /// Makes an emitter that reaches nobody, for checking handlers without serving them.
     pub fn to_nobody() -> Self {
         Self::new(SocketIo::new_layer().1, Arc::default())
     }
@@ -136,18 +136,23 @@ impl Emitter {
         self.outlet.disconnect(audience, close).await
     }
 
-    /// The connection of this id, if it is connected here.
-    pub fn find(&self, namespace: &str, id: &str) -> Option<Arc<Connection>> {
-        self.outlet.find(namespace, id)
+    /// Returns the connection of this id, if it is connected here.
+    ///
+    /// The library sends CONNECT a moment before it lets anything else be sent, and a client may be faster than that
+    /// moment. So a connection that has just been opened is waited for.
+    pub async fn find(&self, namespace: &str, id: &str) -> Option<Arc<Connection>> {
+        let connection = self.outlet.find(namespace, id)?;
+        connection.wait_until_answered(A_MOMENT).await;
+        (!connection.is_gone()).then_some(connection)
     }
 
-    /// The ids of an audience.
+    /// Returns the ids of an audience.
     pub async fn ids(&self, audience: Audience) -> Result<Vec<String>, Failure> {
         self.outlet.ids(audience).await
     }
 }
 
-/// Refuses names that socket.io keeps for itself.
+/// Refuses names that socket.io reserves.
 fn check_event(event: &str) -> Result<(), Failure> {
     if RESERVED.contains(&event) {
         return Err(Failure::new(
@@ -158,7 +163,7 @@ fn check_event(event: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What [`Emitter`] does, for one type of adapter.
+/// The operations of [`Emitter`] for one type of adapter.
 trait Outlet: Send + Sync {
     fn emit<'a>(
         &'a self,
@@ -274,9 +279,7 @@ impl<A: Adapter> Outlet for SocketIo<A> {
 
     fn find(&self, namespace: &str, id: &str) -> Option<Arc<Connection>> {
         let socket = self.of(namespace)?.get_socket(id.parse().ok()?)?;
-        let connection = connection(&socket).filter(|connection| !connection.is_gone())?;
-        settle(&socket, &connection);
-        Some(connection)
+        connection(&socket).filter(|connection| !connection.is_gone())
     }
 
     fn ids(&self, audience: Audience) -> BoxFuture<'_, Result<Vec<String>, Failure>> {
@@ -321,7 +324,7 @@ fn select<A: Adapter>(
     Ok(operators)
 }
 
-/// Nothing is sent to where requests are answered.
+/// Refuses the namespace in which requests are answered.
 fn check_namespace(namespace: &str) -> Result<(), Failure> {
     if namespace == REQUESTS || namespace.starts_with("/hitchy/") {
         return Err(Failure::new(
@@ -336,18 +339,9 @@ fn unreachable_nodes(error: &impl std::fmt::Display) -> Failure {
     Failure::new(503, format!("other nodes were not reached: {error}"))
 }
 
-/// Ours, of the library's.
+/// Returns the connection that belongs to a socket of the library.
 fn connection<A: Adapter>(socket: &Socket<A>) -> Option<Arc<Connection>> {
     socket.extensions.get::<Arc<Connection>>()
-}
-
-/// The library sends CONNECT a moment before it lets anything else be sent, and a client may be faster than that moment: it lasts as
-/// long as another thread needs for one step.
-fn settle<A: Adapter>(socket: &Socket<A>, connection: &Connection) {
-    let until = Instant::now() + A_MOMENT;
-    while !socket.connected() && !connection.is_gone() && Instant::now() < until {
-        std::thread::yield_now();
-    }
 }
 
 /// Disconnects a socket from its namespace.

@@ -8,10 +8,10 @@ use std::task::{Context, Poll};
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::{self, BoxStream, Stream, StreamExt};
 
-/// What an answer carries.
+/// The body of an answer.
 #[derive(Debug)]
 pub enum Body {
-    /// In memory.
+    /// The body is in memory.
     Whole(Bytes),
     /// Comes while it is sent.
     Stream(Pieces),
@@ -24,19 +24,19 @@ pub struct Pieces {
     _kept: Option<Box<dyn Send>>,
 }
 
-/// Why a stream could not be collected.
+/// The reason for which a stream could not be collected.
 #[derive(Debug, thiserror::Error)]
 pub enum NotWhole {
     /// It is larger than the limit.
     #[error("it has more than {0} bytes")]
     TooLarge(usize),
-    /// It broke off.
+    /// The stream ended with an error.
     #[error("it broke off: {0}")]
     Broken(#[from] io::Error),
 }
 
 impl Body {
-    /// Nothing.
+    /// Makes an empty body.
     pub fn empty() -> Self {
         Self::Whole(Bytes::new())
     }
@@ -80,7 +80,7 @@ impl Pieces {
         Self::new(Some(length), stream::empty())
     }
 
-    /// How many bytes come in all, if that is known.
+    /// Returns the length in bytes, if it is known.
     pub fn length(&self) -> Option<u64> {
         self.length
     }

@@ -15,9 +15,9 @@ use crate::path::Target;
 use crate::payload::{Failure, Payload};
 use crate::sockets::{Connection, Context};
 
-/// How many headers an answer may have.
+/// The most headers that an answer may have.
 pub const MAX_RESPONSE_HEADERS: usize = 64;
-/// How many bytes of names and values they may have together.
+/// The most bytes that their names and values may have together.
 pub const MAX_RESPONSE_HEADER_BYTES: usize = 32 * 1024;
 
 /// Names a call in answers, headers and the log.
@@ -26,11 +26,11 @@ pub type CallId = Arc<str>;
 /// The way a request came in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Door {
-    /// HTTP.
+    /// Over HTTP.
     Http,
-    /// `request` over a socket.
+    /// By `request` over a socket.
     Socket,
-    /// A handler's `dispatch`.
+    /// By a handler's `dispatch`.
     Dispatch,
 }
 
@@ -48,34 +48,34 @@ impl Door {
 /// A request, whichever door it came through.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// `x-request-id`.
+    /// The id of the call, as in `x-request-id`.
     pub id: CallId,
-    /// The way it came.
+    /// The door through which it came.
     pub door: Door,
-    /// Upper case.
+    /// The method, in upper case.
     pub method: Method,
-    /// Path and query.
+    /// The path and the query.
     pub target: Target,
     /// Without hop-by-hop and framing headers.
     pub headers: HeaderMap,
-    /// The whole body.
+    /// The complete body.
     pub body: Bytes,
-    /// The peer's address.
+    /// The address of the client.
     pub remote: SocketAddr,
     /// The connection it came through, for a `request` over a socket.
     pub socket: Option<Arc<Connection>>,
-    /// What hooks and policies said of it.
+    /// The context that hooks and policies have set.
     pub context: Context,
 }
 
 /// The answer to a request. One whose body is `Bytes` is whole for sure.
 #[derive(Debug)]
 pub struct Response<B = Body> {
-    /// 200 to 599.
+    /// The status, 200 to 599.
     pub status: StatusCode,
     /// Without hop-by-hop and framing headers.
     pub headers: HeaderMap,
-    /// Whole, or a stream.
+    /// The body, in memory or as a stream.
     pub body: B,
 }
 
@@ -110,17 +110,18 @@ impl From<Response<Bytes>> for Response {
 /// An event from a client.
 #[derive(Debug)]
 pub struct Event {
-    /// Names the call.
+    /// The id of the call.
     pub id: CallId,
-    /// The event's name.
+    /// The name of the event.
     pub name: String,
-    /// Its arguments.
+    /// The arguments of the event.
     pub payload: Payload,
-    /// Whether the client passed a callback.
+    /// True if the client passed a callback.
     pub ack_wanted: bool,
 }
 
-/// Headers that concern one hop of HTTP, or its framing, and are the host's own business in both directions (RFC 9110, 7.6.1).
+/// Headers that concern one hop of HTTP, or its framing, and are the host's own business in both directions (RFC 9110,
+/// 7.6.1).
 pub fn is_hop_by_hop(name: &HeaderName) -> bool {
     use http::header::{CONNECTION, CONTENT_LENGTH, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
     [
@@ -139,7 +140,7 @@ pub fn is_hop_by_hop(name: &HeaderName) -> bool {
 /// A request while it is being answered: what policies add to it, beside what it is.
 #[derive(Debug)]
 pub struct Exchange {
-    /// As it came.
+    /// The request as it came.
     pub request: Request,
     context: Mutex<Context>,
     added_headers: Mutex<HeaderMap>,

@@ -1,8 +1,4 @@
-//! The counters: what happened how often since the start. Named once, here; `calls` has those of each handler.
-
-mod calls;
-
-pub use self::calls::{Calls, Ended, Kind, LastFailure, Times};
+//! The counters of the whole server, each named once. Those of single handlers are in `registry/calls`.
 
 use std::fmt;
 use std::sync::Mutex;
@@ -13,10 +9,10 @@ use crate::lock::lock;
 
 /// Lines that one counter may write to the log in each [`WINDOW`].
 const LINES: u32 = 5;
-/// See [`LINES`].
+/// The time in which a counter may write [`LINES`] lines.
 const WINDOW: Duration = Duration::from_secs(1);
 
-/// Everything that is counted.
+/// The counters of the server.
 #[derive(Debug, Default)]
 pub struct Metrics {
     /// Clients whose connection was ended because they did not take what they were sent.
@@ -35,13 +31,13 @@ pub struct Metrics {
     pub foreign_origins: Counter,
     /// Requests in the name of a session from another address than its own.
     pub foreign_addresses: Counter,
-    /// Answers over HTTP.
+    /// Answers to requests over HTTP.
     pub answers_http: Answers,
     /// Answers to `request` over sockets.
     pub answers_socket: Answers,
     /// Answers to requests of handlers.
     pub answers_dispatch: Answers,
-    /// Events that were handled.
+    /// Events that came to a good end.
     pub events_handled: Count,
     /// Events that came to a failure: refused, nobody listens, or a call failed.
     pub events_failed: Count,
@@ -55,23 +51,23 @@ pub struct Metrics {
     pub emits_to_many: Count,
 }
 
-/// How often something happened.
+/// A counter.
 #[derive(Debug, Default)]
 pub struct Count(AtomicU64);
 
 impl Count {
-    /// Counts one.
+    /// Adds one.
     pub fn one(&self) {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// How often so far.
+    /// Returns the count so far.
     pub fn total(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 }
 
-/// How often requests were answered, by class of status.
+/// The number of answers, by class of status.
 #[derive(Debug, Default)]
 pub struct Answers([Count; CLASSES.len()]);
 
@@ -85,14 +81,13 @@ impl Answers {
         self.0[class].one();
     }
 
-    /// How often so far, by class of status.
+    /// Returns the counts so far, by class of status.
     pub fn totals(&self) -> impl Iterator<Item = (&'static str, u64)> {
         CLASSES.into_iter().zip(self.0.iter().map(Count::total))
     }
 }
 
-/// How often something happened, and whether one more line about it may be written to the log: what clients can cause as often as
-/// they like must not fill it.
+/// A counter that limits the log lines about what it counts, because clients can cause it as often as they like.
 #[derive(Debug, Default)]
 pub struct Counter {
     total: AtomicU64,
@@ -100,7 +95,7 @@ pub struct Counter {
 }
 
 impl Counter {
-    /// Counts one. The total, when a line may be written about it.
+    /// Adds one, and returns the total if a line may be written about it.
     pub fn count(&self) -> Option<u64> {
         let total = self.total.fetch_add(1, Ordering::Relaxed) + 1;
         let mut lines = lock(&self.lines);
@@ -113,18 +108,18 @@ impl Counter {
         (*written <= LINES).then_some(total)
     }
 
-    /// Counts many, without a word in the log.
+    /// Adds `many`, without a line in the log.
     pub fn add(&self, many: u64) {
         self.total.fetch_add(many, Ordering::Relaxed);
     }
 
-    /// How often so far.
+    /// Returns the count so far.
     pub fn total(&self) -> u64 {
         self.total.load(Ordering::Relaxed)
     }
 }
 
-/// What clients did that they should not have, without what they did not: nothing when all was well.
+/// Lists the misuse by clients that happened, and leaves out what did not: nothing if all was well.
 impl fmt::Display for Metrics {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let counted = [

@@ -1,4 +1,5 @@
-//! What whoever builds handlers says of a file before it comes into the folder, so that the line of its reload can tell it.
+//! Builds that `hitchy dev` announces before a file comes into the folder, so that the log line of its reload can name
+//! them.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -7,16 +8,16 @@ use std::time::Duration;
 use crate::lock::lock;
 use crate::runtime::ContentHash;
 
-/// How a file was built.
+/// A build of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Build {
-    /// How long it took.
+    /// The time that the build took.
     pub time: Duration,
-    /// The sources that were saved before, as people name them; none when nobody saved anything.
+    /// The sources that were saved before it, as people name them; empty if nobody saved anything.
     pub saved: Vec<String>,
 }
 
-/// What was announced and has not been told yet. Clones are the same.
+/// The builds that were announced and not logged yet. Clones share them.
 #[derive(Clone, Default)]
 pub struct Builds(Arc<Mutex<HashMap<String, (ContentHash, Build)>>>);
 
@@ -27,7 +28,7 @@ impl Builds {
         lock(&self.0).insert(name.to_owned(), announced);
     }
 
-    /// What was announced of a file with this content, once.
+    /// Removes and returns the build that was announced for a file with this content.
     pub(super) fn take(&self, name: &str, hash: ContentHash) -> Option<Build> {
         let mut builds = lock(&self.0);
         if builds.get(name).is_none_or(|(of, _)| *of != hash) {

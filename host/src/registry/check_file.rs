@@ -1,31 +1,30 @@
-//! One file on its way to become a handler: what a call of it may use, its content, and, for whoever asks about a single file,
-//! whether it would be served.
+//! One file on its way to become a handler: its settings, its content, and, for `hitchy inspect`, the check of a single
+//! file.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::sync::Semaphore;
 
 use super::folder::{self, Found};
+use super::refusal::FileRefusal;
 use super::table::bare;
 use crate::config::Config;
-use crate::runtime::{Candidate, ContentHash, Handler, Limits, Runtime};
+use crate::runtime::{Candidate, ContentHash, Handler, HandlerSettings, Runtime};
 
-/// What is known of a file that was looked at by itself.
+/// The result of checking a file by itself.
 pub struct CheckedFile {
-    /// The name it has, or would have, in the handlers folder.
+    /// The name that the file has, or would have, in the handlers folder.
     pub name: String,
     /// Its content, if it could be read.
     pub content: Option<Bytes>,
-    /// The handler, or the sentence with which it would be refused.
-    pub verdict: Result<Handler, String>,
+    /// The handler, or why the file would be refused.
+    pub verdict: Result<Handler, FileRefusal>,
 }
 
-/// Looks at a file as a pass does, wherever it lies. What other files serve is left out of account.
+/// Checks a file as a reload does, wherever it lies. The routes of other files are not considered.
 ///
 /// # Errors
-/// The file is not there, or is none.
+/// The file does not exist, or is a folder.
 pub async fn check_file(
     runtime: &Runtime,
     config: &Config,
@@ -33,9 +32,9 @@ pub async fn check_file(
 ) -> Result<CheckedFile, std::io::Error> {
     let found = folder::found(path, &config.handlers.dir)?;
     let content = read(found.path.clone()).await;
-    let (content, verdict) = match (content, limits(config, &found).await) {
-        (Ok(content), Ok(limits)) => {
-            let loaded = load(runtime, &found.name, content.clone(), limits).await;
+    let (content, verdict) = match (content, settings(config, &found).await) {
+        (Ok(content), Ok(settings)) => {
+            let loaded = load(runtime, &found.name, content.clone(), settings).await;
             (Some(content), loaded)
         }
         (content, Err(cause)) => (content.ok(), Err(cause)),
@@ -52,52 +51,37 @@ async fn load(
     runtime: &Runtime,
     name: &str,
     wasm: Bytes,
-    limits: Limits,
-) -> Result<Handler, String> {
+    settings: HandlerSettings,
+) -> Result<Handler, FileRefusal> {
     let candidate = Candidate {
         name: name.into(),
         hash: ContentHash::of(&wasm),
         wasm,
-        generation: 1,
-        permits: Arc::new(Semaphore::new(limits.concurrency)),
-        calls: Arc::default(),
-        limits,
+        settings,
     };
-    let loaded = runtime.load(candidate, None).await;
-    loaded.map_err(|error| error.to_string())
+    Ok(runtime.load(candidate, None).await?)
 }
 
-/// What a call of a file may use, by its sidecar and the settings.
-pub(super) async fn limits(config: &Config, found: &Found) -> Result<Limits, String> {
+/// Returns the settings of a file: the defaults, over them its sidecar, over it its section of the settings file.
+pub(super) async fn settings(
+    config: &Config,
+    found: &Found,
+) -> Result<HandlerSettings, FileRefusal> {
     let path = found.sidecar_path();
     let text = match found.sidecar {
         Some(_) => {
             let path = path.clone();
             let read = tokio::task::spawn_blocking(move || folder::read_sidecar(&path)).await;
-            Some(read.map_err(|error| error.to_string())??)
+            Some(read??)
         }
         None => None,
     };
     let sidecar = text.as_deref().map(|text| (path.as_path(), text));
-    let own = config
-        .handler_limits(bare(&found.name), sidecar)
-        .map_err(|error| error.to_string())?;
-    Ok(Limits {
-        memory: own.memory,
-        deadline: own.deadline,
-        cpu: own.cpu,
-        concurrency: own.concurrency,
-        emits: u32::try_from(own.emits_per_call).unwrap_or(u32::MAX),
-        emit_bytes: own.emit_bytes_per_call,
-        dispatches: u32::try_from(own.dispatches_per_call).unwrap_or(u32::MAX),
-        payload: config.server.body_limit,
-        answer: config.server.answer_limit,
-    })
+    Ok(config.handler_settings(bare(&found.name), sidecar)?)
 }
 
-/// The content of a file.
-pub(super) async fn read(path: PathBuf) -> Result<Bytes, String> {
+/// Reads the content of a file.
+pub(super) async fn read(path: PathBuf) -> Result<Bytes, FileRefusal> {
     let read = tokio::task::spawn_blocking(move || folder::read(&path)).await;
-    let bytes = read.map_err(|error| error.to_string())?;
-    bytes.map(Bytes::from).map_err(|error| error.to_string())
+    Ok(Bytes::from(read??))
 }

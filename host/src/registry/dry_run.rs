@@ -1,4 +1,4 @@
-//! The folder read once, as a server's start reads it, for whoever wants to know what would be served.
+//! Reads the folder once, as the start of a server reads it, for `hitchy routes`.
 
 use std::sync::Arc;
 
@@ -8,15 +8,15 @@ use super::table::Table;
 use crate::config::{Config, Sources};
 use crate::runtime::Runtime;
 
-/// What would be served, and what not.
+/// The result of reading the folder once.
 pub struct DryRun {
-    /// What would be served.
+    /// The table that would be served.
     pub table: Table,
-    /// What would not.
+    /// The files that would not be served, and why.
     pub status: Status,
 }
 
-/// Reads the folder once.
+/// Reads the folder as the start of a server would.
 pub async fn dry_run(runtime: Arc<Runtime>, config: Config, sources: Sources) -> DryRun {
     let mut reloader = Reloader::new(runtime, config, sources, Arc::default());
     let table = reloader.first().await;

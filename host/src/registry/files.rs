@@ -1,5 +1,5 @@
-//! The files that could be handlers, as they were seen last: which of them are served, which wait, which were refused. Decides
-//! between those that want the same route.
+//! The files that could be handlers, as they were seen last: the ones that are served, that wait, and that were
+//! refused.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -7,21 +7,25 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 
 use super::builds::Builds;
+use super::calls::Calls;
+use super::conflicts::{Conflict, Contender, conflicts};
 use super::folder::{Found, Listing, Stamp};
 use super::journal::Journal;
+use super::refusal::FileRefusal;
+use super::served::Served;
 use super::status::RefusedFile;
-use super::table::{Conflict, conflict};
-use crate::metrics::Calls;
-use crate::runtime::{ContentHash, Handler, Limits};
+
+use crate::runtime::kinds::route::Route;
+use crate::runtime::{ContentHash, HandlerSettings};
 
 /// All files that were seen.
 pub(super) struct Files {
     files: BTreeMap<String, File>,
-    /// Kept when a file goes, so that generations count on and calls of old code count against the same bound.
+    /// Kept when a file is removed, so that generations count on and calls of old code count against the same bound.
     histories: HashMap<String, History>,
-    /// What was taken up and has not been told yet, with what it replaces.
-    news: Vec<(Arc<Handler>, Option<Arc<Handler>>)>,
-    /// What has gone and has not been told yet.
+    /// Handlers that were put into service and not logged yet, each with its predecessor.
+    news: Vec<(Arc<Served>, Option<Arc<Served>>)>,
+    /// Files that were removed and not logged yet.
     gone: Vec<String>,
     journal: Arc<Journal>,
 }
@@ -30,17 +34,18 @@ pub(super) struct Files {
 struct File {
     stamp: Stamp,
     sidecar: Option<Stamp>,
-    /// The content that was looked at last, served or not, and the limits it was looked at with.
-    looked_at: Option<(ContentHash, Limits)>,
-    /// Whether it was refused for something that may pass by itself.
+    /// The content that was checked last, served or not, and the settings with which it was checked.
+    looked_at: Option<(ContentHash, HandlerSettings)>,
+    /// True if the file was refused for a reason that may pass by itself.
     again: bool,
-    serving: Option<Arc<Handler>>,
-    /// Loaded, but not served for a conflict, which may end.
-    waiting: Option<Arc<Handler>>,
+    serving: Option<Arc<Served>>,
+    /// Loaded, but not served because of a conflict, which may end.
+    waiting: Option<Arc<Served>>,
+    /// The sentence of the refusal that was logged last, as long as it holds.
     refusal: Option<String>,
 }
 
-/// What stays of a file from one generation to the next.
+/// The part of a file that stays from one generation to the next.
 struct History {
     generation: u64,
     permits: Arc<Semaphore>,
@@ -48,15 +53,15 @@ struct History {
     calls: Arc<Calls>,
 }
 
-/// What became of a file in this pass.
+/// The result of checking a file.
 pub(super) enum Verdict {
     Unchanged,
-    Loaded(Arc<Handler>),
-    Refused(String),
+    Loaded(Arc<Served>),
+    Refused(FileRefusal),
 }
 
 impl Files {
-    /// None yet. What becomes of them is told to `journal`.
+    /// Makes an empty list, which logs what becomes of files through `journal`.
     pub(super) fn new(journal: Arc<Journal>) -> Self {
         Self {
             files: BTreeMap::new(),
@@ -67,26 +72,26 @@ impl Files {
         }
     }
 
-    /// Whether a file was seen before.
+    /// Returns true if a file was seen before.
     pub(super) fn contains(&self, name: &str) -> bool {
         self.files.contains_key(name)
     }
 
-    /// What is served.
-    pub(super) fn serving(&self) -> Vec<Arc<Handler>> {
+    /// Returns the handlers that are served.
+    pub(super) fn serving(&self) -> Vec<Arc<Served>> {
         self.files
             .values()
             .filter_map(|file| file.serving.clone())
             .collect()
     }
 
-    /// The generation of a file that is served.
+    /// Returns the generation of a file that is served.
     pub(super) fn generation(&self, name: &str) -> Option<u64> {
         let serving = self.files.get(name)?.serving.as_ref()?;
         Some(serving.generation)
     }
 
-    /// Those that are not served as they are now.
+    /// Returns the files that are not served as they are now.
     pub(super) fn refused(&self) -> impl Iterator<Item = RefusedFile> {
         self.files.iter().filter_map(|(name, file)| {
             Some(RefusedFile {
@@ -97,8 +102,8 @@ impl Files {
         })
     }
 
-    /// A handler of this very content, served or waiting: its code can be used again.
-    pub(super) fn with_content(&self, hash: ContentHash) -> Option<Arc<Handler>> {
+    /// Returns a handler of this content, served or waiting, whose code can be used again.
+    pub(super) fn with_content(&self, hash: ContentHash) -> Option<Arc<Served>> {
         let loaded = self
             .files
             .values()
@@ -110,14 +115,14 @@ impl Files {
             .cloned()
     }
 
-    /// Whether a file looks as it did when it was looked at last.
+    /// Returns true if a file looks as it did when it was checked last.
     pub(super) fn is_unchanged(&self, found: &Found) -> bool {
         self.files.get(&found.name).is_some_and(|file| {
             !file.again && file.stamp == found.stamp && file.sidecar == found.sidecar
         })
     }
 
-    /// Forgets files that are gone. Whether one of them was served.
+    /// Forgets files that were removed. Returns true if one of them was served.
     pub(super) fn remove(&mut self, listing: &Listing) -> bool {
         let mut removed = false;
         self.files.retain(|name, file| {
@@ -134,12 +139,19 @@ impl Files {
         removed
     }
 
-    /// Whether nothing needs to be loaded: the file is again what is served, or what was loaded or refused last.
-    pub(super) fn is_known(&mut self, found: &Found, hash: ContentHash, limits: &Limits) -> bool {
+    /// Returns true if nothing needs to be loaded, because the file is again the one that is served, or the one that
+    /// was loaded or refused last.
+    pub(super) fn is_known(
+        &mut self,
+        found: &Found,
+        hash: ContentHash,
+        settings: &HandlerSettings,
+    ) -> bool {
         let Some(file) = self.files.get_mut(&found.name) else {
             return false;
         };
-        let is_it = |handler: &&Arc<Handler>| handler.hash() == hash && *handler.limits == *limits;
+        let is_it =
+            |handler: &&Arc<Served>| handler.hash() == hash && *handler.settings == *settings;
         let is_served = file.serving.as_ref().filter(is_it).is_some();
         if let Some(handler) = file.serving.as_ref().filter(|_| is_served) {
             if file.refusal.take().is_some() {
@@ -155,18 +167,18 @@ impl Files {
             && file
                 .looked_at
                 .as_ref()
-                .is_some_and(|(known, with)| *known == hash && with == limits);
+                .is_some_and(|(known, with)| *known == hash && with == settings);
         let is_known = is_served || is_waiting || is_refused;
         if is_known {
             file.stamp = found.stamp;
             file.sidecar = found.sidecar;
-            file.looked_at = Some((hash, limits.clone()));
+            file.looked_at = Some((hash, settings.clone()));
             file.again = false;
         }
         is_known
     }
 
-    /// The next generation of a file, and what all its generations share: permits, and the count of calls.
+    /// Returns the next generation of a file, and what all its generations share: permits, and the counts of calls.
     pub(super) fn history(
         &mut self,
         name: &str,
@@ -193,11 +205,11 @@ impl Files {
         )
     }
 
-    /// Notes how a file looked, so that it is looked at again only when it changes, or when it should be tried `again`.
+    /// Notes how a file looked, so that it is checked again only when it changes, or when it should be tried `again`.
     pub(super) fn remember(
         &mut self,
         found: &Found,
-        looked_at: Option<(ContentHash, Limits)>,
+        looked_at: Option<(ContentHash, HandlerSettings)>,
         again: bool,
     ) {
         let file = self
@@ -218,7 +230,8 @@ impl Files {
         file.again = again;
     }
 
-    /// Tells what has gone and what was taken up. Call it when the new table is served: who reads the line may ask at once.
+    /// Logs the files that were removed and the handlers that were put into service. It is called once the new table is
+    /// served, because whoever reads the line may send a request at once.
     pub(super) fn report(&mut self, builds: &Builds) {
         for name in self.gone.drain(..) {
             self.journal.removed(&name);
@@ -230,12 +243,13 @@ impl Files {
         }
     }
 
-    /// Decides which of the loaded files are served, and reports what became of each. Whether what is served has changed.
+    /// Decides which of the loaded files are served, and logs what became of each. Returns true if the served handlers
+    /// have changed.
     pub(super) fn conclude(&mut self, verdicts: Vec<(String, Verdict)>) -> bool {
         for (name, verdict) in verdicts {
             let Some(file) = self.files.get_mut(&name) else {
-                if let Verdict::Refused(cause) = verdict {
-                    self.journal.refused(&name, &cause, None);
+                if let Verdict::Refused(refusal) = verdict {
+                    self.journal.refused(&name, &refusal.to_string(), None);
                 }
                 continue;
             };
@@ -245,9 +259,10 @@ impl Files {
                     file.waiting = Some(handler);
                     file.refusal = None;
                 }
-                Verdict::Refused(cause) => {
+                Verdict::Refused(refusal) => {
+                    let cause = refusal.to_string();
                     file.waiting = None;
-                    // What is tried again and again is told once.
+                    // What is tried again and again is logged once.
                     if file.again {
                         file.refuse(&name, cause, &self.journal);
                     } else {
@@ -268,44 +283,32 @@ impl Files {
         changed
     }
 
-    /// Which of the files that wait to be served cannot be, because others serve their routes. Those that are served keep what
-    /// they have; among newcomers the order of names decides.
+    /// Returns the files whose waiting version cannot be served, because others serve its routes.
     fn conflicts(&self) -> HashMap<String, Conflict> {
-        let mut conflicts: HashMap<String, Conflict> = HashMap::new();
-        'again: loop {
-            let keeps =
-                |name: &str, file: &File| file.waiting.is_none() || conflicts.contains_key(name);
-            let kept = self.files.iter().filter(|(name, file)| keeps(name, file));
-            let mut accepted: Vec<&Arc<Handler>> =
-                kept.filter_map(|(_, file)| file.serving.as_ref()).collect();
-            // New versions of what is served go before newcomers.
-            for newcomers in [false, true] {
-                for (name, file) in &self.files {
-                    let Some(waiting) = file.waiting.as_ref().filter(|_| {
-                        file.serving.is_none() == newcomers && !conflicts.contains_key(name)
-                    }) else {
-                        continue;
-                    };
-                    if let Some(conflict) = conflict(waiting, accepted.iter().copied()) {
-                        conflicts.insert(name.clone(), conflict);
-                        // Its old version stays, which may stand in the way of others: judge again.
-                        continue 'again;
-                    }
-                    accepted.push(waiting);
-                }
-            }
-            return conflicts;
-        }
+        let contenders: Vec<_> = self
+            .files
+            .iter()
+            .map(|(name, file)| Contender {
+                name,
+                serving: file.serving.as_deref().map(routes_of),
+                waiting: file.waiting.as_deref().map(routes_of),
+            })
+            .collect();
+        conflicts(&contenders)
     }
 }
 
+fn routes_of(handler: &Served) -> &[Route] {
+    &handler.declarations.routes
+}
+
 impl File {
-    /// Serves what waits to be served. Whether there was something.
+    /// Puts the waiting version into service. Returns true if there was one.
     fn promote(
         &mut self,
         name: &str,
         histories: &mut HashMap<String, History>,
-        news: &mut Vec<(Arc<Handler>, Option<Arc<Handler>>)>,
+        news: &mut Vec<(Arc<Served>, Option<Arc<Served>>)>,
     ) -> bool {
         let Some(handler) = self.waiting.take() else {
             return false;
@@ -319,7 +322,7 @@ impl File {
         true
     }
 
-    /// Reports why the file as it is now is not served, once.
+    /// Logs, once, why the file as it is now is not served.
     fn refuse(&mut self, name: &str, cause: String, journal: &Journal) {
         if self.refusal.as_ref() != Some(&cause) {
             journal.refused(name, &cause, self.serving.as_deref());

@@ -1,7 +1,8 @@
-//! The handlers folder as it is on disk: which files could be handlers, and their content.
+//! The handlers folder on disk: which files could be handlers, and their content.
 //!
-//! Searched recursively; names that begin with a dot are left alone, and so is everything that does not end in `.wasm`. A
-//! symbolic link to a file must lead to somewhere inside the folder. Nothing here blocks on what is no regular file.
+//! The folder is searched recursively. Names that begin with a dot are left alone, and so is everything that does not
+//! end in `.wasm`. A symbolic link to a file must lead to somewhere inside the folder. Nothing here waits for what is
+//! not a regular file.
 
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::Read;
@@ -13,12 +14,12 @@ use rustix::fs::OFlags;
 
 use crate::runtime::{LoadError, MAX_FILE};
 
-/// Bytes of a sidecar.
+/// The largest sidecar, in bytes.
 const MAX_SIDECAR: u64 = 64 << 10;
-/// How deep folders may be nested.
+/// The deepest nesting of folders that is searched.
 const MAX_NESTING: usize = 16;
 
-/// What tells two states of a file apart without reading it.
+/// The properties that tell two states of a file apart without reading it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stamp {
     device: u64,
@@ -39,7 +40,7 @@ impl Stamp {
         }
     }
 
-    /// How long nothing has been written. A clock that was set back counts as a long time.
+    /// Returns how long nothing has been written. A clock that was set back counts as a long time.
     pub(super) fn quiet_for(&self) -> Duration {
         let (seconds, nanos) = self.modified;
         let modified = Duration::new(
@@ -58,7 +59,7 @@ pub(super) struct Found {
     pub(super) name: String,
     pub(super) path: PathBuf,
     pub(super) stamp: Stamp,
-    /// `NAME.toml` beside it.
+    /// The stamp of `NAME.toml` beside it.
     pub(super) sidecar: Option<Stamp>,
 }
 
@@ -68,21 +69,14 @@ impl Found {
     }
 }
 
-/// A file that cannot be one, whatever is in it.
+/// A file that cannot be a handler, whatever is in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Unfit {
     pub(super) name: String,
     pub(super) cause: String,
 }
 
-impl Unfit {
-    /// Whether it is a folder that cannot be read.
-    pub(super) fn is_folder(&self) -> bool {
-        self.name.ends_with('/')
-    }
-}
-
-/// What is in the folder, sorted by name.
+/// The content of the folder, sorted by name.
 #[derive(Debug, Default)]
 pub(super) struct Listing {
     pub(super) found: Vec<Found>,
@@ -92,13 +86,13 @@ pub(super) struct Listing {
 }
 
 impl Listing {
-    /// The names of all files that are there, those too that cannot be handlers.
+    /// Returns the names of all files, also of those that cannot be handlers.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         let found = self.found.iter().map(|found| found.name.as_str());
         found.chain(self.unfit.iter().map(|unfit| unfit.name.as_str()))
     }
 
-    /// Whether a file may be there without being seen.
+    /// Returns true if a file may exist without being seen, because its folder cannot be read.
     pub(super) fn hides(&self, name: &str) -> bool {
         self.hidden
             .iter()
@@ -106,7 +100,8 @@ impl Listing {
     }
 }
 
-/// One file by itself, wherever it lies. Its name is the one it has below `root`, or that of the file alone if it lies elsewhere.
+/// Finds one file by itself, wherever it lies. Its name is the one below `root`, or the name of the file alone if it
+/// lies elsewhere.
 pub(super) fn found(path: &Path, root: &Path) -> std::io::Result<Found> {
     let path = path.canonicalize()?;
     let metadata = fs::metadata(&path)?;
@@ -115,9 +110,10 @@ pub(super) fn found(path: &Path, root: &Path) -> std::io::Result<Found> {
     }
     let root = root.canonicalize().unwrap_or_default();
     let below = path.strip_prefix(&root).unwrap_or(&path);
-    let name = match below.is_absolute() {
-        true => path.file_name().unwrap_or_default().as_ref(),
-        false => below,
+    let name = if below.is_absolute() {
+        path.file_name().unwrap_or_default().as_ref()
+    } else {
+        below
     };
     Ok(Found {
         name: name.to_string_lossy().into_owned(),
@@ -128,7 +124,7 @@ pub(super) fn found(path: &Path, root: &Path) -> std::io::Result<Found> {
     })
 }
 
-/// The stamp of `NAME.toml` beside `NAME.wasm`, if there is one.
+/// Returns the stamp of `NAME.toml` beside `NAME.wasm`, if there is one.
 fn sidecar_of(path: &Path) -> Option<Stamp> {
     let sidecar = fs::metadata(path.with_extension("toml")).ok();
     sidecar
@@ -136,7 +132,7 @@ fn sidecar_of(path: &Path) -> Option<Stamp> {
         .map(|metadata| Stamp::of(&metadata))
 }
 
-/// Looks through the folder. Fails only when the folder itself cannot be read.
+/// Lists the folder. Fails only if the folder itself cannot be read.
 pub(super) fn list(root: &Path) -> std::io::Result<Listing> {
     let real_root = root.canonicalize()?;
     let mut listing = Listing::default();
@@ -200,7 +196,7 @@ fn list_into(
     Ok(())
 }
 
-/// A folder that vanishes while it is looked at is empty.
+/// Treats a folder that vanishes while it is listed as empty.
 fn gone_is_empty(error: std::io::Error) -> std::io::Result<()> {
     match error.kind() {
         std::io::ErrorKind::NotFound => Ok(()),
@@ -208,7 +204,7 @@ fn gone_is_empty(error: std::io::Error) -> std::io::Result<()> {
     }
 }
 
-/// The stamp of a file that could be a handler; none if it has just gone.
+/// Returns the stamp of a file that could be a handler, or `None` if it has just been removed.
 fn inspect(path: &Path, root: &Path) -> Result<Option<Stamp>, String> {
     let Ok(link) = fs::symlink_metadata(path) else {
         return Ok(None);
@@ -240,13 +236,13 @@ fn inspect(path: &Path, root: &Path) -> Result<Option<Stamp>, String> {
     }
 }
 
-/// The content of a handler's file.
+/// Reads the content of a handler's file.
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, ReadError> {
     read_at_most(path, MAX_FILE)
 }
 
-/// The text of a sidecar, or what is wrong with it.
-pub(super) fn read_sidecar(path: &Path) -> Result<String, String> {
+/// Reads the text of a sidecar.
+pub(super) fn read_sidecar(path: &Path) -> Result<String, ReadError> {
     let text = match read_at_most(path, MAX_SIDECAR) {
         Err(ReadError::Load(_)) => Err(format!("it has more than {MAX_SIDECAR} bytes; shorten it")),
         Err(error) => Err(error.to_string()),
@@ -254,10 +250,10 @@ pub(super) fn read_sidecar(path: &Path) -> Result<String, String> {
             String::from_utf8(bytes).map_err(|_| "it is not UTF-8; write it anew".to_owned())
         }
     };
-    text.map_err(|cause| format!("{}: {cause}", path.display()))
+    text.map_err(|cause| ReadError::Unreadable(format!("{}: {cause}", path.display())))
 }
 
-/// Why a file was not read.
+/// The reason for which a file was not read.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ReadError {
     #[error(transparent)]

@@ -1,35 +1,36 @@
-//! What became of files: told in the log, and remembered for the console. The last hundred reloads, and how many there were.
+//! Logs what becomes of files, and remembers the last hundred reloads and the number of each kind for the console.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use super::builds::Build;
+use super::served::Served;
 use crate::lock::lock;
 use crate::metrics::Count;
-use crate::runtime::{ContentHash, Handler};
+use crate::runtime::ContentHash;
 use crate::text::visible;
 
-/// Reloader that are remembered.
+/// Reloads that are remembered.
 const KEPT: usize = 100;
 
-/// What became of a file.
+/// The sort of a reload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum What {
-    /// It is served, and was not before.
+    /// The file is served, and was not before.
     Loaded,
-    /// It is served instead of what it was before.
+    /// The file is served instead of its earlier version.
     Reloaded,
-    /// It is again what is served, after it had been refused.
+    /// The file is again the version that is served, after it had been refused.
     Restored,
-    /// It is gone.
+    /// The file was removed.
     Removed,
-    /// It is not served as it is now.
+    /// The file is not served as it is now.
     Refused,
 }
 
 impl What {
-    /// All of them, in the order of the enum.
+    /// All sorts, in the order of the enum.
     pub const ALL: [Self; 5] = [
         Self::Loaded,
         Self::Reloaded,
@@ -38,7 +39,7 @@ impl What {
         Self::Refused,
     ];
 
-    /// Its name in metrics and in JSON.
+    /// Returns its name in metrics and in JSON.
     pub fn name(self) -> &'static str {
         match self {
             Self::Loaded => "loaded",
@@ -50,24 +51,24 @@ impl What {
     }
 }
 
-/// Something that became of a file.
+/// A reload of one file.
 #[derive(Clone, Debug)]
 pub struct Reload {
-    /// When.
+    /// The time of the reload.
     pub at: SystemTime,
-    /// The file, below the folder.
+    /// The path of the file below the folder.
     pub file: Arc<str>,
-    /// What.
+    /// The sort of reload.
     pub what: What,
     /// The generation that serves since then, if any does.
     pub generation: Option<u64>,
     /// The content that was loaded.
     pub hash: Option<ContentHash>,
-    /// How long building it took, when this program built it.
+    /// The time that building the file took, if this program built it.
     pub built: Option<Duration>,
-    /// How long compiling it took.
+    /// The time that compiling the file took.
     pub compiled: Option<Duration>,
-    /// Why it was refused.
+    /// The reason of a refusal.
     pub error: Option<String>,
 }
 
@@ -86,7 +87,7 @@ impl Reload {
     }
 }
 
-/// Tells and remembers.
+/// Logs reloads and remembers them.
 #[derive(Debug, Default)]
 pub struct Journal {
     last: Mutex<VecDeque<Reload>>,
@@ -94,12 +95,12 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// The last reloads, the newest first.
+    /// Returns the last reloads, the newest first.
     pub fn last(&self) -> Vec<Reload> {
         lock(&self.last).iter().rev().cloned().collect()
     }
 
-    /// How often something became of a file.
+    /// Returns the number of reloads of a sort since the start.
     pub fn count(&self, what: What) -> u64 {
         self.counts[what as usize].total()
     }
@@ -113,15 +114,10 @@ impl Journal {
         last.push_back(reload);
     }
 
-    /// The line of a load: file, what changed, generation, hash, build and compile time, what it declares.
-    pub(super) fn loaded(
-        &self,
-        handler: &Handler,
-        before: Option<&Handler>,
-        build: Option<&Build>,
-    ) {
+    /// Logs a load: the file, what changed, generation, hash, build and compile time, and its declarations.
+    pub(super) fn loaded(&self, handler: &Served, before: Option<&Served>, build: Option<&Build>) {
         // One that made what is served already was told then.
-        let is_new = |before: &Handler| before.hash() != handler.hash();
+        let is_new = |before: &Served| before.hash() != handler.hash();
         let build = build.filter(|_| before.is_none_or(is_new));
         let saved = build.and_then(saved);
         let code = saved.as_deref().unwrap_or("its code");
@@ -130,7 +126,7 @@ impl Journal {
             Some(before) if before.hash() == handler.hash() => {
                 "reloaded (its settings changed)".to_owned()
             }
-            Some(before) if *before.limits == *handler.limits => {
+            Some(before) if *before.settings == *handler.settings => {
                 format!("reloaded ({code} changed)")
             }
             Some(_) => format!("reloaded ({code} and its settings changed)"),
@@ -160,8 +156,8 @@ impl Journal {
         }
     }
 
-    /// The line of a refusal: file, cause, fix, what is served instead.
-    pub(super) fn refused(&self, name: &str, cause: &str, serving: Option<&Handler>) {
+    /// Logs a refusal: the file, the cause, what to do, and what is served instead.
+    pub(super) fn refused(&self, name: &str, cause: &str, serving: Option<&Served>) {
         self.note(Reload {
             generation: serving.map(|handler| handler.generation),
             error: Some(cause.to_owned()),
@@ -177,8 +173,8 @@ impl Journal {
         }
     }
 
-    /// A file that was refused is what is served again.
-    pub(super) fn restored(&self, handler: &Handler) {
+    /// Logs that a file which was refused is again the version that is served.
+    pub(super) fn restored(&self, handler: &Served) {
         self.note(Reload {
             generation: Some(handler.generation),
             hash: Some(handler.hash()),
@@ -191,14 +187,14 @@ impl Journal {
         );
     }
 
-    /// A file is gone.
+    /// Logs that a file was removed.
     pub(super) fn removed(&self, name: &str) {
         self.note(Reload::new(name, What::Removed));
         tracing::info!("{}: removed", visible(name));
     }
 }
 
-/// The sources that a person saved, of many the first; none when nobody saved anything.
+/// Returns the sources that a person saved, the first three of many, or `None` if nobody saved anything.
 fn saved(build: &Build) -> Option<String> {
     let shown: Vec<_> = build
         .saved

@@ -1,14 +1,22 @@
-//! Who is here now: follows the handlers folder and keeps one table of what is served, swapped whole.
+//! Follows the handlers folder, and keeps one table of the handlers that are served, which is replaced as a unit.
 //!
-//! Start-up is the first reload. What is refused leaves the old code serving; calls under way keep the table they began with.
+//! The start is the first reload. A file that is refused leaves the old code serving. Calls keep the table with which
+//! they began.
 
+mod arrivals;
 mod builds;
+mod calls;
 mod check_file;
+mod conflicts;
 mod dry_run;
 mod files;
 mod folder;
 mod journal;
+mod problems;
+mod refusal;
 mod reload;
+mod rows;
+mod served;
 mod status;
 mod table;
 
@@ -18,11 +26,16 @@ use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
 pub use self::builds::{Build, Builds};
+pub use self::calls::{Calls, Ended, LastFailure, Times};
 pub use self::check_file::{CheckedFile, check_file};
+pub use self::conflicts::Conflict;
 pub use self::dry_run::{DryRun, dry_run};
 pub use self::journal::{Journal, Reload, What};
+pub use self::refusal::FileRefusal;
+pub use self::rows::{HandlerRow, KindRows, rows_of};
+pub use self::served::Served;
 pub use self::status::{RefusedFile, Status};
-pub use self::table::{Conflict, Entry, Matched, Table};
+pub use self::table::{Entry, Matched, Table};
 
 use self::reload::Reloader;
 use crate::config::{Config, Sources};
@@ -32,7 +45,7 @@ use crate::watch::Watch;
 /// Called with each namespace of a table before the table is served, so that clients can connect to it.
 pub type OpenNamespace = Box<dyn Fn(&str) + Send + Sync>;
 
-/// The table that is served, and whoever changes it.
+/// The table that is served, with the status of the folder and the journal of reloads.
 pub struct Registry {
     table: ArcSwap<Table>,
     builds: Builds,
@@ -42,7 +55,7 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// An empty registry: nothing is answered until [`Registry::follow`] has read the folder.
+    /// Makes an empty registry. Nothing is answered until [`Registry::follow`] has read the folder.
     pub fn new() -> Arc<Self> {
         Arc::new(Self {
             table: ArcSwap::default(),
@@ -53,22 +66,22 @@ impl Registry {
         })
     }
 
-    /// The table as it is now. A call keeps the one it began with.
+    /// Returns the table as it is now. A call keeps the one with which it began.
     pub fn table(&self) -> Arc<Table> {
         self.table.load_full()
     }
 
-    /// Where builds of files are announced, to be told with the line of their reload.
+    /// Returns the place where builds of files are announced, to be logged with their reload.
     pub fn builds(&self) -> &Builds {
         &self.builds
     }
 
-    /// What is not as it should be.
+    /// Returns what is wrong now.
     pub fn status(&self) -> Arc<Status> {
         self.status.load_full()
     }
 
-    /// What became of files.
+    /// Returns the journal of reloads.
     pub fn journal(&self) -> &Journal {
         &self.journal
     }
@@ -79,7 +92,7 @@ impl Registry {
         let _ = self.ready.subscribe().wait_for(|ready| *ready).await;
     }
 
-    /// Reads the folder, then follows its changes and those of the settings. Ends only when it is dropped.
+    /// Reads the folder, then follows its changes and those of the settings. The future ends only when it is dropped.
     pub async fn follow(
         &self,
         runtime: Arc<Runtime>,

@@ -1,20 +1,21 @@
-//! What is not as it should be now: files that are refused, a folder or settings that cannot be read. The console shows it.
+//! The problems of the folder and the settings, as the console shows them: files that are refused, folders or settings
+//! that cannot be read.
 
-/// The state of the folder and the settings, as the last look at them found it.
+/// The problems that the last reload found.
 #[derive(Clone, Debug, Default)]
 pub struct Status {
-    /// Files that are not served as they are now.
+    /// The files that are not served as they are now.
     pub refused: Vec<RefusedFile>,
-    /// Everything else, each in a sentence: what cannot be read.
+    /// Everything else that cannot be read, each in a sentence.
     pub troubles: Vec<String>,
 }
 
 /// A file that is not served as it is now.
 #[derive(Clone, Debug)]
 pub struct RefusedFile {
-    /// Below the folder.
+    /// The path of the file below the folder.
     pub file: String,
-    /// Why, and what to do.
+    /// The cause, and what to do.
     pub cause: String,
     /// The generation of an earlier version that goes on serving.
     pub serving: Option<u64>,

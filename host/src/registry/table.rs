@@ -1,36 +1,37 @@
-//! Who answers what now: one table, made whole from the handlers that are served, never changed.
+//! The table of routes, policies, listeners and hooks. It is made from the handlers that are served and never changes.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use http::Method;
 
+use super::served::Served;
 use crate::emitter::REQUESTS;
 use crate::path;
-use crate::runtime::{Handler, Policy, Stage};
+use crate::runtime::kinds::policy::{Policy, Stage};
 
-/// Something that a handler declared: the handler and the index with which it is called.
+/// A declaration: the handler and the index with which it is called.
 #[derive(Clone)]
 pub struct Entry {
-    /// Who.
-    pub handler: Arc<Handler>,
-    /// What.
+    /// The handler that declared it.
+    pub handler: Arc<Served>,
+    /// The position among the declarations of its kind.
     pub index: u32,
 }
 
-/// One table.
+/// The declarations of all handlers that are served.
 #[derive(Default)]
 pub struct Table {
-    /// What is served, by name.
-    pub handlers: Vec<Arc<Handler>>,
-    /// Required handlers that are not served: nothing is answered while there is one.
+    /// The handlers that are served, by name.
+    pub handlers: Vec<Arc<Served>>,
+    /// Required handlers that are not served. Nothing is answered while there is one.
     pub missing: Vec<String>,
-    /// Whether the folder has been read.
+    /// True if the folder has been read.
     pub ready: bool,
-    /// Patterns of as many segments as their paths.
+    /// Patterns with as many segments as the paths that they match.
     router: matchit::Router<Endpoint>,
-    /// Patterns that end in a rest, the most particular first. Apart, because the radix tree cannot hold `/{name}` beside
-    /// `/{*rest}`.
+    /// Patterns that end in a rest, the most particular first. They are kept apart because the radix tree cannot hold
+    /// `/{name}` beside `/{*rest}`.
     rests: Vec<Endpoint>,
     policies: Vec<(Entry, Policy)>,
     namespaces: HashMap<String, Namespace>,
@@ -40,11 +41,13 @@ pub struct Table {
 #[derive(Default)]
 struct Endpoint {
     pattern: String,
+    /// Orders patterns that match the same path, see [`rank`].
+    rank: Vec<u8>,
     by_method: Vec<(Method, Entry)>,
     any: Option<Entry>,
 }
 
-/// Who listens in one namespace.
+/// The listeners and hooks of one namespace.
 #[derive(Default)]
 struct Namespace {
     listeners: Vec<FileListeners>,
@@ -53,36 +56,24 @@ struct Namespace {
 
 /// The listeners of one file in one namespace.
 struct FileListeners {
-    handler: Arc<Handler>,
+    handler: Arc<Served>,
     named: HashMap<String, u32>,
     all: Option<u32>,
 }
 
-/// What the router says of a request.
+/// The result of looking for a route.
 pub enum Matched {
     /// A route, and the parameters of its pattern, decoded.
     Route(Entry, Arc<[(String, String)]>),
-    /// The path is known, the method is not: those that are.
+    /// The path has routes, but not for this method. The methods are those that it has.
     OtherMethods(Vec<Method>),
-    /// Nothing.
+    /// No route has the path.
     Nothing,
 }
 
-/// Two handlers want the same route.
-#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
-#[error(
-    "route {route} is already served by {incumbent}; give one of them another path, or remove one of the files"
-)]
-pub struct Conflict {
-    /// `GET /path`.
-    pub route: String,
-    /// The file that keeps it.
-    pub incumbent: String,
-}
-
 impl Table {
-    /// The table of some handlers, among which there is no conflict.
-    pub(super) fn new(mut handlers: Vec<Arc<Handler>>, required: &[String]) -> Self {
+    /// Makes the table of handlers among which there is no conflict.
+    pub(super) fn new(mut handlers: Vec<Arc<Served>>, required: &[String]) -> Self {
         handlers.sort_by(|a, b| a.name.cmp(&b.name));
         let served: HashSet<&str> = handlers.iter().map(|handler| bare(&handler.name)).collect();
         let missing = required
@@ -102,11 +93,14 @@ impl Table {
         table
     }
 
-    fn route(&mut self, handlers: &[Arc<Handler>]) {
+    fn route(&mut self, handlers: &[Arc<Served>]) {
         let mut endpoints: HashMap<&str, Endpoint> = HashMap::new();
         for (handler, index, route) in each(handlers, |handler| &handler.declarations.routes) {
             let endpoint = endpoints.entry(&route.pattern).or_default();
-            endpoint.pattern.clone_from(&route.pattern);
+            if endpoint.pattern.is_empty() {
+                endpoint.pattern.clone_from(&route.pattern);
+                endpoint.rank = rank(&route.pattern);
+            }
             let entry = Entry {
                 handler: Arc::clone(handler),
                 index,
@@ -124,10 +118,10 @@ impl Table {
                 tracing::error!("the pattern {pattern} cannot be routed: {error}");
             }
         }
-        self.rests.sort_by_cached_key(order);
+        self.rests.sort_by(|a, b| a.rank.cmp(&b.rank));
     }
 
-    fn listen(&mut self, handlers: &[Arc<Handler>]) {
+    fn listen(&mut self, handlers: &[Arc<Served>]) {
         for builtin in ["/", REQUESTS] {
             self.namespaces.entry(builtin.to_owned()).or_default();
         }
@@ -144,8 +138,8 @@ impl Table {
                 file.named.insert(listener.event.clone(), index);
             }
         }
-        for (handler, index, name) in each(handlers, |handler| &handler.declarations.connections) {
-            let namespace = self.namespaces.entry(name.clone()).or_default();
+        for (handler, index, hook) in each(handlers, |handler| &handler.declarations.connections) {
+            let namespace = self.namespaces.entry(hook.namespace.clone()).or_default();
             namespace.hooks.push(Entry {
                 handler: Arc::clone(handler),
                 index,
@@ -153,7 +147,7 @@ impl Table {
         }
     }
 
-    fn guard(&mut self, handlers: &[Arc<Handler>]) {
+    fn guard(&mut self, handlers: &[Arc<Served>]) {
         let policies = each(handlers, |handler| &handler.declarations.policies);
         self.policies = policies
             .map(|(handler, index, policy)| {
@@ -168,7 +162,7 @@ impl Table {
             .collect();
     }
 
-    /// Who answers a request.
+    /// Returns the route that answers a request.
     pub fn matched(&self, method: &Method, path: &str) -> Matched {
         let rest = self
             .rests
@@ -179,7 +173,7 @@ impl Table {
             (found.value, values.collect())
         });
         let (endpoint, values): (&Endpoint, Vec<&str>) = match (exact, rest) {
-            (Some(exact), Some(rest)) if order(rest.0) < order(exact.0) => rest,
+            (Some(exact), Some(rest)) if rest.0.rank < exact.0.rank => rest,
             (Some(found), _) | (None, Some(found)) => found,
             (None, None) => return Matched::Nothing,
         };
@@ -192,7 +186,7 @@ impl Table {
         Matched::Route(entry.clone(), params)
     }
 
-    /// The policies of a stage that concern a request, in order.
+    /// Returns the policies of a stage that concern a request, in the order in which they run.
     pub fn policies<'a>(
         &'a self,
         stage: Stage,
@@ -206,17 +200,17 @@ impl Table {
         concerned.map(|(entry, _)| entry)
     }
 
-    /// Whether clients may connect to a namespace.
+    /// Returns true if clients may connect to a namespace.
     pub fn declares(&self, namespace: &str) -> bool {
         self.namespaces.contains_key(namespace)
     }
 
-    /// The namespaces that clients may connect to.
+    /// Returns the namespaces that clients may connect to.
     pub fn namespaces(&self) -> BTreeSet<&str> {
         self.namespaces.keys().map(String::as_str).collect()
     }
 
-    /// Who listens to an event, in the order of the files.
+    /// Returns the listeners of an event, in the order of their files.
     pub fn listeners(&self, namespace: &str, event: &str) -> Vec<Entry> {
         let Some(namespace) = self.namespaces.get(namespace) else {
             return Vec::new();
@@ -231,7 +225,7 @@ impl Table {
         namespace.listeners.iter().filter_map(of_file).collect()
     }
 
-    /// The connection hooks of a namespace, in the order of the files.
+    /// Returns the connection hooks of a namespace, in the order of their files.
     pub fn hooks(&self, namespace: &str) -> &[Entry] {
         self.namespaces
             .get(namespace)
@@ -239,19 +233,19 @@ impl Table {
     }
 }
 
-/// The order of patterns that match the same path: at the first segment in which they differ in kind, static goes before a
-/// parameter, and a parameter before a rest.
-fn order(endpoint: &Endpoint) -> Vec<u8> {
+/// Returns what orders patterns that match the same path: at the first segment in which they differ in kind, a static
+/// one goes before a parameter, and a parameter before a rest.
+fn rank(pattern: &str) -> Vec<u8> {
     let kind = |segment: &str| match segment {
         rest if rest.starts_with("{*") => 2,
         parameter if parameter.starts_with('{') => 1,
         _ => 0,
     };
-    endpoint.pattern.split('/').map(kind).collect()
+    pattern.split('/').map(kind).collect()
 }
 
 impl Endpoint {
-    /// The parameters' values, if a pattern that ends in a rest matches a path. A rest is not empty.
+    /// Returns the values of the parameters if the pattern, which ends in a rest, matches a path. A rest is not empty.
     fn rest_values<'p>(&self, path: &'p str) -> Option<Vec<&'p str>> {
         let mut values = Vec::new();
         let mut rest = path.strip_prefix('/')?;
@@ -271,7 +265,7 @@ impl Endpoint {
         None
     }
 
-    /// An explicit method goes before any; HEAD falls back to GET.
+    /// Returns the route for a method. An explicit method goes before a route for all, and HEAD falls back to GET.
     fn of(&self, method: &Method) -> Option<&Entry> {
         let named = |wanted: &Method| {
             self.by_method
@@ -289,7 +283,7 @@ impl Endpoint {
         named(method).or_else(fallback).or(self.any.as_ref())
     }
 
-    /// For `allow`.
+    /// Returns the methods for the header `allow`.
     fn allowed(&self) -> Vec<Method> {
         let mut methods: Vec<Method> = self
             .by_method
@@ -308,8 +302,8 @@ impl Endpoint {
 }
 
 impl Namespace {
-    /// Handlers come one after the other, so a file's listeners are the last.
-    fn of_file(&mut self, handler: &Arc<Handler>) -> &mut FileListeners {
+    /// Returns the listeners of a file. Handlers come one after the other, so they are the last if they exist.
+    fn of_file(&mut self, handler: &Arc<Served>) -> &mut FileListeners {
         if self
             .listeners
             .last()
@@ -327,12 +321,12 @@ impl Namespace {
     }
 }
 
-/// Each declaration of one kind, with its handler and its index.
+/// Returns each declaration of one kind, with its handler and its index.
 fn each<'a, T: 'a>(
-    handlers: &'a [Arc<Handler>],
-    of: impl Fn(&'a Handler) -> &'a Vec<T> + 'a,
-) -> impl Iterator<Item = (&'a Arc<Handler>, u32, &'a T)> {
-    let indexed = move |handler: &'a Arc<Handler>| {
+    handlers: &'a [Arc<Served>],
+    of: impl Fn(&'a Served) -> &'a Vec<T> + 'a,
+) -> impl Iterator<Item = (&'a Arc<Served>, u32, &'a T)> {
+    let indexed = move |handler: &'a Arc<Served>| {
         of(handler)
             .iter()
             .zip(0..)
@@ -341,30 +335,9 @@ fn each<'a, T: 'a>(
     handlers.iter().flat_map(indexed)
 }
 
-/// The name under which settings know a file: without `.wasm`.
+/// Returns the name under which settings know a file: without `.wasm`.
 pub(super) fn bare(name: &str) -> &str {
     name.strip_suffix(".wasm").unwrap_or(name)
-}
-
-/// The first route of `newcomer` that one of `others` serves.
-pub(super) fn conflict<'a>(
-    newcomer: &Handler,
-    others: impl IntoIterator<Item = &'a Arc<Handler>>,
-) -> Option<Conflict> {
-    for other in others {
-        for route in &newcomer.declarations.routes {
-            let same = |known: &&crate::runtime::Route| {
-                known.method == route.method && known.pattern == route.pattern
-            };
-            if other.declarations.routes.iter().any(|known| same(&known)) {
-                return Some(Conflict {
-                    route: route.name(),
-                    incumbent: other.name.to_string(),
-                });
-            }
-        }
-    }
-    None
 }
 
 #[cfg(test)]
@@ -390,8 +363,8 @@ mod tests {
 
     #[test]
     fn static_goes_before_a_parameter_before_a_rest() {
-        assert!(order(&of("/api/{p0}")) < order(&of("/api/{*p0}")));
-        assert!(order(&of("/api/hello/{*p0}")) < order(&of("/api/{p0}/{p1}")));
-        assert!(order(&of("/api/{p0}/x")) < order(&of("/api/{p0}/{*p1}")));
+        assert!(rank("/api/{p0}") < rank("/api/{*p0}"));
+        assert!(rank("/api/hello/{*p0}") < rank("/api/{p0}/{p1}"));
+        assert!(rank("/api/{p0}/x") < rank("/api/{p0}/{*p1}"));
     }
 }

@@ -1,4 +1,4 @@
-//! What `bindgen!` makes of the contract, nothing else.
+//! The code that `bindgen!` generates from the contract, and nothing else.
 
 #![allow(missing_docs, unreachable_pub)]
 
@@ -14,14 +14,15 @@ wasmtime::component::bindgen!({
         "hitchy:platform/sockets.join": async | trappable,
         "hitchy:platform/sockets.leave": async | trappable,
         "hitchy:platform/sockets.disconnect": async | trappable,
+        "hitchy:platform/sockets.find": async | trappable,
         "hitchy:platform/sockets.list-ids": async | trappable,
         "hitchy:platform/requests.dispatch": async | trappable,
         default: trappable,
     },
     exports: { default: async },
     with: {
-        "hitchy:platform/sockets.socket": crate::runtime::state::SocketHandle,
-        "hitchy:platform/requests.request": crate::runtime::state::RequestHandle,
-        "hitchy:platform/registration.registrar": crate::runtime::state::RegistrarHandle,
+        "hitchy:platform/sockets.socket": crate::runtime::instance::state::SocketHandle,
+        "hitchy:platform/requests.request": crate::runtime::instance::state::RequestHandle,
+        "hitchy:platform/registration.registrar": crate::runtime::instance::state::RegistrarHandle,
     },
 });

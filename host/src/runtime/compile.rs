@@ -1,7 +1,8 @@
-//! From a component to native code: compiles it, and brings the code into this process.
+//! Compiles components to native code and loads the code into this process.
 //!
-//! Compiling is outside wasmtime's promise of safety (a crafted file may make it loop or eat memory), so it happens in a child
-//! process of this same program, one at a time, at low priority and under limits.
+//! wasmtime does not promise that compiling is safe: a crafted file may make the compiler loop or use much memory. A
+//! component is therefore compiled in a child process that runs this same program at low priority and under limits, one
+//! component at a time.
 
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -19,25 +20,28 @@ use super::error::LoadError;
 
 /// The hidden command that compiles one component from standard input to standard output.
 pub const COMMAND: &str = "compile-component";
-/// Bytes of a file that is a handler.
+/// Largest size of a handler's file in bytes.
 pub const MAX_FILE: u64 = 64 << 20;
-/// How long compiling one file may take.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// Seconds of processor time of the child.
+/// Longest time that compiling one file may take.
+const COMPILE_TIMEOUT: Duration = Duration::from_secs(60);
+/// Processor time that the child process may use, in seconds.
 const CHILD_CPU: u64 = 60;
-/// Bytes of address space of the child.
+/// Address space that the child process may use, in bytes.
 const CHILD_MEMORY: u64 = 2 << 30;
 
-/// Where components are compiled.
+/// The place in which components are compiled.
 #[derive(Clone, Debug)]
 pub enum Compiler {
-    /// In a child process that runs this program.
+    /// A child process that runs the program of this path.
     Child(PathBuf),
-    /// In this process: for tests and benchmarks, whose program has no such command.
+    /// This process. Tests and benchmarks use it, because their programs do not have the hidden command.
     Here,
 }
 
-/// Compiles one at a time.
+/// Bytes of the child's standard error that are read.
+const MAX_ERROR_TEXT: u64 = 16 << 10;
+
+/// Compiles one component at a time.
 pub(super) struct Compilation {
     compiler: Compiler,
     turn: Mutex<()>,
@@ -51,7 +55,7 @@ impl Compilation {
         }
     }
 
-    /// Native code of a component, for `engine`.
+    /// Compiles a component to native code for `engine`.
     pub(super) async fn compile(
         &self,
         engine: &Engine,
@@ -63,17 +67,20 @@ impl Compilation {
             Compiler::Here => blocking(move || compile(&wasm)).await?,
         };
         let engine = engine.clone();
-        blocking(move || adopt(&engine, &artifact)).await
+        blocking(move || deserialize(&engine, &artifact)).await
     }
 }
 
+/// Runs work that takes long on a thread of its own, so that no async worker is blocked.
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, LoadError> + Send + 'static,
 ) -> Result<T, LoadError> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|error| LoadError::Compile(error.to_string()))?
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| LoadError::Compile(error.to_string()))?
 }
 
+/// Compiles a component in a child process, with the component on its standard input.
 async fn in_child(program: &PathBuf, wasm: Bytes) -> Result<Vec<u8>, LoadError> {
     let failed = |error: std::io::Error| LoadError::Compiler(error.to_string());
     let mut child = Command::new(program)
@@ -84,52 +91,57 @@ async fn in_child(program: &PathBuf, wasm: Bytes) -> Result<Vec<u8>, LoadError> 
         .kill_on_drop(true)
         .spawn()
         .map_err(failed)?;
-    let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-    let (Some(mut stdin), Some(mut stdout), Some(stderr)) = (stdin, stdout, stderr) else {
+    let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    let (Some(mut stdin), Some(mut stdout), Some(stderr)) = pipes else {
         return Err(LoadError::Compiler("it has no pipes".to_owned()));
     };
     let work = async {
-        let (mut artifact, mut complaint) = (Vec::new(), String::new());
+        let mut artifact = Vec::new();
+        let mut error_text = String::new();
+        let mut bounded_stderr = stderr.take(MAX_ERROR_TEXT);
         let write = async {
             let written = stdin.write_all(&wasm).await;
             drop(stdin);
             written
         };
-        let mut stderr = stderr.take(16 << 10);
-        // A child that dies early stops reading; what it wrote then says more than the broken pipe.
+        // A child that ends early stops reading. Its exit status and its error text say more than the broken pipe, so
+        // the result of writing is ignored.
         let (_, read, _) = tokio::join!(
             write,
             stdout.read_to_end(&mut artifact),
-            stderr.read_to_string(&mut complaint)
+            bounded_stderr.read_to_string(&mut error_text)
         );
         read?;
-        Ok((child.wait().await?, artifact, complaint))
+        Ok((child.wait().await?, artifact, error_text))
     };
-    let (status, artifact, complaint) = match tokio::time::timeout(PATIENCE, work).await {
+    let (status, artifact, error_text) = match tokio::time::timeout(COMPILE_TIMEOUT, work).await {
         Ok(done) => done.map_err(failed)?,
         Err(_) => {
             return Err(LoadError::Compile(format!(
-                "it took longer than {PATIENCE:?}; build the handler smaller"
+                "it took longer than {COMPILE_TIMEOUT:?}; build the handler smaller"
             )));
         }
     };
     match status.code() {
         Some(0) => Ok(artifact),
-        Some(1) => Err(LoadError::Invalid(complaint.trim().to_owned())),
+        Some(1) => Err(LoadError::Invalid(error_text.trim().to_owned())),
         _ => Err(LoadError::Compile(format!(
             "the compiling process ended with {status}; build the handler smaller"
         ))),
     }
 }
 
-/// What the hidden command does: puts itself under limits and compiles `wasm`. The error is a sentence.
+/// Does the work of the hidden command: puts this process under limits and compiles `wasm` to native code.
+///
+/// # Errors
+/// The sentence for the parent process, which reads it from standard error.
 pub fn compile_in_child(wasm: &[u8]) -> Result<Vec<u8>, String> {
     use rustix::process::{Resource, Rlimit, nice, setrlimit};
     let limit = |bound| Rlimit {
         current: Some(bound),
         maximum: Some(bound),
     };
-    // Without them the compilation is still ended by its parent.
+    // Errors are ignored, because the parent ends the compilation in any case.
     let _ = setrlimit(Resource::As, limit(CHILD_MEMORY));
     let _ = setrlimit(Resource::Cpu, limit(CHILD_CPU));
     let _ = setrlimit(Resource::Core, limit(0));
@@ -140,6 +152,7 @@ pub fn compile_in_child(wasm: &[u8]) -> Result<Vec<u8>, String> {
     })
 }
 
+/// Compiles a component to native code in this process.
 fn compile(wasm: &[u8]) -> Result<Vec<u8>, LoadError> {
     let engine = engine::compiling().map_err(|error| LoadError::Compile(format!("{error:#}")))?;
     engine
@@ -147,20 +160,21 @@ fn compile(wasm: &[u8]) -> Result<Vec<u8>, LoadError> {
         .map_err(|error| LoadError::Invalid(format!("{error:#}")))
 }
 
-/// Brings native code into the process.
+/// Loads native code into this process.
 #[allow(unsafe_code)]
-fn adopt(engine: &Engine, artifact: &[u8]) -> Result<Component, LoadError> {
-    // SAFETY: the bytes are what wasmtime's own `precompile_component` returned in this process or, through a pipe that nobody
-    // else holds, in a child that runs this same program. They have not been in a file.
-    let component = unsafe { Component::deserialize(engine, artifact) };
-    let component = component.map_err(|error| LoadError::Compile(format!("{error:#}")))?;
+fn deserialize(engine: &Engine, artifact: &[u8]) -> Result<Component, LoadError> {
+    // SAFETY: `deserialize` requires bytes that wasmtime's own `precompile_component` returned. It returned them in
+    // this process, or in a child process that runs this same program. The child's pipe has no other writer, and the
+    // bytes were never in a file.
+    let component = unsafe { Component::deserialize(engine, artifact) }
+        .map_err(|error| LoadError::Compile(format!("{error:#}")))?;
     component
         .initialize_copy_on_write_image()
         .map_err(|error| LoadError::Compile(format!("{error:#}")))?;
     Ok(component)
 }
 
-/// The interfaces that a component imports and `known` does not accept.
+/// Returns the names of the interfaces that a component imports and `known` does not accept.
 pub(super) fn unknown_imports(
     engine: &Engine,
     component: &Component,
@@ -173,7 +187,10 @@ pub(super) fn unknown_imports(
         .collect()
 }
 
-/// The program that compiles: this one, as it was started, even when its file has been replaced since.
+/// Returns the compiler that runs this program as it was started.
+///
+/// `/proc/self/exe` leads to the running program even if its file has been replaced meanwhile, for example by an
+/// update.
 pub fn this_program() -> Compiler {
     let itself = PathBuf::from("/proc/self/exe");
     let program = if itself.exists() {
@@ -184,12 +201,12 @@ pub fn this_program() -> Compiler {
     program.map_or(Compiler::Here, Compiler::Child)
 }
 
-/// The content of a file as it is compared: SHA-256.
+/// The SHA-256 hash of a file's content. Equal hashes are taken for equal contents.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ContentHash([u8; 32]);
 
 impl ContentHash {
-    /// The hash of some bytes.
+    /// Computes the hash of `bytes`.
     pub fn of(bytes: &[u8]) -> Self {
         use sha2::{Digest, Sha256};
         Self(Sha256::digest(bytes).into())
@@ -197,7 +214,7 @@ impl ContentHash {
 }
 
 impl std::fmt::Display for ContentHash {
-    /// The first eight hexadecimal digits: enough to tell versions apart by eye.
+    /// Writes the first eight hexadecimal digits, which are enough for a person to distinguish versions.
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.0[..4]
             .iter()

@@ -1,44 +1,62 @@
-//! Customs: values on their way between the guest's types and ours. What a guest returns is checked here and nowhere else.
+//! Converts values between the guest's types and the host's.
+//!
+//! Answers of guests are checked here and nowhere else: their status, headers, sizes and failures. The payload of an
+//! emit is only converted, because the emitter checks it.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use super::bindings::hitchy::platform::types;
 use super::error::CallError;
-use super::limits::Limits;
+use super::services::MessageSizes;
 use crate::message::{
     Body, MAX_RESPONSE_HEADER_BYTES, MAX_RESPONSE_HEADERS, Response, is_hop_by_hop,
 };
 use crate::payload::{Failure, Payload, check_depth};
 
-/// How long a failure's sentence may be.
+/// Largest message and largest data of a failure, in bytes each. A longer message is cut, longer data is an error.
 const MAX_MESSAGE: usize = 16 * 1024;
 
-/// A header of the guest's, or what is wrong with it.
-pub(super) fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), String> {
-    let Ok(valid) = HeaderName::from_bytes(name.as_bytes()) else {
-        return Err(format!(
-            "the header name {name:?} is not a token (RFC 9110, 5.1)"
-        ));
-    };
-    let value = HeaderValue::from_bytes(value.as_bytes());
-    let value = value.map_err(|_| {
-        format!("the value of the header {name} contains a control character (RFC 9110, 5.5)")
-    })?;
-    Ok((valid, value))
+/// Reasons why headers of a guest cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum HeaderError {
+    /// A name is not a token.
+    #[error("the header name {0:?} is not a token (RFC 9110, 5.1)")]
+    Name(String),
+    /// The value of the header with this name contains a control character.
+    #[error("the value of the header {0} contains a control character (RFC 9110, 5.5)")]
+    Value(String),
+    /// There are too many headers, or they are too large together.
+    #[error(
+        "{count} headers of {size} bytes; at most {MAX_RESPONSE_HEADERS} of {MAX_RESPONSE_HEADER_BYTES} bytes together are passed on"
+    )]
+    Excess { count: usize, size: usize },
 }
 
-/// Headers of the guest's, or what is wrong with them.
-pub(super) fn headers(list: Vec<(String, String)>) -> Result<HeaderMap, String> {
+impl From<HeaderError> for Failure {
+    fn from(error: HeaderError) -> Self {
+        Self::new(400, error.to_string())
+    }
+}
+
+/// Converts one header of a guest.
+pub(super) fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), HeaderError> {
+    let valid_name =
+        HeaderName::from_bytes(name.as_bytes()).map_err(|_| HeaderError::Name(name.to_owned()))?;
+    let valid_value = HeaderValue::from_bytes(value.as_bytes())
+        .map_err(|_| HeaderError::Value(name.to_owned()))?;
+    Ok((valid_name, valid_value))
+}
+
+/// Converts a list of headers of a guest. Equal names are kept as several values.
+pub(super) fn headers(list: Vec<(String, String)>) -> Result<HeaderMap, HeaderError> {
     let size: usize = list
         .iter()
         .map(|(name, value)| name.len() + value.len())
         .sum();
     if list.len() > MAX_RESPONSE_HEADERS || size > MAX_RESPONSE_HEADER_BYTES {
-        return Err(format!(
-            "{} headers of {size} bytes; at most {MAX_RESPONSE_HEADERS} of {MAX_RESPONSE_HEADER_BYTES} bytes together are passed on",
-            list.len()
-        ));
+        let count = list.len();
+        return Err(HeaderError::Excess { count, size });
     }
     let mut headers = HeaderMap::with_capacity(list.len());
     for (name, value) in list {
@@ -48,7 +66,8 @@ pub(super) fn headers(list: Vec<(String, String)>) -> Result<HeaderMap, String> 
     Ok(headers)
 }
 
-/// A header's value as text: UTF-8, else ISO 8859-1, of which each byte is the character of the same number.
+/// Returns a header's value as text: decoded as UTF-8, or else as ISO 8859-1, where each byte is the character with
+/// the same number.
 fn text(value: &HeaderValue) -> String {
     match std::str::from_utf8(value.as_bytes()) {
         Ok(text) => text.to_owned(),
@@ -56,7 +75,7 @@ fn text(value: &HeaderValue) -> String {
     }
 }
 
-/// All headers, for the guest.
+/// Returns all headers as pairs of name and value, for a guest.
 pub(super) fn header_list(headers: &HeaderMap) -> Vec<(String, String)> {
     headers
         .iter()
@@ -64,13 +83,16 @@ pub(super) fn header_list(headers: &HeaderMap) -> Vec<(String, String)> {
         .collect()
 }
 
-/// The values of one header, for the guest.
+/// Returns all values of the header `name`, for a guest.
 pub(super) fn header_values(headers: &HeaderMap, name: &str) -> Vec<String> {
     headers.get_all(name).iter().map(text).collect()
 }
 
-/// The response of a guest, ready for every door.
-pub(super) fn response(response: types::Response, limits: &Limits) -> Result<Response, CallError> {
+/// Checks the response of a guest and converts it to one that every door can send.
+pub(super) fn response(
+    response: types::Response,
+    sizes: MessageSizes,
+) -> Result<Response, CallError> {
     let types::Response {
         status: code,
         headers: list,
@@ -78,37 +100,37 @@ pub(super) fn response(response: types::Response, limits: &Limits) -> Result<Res
     } = response;
     let status = StatusCode::from_u16(code)
         .ok()
-        .filter(|_| (200..=599).contains(&code));
-    let status = status.ok_or_else(|| {
-        CallError::BadAnswer(format!("the status {code} is not between 200 and 599"))
-    })?;
-    if body.len() > limits.answer {
+        .filter(|_| (200..=599).contains(&code))
+        .ok_or_else(|| {
+            CallError::BadAnswer(format!("the status {code} is not between 200 and 599"))
+        })?;
+    if body.len() > sizes.answer {
         let message = format!(
             "a body of {} bytes; at most {} are passed on (server.answer-limit)",
             body.len(),
-            limits.answer
+            sizes.answer
         );
         return Err(CallError::BadAnswer(message));
     }
-    // Framing is the host's: a wrong length of the guest's would desynchronise the connection.
-    let list = list.into_iter().filter(|(name, _)| {
+    // The host frames messages itself: a wrong content-length of a guest would desynchronise the connection.
+    let end_to_end = list.into_iter().filter(|(name, _)| {
         !HeaderName::from_bytes(name.as_bytes()).is_ok_and(|name| is_hop_by_hop(&name))
     });
-    let headers = headers(list.collect()).map_err(CallError::BadAnswer)?;
-    let bodiless = status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED;
-    let body = if bodiless {
-        Body::empty()
-    } else {
-        Body::Whole(Bytes::from(body))
-    };
+    let headers =
+        headers(end_to_end.collect()).map_err(|error| CallError::BadAnswer(error.to_string()))?;
+    let is_bodiless = status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED;
     Ok(Response {
         status,
         headers,
-        body,
+        body: if is_bodiless {
+            Body::empty()
+        } else {
+            Body::Whole(Bytes::from(body))
+        },
     })
 }
 
-/// A response, for a guest that dispatched.
+/// Converts the response to a dispatched request for the guest that sent it.
 pub(super) fn response_to_guest(response: Response<Bytes>) -> types::Response {
     types::Response {
         status: response.status.as_u16(),
@@ -117,7 +139,7 @@ pub(super) fn response_to_guest(response: Response<Bytes>) -> types::Response {
     }
 }
 
-/// The payload of a guest, unchecked: whoever sends it checks it.
+/// Converts a payload of a guest without checking it. The sender of the payload checks it.
 pub(super) fn payload(payload: types::Payload) -> Payload {
     Payload {
         json: payload.json,
@@ -125,7 +147,7 @@ pub(super) fn payload(payload: types::Payload) -> Payload {
     }
 }
 
-/// A payload, for the guest.
+/// Converts a payload for a guest.
 pub(super) fn payload_to_guest(payload: Payload) -> types::Payload {
     types::Payload {
         json: payload.json,
@@ -133,14 +155,14 @@ pub(super) fn payload_to_guest(payload: Payload) -> types::Payload {
     }
 }
 
-/// The ack of a guest: a payload that can be sent.
-pub(super) fn ack(ack: types::Payload, limits: &Limits) -> Result<Payload, CallError> {
+/// Checks the ack of a guest and converts it to a payload that can be sent.
+pub(super) fn ack(ack: types::Payload, sizes: MessageSizes) -> Result<Payload, CallError> {
     let ack = payload(ack);
-    if ack.size() > limits.answer {
+    if ack.size() > sizes.answer {
         let message = format!(
             "an ack of {} bytes; at most {} are passed on (server.answer-limit)",
             ack.size(),
-            limits.answer
+            sizes.answer
         );
         return Err(CallError::BadAnswer(message));
     }
@@ -149,14 +171,14 @@ pub(super) fn ack(ack: types::Payload, limits: &Limits) -> Result<Payload, CallE
     Ok(ack)
 }
 
-/// A client's ack, for the guest that asked.
+/// Converts a client's ack for the guest that waits for it.
 pub(super) fn ack_to_guest(
     ack: Result<Payload, Failure>,
 ) -> Result<types::Payload, types::Failure> {
     ack.map(payload_to_guest).map_err(failure_to_guest)
 }
 
-/// The failure that a guest returned.
+/// Checks the failure that a guest returned and converts it. A message that is too long is cut.
 pub(super) fn failure(failure: types::Failure) -> Result<Failure, CallError> {
     let types::Failure {
         code,
@@ -187,7 +209,7 @@ pub(super) fn failure(failure: types::Failure) -> Result<Failure, CallError> {
     })
 }
 
-/// A failure of ours, for the guest.
+/// Converts a failure of the host for a guest.
 pub(super) fn failure_to_guest(failure: Failure) -> types::Failure {
     types::Failure {
         code: failure.code,

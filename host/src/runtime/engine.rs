@@ -1,4 +1,4 @@
-//! wasmtime's settings, the pool of instances, and the clock that interrupts guests.
+//! The settings of wasmtime's engine, the pool of instances, and the thread that interrupts guests.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -7,26 +7,33 @@ use std::time::Duration;
 
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
-/// How long a guest runs before others get their turn, and the grain of CPU limits. With n looping guests on k workers a ready
-/// task waits about n/k of these.
+/// Time that a guest runs before it yields to other tasks, and the resolution of CPU limits.
+///
+/// With n looping guests on k workers, a ready task waits for about n/k ticks.
 pub(super) const TICK: Duration = Duration::from_millis(1);
 
-/// Bounds of one component, as the pool has to know them (Spin's proportions).
+// Bounds of one component, which the pool requires. Their proportions are those of Spin.
+
+/// Largest number of linear memories in one component.
 pub(super) const MAX_MEMORIES: usize = 32;
+/// Largest number of tables in one component.
 pub(super) const MAX_TABLES: usize = 64;
+/// Largest number of core instances in one component.
 pub(super) const MAX_CORE_INSTANCES: usize = 200;
+/// Largest number of elements in one table.
 pub(super) const MAX_TABLE_ELEMENTS: usize = 100_000;
 
-/// How large the pool is.
+/// The size of the pool.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PoolSize {
-    /// Calls at the same time.
+    /// Calls that may run at the same time.
     pub(super) calls: usize,
-    /// Bytes of one linear memory, at most.
+    /// Largest size of one linear memory in bytes.
     pub(super) memory: usize,
 }
 
-/// An engine that allocates from a pool, or where there is no address space for one, on demand.
+/// Makes an engine that takes instances from a pool. If the address space is too small for the pool, the engine
+/// allocates instances on demand.
 pub(super) fn pooled(size: PoolSize) -> wasmtime::Result<Engine> {
     match Engine::new(&config(Some(size))) {
         Ok(engine) => Ok(engine),
@@ -42,15 +49,17 @@ pub(super) fn pooled(size: PoolSize) -> wasmtime::Result<Engine> {
     }
 }
 
-/// An engine that only compiles.
+/// Makes an engine that only compiles.
 pub(super) fn compiling() -> wasmtime::Result<Engine> {
     Engine::new(&config(None))
 }
 
+/// Returns the settings of an engine. Apart from the pool, engines that compile code and engines that run it need equal
+/// settings.
 fn config(pool: Option<PoolSize>) -> Config {
     let mut config = Config::new();
     config.epoch_interruption(true);
-    // Component-model async costs every call about 10 µs.
+    // Support for component-model async costs each call about 10 µs, and the contract does not use it.
     config.concurrency_support(false);
     config.max_wasm_stack(512 << 10);
     config.async_stack_size(2 << 20);
@@ -61,7 +70,8 @@ fn config(pool: Option<PoolSize>) -> Config {
 }
 
 fn pooling(size: PoolSize) -> PoolingAllocationConfig {
-    // A nested dispatch holds its caller's instance too, and a component has several core instances and tables.
+    // A nested dispatch needs an instance while its caller keeps its own, so the pool has two for each call. A
+    // component has several core instances, memories and tables.
     let calls = u32::try_from(size.calls.saturating_mul(2)).unwrap_or(u32::MAX);
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(calls)
@@ -78,101 +88,113 @@ fn pooling(size: PoolSize) -> PoolingAllocationConfig {
         .max_memory_size(size.memory)
         .max_core_instance_size(4 << 20)
         .max_component_instance_size(4 << 20)
-        // What stays resident is cleared by hand instead of by a system call: the small guest memory fits.
+        // wasmtime clears resident pages itself instead of by a system call, which is faster for small memories.
         .linear_memory_keep_resident(512 << 10)
         .table_keep_resident(64 << 10)
         .async_stack_keep_resident(64 << 10);
     pool
 }
 
-/// The thread that advances the engine's epoch while calls run, and rests while none does.
+/// The thread that advances the engine's epoch while calls run. The thread is parked while no call runs.
 pub(super) struct Ticker {
-    shared: Arc<Shared>,
+    state: Arc<TickerState>,
     thread: Thread,
     handle: Option<JoinHandle<()>>,
 }
 
+/// State that calls and the thread share.
+///
+/// All accesses are sequentially consistent, because [`park`] and [`Ticker::run`] each write one field and then read
+/// the other's: with weaker orderings both could read the old value, and the thread would stay parked during a call.
 #[derive(Default)]
-struct Shared {
+struct TickerState {
+    /// The number of calls that run now.
     running: AtomicUsize,
-    resting: AtomicBool,
+    /// True while the thread is parked, or about to be.
+    parked: AtomicBool,
+    /// True once the ticker is dropped.
     stopped: AtomicBool,
 }
 
 impl Ticker {
-    /// Starts the clock of an engine.
+    /// Starts the thread for an engine.
     pub(super) fn start(engine: Engine) -> std::io::Result<Self> {
-        let shared = Arc::new(Shared::default());
-        let theirs = Arc::clone(&shared);
+        let state = Arc::new(TickerState::default());
+        let state_of_thread = Arc::clone(&state);
         let handle = thread::Builder::new()
             .name("epoch".to_owned())
-            .spawn(move || tick(&theirs, &engine))?;
+            .spawn(move || tick(&state_of_thread, &engine))?;
         let thread = handle.thread().clone();
         Ok(Self {
-            shared,
+            state,
             thread,
             handle: Some(handle),
         })
     }
 
-    /// Keeps the clock going until the guard is dropped.
-    pub(super) fn run(&self) -> Running<'_> {
-        self.shared.running.fetch_add(1, Ordering::SeqCst);
-        if self.shared.resting.load(Ordering::SeqCst) {
+    /// Makes the epoch advance until the guard is dropped.
+    pub(super) fn run(&self) -> TickGuard<'_> {
+        // The call is counted before `parked` is read. See `park` for the other side.
+        self.state.running.fetch_add(1, Ordering::SeqCst);
+        if self.state.parked.load(Ordering::SeqCst) {
             self.thread.unpark();
         }
-        Running {
-            shared: &self.shared,
-        }
+        TickGuard { state: &self.state }
     }
 }
 
 impl Drop for Ticker {
     fn drop(&mut self) {
-        self.shared.stopped.store(true, Ordering::SeqCst);
+        self.state.stopped.store(true, Ordering::SeqCst);
         self.thread.unpark();
         if let Some(handle) = self.handle.take() {
-            // The loop cannot panic.
+            // The thread does not panic, so there is no error to report.
             let _ = handle.join();
         }
     }
 }
 
-/// A call is running.
-pub(super) struct Running<'a> {
-    shared: &'a Shared,
+/// Counts a running call until it is dropped.
+pub(super) struct TickGuard<'a> {
+    state: &'a TickerState,
 }
 
-impl Drop for Running<'_> {
+impl Drop for TickGuard<'_> {
     fn drop(&mut self) {
-        self.shared.running.fetch_sub(1, Ordering::SeqCst);
+        self.state.running.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
-fn tick(shared: &Shared, engine: &Engine) {
-    const IDLE_TICKS: u32 = 100;
+/// Ticks after the last call before the thread is parked, so that short pauses between calls do not park it.
+const IDLE_TICKS: u32 = 100;
+
+/// Advances the epoch once a tick until the ticker is dropped.
+fn tick(state: &TickerState, engine: &Engine) {
     let mut idle = 0;
-    while !shared.stopped.load(Ordering::SeqCst) {
+    while !state.stopped.load(Ordering::SeqCst) {
         thread::sleep(TICK);
         engine.increment_epoch();
-        idle = if shared.running.load(Ordering::SeqCst) == 0 {
+        idle = if state.running.load(Ordering::SeqCst) == 0 {
             idle + 1
         } else {
             0
         };
         if idle >= IDLE_TICKS {
-            rest(shared);
+            park(state);
             idle = 0;
         }
     }
 }
 
-/// Parks until a call runs or the runtime ends. Whoever starts a call looks at `resting` after counting itself, this counts
-/// after setting `resting`: one of them sees the other.
-fn rest(shared: &Shared) {
-    shared.resting.store(true, Ordering::SeqCst);
-    while shared.running.load(Ordering::SeqCst) == 0 && !shared.stopped.load(Ordering::SeqCst) {
+/// Parks this thread until a call runs or the ticker is dropped.
+fn park(state: &TickerState) {
+    // A call counts itself and then reads `parked`; this thread sets `parked` and then reads the count. In any order of
+    // these four steps, at least one side sees the other: either the loop does not park, or the call unparks it. An
+    // unpark that comes before `thread::park` makes that park return at once.
+    state.parked.store(true, Ordering::SeqCst);
+    // `thread::park` may also return without a reason, so the conditions are tested again.
+    while state.running.load(Ordering::SeqCst) == 0 && !state.stopped.load(Ordering::SeqCst) {
         thread::park();
     }
-    shared.resting.store(false, Ordering::SeqCst);
+    state.parked.store(false, Ordering::SeqCst);
 }

@@ -1,102 +1,106 @@
-//! What can go wrong with a handler: while it is loaded, and while it is called. The one place where wasmtime's errors are taken
-//! apart.
+//! Errors of handlers: [`LoadError`] while a handler is loaded, [`CallError`] while it is called.
+//!
+//! `CallError::from_wasmtime` is the only place that takes an error of wasmtime apart.
 
 use std::time::Duration;
 
-use wasmtime::{Trap, WasmBacktrace};
+use wasmtime::{FrameInfo, Trap, WasmBacktrace};
 
-use super::limits::Refused;
-use super::state::State;
+use super::contract::{PACKAGE, TRACK};
+use super::instance::limits::Refused;
+use super::instance::state::State;
 
-/// Why a file cannot be served. Each sentence says the cause and what to do; whoever reports it names the file.
+/// Reasons why a file cannot be served.
+///
+/// Each sentence says the cause and what to do. The caller that reports the error names the file.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    /// An empty file.
+    /// The file has no content.
     #[error("the file is empty; copy the .wasm again")]
     Empty,
-    /// A file that ends too early.
+    /// The file ends in the middle of a section.
     #[error(
         "the file is incomplete: it ends in the middle of a section; copy it again, or to another name first and rename it"
     )]
     Incomplete,
-    /// Larger than a handler may be.
+    /// The file is larger than a handler may be.
     #[error(
         "the file has {size} bytes, and a handler may have {max}; build it smaller (without debug information, for a start)"
     )]
     TooLarge {
-        /// Its size.
+        /// Size of the file in bytes.
         size: u64,
-        /// The bound.
+        /// Largest permitted size in bytes.
         max: u64,
     },
-    /// Native code.
+    /// The file contains native code, which is never loaded.
     #[error(
         "this is native code (ELF or a precompiled .cwasm), which is never loaded; put the .wasm here instead"
     )]
     Native,
-    /// WebAssembly as text.
+    /// The file contains WebAssembly in the text format.
     #[error(
         "this is WebAssembly text; turn it into a component first, for example with `wasm-tools parse`"
     )]
     Text,
-    /// Something else.
+    /// The file does not contain WebAssembly.
     #[error("this is no WebAssembly; a handler is a component built for wasm32-wasip2")]
     NotWasm,
-    /// A core module.
+    /// The file is a core module instead of a component.
     #[error(
         "this is a core WebAssembly module, and a handler is a component; build it for the target wasm32-wasip2"
     )]
     CoreModule,
-    /// A command.
+    /// The component is a command: it exports `wasi:cli/run`.
     #[error(
         "this is a command (it exports wasi:cli/run), and a handler is a library; export hitchy:platform/setup, for Rust with crate-type cdylib"
     )]
     Command,
-    /// A component for a stock HTTP server.
+    /// The component exports `wasi:http/incoming-handler` and is made for other HTTP servers.
     #[error("this is a wasi:http component, which is not served yet; export hitchy:platform/setup")]
     WasiHttp,
-    /// A component without the one export that makes it a handler.
+    /// The component does not export `setup`, the one interface that every handler exports.
     #[error(
         "the component does not export hitchy:platform/setup, so it is no handler; it exports {exports}; {fix}"
     )]
     NoSetup {
-        /// What it does export.
+        /// The names of its exports, for the sentence.
         exports: String,
-        /// What to do.
+        /// The advice that ends the sentence.
         fix: &'static str,
     },
-    /// Built for another track of the contract.
+    /// The component is built for another track of the contract: `hitchy:platform@0.2.0`.
     #[error(
-        "it is built for the contract {0}, and this server speaks hitchy:platform 0.1; build it against 0.1"
+        "it is built for the contract {0}, and this server speaks {PACKAGE} {TRACK}; build it against {TRACK}"
     )]
     OtherContract(String),
-    /// Imports that nobody provides.
+    /// The component imports interfaces that no capability provides.
     #[error(
         "it imports {0}, which this server does not provide; build it without, or update the server"
     )]
     UnknownImports(String),
-    /// wasmtime says no.
+    /// wasmtime or its parser rejects the file.
     #[error("it is not valid: {0}; build it again")]
     Invalid(String),
-    /// Needs more than the pool has.
+    /// The component needs more than one instance of the pool may have.
     #[error("it needs more than an instance may have: {0}")]
     TooDemanding(String),
-    /// The compiler did not come to an end, or was ended.
+    /// The compilation took too long, or ended without a result.
     #[error("compiling it failed: {0}")]
     Compile(String),
-    /// The compiler could not be started or spoken to.
+    /// The compiling process could not be started, or its pipes failed.
     #[error("the compiling process cannot be used: {0}; it is tried again")]
     Compiler(String),
-    /// `describe` failed.
+    /// The call of `describe` failed.
     #[error("its describe failed: {0}; it may do nothing but declare, within one second")]
     Describe(CallError),
-    /// `describe` declared something impossible.
+    /// A declaration is not valid. The text is the whole sentence.
     #[error("{0}")]
     Declaration(String),
 }
 
 impl LoadError {
-    /// Whether the same file may be loaded when it is tried again: the machine, not the file, is the cause.
+    /// Returns true if the machine and not the file is the cause, so that another attempt may load the same file.
     pub fn is_transient(&self) -> bool {
         use CallError::{Host, NoInstance, NoMemory, Overloaded};
         matches!(
@@ -106,60 +110,68 @@ impl LoadError {
     }
 }
 
-/// Why a call gave no usable answer. The sentences are for the log; clients read those of dispatch.
+/// Reasons why a call gave no usable answer.
+///
+/// The sentences are for the log. Clients read the sentences of `dispatch`.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
-    /// The guest trapped.
+    /// The guest trapped or exited.
     #[error("trap: {cause}{frames}")]
     Trap {
-        /// wasmtime's word for it.
+        /// wasmtime's description of the trap, with advice where there is some.
         cause: String,
-        /// Demangled, innermost first.
+        /// The guest's stack: `; in a < b`, innermost function first, or empty.
         frames: String,
     },
     /// The guest asked for more memory than it may have.
     #[error("out of memory: the call may use {limit} bytes (limits.memory){frames}")]
     OutOfMemory {
-        /// The bound.
+        /// The call's limit in bytes.
         limit: usize,
-        /// Demangled, innermost first.
+        /// The guest's stack: `; in a < b`, innermost function first, or empty.
         frames: String,
     },
     /// All guests together asked for more memory than they may have.
     #[error("no memory left: all calls together use what limits.memory-budget allows")]
     NoMemory,
-    /// It took too long.
+    /// The call did not end within its deadline.
     #[error("no answer within {0:?} (limits.deadline)")]
     Deadline(Duration),
-    /// It computed too long.
+    /// The call used more processor time than it may.
     #[error("stopped after {0:?} on the processor (limits.cpu)")]
     Cpu(Duration),
-    /// It answered something that cannot be passed on.
+    /// The guest answered something that cannot be passed on.
     #[error("unusable answer: {0}")]
     BadAnswer(String),
-    /// No room in the pool.
+    /// The pool has no free instance.
     #[error("no free instance: {0}")]
     NoInstance(String),
-    /// Too many calls.
+    /// Too many calls of the handler are running and waiting already.
     #[error("too many calls are running and waiting")]
     Overloaded,
-    /// A bug of ours.
+    /// The server panicked or has another bug.
     #[error("the server itself failed during the call: {0}")]
     Host(String),
 }
 
 impl CallError {
-    /// Says what an error of wasmtime's means.
+    /// Finds out what an error of wasmtime means. `state` is that of the store in which the call ran.
+    ///
+    /// A guest that ran out of memory usually traps afterwards, so a refused growth counts more than the trap.
     pub(super) fn from_wasmtime(error: &wasmtime::Error, state: &State) -> Self {
         let frames = frames(error);
-        match (state.memory.refused, error.downcast_ref::<Trap>()) {
+        let Ok(call) = state.call() else {
+            return Self::Host(error.to_string());
+        };
+        let settings = &call.call.settings;
+        match (state.instance.memory.refused, error.downcast_ref::<Trap>()) {
             _ if error.is::<wasmtime::PoolConcurrencyLimitError>() => {
                 Self::NoInstance(error.to_string())
             }
-            (_, Some(Trap::Interrupt)) => Self::Cpu(state.call.limits.cpu),
+            (_, Some(Trap::Interrupt)) => Self::Cpu(settings.cpu),
             (Some(Refused::Budget), _) => Self::NoMemory,
             (Some(Refused::Call), _) => Self::OutOfMemory {
-                limit: state.call.limits.memory,
+                limit: settings.memory,
                 frames,
             },
             (None, None) if error.is::<wasmtime_wasi::I32Exit>() => Self::Trap {
@@ -170,14 +182,15 @@ impl CallError {
                 cause: cause(*trap, error),
                 frames,
             },
-            // Whatever else stops a guest is something it handed over that could not be taken: too long a list, a string that
-            // is not UTF-8, a pointer out of range, a handle that is none.
+            // Every other error is about a value that the guest passed and the host could not accept: a list that is
+            // too long, a string that is not UTF-8, a pointer out of range, an unknown handle.
             (None, None) => Self::BadAnswer(format!("{}{frames}", error.root_cause())),
         }
     }
 }
 
-/// wasmtime's word for a trap, and what to do where a guest's stack was too small: nothing in that word says so.
+/// Returns wasmtime's description of a trap, with advice if the guest's stack was too small, because the description
+/// does not mention the stack.
 fn cause(trap: Trap, error: &wasmtime::Error) -> String {
     let cause = trap.to_string().replacen("wasm trap: ", "", 1);
     match trap {
@@ -191,32 +204,31 @@ fn cause(trap: Trap, error: &wasmtime::Error) -> String {
     }
 }
 
-/// How far below address 0 a stack that is too small is looked for.
-const BELOW: u64 = 64 << 20;
+/// Bytes around address 0 in which a memory fault is taken for a stack that was exceeded.
+const STACK_FAULT_RANGE: u64 = 64 << 20;
 
-/// Whether a guest reached for an address a little below 0: as addresses have 32 bits, one just below 4 GiB, or just above it for a
-/// field of a value that begins below.
+/// Returns true if the guest accessed an address a little below 0.
+///
+/// Addresses have 32 bits, so such an address is just below 4 GiB. It is just above 4 GiB if the access was to a field
+/// of a value that begins below address 0.
 fn is_below_zero(error: &wasmtime::Error) -> bool {
     let address = error.chain().find_map(|cause| {
         let text = cause.to_string();
+        // The text of wasmtime 48; its error type for memory faults is private.
         let rest = text.strip_prefix("memory fault at wasm address 0x")?;
         u64::from_str_radix(rest.split(' ').next()?, 16).ok()
     });
-    address.is_some_and(|address| address.abs_diff(1 << 32) <= BELOW)
+    address.is_some_and(|address| address.abs_diff(1 << 32) <= STACK_FAULT_RANGE)
 }
 
-/// The guest's call stack, for the log.
+/// Returns the guest's call stack for the log: `; in a < b`, innermost function first. Returns an empty text if there
+/// is no stack.
 fn frames(error: &wasmtime::Error) -> String {
     let Some(backtrace) = error.downcast_ref::<WasmBacktrace>() else {
         return String::new();
     };
-    let text = backtrace.to_string();
-    let frames = text
-        .lines()
-        .map(str::trim)
-        .filter(|line| line.starts_with(|c: char| c.is_ascii_digit()));
-    let names = frames.filter_map(|line| line.split_once('!').map(|(_, name)| readable(name)));
-    let names = without_panic(names.collect());
+    let stack = backtrace.frames().iter().map(function_name).collect();
+    let names = without_panic(stack);
     if names.is_empty() {
         String::new()
     } else {
@@ -224,10 +236,19 @@ fn frames(error: &wasmtime::Error) -> String {
     }
 }
 
-/// How many frames of a stack are worth a line of the log.
+/// Returns the readable name of a frame's function, or its index in the module if the function has no name.
+fn function_name(frame: &FrameInfo) -> String {
+    match frame.func_name() {
+        Some(name) => readable(name),
+        None => format!("<wasm function {}>", frame.func_index()),
+    }
+}
+
+/// Frames of a stack that are logged at most.
 const MAX_FRAMES: usize = 16;
 
-/// The stack below Rust's way from a panic to the trap, which is always the same: what panicked is what one wants to know.
+/// Drops the frames of Rust's panic machinery, which are the same for every panic, so that the function that panicked
+/// comes first. Keeps [`MAX_FRAMES`] of the others.
 fn without_panic(mut names: Vec<String>) -> Vec<String> {
     let last = names
         .iter()
@@ -237,28 +258,39 @@ fn without_panic(mut names: Vec<String>) -> Vec<String> {
     names
 }
 
-/// A function's name without the hashes by which Rust's compiler tells equal names apart: `a::b` of `a::b::h0123456789abcdef` and
-/// of `a[0123456789abcdef]::b`.
+/// Demangles a function's name and leaves out the hashes by which rustc distinguishes equal names.
+///
+/// The linker (wasm-ld) usually demangles the names of the name section itself, but keeps the hashes.
 fn readable(name: &str) -> String {
+    match rustc_demangle::try_demangle(name) {
+        // The alternate form leaves out hashes.
+        Ok(demangled) => format!("{demangled:#}"),
+        Err(_) => without_hashes(name),
+    }
+}
+
+/// Removes the hashes from a demangled name: `a::b::h0123456789abcdef` (legacy mangling) and `a[0123456789abcdef]::b`
+/// (v0 mangling) become `a::b`.
+fn without_hashes(name: &str) -> String {
     let is_hash = |text: &str| text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let name = match name.rsplit_once("::h") {
+    let path = match name.rsplit_once("::h") {
         Some((path, hash)) if hash.len() == 16 && is_hash(hash) => path,
         _ => name,
     };
-    let mut parts = name.split('[');
-    let mut readable = parts.next().unwrap_or_default().to_owned();
+    let mut parts = path.split('[');
+    let mut plain = parts.next().unwrap_or_default().to_owned();
     for part in parts {
         match part.split_once(']') {
             Some((hash, rest)) if (8..=16).contains(&hash.len()) && is_hash(hash) => {
-                readable.push_str(rest);
+                plain.push_str(rest);
             }
             _ => {
-                readable.push('[');
-                readable.push_str(part);
+                plain.push('[');
+                plain.push_str(part);
             }
         }
     }
-    readable
+    plain
 }
 
 #[cfg(test)]
@@ -270,6 +302,8 @@ mod tests {
         for (name, wanted) in [
             ("shop::buy", "shop::buy"),
             ("shop::buy::h0123456789abcdef", "shop::buy"),
+            ("_ZN4shop3buy17h0123456789abcdefE", "shop::buy"),
+            ("_RNvCskwGfYPst2Cb_4shop3buy", "shop::buy"),
             (
                 "std[d123b7a1a2ed1472]::panicking::panic_handler::{closure#0}",
                 "std::panicking::panic_handler::{closure#0}",

@@ -1,155 +1,162 @@
-//! The runtime: loads handlers and calls them. The only room that knows wasmtime.
+//! The runtime: loads handlers and calls them.
+//!
+//! Only this folder uses wasmtime. [`Runtime::load`] turns a file into a [`Handler`], whose methods (`on_request`,
+//! `on_event`, …) are the calls.
 
 mod bindings;
 mod call;
+mod capabilities;
+mod code;
 mod compile;
+pub mod contract;
 mod convert;
-mod declarations;
 mod engine;
 mod error;
 mod exports;
+mod guest;
 mod handler;
-mod imports;
-mod limits;
-mod offer;
-mod output;
+mod instance;
+pub mod kinds;
 mod pattern;
 mod services;
-mod shown;
-mod state;
+mod settings;
 mod wasm_info;
 
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use bytes::Bytes;
-use tokio::sync::Semaphore;
+use http::Extensions;
 use wasmtime::Engine;
-use wasmtime::component::{HasSelf, Linker};
+use wasmtime::component::Linker;
 
 pub use self::call::{CallContext, Outcome};
+pub use self::capabilities::ImportSupport;
 pub use self::compile::{
     COMMAND as COMPILE_COMMAND, Compiler, ContentHash, MAX_FILE, compile_in_child, this_program,
 };
-pub use self::declarations::{Declarations, Listener, Policy, Route, Stage};
 pub use self::error::{CallError, LoadError};
+pub use self::guest::Guest;
 pub use self::handler::Handler;
-pub use self::limits::{Limits, MemoryBudget};
-pub use self::offer::Offer;
-pub use self::services::Dispatcher;
-pub use self::shown::{
-    DeclarationsShown, ListenerShown, Of, PolicyShown, RouteShown, each, routes_of,
-};
-pub use self::wasm_info::{Kind, Memory, WasmInfo};
+pub use self::instance::limits::MemoryBudget;
+pub use self::services::{Dispatcher, MessageSizes};
+pub use self::settings::HandlerSettings;
+pub use self::wasm_info::{Memory, WasmInfo, WasmKind};
 
+use self::code::Code;
 use self::compile::Compilation;
 use self::engine::{PoolSize, Ticker};
-use self::handler::{Code, Shared};
+use self::instance::state::State;
 use self::services::Services;
-use self::state::State;
-use crate::emitter::Emitter;
-use crate::metrics::Calls;
 
-/// Bytes of one linear memory of 32 bits. The pool only reserves addresses; what a call may use is its limit.
+/// Bytes of one linear memory with 32-bit addresses.
+///
+/// The pool only reserves address space for it. The limits of a call bound the memory that it may use.
 const MAX_MEMORY: usize = 4 << 30;
 
-/// What a runtime is built from.
+/// The settings and parts from which a runtime is built.
 #[derive(Debug)]
 pub struct RuntimeSettings {
-    /// Calls at the same time.
+    /// Calls of all handlers that may run at the same time.
     pub calls: usize,
-    /// Bytes of memory that all calls together may use.
+    /// Memory that all calls together may use, in bytes.
     pub memory_budget: usize,
-    /// Where components are compiled.
+    /// The largest messages of guests that the server passes on.
+    pub sizes: MessageSizes,
+    /// The place in which components are compiled.
     pub compiler: Compiler,
+    /// The backends of capabilities, by type: `sockets` needs an [`Emitter`](crate::emitter::Emitter).
+    pub backends: Extensions,
 }
 
-/// One engine, one linker, one clock: everything that handlers share.
+/// Loads handlers, and owns all that they share: the engine, the linker, the ticker and the budget of memory.
 pub struct Runtime {
     engine: Engine,
     linker: Linker<State>,
     compilation: Compilation,
-    shared: Arc<Shared>,
+    services: Arc<Services>,
 }
 
-/// A file that is to become a handler.
+/// A file that may become a handler.
 pub struct Candidate {
-    /// Its path below the folder.
+    /// The path of the file below the folder of handlers.
     pub name: Arc<str>,
-    /// Its content.
+    /// The content of the file.
     pub wasm: Bytes,
     /// The hash of the content.
     pub hash: ContentHash,
-    /// Which version of the file this is.
-    pub generation: u64,
-    /// What a call may use.
-    pub limits: Limits,
-    /// Permits for calls of this file.
-    pub permits: Arc<Semaphore>,
-    /// What calls of this file came to.
-    pub calls: Arc<Calls>,
+    /// The settings that the handler will have.
+    pub settings: HandlerSettings,
 }
 
 impl Runtime {
-    /// Builds a runtime whose guests emit through `emitter`. Must be called within a tokio runtime.
-    pub fn new(settings: RuntimeSettings, emitter: Emitter) -> wasmtime::Result<Self> {
+    /// Builds a runtime. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// wasmtime refuses the settings, or the ticker's thread cannot be started.
+    pub fn new(settings: RuntimeSettings) -> wasmtime::Result<Self> {
         let engine = engine::pooled(PoolSize {
             calls: settings.calls,
             memory: MAX_MEMORY,
         })?;
         let mut linker = Linker::new(&engine);
-        wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
-        bindings::Handler::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| state)?;
+        capabilities::link(&mut linker)?;
         let budget = MemoryBudget::new(settings.memory_budget);
         let services = Arc::new(Services {
-            emitter,
+            sizes: settings.sizes,
             budget,
+            ticker: Ticker::start(engine.clone())?,
             dispatcher: OnceLock::new(),
+            backends: settings.backends,
         });
-        let ticker = Ticker::start(engine.clone())?;
         let compilation = Compilation::new(settings.compiler);
         Ok(Self {
             engine,
             linker,
             compilation,
-            shared: Arc::new(Shared { services, ticker }),
+            services,
         })
     }
 
-    /// Gives guests their way back into the pipeline. The first call counts.
+    /// Sets the dispatcher that answers the requests of guests. Only the first call has an effect.
     pub fn set_dispatcher(&self, dispatcher: Arc<dyn Dispatcher>) {
-        let _ = self.shared.services.dispatcher.set(dispatcher);
+        let _ = self.services.dispatcher.set(dispatcher);
     }
 
-    /// Loads a file: recognises, compiles and links it, and asks it to describe itself.
+    /// Loads a file: recognises, compiles and links it, calls `describe` and checks the declarations.
     ///
-    /// With the code of an earlier handler of the same content (`known`) nothing is compiled.
+    /// If `known`, an earlier handler, has the same content, its code is used and nothing is compiled.
     pub async fn load(
         &self,
-        mut candidate: Candidate,
+        candidate: Candidate,
         known: Option<&Handler>,
     ) -> Result<Handler, LoadError> {
-        let wasm = std::mem::take(&mut candidate.wasm);
-        let code = match known.filter(|known| known.hash() == candidate.hash) {
-            Some(known) => known.code().clone(),
-            None => self.compile(wasm, candidate.hash).await?,
+        let Candidate {
+            name,
+            wasm,
+            hash,
+            settings,
+        } = candidate;
+        let code = match known.filter(|known| known.hash() == hash) {
+            Some(known) => known.code.clone(),
+            None => self.compile(wasm, hash).await?,
         };
-        Handler::load(candidate, code, Arc::clone(&self.shared)).await
+        Handler::load(name, settings, code, Arc::clone(&self.services)).await
     }
 
+    /// Recognises, compiles and links a component.
     async fn compile(&self, wasm: Bytes, hash: ContentHash) -> Result<Code, LoadError> {
         wasm_info::recognise(&wasm)?;
         let (began, size) = (Instant::now(), wasm.len());
         let component = self.compilation.compile(&self.engine, wasm).await?;
         let compile_time = began.elapsed();
         let unknown = compile::unknown_imports(&self.engine, &component, |name| {
-            Offer::of(name) != Offer::Unknown
+            ImportSupport::of(name) != ImportSupport::Unknown
         });
         if !unknown.is_empty() {
             return Err(LoadError::UnknownImports(unknown.join(", ")));
         }
-        let pre = self.linker.instantiate_pre(&component);
-        let pre = pre.map_err(|error| {
+        let pre = self.linker.instantiate_pre(&component).map_err(|error| {
             LoadError::UnknownImports(format!(
                 "something differently than this server provides it ({error:#})"
             ))

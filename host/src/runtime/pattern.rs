@@ -1,90 +1,127 @@
 //! The patterns of routes: `/api/{name}`, `/files/{*rest}`.
 
-use crate::path;
+use crate::path::{self, PathError};
 
-/// The pattern of a route in normal form, and the names of its parameters.
-pub(super) fn parse(path: &str) -> Result<(String, Vec<String>), String> {
-    if !path.starts_with('/') {
-        return Err("does not begin with /".to_owned());
-    }
-    let mut params: Vec<String> = Vec::new();
-    let mut segments: Vec<String> = Vec::new();
-    let all: Vec<&str> = path[1..].split('/').collect();
-    for (index, segment) in all.iter().enumerate() {
-        let last = index + 1 == all.len();
-        let name = segment
-            .strip_prefix('{')
-            .and_then(|rest| rest.strip_suffix('}'));
-        match name {
-            Some(name) => {
-                let rest = name.strip_prefix('*');
-                if rest.is_some() && !last {
-                    return Err(format!(
-                        "goes on after {segment}, which takes the rest of the path"
-                    ));
-                }
-                let name = rest.unwrap_or(name);
-                if name.is_empty()
-                    || !name
-                        .bytes()
-                        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-                {
-                    return Err(format!(
-                        "has the parameter {segment:?}; name it with letters, digits and _"
-                    ));
-                }
-                if params.iter().any(|other| other == name) {
-                    return Err(format!("has two parameters named {name}"));
-                }
-                segments.push(format!(
-                    "{{{}p{}}}",
-                    if rest.is_some() { "*" } else { "" },
-                    params.len()
-                ));
-                params.push(name.to_owned());
-            }
-            None if segment.contains(['{', '}']) => {
-                return Err(format!(
-                    "has the segment {segment:?}; a parameter takes a whole segment, as in /{{name}}"
-                ));
-            }
-            // A trailing slash is tolerated, as it is in requests.
-            None if segment.is_empty() && last => {}
-            None if matches!(*segment, "" | "." | "..") => {
-                return Err(format!("has the segment {segment:?}"));
-            }
-            None => {
-                let normal = path::normal(&format!("/{segment}"))
-                    .map_err(|error| format!("is no path: {error}"))?;
-                segments.push(normal[1..].to_owned());
-            }
-        }
-    }
-    Ok((format!("/{}", segments.join("/")), params))
+/// A pattern in normal form, with the names of its parameters.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Pattern {
+    /// The pattern with parameters named by their position, so that equal patterns are equal text: `/api/{p0}`.
+    pub(super) normal: String,
+    /// The names of the parameters, in order.
+    pub(super) params: Vec<String>,
 }
 
-/// What is taken literally in a pattern, though other frameworks would make a parameter of it: a sentence, with how that is written
-/// here.
+/// Reasons why a text is not a pattern. Each sentence continues "the route PATH".
+#[derive(Debug, thiserror::Error)]
+pub(super) enum PatternError {
+    /// The text does not begin with a slash.
+    #[error("does not begin with /")]
+    Relative,
+    /// A segment like `{*rest}` is not the last one.
+    #[error("goes on after {0}, which takes the rest of the path")]
+    AfterRest(String),
+    /// The name of a parameter is empty or contains other characters than letters, digits and `_`.
+    #[error("has the parameter {0:?}; name it with letters, digits and _")]
+    ParameterName(String),
+    /// Two parameters have the same name.
+    #[error("has two parameters named {0}")]
+    EqualNames(String),
+    /// A segment contains braces, but is not a parameter as a whole.
+    #[error("has the segment {0:?}; a parameter takes a whole segment, as in /{{name}}")]
+    PartOfSegment(String),
+    /// A segment is empty, `.` or `..`, which no request has in normal form.
+    #[error("has the segment {0:?}")]
+    Segment(String),
+    /// A segment cannot be brought into normal form.
+    #[error("is no path: {0}")]
+    NoPath(#[from] PathError),
+}
+
+/// Parses the pattern of a route.
+pub(super) fn parse(path: &str) -> Result<Pattern, PatternError> {
+    let rest = path.strip_prefix('/').ok_or(PatternError::Relative)?;
+    let mut params: Vec<String> = Vec::new();
+    let mut normal = String::new();
+    let mut segments = rest.split('/').peekable();
+    while let Some(segment) = segments.next() {
+        let is_last = segments.peek().is_none();
+        // A trailing slash is ignored, as it is in requests.
+        if segment.is_empty() && is_last {
+            break;
+        }
+        normal.push('/');
+        let Some(parameter) = parameter(segment) else {
+            normal.push_str(&literal(segment)?);
+            continue;
+        };
+        let (star, name) = match parameter.strip_prefix('*') {
+            Some(name) => ("*", name),
+            None => ("", parameter),
+        };
+        if !star.is_empty() && !is_last {
+            return Err(PatternError::AfterRest(segment.to_owned()));
+        }
+        if !is_word(name) {
+            return Err(PatternError::ParameterName(segment.to_owned()));
+        }
+        if params.iter().any(|other| other == name) {
+            return Err(PatternError::EqualNames(name.to_owned()));
+        }
+        normal.push_str(&format!("{{{star}p{}}}", params.len()));
+        params.push(name.to_owned());
+    }
+    if normal.is_empty() {
+        normal.push('/');
+    }
+    Ok(Pattern { normal, params })
+}
+
+/// Returns the text between the braces of a segment that is a parameter.
+fn parameter(segment: &str) -> Option<&str> {
+    segment.strip_prefix('{')?.strip_suffix('}')
+}
+
+/// Returns the normal form of a segment that is not a parameter.
+fn literal(segment: &str) -> Result<String, PatternError> {
+    if segment.contains(['{', '}']) {
+        return Err(PatternError::PartOfSegment(segment.to_owned()));
+    }
+    if matches!(segment, "" | "." | "..") {
+        return Err(PatternError::Segment(segment.to_owned()));
+    }
+    let normal = path::normal(&format!("/{segment}"))?;
+    Ok(normal[1..].to_owned())
+}
+
+/// Returns true if a text is not empty and consists of ASCII letters, digits and `_`.
+fn is_word(text: &str) -> bool {
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
+/// Returns a warning about the first segment that is taken literally here, but is a parameter in other frameworks.
+/// It continues "the route PATH" and says how the parameter is written here.
 pub(super) fn warning(path: &str) -> Option<String> {
     path.split('/').find_map(|segment| {
-        let here = foreign(segment)?;
+        let here = translate_foreign(segment)?;
         Some(format!(
             "takes {segment:?} literally; written {here} it is a parameter"
         ))
     })
 }
 
-/// How a parameter is written here that a segment has in the way of Express, Flask or a glob.
-pub(super) fn foreign(segment: &str) -> Option<String> {
-    let name = |name: &str| {
-        let name = name.rsplit(':').next().unwrap_or_default();
-        let word = name
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-        (word && !name.is_empty()).then(|| name.to_owned())
+/// Translates a segment that is a parameter of Express (`:id`), of Flask (`<int:id>`) or a glob (`*`) into the syntax
+/// of this server: `{id}`, `{*rest}`. Returns `None` for every other segment.
+pub(super) fn translate_foreign(segment: &str) -> Option<String> {
+    // Flask puts a converter before the name.
+    let name = |text: &str| {
+        let name = text.rsplit(':').next().unwrap_or_default();
+        is_word(name).then(|| name.to_owned())
     };
-    if let Some(rest) = segment.strip_prefix('*') {
-        let rest = rest.trim_start_matches('*');
+    if let Some(glob) = segment.strip_prefix('*') {
+        let rest = glob.trim_start_matches('*');
         return (rest.is_empty() || name(rest).is_some())
             .then(|| format!("{{*{}}}", name(rest).unwrap_or_else(|| "rest".to_owned())));
     }
@@ -134,14 +171,17 @@ mod tests {
     fn patterns_have_a_normal_form() {
         assert_eq!(
             parse("/api/{name}/x").unwrap(),
-            ("/api/{p0}/x".to_owned(), vec!["name".to_owned()])
+            Pattern {
+                normal: "/api/{p0}/x".to_owned(),
+                params: vec!["name".to_owned()],
+            }
         );
         assert_eq!(
-            parse("/files/{dir}/{*rest}").unwrap().0,
+            parse("/files/{dir}/{*rest}").unwrap().normal,
             "/files/{p0}/{*p1}"
         );
-        assert_eq!(parse("/ü/").unwrap().0, "/%C3%BC");
-        assert_eq!(parse("/").unwrap().0, "/");
+        assert_eq!(parse("/ü/").unwrap().normal, "/%C3%BC");
+        assert_eq!(parse("/").unwrap().normal, "/");
     }
 
     #[test]

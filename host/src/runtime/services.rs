@@ -1,18 +1,23 @@
-//! What guests reach beyond their own call: the way out, and back into the pipeline.
+//! Services that all calls of all handlers share: the backends of capabilities, the dispatcher of requests, the ticker
+//! and the budget of memory.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
+use http::Extensions;
 
-use super::limits::MemoryBudget;
-use crate::emitter::Emitter;
+use super::engine::Ticker;
+use super::instance::limits::MemoryBudget;
 use crate::message::{Request, Response};
 
-/// Runs a request through the pipeline on behalf of a guest. The one place where a call climbs.
+/// Answers requests of guests with the routes of this server.
+///
+/// `dispatch` implements this trait. It is the only way in which the runtime calls the modules above it.
 pub trait Dispatcher: Send + Sync {
-    /// Answers `request`, which is `depth` dispatches deep and has `remaining` time.
+    /// Answers `request` within `remaining`. `depth` counts the nested dispatches, this one included; a request of a
+    /// client has depth 0.
     fn dispatch(
         &self,
         request: Request,
@@ -21,10 +26,22 @@ pub trait Dispatcher: Send + Sync {
     ) -> BoxFuture<'_, Response<Bytes>>;
 }
 
-/// Shared by all calls.
+/// The largest messages that the server passes on, in bytes. Both are settings of the server, not of a handler.
+#[derive(Clone, Copy, Debug)]
+pub struct MessageSizes {
+    /// The payload of one emit (`server.body-limit`).
+    pub payload: usize,
+    /// The body of a response, or an ack (`server.answer-limit`).
+    pub answer: usize,
+}
+
+/// The services that all calls share.
 pub(super) struct Services {
-    pub(super) emitter: Emitter,
+    pub(super) sizes: MessageSizes,
     pub(super) budget: Arc<MemoryBudget>,
-    /// Given once, when the floors above exist.
+    pub(super) ticker: Ticker,
+    /// Empty until the server has started.
     pub(super) dispatcher: OnceLock<Arc<dyn Dispatcher>>,
+    /// The backends of capabilities, by type.
+    pub(super) backends: Extensions,
 }

@@ -1,4 +1,6 @@
-//! What a file is, by a look at its structure: nothing of it is compiled or run.
+//! Recognises files by their structure: component or core module, exports, imports, memory.
+//!
+//! Files are only parsed here. Nothing is compiled or run.
 
 use std::collections::BTreeSet;
 
@@ -7,58 +9,66 @@ use wasmparser::{
     MemorySectionReader, Operator, Parser, Payload, ValType,
 };
 
+use super::contract;
 use super::error::LoadError;
 
-/// What the two kinds of WebAssembly are called.
+/// The two kinds of WebAssembly binaries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// What handlers are.
+pub enum WasmKind {
+    /// A component, as every handler is one.
     Component,
-    /// What components are made of, and older toolchains make.
+    /// A core module. Components consist of core modules, and older toolchains produce them.
     CoreModule,
 }
 
-/// The outline of a file.
+/// The structure of a WebAssembly file.
 #[derive(Clone, Debug)]
 pub struct WasmInfo {
-    /// What it is.
-    pub kind: Kind,
-    /// The names that it exports.
+    /// Distinguishes components from core modules.
+    pub kind: WasmKind,
+    /// The names of the exports.
     pub exports: Vec<String>,
-    /// The interfaces, or for a core module the modules, that it imports.
+    /// The names of the imported interfaces, or for a core module of the imported modules.
     pub imports: Vec<String>,
-    /// The memory it begins with, all of its memories together; none if it has none of its own.
+    /// The sum of all memories that the file defines. `None` if it defines no memory.
     pub memory: Option<Memory>,
-    /// Bytes of the stack, where its compiler is known to put it first.
+    /// Size of the stack in bytes, if the file was compiled by Rust, whose linker puts the stack first.
     pub stack: Option<u64>,
-    /// The languages it says it was written in.
+    /// The languages that the producers section names.
     pub languages: BTreeSet<String>,
 }
 
-/// A memory's bounds, in bytes.
+/// The bounds of a memory, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Memory {
-    /// What each call begins with.
+    /// Size at the start of an instance.
     pub initial: u64,
-    /// How far it may grow by its own account.
+    /// Largest size according to the file. `None` if the file sets no bound.
     pub maximum: Option<u64>,
 }
 
-/// Says why a file is no handler, if it is none: a handler is a component that exports `setup`.
+/// Fails if a file is not a handler: a component that exports the `setup` interface of this track of the contract.
 pub(super) fn recognise(wasm: &[u8]) -> Result<(), LoadError> {
     let info = WasmInfo::of(wasm)?;
-    if info.kind == Kind::CoreModule {
+    if info.kind == WasmKind::CoreModule {
         return Err(LoadError::CoreModule);
     }
     let exports = &info.exports;
     let has = |prefix: &str| exports.iter().any(|name| name.starts_with(prefix));
-    if has("hitchy:platform/setup@0.1.") {
-        Ok(())
-    } else if let Some(name) = exports
+    let versions: Vec<&str> = exports
         .iter()
-        .find(|name| name.starts_with("hitchy:platform/setup"))
+        .filter_map(|name| contract::parts(name))
+        .filter(|(interface, _)| *interface == "setup")
+        .map(|(_, version)| version)
+        .collect();
+    if versions
+        .iter()
+        .any(|version| contract::is_of(contract::TRACK, version))
     {
-        Err(LoadError::OtherContract(name.replacen("/setup", "", 1)))
+        Ok(())
+    } else if let Some(version) = versions.first() {
+        let package = contract::PACKAGE;
+        Err(LoadError::OtherContract(format!("{package}@{version}")))
     } else if has("wasi:http/incoming-handler") {
         Err(LoadError::WasiHttp)
     } else if has("wasi:cli/run") {
@@ -69,7 +79,11 @@ pub(super) fn recognise(wasm: &[u8]) -> Result<(), LoadError> {
 }
 
 impl WasmInfo {
-    /// Reads every section, so that a file that ends early is found out.
+    /// Reads the structure of a file.
+    ///
+    /// # Errors
+    /// The file is not WebAssembly, or it is incomplete or not valid. Every section is read, so that a file that ends
+    /// early is recognised.
     pub fn of(wasm: &[u8]) -> Result<Self, LoadError> {
         match wasm {
             [] => return Err(LoadError::Empty),
@@ -84,7 +98,7 @@ impl WasmInfo {
             _ => return Err(LoadError::NotWasm),
         }
         let mut info = Self {
-            kind: Kind::Component,
+            kind: WasmKind::Component,
             exports: Vec::new(),
             imports: Vec::new(),
             memory: None,
@@ -92,8 +106,8 @@ impl WasmInfo {
             languages: BTreeSet::new(),
         };
         match info.read(wasm) {
-            // What a core module is refused for is that it is one.
-            Err(_) if info.kind == Kind::CoreModule => {}
+            // A core module is refused because of its kind, so errors in its sections do not matter.
+            Err(_) if info.kind == WasmKind::CoreModule => {}
             read => read?,
         }
         if !info.languages.contains("Rust") {
@@ -109,7 +123,7 @@ impl WasmInfo {
                 Payload::Version {
                     encoding: Encoding::Module,
                     ..
-                } if depth == 0 => self.kind = Kind::CoreModule,
+                } if depth == 0 => self.kind = WasmKind::CoreModule,
                 Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
                 Payload::End(_) => depth = depth.saturating_sub(1),
                 Payload::ComponentExportSection(section) if depth == 0 => {
@@ -201,8 +215,10 @@ fn invalid(error: BinaryReaderError) -> LoadError {
     }
 }
 
-/// Where the stack begins if it comes first in the memory, as Rust's linker puts it: at what the first global variable says. It grows
-/// down to 0, so that is its size.
+/// Returns the size of the stack in bytes if the stack comes first in the memory, as Rust's linker arranges it.
+///
+/// The first global variable is the stack pointer. The stack grows down to address 0, so the initial value of the
+/// pointer is the size.
 fn stack(section: GlobalSectionReader<'_>) -> Option<u64> {
     let first = section.into_iter().next()?.ok()?;
     if !first.ty.mutable || first.ty.content_type != ValType::I32 {

@@ -1,4 +1,7 @@
-//! The accept loop: limits, timeouts, nodelay, and an end to clients that stop reading.
+//! The accept loop of a listening socket: connection limits, timeouts and socket options.
+//!
+//! A connection whose client stops reading is ended with an error. The bytes that are written are reported to the
+//! connection's `Outbound`.
 
 use std::convert::Infallible;
 use std::io;
@@ -9,8 +12,6 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::Request;
-use axum::response::Response;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -23,37 +24,32 @@ use tokio::time::{Instant, Sleep};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::http::peer::Peer;
+use super::limits::MAX_HEADERS;
+use super::service::Service;
 use crate::config::Server;
 use crate::outbound::{self, Outbound};
-use crate::server::http::peer::Peer;
-use crate::server::router::MAX_HEADERS;
 
-/// Bytes of the head of one request.
+/// Bytes of the request line and the headers of one request, as buffered by hyper.
 const MAX_HEAD: usize = 48 << 10;
-/// Pause after the system had no descriptor left.
+/// Pause after `accept` failed because no file descriptor was left.
 const OUT_OF_DESCRIPTORS: Duration = Duration::from_millis(20);
-/// What a client above the cap reads.
-const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 1\r\ncontent-length: 0\r\n\r\n";
+/// The response to a client that connects above the connection limit.
+const TOO_MANY_CONNECTIONS: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 1\r\ncontent-length: 0\r\n\r\n";
 
-/// Who answers the requests of a listening socket.
-pub(super) trait Service: Send + Sync + 'static {
-    /// Answers a request of any kind.
-    fn answer(&self, request: Request) -> impl Future<Output = Response> + Send;
-}
-
-/// What a client of a listening socket may take up.
+/// Limits on the connections of one listening socket.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Bounds {
-    /// Connections open at once.
+pub(super) struct ConnectionLimits {
+    /// Number of connections open at once.
     pub(super) connections: usize,
-    /// Time for the head of a request.
+    /// Longest time for the head of a request to arrive.
     pub(super) header_timeout: Duration,
-    /// How long a client may take nothing of what it is sent.
+    /// Longest time that a write may make no progress.
     pub(super) write_stall: Duration,
 }
 
-impl Bounds {
-    /// Those of the settings.
+impl ConnectionLimits {
+    /// Returns the limits that the section `[server]` sets.
     pub(super) fn of(server: &Server) -> Self {
         Self {
             connections: server.max_connections.unwrap_or_else(default_connections),
@@ -63,38 +59,42 @@ impl Bounds {
     }
 }
 
-/// One listening socket.
+/// A listening socket with its open connections.
 pub(super) struct Acceptor {
     stop: CancellationToken,
     connections: TaskTracker,
 }
 
 #[derive(Clone)]
-struct Settings {
-    bounds: Bounds,
-    places: Arc<Semaphore>,
+struct ListenerState {
+    limits: ConnectionLimits,
+    permits: Arc<Semaphore>,
     stop: CancellationToken,
     connections: TaskTracker,
 }
 
 impl Acceptor {
-    /// Accepts connections and hands their requests to `porch`.
-    pub(super) fn start<P: Service>(listener: TcpListener, porch: Arc<P>, bounds: Bounds) -> Self {
-        let settings = Settings {
-            bounds,
-            places: Arc::new(Semaphore::new(bounds.connections)),
+    /// Spawns the accept loop of `listener`, whose requests `service` answers.
+    pub(super) fn start<S: Service>(
+        listener: TcpListener,
+        service: Arc<S>,
+        limits: ConnectionLimits,
+    ) -> Self {
+        let state = ListenerState {
+            limits,
+            permits: Arc::new(Semaphore::new(limits.connections)),
             stop: CancellationToken::new(),
             connections: TaskTracker::new(),
         };
         let acceptor = Self {
-            stop: settings.stop.clone(),
-            connections: settings.connections.clone(),
+            stop: state.stop.clone(),
+            connections: state.connections.clone(),
         };
-        tokio::spawn(accept(listener, porch, settings));
+        tokio::spawn(accept(listener, service, state));
         acceptor
     }
 
-    /// Accepts no more, and returns when the connections have ended that were open.
+    /// Stops accepting, shuts open connections down gracefully and returns when all of them have ended.
     pub(super) async fn close(self) {
         self.stop.cancel();
         self.connections.close();
@@ -102,7 +102,7 @@ impl Acceptor {
     }
 }
 
-/// 20,000, or 80 % of the descriptors.
+/// Returns the default connection limit: 20,000, or 80 % of the process's file descriptors if that is less.
 fn default_connections() -> usize {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
     let descriptors = limit
@@ -111,15 +111,15 @@ fn default_connections() -> usize {
     (descriptors / 5).saturating_mul(4).min(20_000)
 }
 
-async fn accept<P: Service>(listener: TcpListener, porch: Arc<P>, settings: Settings) {
+async fn accept<S: Service>(listener: TcpListener, service: Arc<S>, state: ListenerState) {
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            () = settings.stop.cancelled() => return,
+            () = state.stop.cancelled() => return,
         };
         match accepted {
-            Ok((stream, address)) => serve(stream, address, &porch, &settings),
-            Err(error) if is_of_the_connection(&error) => {}
+            Ok((stream, address)) => serve(stream, address, &service, &state),
+            Err(error) if is_connection_error(&error) => {}
             Err(error) => {
                 tracing::warn!(
                     "no connection can be accepted: {error}; raise the limit on descriptors (ulimit -n)"
@@ -130,7 +130,8 @@ async fn accept<P: Service>(listener: TcpListener, porch: Arc<P>, settings: Sett
     }
 }
 
-fn is_of_the_connection(error: &io::Error) -> bool {
+/// Returns true if `accept` failed because the new connection broke, not because of the listening socket.
+fn is_connection_error(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     matches!(
         error.kind(),
@@ -138,31 +139,37 @@ fn is_of_the_connection(error: &io::Error) -> bool {
     )
 }
 
-fn serve<P: Service>(stream: TcpStream, address: SocketAddr, porch: &Arc<P>, settings: &Settings) {
-    let Ok(place) = Arc::clone(&settings.places).try_acquire_owned() else {
-        turn_away(stream);
+/// Spawns a task that serves one connection, or refuses the connection if the limit is reached.
+fn serve<S: Service>(
+    stream: TcpStream,
+    address: SocketAddr,
+    service: &Arc<S>,
+    state: &ListenerState,
+) {
+    let Ok(permit) = Arc::clone(&state.permits).try_acquire_owned() else {
+        refuse(stream);
         return;
     };
-    set_options(&stream, settings.bounds);
-    let line = Arc::new(Outbound::of_connection());
-    let wire = Wire::new(
+    set_options(&stream, state.limits);
+    let outbound = Arc::new(Outbound::of_connection());
+    let client = ClientStream::new(
         stream,
-        settings.bounds.write_stall,
-        place,
-        Arc::clone(&line),
+        state.limits.write_stall,
+        permit,
+        Arc::clone(&outbound),
     );
-    let porch = Arc::clone(porch);
-    let peer = Peer { address, line };
-    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+    let service = Arc::clone(service);
+    let peer = Peer { address, outbound };
+    let answer = service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(peer.clone());
-        let porch = Arc::clone(&porch);
-        async move { Ok::<_, Infallible>(porch.answer(request.map(Body::new)).await) }
+        let service = Arc::clone(&service);
+        async move { Ok::<_, Infallible>(service.answer(request.map(Body::new)).await) }
     });
-    let connection = http(settings.bounds)
-        .serve_connection(TokioIo::new(wire), service)
+    let connection = http(state.limits)
+        .serve_connection(TokioIo::new(client), answer)
         .with_upgrades();
-    let stop = settings.stop.clone();
-    settings.connections.spawn(async move {
+    let stop = state.stop.clone();
+    state.connections.spawn(async move {
         let mut connection = pin!(connection);
         let ended = tokio::select! {
             ended = connection.as_mut() => ended,
@@ -177,87 +184,95 @@ fn serve<P: Service>(stream: TcpStream, address: SocketAddr, porch: &Arc<P>, set
     });
 }
 
-/// A socket that refuses options still works.
-fn set_options(stream: &TcpStream, bounds: Bounds) {
-    // Without it each answer may wait for an acknowledgement.
+/// Sets TCP_NODELAY and TCP_USER_TIMEOUT. Errors are ignored because a socket without these options still works.
+fn set_options(stream: &TcpStream, limits: ConnectionLimits) {
+    // Without TCP_NODELAY, Nagle's algorithm may hold a response back until the client acknowledges the previous one.
     let _ = stream.set_nodelay(true);
-    // The system's own timer is the second: it does not say what it was that failed.
-    let patience = bounds.write_stall + Duration::from_secs(1);
-    let _ = SockRef::from(stream).set_tcp_user_timeout(Some(patience));
+    // One second longer than our own timer, which then fires first and gives an error that names the cause.
+    let timeout = limits.write_stall + Duration::from_secs(1);
+    let _ = SockRef::from(stream).set_tcp_user_timeout(Some(timeout));
 }
 
-/// HTTP/1.1 within the limits of heads.
-fn http(bounds: Bounds) -> http1::Builder {
+/// Returns a builder of HTTP/1.1 connections with the limits on request heads.
+fn http(limits: ConnectionLimits) -> http1::Builder {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
-        .header_read_timeout(bounds.header_timeout)
+        .header_read_timeout(limits.header_timeout)
         .max_headers(MAX_HEADERS)
         .max_buf_size(MAX_HEAD);
     http
 }
 
-/// Answers cheaply that there are too many connections.
-fn turn_away(mut stream: TcpStream) {
+/// Writes a fixed 503 response and closes the connection, without hyper and within one second.
+fn refuse(mut stream: TcpStream) {
     tokio::spawn(async move {
-        let _ = tokio::time::timeout(Duration::from_secs(1), stream.write_all(FULL)).await;
+        let _ = tokio::time::timeout(
+            Duration::from_secs(1),
+            stream.write_all(TOO_MANY_CONNECTIONS),
+        )
+        .await;
     });
 }
 
-/// A connection that ends with an error when the other side has taken nothing for too long, or its line is ended. Without it a client
-/// that stops reading would hold its socket, its rooms and what is queued for it for ever. It tells its line what goes out.
-struct Wire {
+/// A TCP stream that reports what it writes to its [`Outbound`].
+///
+/// Reads and writes fail once the outbound is ended. A write also fails when it makes no progress within `write_stall`.
+/// Otherwise a client that stops reading would keep its socket, its rooms and its queued packets for ever.
+struct ClientStream {
     stream: TcpStream,
-    line: Arc<Outbound>,
-    patience: Duration,
-    /// Runs while a write waits.
-    stalled: Option<Pin<Box<Sleep>>>,
-    /// Its place among the connections: a websocket keeps it after the upgrade.
-    _place: OwnedSemaphorePermit,
+    outbound: Arc<Outbound>,
+    write_stall: Duration,
+    /// Timer of the write that is pending.
+    stall_timer: Option<Pin<Box<Sleep>>>,
+    /// Counts against the connection limit. A websocket holds the permit after the upgrade.
+    _permit: OwnedSemaphorePermit,
 }
 
-impl Wire {
+impl ClientStream {
     fn new(
         stream: TcpStream,
-        patience: Duration,
-        place: OwnedSemaphorePermit,
-        line: Arc<Outbound>,
+        write_stall: Duration,
+        permit: OwnedSemaphorePermit,
+        outbound: Arc<Outbound>,
     ) -> Self {
         Self {
             stream,
-            line,
-            patience,
-            stalled: None,
-            _place: place,
+            outbound,
+            write_stall,
+            stall_timer: None,
+            _permit: permit,
         }
     }
 
+    /// Writes with `write`, reports the bytes to the outbound and times a write that is pending.
     fn write_with(
         &mut self,
         context: &mut Context<'_>,
         write: impl FnOnce(Pin<&mut TcpStream>, &mut Context<'_>) -> Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
-        if self.line.is_ended() {
+        if self.outbound.is_ended() {
             return Poll::Ready(Err(outbound::ended()));
         }
         let written = write(Pin::new(&mut self.stream), context);
         if let Poll::Ready(result) = written {
-            self.stalled = None;
+            self.stall_timer = None;
             match &result {
-                Ok(bytes) => self.line.wrote(*bytes),
-                Err(_) => self.line.cut_off(),
+                Ok(bytes) => self.outbound.wrote(*bytes),
+                Err(_) => self.outbound.cut_off(),
             }
             return Poll::Ready(result);
         }
-        if let Poll::Ready(error) = self.line.poll_write(context) {
+        // Registers the waker with the outbound too, because the socket does not wake a writer when the outbound ends.
+        if let Poll::Ready(error) = self.outbound.poll_write(context) {
             return Poll::Ready(Err(error));
         }
-        self.line.stop();
-        let patience = self.patience;
-        let timer = self
-            .stalled
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(Instant::now() + patience)));
+        self.outbound.stop();
+        let write_stall = self.write_stall;
+        let timer = self.stall_timer.get_or_insert_with(|| {
+            Box::pin(tokio::time::sleep_until(Instant::now() + write_stall))
+        });
         ready!(timer.as_mut().poll(context));
-        self.line.stall();
+        self.outbound.stall();
         Poll::Ready(Err(io::Error::new(
             io::ErrorKind::TimedOut,
             "the client does not read what it is sent",
@@ -265,29 +280,30 @@ impl Wire {
     }
 }
 
-impl AsyncRead for Wire {
+impl AsyncRead for ClientStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.line.is_ended() {
+        if self.outbound.is_ended() {
             return Poll::Ready(Err(outbound::ended()));
         }
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(context, buffer);
         match &read {
-            Poll::Pending => self.line.poll_read(context).map(Err),
+            Poll::Pending => self.outbound.poll_read(context).map(Err),
             Poll::Ready(Ok(())) if buffer.filled().len() > before => read,
+            // End of file or an error: the client closed the connection, or the network failed.
             Poll::Ready(_) => {
-                self.line.cut_off();
+                self.outbound.cut_off();
                 read
             }
         }
     }
 }
 
-impl AsyncWrite for Wire {
+impl AsyncWrite for ClientStream {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -319,8 +335,8 @@ impl AsyncWrite for Wire {
     }
 }
 
-impl Drop for Wire {
+impl Drop for ClientStream {
     fn drop(&mut self) {
-        self.line.leave();
+        self.outbound.leave();
     }
 }

@@ -1,67 +1,71 @@
-//! The house, built once: the way out, the runtime, the registry, dispatch, the doors. Listens, and shuts down in good order.
+//! The server: builds the emitter, the runtime, the registry, dispatch and the doors, and connects them with
+//! each other.
+//!
+//! A server listens from its start, answers 503 until the handlers folder has been read, and shuts down in a
+//! fixed order.
 
 mod accept;
 mod admin;
 mod files;
 mod hitchy;
 mod http;
+mod limits;
 mod router;
+mod service;
 mod socketio;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use axum::Router;
-use socketioxide::SocketIo;
-use socketioxide::adapter::LocalAdapter;
-use socketioxide::{ParserConfig, SocketIoBuilder, TransportType};
+use axum::http::Extensions;
+use futures_util::future::join_all;
+use socketioxide::{ParserConfig, SocketIo, SocketIoBuilder, TransportType};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc::unbounded_channel;
 use tokio::task::JoinHandle;
 
-use self::accept::{Acceptor, Bounds as ConnectionBounds};
+use self::accept::{Acceptor, ConnectionLimits};
 use self::admin::{Admin, View, Vitals};
 use self::files::Folder;
-use self::files::client_bundle::Bundle;
+use self::files::client_bundle::ClientBundle;
 pub(crate) use self::hitchy::{AnswerBody, AnswerHeaders, is_withheld};
 use self::http::HttpDoor;
-use self::http::body::Bodies;
-use self::router::Front;
-use self::socketio::Namespaces;
+use self::http::body::BodyReader;
+use self::limits::{CLOSE_TIMEOUT, packet_limit, post_limit};
+use self::router::Router;
 use self::socketio::transport::{Transports, close_ended};
+use self::socketio::{Namespaces, SocketServer};
 use crate::config::{Config, Sources, Transport};
 use crate::dispatch::{Dispatch, GateSettings};
 use crate::emitter::Emitter;
 use crate::metrics::Metrics;
 use crate::payload::MAX_ATTACHMENTS;
 use crate::registry::{Registry, Table};
-use crate::runtime::{Dispatcher, Runtime, RuntimeSettings, this_program};
+use crate::runtime::{Dispatcher, MessageSizes, Runtime, RuntimeSettings, this_program};
 use crate::session::{Bounds, Sessions};
 
-/// How long sockets and connections may take to close once there is nothing left to answer.
-const CLOSING: Duration = Duration::from_secs(2);
-
-/// Why a server did not start.
+/// A reason why a server did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// wasmtime could not be set up.
+    /// The wasmtime engine could not be set up.
     #[error("the runtime of the handlers cannot be set up: {0}")]
     Runtime(String),
-    /// A listening socket has no address.
+    /// A listening socket could not be used, for example because it has no local address.
     #[error("a listening socket is of no use: {0}")]
     Listener(#[from] std::io::Error),
 }
 
-/// A server that listens and answers.
+/// A running server with its listening sockets and its background tasks.
 pub struct Server {
     addresses: Vec<SocketAddr>,
     registry: Arc<Registry>,
     dispatch: Arc<Dispatch>,
-    io: SocketIo<LocalAdapter>,
-    namespaces: Arc<Namespaces<LocalAdapter>>,
+    sockets: Arc<dyn SocketServer>,
     acceptors: Vec<Acceptor>,
+    /// The task that follows the handlers folder.
     following: JoinHandle<()>,
+    /// The task that closes polling sessions which were ended.
     session_closer: JoinHandle<()>,
     console: Option<Admin>,
     sessions: Arc<Sessions>,
@@ -69,8 +73,9 @@ pub struct Server {
 }
 
 impl Server {
-    /// Builds the house and opens its doors on `listeners`, and the console on `console` if there are such. The doors answer 503 until
-    /// the handlers folder has been read.
+    /// Starts a server that answers on `listeners`, and its console on the listeners `console`, which may be empty.
+    ///
+    /// Requests are answered with 503 until the handlers folder has been read. Must be called within a tokio runtime.
     pub fn start(
         config: Config,
         sources: Sources,
@@ -78,35 +83,36 @@ impl Server {
         console: Vec<TcpListener>,
     ) -> Result<Self, StartError> {
         let (started, metrics) = (SystemTime::now(), Arc::<Metrics>::default());
-        let (layer, io) = socket_io(&config).build_layer();
+        // The one line that names an adapter: the rest of the server knows the trait `SocketServer` only.
+        let builder = socket_io(&config).with_adapter::<socketioxide::adapter::LocalAdapter>(());
+        let (layer, io) = builder.build_layer();
         let emitter = Emitter::new(io.clone(), Arc::clone(&metrics));
         let runtime = runtime(&config, emitter)?;
         let registry = Registry::new();
         let dispatch = dispatch(&registry, &runtime, &config, &metrics);
 
-        let namespaces = Namespaces::new(io.clone(), Arc::clone(&dispatch), &config);
-        let (ending, ended) = unbounded_channel();
-        let sessions = Sessions::new(session_bounds(&config), metrics, ending);
-        let library = Router::new().layer(layer);
-        let closing = close_ended(library.clone(), config.socket.path.clone(), ended);
-        let session_closer = tokio::spawn(closing);
-        let front = Arc::new(front(library, &registry, &dispatch, &sessions, &config));
+        let sockets: Arc<dyn SocketServer> = Namespaces::new(io, Arc::clone(&dispatch), &config);
+        let (closing, ended) = unbounded_channel();
+        let sessions = Sessions::new(session_bounds(&config), metrics, closing);
+        let library = axum::Router::new().layer(layer);
+        let close_sessions = close_ended(library.clone(), config.socket.path.clone(), ended);
+        let session_closer = tokio::spawn(close_sessions);
+        let router = Arc::new(router(library, &registry, &dispatch, &sessions, &config));
 
         let addresses = listeners
             .iter()
             .map(TcpListener::local_addr)
             .collect::<Result<_, _>>()?;
-        let bounds = ConnectionBounds::of(&config.server);
-        let accept = |listener| Acceptor::start(listener, Arc::clone(&front), bounds);
+        let limits = ConnectionLimits::of(&config.server);
+        let accept = |listener| Acceptor::start(listener, Arc::clone(&router), limits);
         let acceptors = listeners.into_iter().map(accept).collect();
         let grace = config.server.grace;
-        let following = follow(&registry, runtime, config, sources, &namespaces);
+        let following = follow(&registry, runtime, config, sources, &sockets);
         let mut server = Self {
             addresses,
             registry,
             dispatch,
-            io,
-            namespaces,
+            sockets,
             acceptors,
             following,
             session_closer,
@@ -120,87 +126,76 @@ impl Server {
         Ok(server)
     }
 
-    /// What the console shows of a server that was started then.
+    /// Returns what the console reads of a server that was started at `started`.
     fn view(&self, started: SystemTime) -> View {
-        let tasks = [&self.following, &self.session_closer];
-        let tasks = tasks.map(JoinHandle::abort_handle).to_vec();
+        let tasks = [&self.following, &self.session_closer].map(JoinHandle::abort_handle);
         View {
             registry: Arc::clone(&self.registry),
             dispatch: Arc::clone(&self.dispatch),
             sessions: Arc::clone(&self.sessions),
-            counts: Arc::clone(self.namespaces.counts()),
-            vitals: Vitals::watch(started, tasks),
+            counts: Arc::clone(self.sockets.counts()),
+            vitals: Vitals::watch(started, tasks.to_vec()),
         }
     }
 
-    /// Where it listens.
+    /// Returns the addresses of the listening sockets.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
     }
 
-    /// Who is served now.
+    /// Returns the registry, which holds the table that is served.
     pub fn registry(&self) -> Arc<Registry> {
         Arc::clone(&self.registry)
     }
 
-    /// Where the console listens; nowhere when it is off.
+    /// Returns the addresses of the console's listening sockets; none if the console is off.
     pub fn console_addresses(&self) -> &[SocketAddr] {
         self.console.as_ref().map_or(&[], Admin::addresses)
     }
 
-    /// Returns when the handlers folder has been read for the first time: the table that is served.
+    /// Waits until the handlers folder has been read for the first time, and returns the table that is served.
     pub async fn ready(&self) -> Arc<Table> {
         self.registry.ready().await;
         self.registry.table()
     }
 
-    /// Returns when the handlers folder is no longer followed, or sessions are no longer closed, which only a bug of ours can cause: such
-    /// a server is half alive.
+    /// Returns when a background task has ended: one that follows the handlers folder or one that closes sessions.
+    ///
+    /// Only a bug ends these tasks. Such a server goes on answering, but no longer does all of its work.
     pub async fn failed(&mut self) {
-        // They end by a panic or not at all.
+        // Both tasks loop for ever, so that only a panic ends one of them.
         tokio::select! {
             _ = &mut self.following => {}
             _ = &mut self.session_closer => {}
         }
     }
 
-    /// Shuts down: accepts nothing new, answers what was accepted within the grace period, says goodbye to sockets, closes.
+    /// Shuts the server down: refuses new calls, waits for running calls within the grace period, runs the disconnect
+    /// hooks, flushes polling sessions, closes sockets and connections, and closes the console last.
+    ///
+    /// Each step has a timeout. A step that exceeds its timeout is logged, and the next step begins.
     pub async fn shut_down(self) {
-        if tokio::time::timeout(self.grace, self.dispatch.drain())
-            .await
-            .is_err()
-        {
-            tracing::warn!(
-                "not everything was answered within {:?} (server.grace)",
-                self.grace
-            );
-        }
-        if tokio::time::timeout(CLOSING, self.namespaces.close())
-            .await
-            .is_err()
-        {
-            tracing::warn!("some disconnect hooks did not end within {CLOSING:?}");
-        }
-        if tokio::time::timeout(CLOSING, self.sessions.emptied())
-            .await
-            .is_err()
-        {
-            tracing::warn!(
-                "some polling clients did not come for their last packets within {CLOSING:?}"
-            );
-        }
-        // The library waits for each socket to close, and one that does not read would not.
-        if tokio::time::timeout(CLOSING, self.io.close())
-            .await
-            .is_err()
-        {
-            tracing::warn!("some sockets did not close within {CLOSING:?}");
-        }
-        let closing = self.acceptors.into_iter().map(Acceptor::close);
-        let closed = tokio::time::timeout(CLOSING, futures_util::future::join_all(closing)).await;
-        if closed.is_err() {
-            tracing::warn!("some connections did not close within {CLOSING:?}");
-        }
+        let grace = self.grace;
+        finish(
+            self.dispatch.drain(),
+            grace,
+            format!("not everything was answered within {grace:?} (server.grace)"),
+        )
+        .await;
+        finish_closing(
+            self.sockets.run_disconnect_hooks(),
+            "some disconnect hooks did not end",
+        )
+        .await;
+        finish_closing(
+            self.sessions.emptied(),
+            "some polling clients did not come for their last packets",
+        )
+        .await;
+        // The library waits for each socket to close, and a socket whose client does not read never would.
+        finish_closing(self.sockets.close(), "some sockets did not close").await;
+        let connections = join_all(self.acceptors.into_iter().map(Acceptor::close));
+        finish_closing(connections, "some connections did not close").await;
         if let Some(console) = self.console {
             console.close().await;
         }
@@ -213,7 +208,20 @@ impl Server {
     }
 }
 
-/// What calls handlers, for the doors and for the handlers themselves.
+/// Waits for a step of the shutdown that closes something. Logs `warning` if the step exceeds [`CLOSE_TIMEOUT`].
+async fn finish_closing<T>(step: impl Future<Output = T>, warning: &str) {
+    let warning = format!("{warning} within {CLOSE_TIMEOUT:?}");
+    finish(step, CLOSE_TIMEOUT, warning).await;
+}
+
+/// Waits for a step of the shutdown. Logs `warning` if the step exceeds `limit`.
+async fn finish<T>(step: impl Future<Output = T>, limit: Duration, warning: String) {
+    if tokio::time::timeout(limit, step).await.is_err() {
+        tracing::warn!("{warning}");
+    }
+}
+
+/// Creates dispatch, which calls handlers for the doors and for the handlers themselves.
 fn dispatch(
     registry: &Arc<Registry>,
     runtime: &Runtime,
@@ -231,21 +239,20 @@ fn dispatch(
     dispatch
 }
 
-/// The porch with the doors behind it.
-fn front(
-    library: Router,
+/// Creates the router and the doors behind it.
+fn router(
+    library: axum::Router,
     registry: &Arc<Registry>,
     dispatch: &Arc<Dispatch>,
     sessions: &Arc<Sessions>,
     config: &Config,
-) -> Front {
-    let bodies = |limit| Bodies::new(limit, &config.server, Arc::clone(sessions));
-    let http = HttpDoor::new(
+) -> Router {
+    let bodies = |limit| BodyReader::new(limit, &config.server, Arc::clone(sessions));
+    let http = Arc::new(HttpDoor::new(
         Arc::clone(dispatch),
         bodies(config.server.body_limit),
         config,
-    );
-    let http = Arc::new(http);
+    ));
     let transports = Transports::new(
         library,
         Arc::clone(sessions),
@@ -254,21 +261,21 @@ fn front(
         bodies(post_limit(config)),
         config,
     );
-    let bundle = Bundle::new(Arc::clone(&http), &config.socket);
-    Front::new(http, transports, bundle, &config.server)
+    let bundle = ClientBundle::new(Arc::clone(&http), &config.socket);
+    Router::new(http, transports, bundle, &config.server)
 }
 
-/// Follows the handlers folder.
+/// Spawns the task that follows the handlers folder and opens the namespaces that handlers declare.
 fn follow(
     registry: &Arc<Registry>,
     runtime: Arc<Runtime>,
     config: Config,
     sources: Sources,
-    namespaces: &Arc<Namespaces<LocalAdapter>>,
+    sockets: &Arc<dyn SocketServer>,
 ) -> JoinHandle<()> {
-    let (registry, namespaces) = (Arc::clone(registry), Arc::clone(namespaces));
+    let (registry, sockets) = (Arc::clone(registry), Arc::clone(sockets));
     tokio::spawn(async move {
-        let open = Box::new(move |namespace: &str| namespaces.open(namespace));
+        let open = Box::new(move |namespace: &str| sockets.open(namespace));
         registry.follow(runtime, config, sources, open).await;
     })
 }
@@ -282,14 +289,16 @@ fn gate_settings(config: &Config) -> GateSettings {
     }
 }
 
-/// The runtime that a server with these settings has. Must be called within a tokio runtime.
+/// Creates the runtime that a server with these settings has. Must be called within a tokio runtime.
 pub fn runtime(config: &Config, emitter: Emitter) -> Result<Arc<Runtime>, StartError> {
-    let runtime = Runtime::new(runtime_settings(config), emitter);
-    let runtime = runtime.map_err(|error| StartError::Runtime(format!("{error:#}")))?;
-    Ok(Arc::new(runtime))
+    Runtime::new(runtime_settings(config, emitter))
+        .map(Arc::new)
+        .map_err(|error| StartError::Runtime(format!("{error:#}")))
 }
 
-fn runtime_settings(config: &Config) -> RuntimeSettings {
+fn runtime_settings(config: &Config, emitter: Emitter) -> RuntimeSettings {
+    let mut backends = Extensions::new();
+    backends.insert(emitter);
     let half_of_memory = || usize::try_from(machine_memory() / 2).unwrap_or(usize::MAX);
     let budget = config
         .limits
@@ -298,14 +307,21 @@ fn runtime_settings(config: &Config) -> RuntimeSettings {
     RuntimeSettings {
         calls: config.limits.concurrency,
         memory_budget: budget.unwrap_or_else(half_of_memory),
+        sizes: MessageSizes {
+            payload: config.server.body_limit,
+            answer: config.server.answer_limit,
+        },
         compiler: this_program(),
+        backends,
     }
 }
 
-/// Bytes of memory this process may use: of its control group, else of the machine.
+/// Returns the bytes of memory that this process may use: the limit of its control group, but at most the machine's.
 fn machine_memory() -> u64 {
-    let group = std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok();
-    let group = group.and_then(|text| text.trim().parse().ok());
+    // The file holds `max` where the group has no limit, which does not parse.
+    let group = std::fs::read_to_string("/sys/fs/cgroup/memory.max")
+        .ok()
+        .and_then(|text| text.trim().parse().ok());
     let info = rustix::system::sysinfo();
     let machine = info.totalram.saturating_mul(info.mem_unit.into());
     group.map_or(machine, |group: u64| group.min(machine))
@@ -322,30 +338,19 @@ fn session_bounds(config: &Config) -> Bounds {
     }
 }
 
-/// Bytes of a packet: up to four times the limit of bodies it is still answered, with a 413; above that its session is closed.
-fn packet_limit(config: &Config) -> usize {
-    config.server.body_limit.saturating_mul(4)
-}
-
-/// Bytes of the body of a poll: a packet whose attachments are in base64.
-fn post_limit(config: &Config) -> usize {
-    let most = packet_limit(config);
-    most.saturating_add(most / 3).saturating_add(1 << 10)
-}
-
-/// The socket.io server, with all its limits from our settings.
-fn socket_io(config: &Config) -> SocketIoBuilder<LocalAdapter> {
+/// Returns a builder of the socket.io server, with the limits of our settings.
+fn socket_io(config: &Config) -> SocketIoBuilder {
     let socket = &config.socket;
-    let most = packet_limit(config);
+    let max_packet = packet_limit(config);
     let parser = ParserConfig::common()
         .max_incoming_binaries(MAX_ATTACHMENTS)
-        .max_incoming_binary_buf_size(most)
+        .max_incoming_binary_buf_size(max_packet)
         .packet_completion_timeout(Duration::from_secs(10));
     let builder = SocketIo::builder()
         .req_path(socket.path.clone())
         .max_payload(post_limit(config) as u64)
-        .ws_max_message_size(most)
-        .ws_max_frame_size(most)
+        .ws_max_message_size(max_packet)
+        .ws_max_frame_size(max_packet)
         .max_buffer_size(socket.send_buffer)
         .ping_interval(socket.ping_interval)
         .ping_timeout(socket.ping_timeout)

@@ -1,56 +1,54 @@
-//! What is decided before a request reaches a door: whether its head is in order, and which door it is for. And CORS, as it is set.
+//! Routes each request of a listening socket to its door.
+//!
+//! The router checks the head of the request, picks the door by the path and adds the CORS headers of the settings.
 
 use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::extract::Request;
 use axum::http::request::Parts;
-use axum::http::uri::Authority;
 use axum::http::{HeaderValue, Method, Version, header};
 use axum::response::Response;
 use tower::util::BoxCloneSyncService;
 use tower::{Layer, ServiceExt, service_fn};
 use tower_http::cors::{AllowHeaders, AllowMethods, AllowOrigin, CorsLayer};
 
+use super::files::client_bundle::ClientBundle;
+use super::http::HttpDoor;
+use super::http::headers::authority;
+use super::limits::{MAX_HEADER_BYTES, MAX_TARGET};
+use super::service::Service;
+use super::socketio::transport::{Transports, socket_origins};
 use crate::config::{Origins, Server};
 use crate::payload::Failure;
-use crate::server::accept::Service;
-use crate::server::files::client_bundle::Bundle;
-use crate::server::http::HttpDoor;
-use crate::server::socketio::transport::{Transports, visitors};
 
-/// Bytes of the request target.
-pub(super) const MAX_TARGET: usize = 8 << 10;
-/// Headers of a request.
-pub(super) const MAX_HEADERS: usize = 100;
-/// Bytes of all headers of a request.
-pub(super) const MAX_HEADER_BYTES: usize = 32 << 10;
-
-/// The porch.
-pub(super) struct Front {
+/// Routes requests to the doors.
+pub(super) struct Router {
     doors: Arc<Doors>,
-    /// The doors with the headers of CORS around them, where pages of other origins may ask: for requests, and for polling.
+    /// The doors wrapped in a CORS layer for HTTP requests; none if only the server's own pages may ask.
     cors: Option<WithCors>,
+    /// The doors wrapped in a CORS layer for polling, whose origins have a setting of their own.
     cors_of_sockets: Option<WithCors>,
 }
 
 type WithCors = BoxCloneSyncService<Request, Response, Infallible>;
 
-/// The doors that a request can come to.
+/// The doors of the server.
 struct Doors {
     http: Arc<HttpDoor>,
-    /// Requests that are not for the socket.io library do not walk through its layers, which would cost each of them more than
-    /// finding its route.
+    /// The door of engine.io requests. Other requests bypass the library's tower layers, which cost more per request
+    /// than finding a route.
     transports: Transports,
-    /// Files beside the endpoint, of which the library knows nothing.
-    bundle: Bundle,
+    /// The browser client's files below the endpoint's path, which the library does not serve.
+    bundle: ClientBundle,
 }
 
-impl Front {
+impl Router {
+    /// Creates a router to these doors, with CORS as the section `[server]` sets it.
     pub(super) fn new(
         http: Arc<HttpDoor>,
         transports: Transports,
-        bundle: Bundle,
+        bundle: ClientBundle,
         server: &Server,
     ) -> Self {
         let doors = Arc::new(Doors {
@@ -60,13 +58,13 @@ impl Front {
         });
         Self {
             cors: doors.with_cors(&server.cors),
-            cors_of_sockets: doors.with_cors(&visitors(server)),
+            cors_of_sockets: doors.with_cors(&socket_origins(server)),
             doors,
         }
     }
 }
 
-impl Service for Front {
+impl Service for Router {
     async fn answer(&self, request: Request) -> Response {
         let cors = if self.doors.transports.owns(request.uri().path()) {
             &self.cors_of_sockets
@@ -84,6 +82,7 @@ impl Service for Front {
 }
 
 impl Doors {
+    /// Checks the head of a request and passes the request to its door.
     async fn answer(&self, request: Request) -> Response {
         let (parts, body) = request.into_parts();
         if let Err(failure) = check_head(&parts) {
@@ -98,6 +97,7 @@ impl Doors {
         }
     }
 
+    /// Wraps the doors in a CORS layer; none if `origins` needs no layer.
     fn with_cors(self: &Arc<Self>, origins: &Origins) -> Option<WithCors> {
         let doors = Arc::clone(self);
         let inner = service_fn(move |request| {
@@ -108,7 +108,7 @@ impl Doors {
     }
 }
 
-/// Why the head of a request is not in order, whoever it is for.
+/// Checks the limits and the host header of a request's head. The failure is a 400, 414, 431 or 501.
 pub(super) fn check_head(parts: &Parts) -> Result<(), Failure> {
     let target = parts.uri.path_and_query();
     if target.is_some_and(|target| target.as_str().len() > MAX_TARGET) {
@@ -123,7 +123,7 @@ pub(super) fn check_head(parts: &Parts) -> Result<(), Failure> {
         let sentence = format!("the headers are larger than {MAX_HEADER_BYTES} bytes");
         return Err(Failure::new(431, sentence));
     }
-    // RFC 9112, 3.2: exactly one, from HTTP/1.1 on.
+    // RFC 9112, 3.2: HTTP/1.1 requires exactly one host header.
     let mut hosts = parts.headers.get_all(header::HOST).iter();
     let (host, second) = (hosts.next(), hosts.next());
     if second.is_some() || (host.is_none() && parts.version == Version::HTTP_11) {
@@ -135,7 +135,7 @@ pub(super) fn check_head(parts: &Parts) -> Result<(), Failure> {
             "the host header is no host, with or without a port",
         ));
     }
-    // Whatever answered it would be taken for a tunnel (RFC 9110, 9.3.6).
+    // A client would take any successful answer for an open tunnel (RFC 9110, 9.3.6).
     if parts.method == Method::CONNECT {
         return Err(Failure::new(
             501,
@@ -145,23 +145,21 @@ pub(super) fn check_head(parts: &Parts) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Whether it names a host and perhaps a port (RFC 9110, 7.2); it may be empty.
+/// Returns true if a host header is empty, or a host with an optional port (RFC 9110, 7.2).
 fn is_host(host: &HeaderValue) -> bool {
-    let authority = host
-        .to_str()
-        .ok()
-        .and_then(|host| host.parse::<Authority>().ok());
-    host.is_empty() || authority.is_some_and(|authority| !authority.as_str().contains('@'))
+    host.is_empty() || authority(host).is_some_and(|authority| !authority.as_str().contains('@'))
 }
 
-/// Whether it is an OPTIONS that is meant for a route: not a preflight, for which the layer of CORS takes each of them.
+/// Returns true for an OPTIONS request that is not a preflight. The CORS layer would answer it; it belongs to a route.
 fn is_own_options(request: &Request) -> bool {
     let has = |name| request.headers().contains_key(name);
     request.method() == Method::OPTIONS
         && !(has(header::ORIGIN) && has(header::ACCESS_CONTROL_REQUEST_METHOD))
 }
 
-/// CORS as set; none by default. Credentials are never allowed to everyone.
+/// Returns the CORS layer for `origins`; none for the default, the own origin only.
+///
+/// Credentials are allowed to listed origins only, never to all origins.
 fn cors(origins: &Origins) -> Option<CorsLayer> {
     let layer = CorsLayer::new()
         .allow_methods(AllowMethods::mirror_request())
@@ -170,12 +168,12 @@ fn cors(origins: &Origins) -> Option<CorsLayer> {
         Origins::Own => None,
         Origins::Any => Some(layer.allow_origin(AllowOrigin::any())),
         Origins::Listed(list) => {
-            let list = list
+            let values = list
                 .iter()
                 .filter_map(|origin| HeaderValue::from_str(origin).ok());
             Some(
                 layer
-                    .allow_origin(AllowOrigin::list(list))
+                    .allow_origin(AllowOrigin::list(values))
                     .allow_credentials(true),
             )
         }

@@ -1,4 +1,4 @@
-//! How many sockets are connected to each namespace: counted where they come and go, so that nobody has to ask the library.
+//! Counts the sockets of each namespace where they connect and disconnect, so that nobody has to ask the library.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -6,13 +6,14 @@ use std::sync::{Arc, Mutex};
 
 use crate::lock::lock;
 
-/// The namespaces that were opened, each with its sockets. The lock is held for a look at the list, never during a call.
+/// The namespaces that were opened, each with its sockets. The lock is held for a look at the list, never during a
+/// call.
 #[derive(Debug, Default)]
 pub struct SocketCounts {
     namespaces: Mutex<BTreeMap<String, Arc<SocketCount>>>,
 }
 
-/// How many sockets are connected to one namespace.
+/// The number of sockets that are connected to one namespace.
 #[derive(Debug, Default)]
 pub struct SocketCount(AtomicU64);
 
@@ -46,7 +47,7 @@ impl SocketCounts {
 }
 
 impl SocketCount {
-    /// Counts a socket.
+    /// Counts a socket until the guard is dropped.
     pub fn guard(self: &Arc<Self>) -> CountGuard {
         self.0.fetch_add(1, Ordering::Relaxed);
         CountGuard {

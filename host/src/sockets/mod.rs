@@ -1,7 +1,7 @@
-//! Who is connected: a client's connection to one namespace, with its handshake and its context.
+//! A client's connection to one namespace, with its handshake and its context.
 //!
-//! A connection outlives calls and reloads. What it can be asked to do goes through [`Link`], so that nothing here knows the
-//! socket.io library.
+//! A connection outlives calls and reloads. Operations on the client go through [`Link`], so that this folder does not
+//! know the socket.io library.
 
 mod counts;
 
@@ -16,28 +16,29 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use http::HeaderMap;
+use tokio::sync::SetOnce;
 
 use crate::lock::lock;
 use crate::payload::{Failure, Payload};
 use crate::session::Session;
 
-/// How many keys a context holds.
+/// The most keys that a context holds.
 const CONTEXT_KEYS: usize = 32;
-/// How many bytes of keys and values a context holds.
+/// The most bytes of keys and values that a context holds.
 const CONTEXT_BYTES: usize = 16 * 1024;
-/// How many rooms a connection may be in.
+/// The most rooms that a connection may be in.
 const MAX_ROOMS: usize = 1000;
 
-/// What a client said of itself when it connected.
+/// The handshake of a client.
 #[derive(Clone, Debug)]
 pub struct Handshake {
-    /// The peer's address.
+    /// The address of the client.
     pub remote: SocketAddr,
-    /// The query, raw.
+    /// The raw query.
     pub query: String,
     /// The headers of the request that opened the connection.
     pub headers: HeaderMap,
-    /// What came with CONNECT, as JSON text.
+    /// The data of CONNECT, as JSON text.
     pub auth: Option<String>,
 }
 
@@ -66,18 +67,20 @@ pub trait Link: Send + Sync {
 pub struct Connection {
     /// The same in every namespace of a client.
     pub id: String,
-    /// `/` or `/…`.
+    /// The namespace: `/` or `/name`.
     pub namespace: Arc<str>,
-    /// How it was opened.
+    /// The handshake with which it was opened.
     pub handshake: Handshake,
     /// The client whose connection it is.
     pub session: Arc<Session>,
     context: Mutex<Context>,
-    /// The rooms it was in when it went; none while it is there. Also the lock under which rooms change, so that a connection
-    /// that is gone joins nothing.
+    /// The rooms it was in when it went; none while it is there. Also the lock under which rooms change, so that a
+    /// connection that is gone joins nothing.
     left: Mutex<Option<Vec<String>>>,
-    /// Whether the server ended it: the client may be faster in closing than the library in saying so.
+    /// True if the server ended the connection, because the client may close it before the library says so.
     dismissed: AtomicBool,
+    /// Set once CONNECT has been answered, so that the client can be reached.
+    answered: SetOnce<()>,
     link: Box<dyn Link>,
 }
 
@@ -98,7 +101,22 @@ impl Connection {
             context: Mutex::default(),
             left: Mutex::new(None),
             dismissed: AtomicBool::new(false),
+            answered: SetOnce::new(),
             link,
+        }
+    }
+
+    /// Notes that CONNECT has been answered.
+    pub fn set_answered(&self) {
+        // It stays set.
+        let _ = self.answered.set(());
+    }
+
+    /// Waits until CONNECT has been answered, for at most `longest`.
+    pub async fn wait_until_answered(&self, longest: Duration) {
+        if !self.answered.initialized() {
+            // Without an answer in time the caller finds out that the client cannot be reached.
+            let _ = tokio::time::timeout(longest, self.answered.wait()).await;
         }
     }
 
@@ -132,7 +150,7 @@ impl Connection {
         })
     }
 
-    /// Whether it may enter these rooms too.
+    /// Fails if the connection may not enter these rooms too.
     pub fn check_join(&self, rooms: &[String]) -> Result<(), Failure> {
         check_rooms(&self.link.rooms(), rooms)
     }
@@ -181,8 +199,8 @@ impl Connection {
         self.link.emit_with_ack(event, payload, timeout).await
     }
 
-    /// Disconnects from the namespace; with `close` from every namespace, and the client has a moment to close the connection below
-    /// before the server does.
+    /// Disconnects from the namespace; with `close` from every namespace, and the client has a moment to close the
+    /// connection below before the server does.
     pub fn disconnect(&self, close: bool) {
         self.dismiss();
         self.link.disconnect(close);
@@ -198,12 +216,12 @@ impl Connection {
         self.leave_for_good();
     }
 
-    /// Whether it has ended, from whichever side.
+    /// Returns true if the connection has ended, from whichever side.
     pub fn is_gone(&self) -> bool {
         lock(&self.left).is_some()
     }
 
-    /// Whether the server ended it.
+    /// Returns true if the server ended the connection.
     pub fn is_dismissed(&self) -> bool {
         self.dismissed.load(Ordering::Acquire)
     }
@@ -235,12 +253,13 @@ impl fmt::Debug for Connection {
     }
 }
 
-/// What a call on a connection that is gone answers.
+/// Returns the failure of an operation on a connection that has ended.
 pub fn gone() -> Failure {
     Failure::new(410, "the client is no longer connected")
 }
 
-/// Values that hooks, listeners and policies remember: of a connection, or of a request. A clone shares them until it changes.
+/// Values that hooks, listeners and policies remember: of a connection, or of a request. A clone shares them until it
+/// changes.
 #[derive(Clone, Debug, Default)]
 pub struct Context {
     entries: Arc<Vec<(String, String)>>,

@@ -1,7 +1,8 @@
 //! A folder as a stream of changes; `trees` are folders of sources as a stream of saves. Knows no handler.
 //!
-//! The system's notifications are prompt but not certain (queues overflow, folders are replaced, some file systems have none), so
-//! the folder is also looked at in whole from time to time, and watched anew when it is not the folder it was.
+//! The system's notifications are prompt but not certain (queues overflow, folders are replaced, some file systems have
+//! none), so the folder is also looked at in whole from time to time, and watched anew when it is not the folder it
+//! was.
 
 mod trees;
 
@@ -20,14 +21,14 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 /// Changes that wait to be looked at; when there are more, everything is.
 const QUEUE: usize = 1024;
 
-/// Something may have changed.
+/// A change that may have happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
     /// A file is being written, or was created: more may follow.
     Written(PathBuf),
     /// A file came or went as a whole: by a rename, or by its removal.
     Moved(PathBuf),
-    /// Look at everything.
+    /// Anything may have changed.
     Everything,
 }
 
@@ -118,7 +119,7 @@ fn identity(folder: &Path) -> Option<(u64, u64)> {
     Some((metadata.dev(), metadata.ino()))
 }
 
-/// What a notification means. Reading is no change.
+/// Returns the change that a notification means. Reading is not a change.
 fn changes(event: notify::Result<Event>, folder: &Path, file: &Path) -> Vec<Change> {
     let Ok(event) = event else {
         return vec![Change::Everything];

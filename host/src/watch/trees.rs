@@ -1,8 +1,10 @@
-//! Folders of sources as a stream of saves. Their content decides: a file that is written again as it was has not changed.
+//! Folders of sources as a stream of saves. Their content decides: a file that is written again as it was has not
+//! changed.
 //!
-//! What belongs to them is what a person would commit: neither what `.gitignore` lists, nor hidden files, nor what build tools
-//! leave (`target`, `node_modules`, whatever is tagged as a cache), nor an editor's temporary files. Folders that do not belong
-//! are not watched either. A notification only says that it is time to look; to look is cheap.
+//! What belongs to them is what a person would commit: neither what `.gitignore` lists, nor hidden files, nor what
+//! build tools leave (`target`, `node_modules`, whatever is tagged as a cache), nor an editor's temporary files.
+//! Folders that do not belong are not watched either. A notification only says that it is time to look; to look is
+//! cheap.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
@@ -18,23 +20,23 @@ use tokio::sync::Notify;
 
 use super::identity;
 
-/// How long nothing may be written before the files are looked at: editors write in several steps.
+/// The time in which nothing may be written before the files are read, because editors write in several steps.
 const QUIET: Duration = Duration::from_millis(15);
 /// The longest time to wait for that.
 const PATIENCE: Duration = Duration::from_millis(150);
-/// Folders that tools fill.
+/// Names of folders that tools fill.
 const TOOLS: [&str; 2] = ["target", "node_modules"];
 /// Bytes of a file whose content is looked at; of a larger one its size and time.
 const MAX_CONTENT: u64 = 16 << 20;
 /// Looks that find nothing may take this share of the time at most: 1 in 50.
 const SHARE: u32 = 50;
 
-/// What is followed.
+/// The folders and files that are followed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Roots {
     /// Folders with all that belongs to them.
     pub folders: BTreeSet<PathBuf>,
-    /// Single files elsewhere.
+    /// Single files that lie elsewhere.
     pub files: BTreeSet<PathBuf>,
     /// Folders that do not belong, wherever they lie.
     pub without: BTreeSet<PathBuf>,
@@ -44,7 +46,7 @@ pub struct Roots {
 pub struct Trees {
     /// Absent while a thread looks, and after it panicked.
     state: Option<State>,
-    /// What had changed when other folders came to be followed, and was not told yet.
+    /// Changes that were found when other folders were added, and are not reported yet.
     untold: BTreeSet<PathBuf>,
     news: Arc<Notify>,
     rescan: Duration,
@@ -70,8 +72,8 @@ struct Seen {
 }
 
 impl Trees {
-    /// Looks at what is there now and follows it. All is looked at again every `rescan` at most, for changes that the system
-    /// did not report.
+    /// Looks at what is there now and follows it. All is looked at again every `rescan` at most, for changes that the
+    /// system did not report.
     pub async fn new(roots: Roots, rescan: Duration) -> Self {
         let news = Arc::new(Notify::new());
         let watcher = watcher(Arc::clone(&news));
@@ -96,7 +98,8 @@ impl Trees {
         trees
     }
 
-    /// Follows other folders. Files that are new by that have not changed; what has changed in those that were followed is not lost.
+    /// Follows other folders. Files that are new by that have not changed; what has changed in those that were followed
+    /// is not lost.
     pub async fn follow(&mut self, roots: Roots) {
         if self.state.as_ref().is_none_or(|state| state.roots == roots) {
             return;
@@ -123,7 +126,7 @@ impl Trees {
         }
     }
 
-    /// What has changed by now and was not told yet.
+    /// Returns the changes that are not reported yet.
     pub async fn now(&mut self) -> BTreeSet<PathBuf> {
         self.quiet().await;
         let mut changed = self.look().await;
@@ -307,7 +310,8 @@ fn belongs(entry: &DirEntry, without: &BTreeSet<PathBuf>) -> bool {
     !is_temporary(&name)
 }
 
-/// Whether an editor makes files of this name while it saves: backups, Emacs's locks, Vim's test for writing, JetBrains's copies.
+/// Returns true if editors make files of this name while they save: backups, locks of Emacs, Vim's test for writing,
+/// copies of JetBrains.
 fn is_temporary(name: &str) -> bool {
     name.ends_with('~')
         || name.starts_with('#')

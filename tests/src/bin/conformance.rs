@@ -1,4 +1,5 @@
-//! Writes `docs/conformance.md` from the records of the last run of the tests; with `--check` it only says whether that is right.
+//! Writes `docs/conformance.md` from the records of the last run of the tests; with `--check` it only says whether that
+//! is right.
 
 use std::process::ExitCode;
 

@@ -1,5 +1,5 @@
-//! The table of clauses, ways and tests: what `tests/clauses.toml` says of each clause, which tests the sources list, and which of
-//! them passed in the last run.
+//! The table of clauses, ways and tests: what `tests/clauses.toml` says of each clause, which tests the sources list,
+//! and which of them passed in the last run.
 
 mod listed;
 mod render;
@@ -57,7 +57,8 @@ struct Clause {
     says: String,
     /// What its tests leave out.
     note: Option<String>,
-    /// Why there are no tests through a way: way, or `request` or `event` for both of their transports, and id of the reason.
+    /// Why there are no tests through a way: way, or `request` or `event` for both of their transports, and id of the
+    /// reason.
     #[serde(default)]
     without: toml::Table,
 }

@@ -1,4 +1,5 @@
-//! Clients of socket.io that send exactly what they are told, for load and for packets that the official client would not send.
+//! Clients of socket.io that send exactly what they are told, for load and for packets that the official client would
+//! not send.
 
 mod polling;
 mod socket;
@@ -146,11 +147,10 @@ impl RawClient {
         within("a packet or an end", SOON, next).await
     }
 
-    /// Waits for the ack of this id (with its namespace: `7`, or `/chat,7`): the text of its arguments. What else comes in is
-    /// dropped.
+    /// Waits for the ack of this id (with its namespace: `7`, or `/chat,7`): the text of its arguments. What else comes
+    /// in is dropped.
     ///
-    /// # Errors
-    /// When the session ends.
+    /// # Errors When the session ends.
     pub async fn ack(&mut self, id: &str) -> Result<String> {
         loop {
             if let Some(arguments) = ack_of(&self.next().await?, id) {
@@ -159,10 +159,10 @@ impl RawClient {
         }
     }
 
-    /// Sends an event of `/` with this id for its ack, and waits for that. `packet` is the text of the array: `["event",1]`.
+    /// Sends an event of `/` with this id for its ack, and waits for that. `packet` is the text of the array:
+    /// `["event",1]`.
     ///
-    /// # Errors
-    /// When the session ends.
+    /// # Errors When the session ends.
     pub async fn ask(&mut self, id: &str, packet: &str) -> Result<String> {
         self.send(format!("42{id}{packet}")).await?;
         self.ack(id).await

@@ -161,11 +161,10 @@ impl RawSocket {
         Ok(self.stream.feed(Message::Frame(frame)).await?)
     }
 
-    /// Sends an event that wants an ack so many times at once, and reads until no more than `most` of all are without one: their
-    /// number is `unanswered`.
+    /// Sends an event that wants an ack so many times at once, and reads until no more than `most` of all are without
+    /// one: their number is `unanswered`.
     ///
-    /// # Errors
-    /// When the connection ends.
+    /// # Errors When the connection ends.
     pub async fn flood(
         &mut self,
         event: &str,
@@ -209,11 +208,10 @@ impl RawSocket {
         }
     }
 
-    /// Emits in namespace `/` so many times at once and waits for all acks, each of which `good` must like. What else comes in is
-    /// dropped.
+    /// Emits in namespace `/` so many times at once and waits for all acks, each of which `good` must like. What else
+    /// comes in is dropped.
     ///
-    /// # Errors
-    /// When the connection ends, or an ack is not good.
+    /// # Errors When the connection ends, or an ack is not good.
     pub async fn ask_many(
         &mut self,
         count: usize,

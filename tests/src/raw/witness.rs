@@ -69,11 +69,10 @@ impl Witness {
     }
 }
 
-/// Waits for the line that tells of the end of a connection, looking from place `from` of the log: it has one of these names of it
-/// (or its address, without which there is no client), and a cause. The rest is up to whoever writes it.
+/// Waits for the line that tells of the end of a connection, looking from place `from` of the log: it has one of these
+/// names of it (or its address, without which there is no client), and a cause. The rest is up to whoever writes it.
 ///
-/// # Panics
-/// When there is none soon, or more than one.
+/// # Panics When there is none soon, or more than one.
 pub async fn wait_for_end_in_log(server: &Server, from: usize, names: &[String]) -> String {
     let tells = |line: &str| {
         let named = names.iter().any(|name| line.contains(name)) || line.contains(ADDRESS);

@@ -1,4 +1,4 @@
-//! Where the server is: scheme, host and port, as a person writes them.
+//! The address of a server: scheme, host and port, as a person writes them.
 
 use std::fmt;
 use std::str::FromStr;

@@ -98,7 +98,8 @@ impl Answer {
         })
     }
 
-    /// Prints it: the body to standard output, with `include` after status and headers, which else is a line on standard error.
+    /// Prints it: the body to standard output, with `include` after status and headers, which else is a line on
+    /// standard error.
     pub(super) fn print(&self, output: Output, include: bool) -> Result<(), Unwritten> {
         if output == Output::Json {
             return screen::line(&self.line());
@@ -155,7 +156,7 @@ impl Answer {
         screen::line("")
     }
 
-    /// What is no JSON goes as it is to whatever is no terminal.
+    /// Writes a body that is not JSON as it is, if standard output is not a terminal.
     fn print_body(&self) -> Result<(), Unwritten> {
         match &self.body {
             Body::None => Ok(()),

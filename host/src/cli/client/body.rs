@@ -1,5 +1,5 @@
-//! The body of a request, as the command line gives it and as each door takes it. A handler gets the same bytes and the same
-//! content type through both.
+//! The body of a request, as the command line gives it and as each door takes it. A handler gets the same bytes and the
+//! same content type through both.
 
 use anyhow::anyhow;
 use bytes::Bytes;
@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderValue};
 use super::{json, read_file};
 use crate::cli::CommandError;
 
-/// What to send.
+/// The body to send.
 pub(super) enum Body {
     None,
     /// JSON text.
@@ -70,7 +70,8 @@ impl Body {
     pub(super) fn packed(self) -> (String, Vec<Bytes>) {
         match self {
             Self::None => ("null".to_owned(), Vec::new()),
-            // Over a socket a string is text, and null is no body. As text, with their content type, they are what they are.
+            // Over a socket a string is text, and null is no body. As text, with their content type, they are what they
+            // are.
             Self::Json(text) if text.starts_with(['"', 'n']) => (json::string(&text), Vec::new()),
             Self::Json(text) => (text, Vec::new()),
             Self::Text(text) => (json::string(&text), Vec::new()),

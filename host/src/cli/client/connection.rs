@@ -22,10 +22,10 @@ use crate::text::visible;
 
 /// The largest message that is taken.
 pub(super) const MAX_MESSAGE: usize = 64 << 20;
-/// How long a goodbye may take.
+/// The longest time that closing a connection may take.
 const GOODBYE: Duration = Duration::from_secs(2);
 
-/// Where to connect to, and what to say there.
+/// The server to connect to, and the data for CONNECT.
 pub(super) struct Target {
     pub(super) address: Address,
     /// Of socket.io, without a slash at its end.

@@ -1,4 +1,4 @@
-//! What can go wrong between this client and a server, each a sentence with what helps.
+//! The errors between this client and a server, each a sentence with advice.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use super::address::Address;
 use super::packet::PacketError;
 use crate::text::visible;
 
-/// Why a conversation with a server did not begin or ended.
+/// The reason for which a conversation with a server did not begin or has ended.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Error {
     /// Connection refused.
@@ -59,7 +59,7 @@ pub(super) enum Error {
 }
 
 impl Error {
-    /// Whether it is worth to try again after a while.
+    /// Returns true if it is worth trying again after a while.
     pub(super) fn may_pass(&self) -> bool {
         match self {
             Self::Nobody(_)
@@ -119,7 +119,7 @@ impl Error {
     }
 }
 
-/// What a server says of an error: Hitchy in `error`, others in `message`.
+/// Returns the text of an error that a server sent: Hitchy puts it into `error`, others into `message`.
 fn sentence(body: &[u8]) -> Option<String> {
     let body: serde_json::Value = serde_json::from_slice(body).ok()?;
     let sentence = body.get("error").or_else(|| body.get("message"))?;

@@ -41,7 +41,7 @@ pub(super) fn lay<'a>(headers: impl Iterator<Item = &'a Header> + Clone, over: &
     }
 }
 
-/// What the client calls itself.
+/// The name of the client in `user-agent`.
 pub(super) fn user_agent() -> HeaderValue {
     HeaderValue::from_static(concat!("hitchy/", env!("CARGO_PKG_VERSION")))
 }

@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 
 use crate::payload::{Payload, check_depth};
 
-/// How binary arguments are written.
+/// The form in which binary arguments are written.
 #[derive(Clone, Copy)]
 pub(super) enum Binary {
     /// `<12 bytes>`

@@ -35,7 +35,7 @@ Examples:
   hitchy listen chat:message --namespace /chat --output json
   hitchy listen some-update --count 1 --for 10s";
 
-/// How long to wait before connecting again: at first, and at most.
+/// The time to wait before connecting again: at first, and at most.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(5));
 
 /// Flags of `hitchy listen`.

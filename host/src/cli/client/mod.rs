@@ -1,7 +1,8 @@
 //! The client for the terminal: `hitchy request`, `hitchy emit` and `hitchy listen`.
 //!
-//! It speaks what browsers' socket.io clients speak, over a websocket: `packet` is the wire format, `connection` one connection to
-//! one namespace, `http_door` the other door of `request`. `json` and `screen` are how values come to standard output.
+//! It speaks what browsers' socket.io clients speak, over a websocket: `packet` is the wire format, `connection` one
+//! connection to one namespace, `http_door` the other door of `request`. `json` and `screen` are how values come to
+//! standard output.
 
 mod address;
 mod answer;

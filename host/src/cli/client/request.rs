@@ -131,7 +131,7 @@ fn method_and_target(
     }
 }
 
-/// What is not ASCII is written as browsers write it, and a fragment, which is not sent, is left out.
+/// Encodes what is not ASCII as browsers do, and leaves out a fragment, which is not sent.
 fn encoded(target: &str) -> String {
     use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
     const KEPT: &AsciiSet = &CONTROLS

@@ -2,7 +2,7 @@
 
 use std::io::{ErrorKind, IsTerminal, Write, stderr, stdout};
 
-/// What is meant to catch the eye.
+/// Text that should catch the eye.
 #[derive(Clone, Copy)]
 pub(super) enum Colour {
     Good,
@@ -23,7 +23,7 @@ impl Unwritten {
     }
 }
 
-/// Whether standard output is read by a person.
+/// Returns true if a person reads standard output.
 pub(super) fn is_terminal() -> bool {
     stdout().is_terminal()
 }

@@ -1,16 +1,17 @@
-//! What is known of a file, as JSON. What cannot be known of it, since it is refused or no WebAssembly, is null.
+//! A report as JSON. A field is null if it cannot be known, because the file is refused or is not WebAssembly.
 
 use std::collections::BTreeSet;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
-use super::{Report, contract};
-use crate::runtime::{Kind, ListenerShown, Memory, Offer, PolicyShown, RouteShown, WasmInfo};
+use super::report::{Report, contract_of};
+use crate::runtime::kinds::{Declarations, WORDS};
+use crate::runtime::{ImportSupport, Memory, WasmInfo, WasmKind};
 
-/// A report.
+/// A report as `--output json` prints it.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Shown<'a> {
+pub(super) struct ReportJson<'a> {
     file: &'a str,
     accepted: bool,
     error: Option<&'a str>,
@@ -20,34 +21,43 @@ pub(super) struct Shown<'a> {
     languages: Option<&'a BTreeSet<String>>,
     contract: Option<String>,
     exports: Option<&'a [String]>,
-    imports: Option<Vec<ImportShown<'a>>>,
-    memory: Option<MemoryShown>,
+    imports: Option<Vec<ImportJson<'a>>>,
+    memory: Option<MemoryJson>,
     compile_ms: Option<u64>,
-    routes: Option<Vec<RouteShown<'a>>>,
-    policies: Option<Vec<PolicyShown<'a>>>,
-    listeners: Option<Vec<ListenerShown<'a>>>,
-    hooks: Option<&'a [String]>,
+    #[serde(flatten)]
+    declared: Declared<'a>,
     hints: &'a [String],
 }
 
 #[derive(Serialize)]
-struct ImportShown<'a> {
+struct ImportJson<'a> {
     interface: &'a str,
     standing: &'static str,
 }
 
-/// In bytes.
+/// The memory with which a call begins and the most that it may have, in bytes.
 #[derive(Serialize)]
-struct MemoryShown {
+struct MemoryJson {
     initial: u64,
     maximum: Option<u64>,
 }
 
-impl<'a> Shown<'a> {
+/// The declarations, a list for each kind; each is null if they are not known.
+struct Declared<'a>(Option<&'a Declarations>);
+
+impl Serialize for Declared<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Some(declarations) => declarations.serialize(serializer),
+            None => serializer.collect_map(WORDS.iter().map(|words| (words.key, ()))),
+        }
+    }
+}
+
+impl<'a> ReportJson<'a> {
     pub(super) fn of(report: &'a Report) -> Self {
         let info = report.info.as_ref();
         let handler = report.verdict.as_ref().ok();
-        let declared = handler.map(|handler| &handler.declarations);
         Self {
             file: &report.file,
             accepted: handler.is_some(),
@@ -56,15 +66,12 @@ impl<'a> Shown<'a> {
             hash: report.content.map(|(_, hash)| hash.to_string()),
             kind: info.map(kind),
             languages: info.map(|info| &info.languages),
-            contract: info.and_then(contract),
+            contract: info.and_then(contract_of),
             exports: info.map(|info| &*info.exports),
             imports: info.map(|info| info.imports.iter().map(|name| import(name)).collect()),
             memory: info.and_then(|info| info.memory).map(memory),
             compile_ms: handler.map(|handler| handler.compile_time().as_millis() as u64),
-            routes: declared.map(|it| it.routes.iter().map(Into::into).collect()),
-            policies: declared.map(|it| it.policies.iter().map(Into::into).collect()),
-            listeners: declared.map(|it| it.listeners.iter().map(Into::into).collect()),
-            hooks: declared.map(|it| &*it.connections),
+            declared: Declared(handler.map(|handler| &handler.declarations)),
             hints: &report.hints,
         }
     }
@@ -72,25 +79,25 @@ impl<'a> Shown<'a> {
 
 fn kind(info: &WasmInfo) -> &'static str {
     match info.kind {
-        Kind::Component => "component",
-        Kind::CoreModule => "core-module",
+        WasmKind::Component => "component",
+        WasmKind::CoreModule => "core-module",
     }
 }
 
-fn import(name: &str) -> ImportShown<'_> {
-    let standing = match Offer::of(name) {
-        Offer::Granted => "granted",
-        Offer::Empty(_) => "empty",
-        Offer::Unknown => "unknown",
+fn import(name: &str) -> ImportJson<'_> {
+    let standing = match ImportSupport::of(name) {
+        ImportSupport::Granted => "granted",
+        ImportSupport::Empty(_) => "empty",
+        ImportSupport::Unknown => "unknown",
     };
-    ImportShown {
+    ImportJson {
         interface: name,
         standing,
     }
 }
 
-fn memory(memory: Memory) -> MemoryShown {
-    MemoryShown {
+fn memory(memory: Memory) -> MemoryJson {
+    MemoryJson {
         initial: memory.initial,
         maximum: memory.maximum,
     }

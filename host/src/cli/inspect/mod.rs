@@ -1,20 +1,22 @@
-//! `hitchy inspect`: what a `.wasm` offers and needs, and whether it would be served. The file goes the way that it goes in a
-//! server, so that the two cannot disagree.
+//! `hitchy inspect`: shows the exports and imports of a `.wasm`, and checks if it would be served. The file is loaded
+//! as a server loads it, so that the two cannot disagree.
 
 mod json;
+mod report;
 
 use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
 use clap::Args;
 
-use self::json::Shown;
+use self::json::ReportJson;
+use self::report::Report;
 use super::report::{Output, print_columns, print_json};
 use super::{CommandError, print};
 use crate::config::{Config, Sources};
 use crate::emitter::Emitter;
 use crate::registry::{CheckedFile, check_file};
-use crate::runtime::{ContentHash, Handler, Kind, Memory, Offer, Route, WasmInfo};
+use crate::runtime::{ContentHash, Handler, ImportSupport, Memory, WasmInfo, WasmKind};
 use crate::server;
 use crate::text::visible;
 
@@ -57,7 +59,7 @@ pub(super) fn main(args: InspectArgs) -> Result<(), CommandError> {
     let report = Report::of(&args.file, checked);
     match args.output {
         Output::Text => report.print(),
-        Output::Json => print_json(&Shown::of(&report)),
+        Output::Json => print_json(&ReportJson::of(&report)),
     }
     match report.verdict {
         Ok(_) => Ok(()),
@@ -67,17 +69,6 @@ pub(super) fn main(args: InspectArgs) -> Result<(), CommandError> {
 
 fn no_file(path: &Path, error: &std::io::Error) -> CommandError {
     CommandError::Usage(anyhow!("{}: {error}; name a .wasm file", path.display()))
-}
-
-/// What is known of a file.
-struct Report {
-    file: String,
-    /// Its size and hash, if it could be read.
-    content: Option<(usize, ContentHash)>,
-    /// If it is WebAssembly.
-    info: Option<WasmInfo>,
-    verdict: Result<Handler, String>,
-    hints: Vec<String>,
 }
 
 impl Report {
@@ -98,7 +89,7 @@ impl Report {
             file: path.display().to_string(),
             content: content.map(|wasm| (wasm.len(), ContentHash::of(wasm))),
             info,
-            verdict: checked.verdict,
+            verdict: checked.verdict.map_err(|refusal| refusal.to_string()),
             hints,
         }
     }
@@ -133,22 +124,10 @@ impl Report {
         if let Ok(handler) = &self.verdict {
             let took = format!("{} ms", handler.compile_time().as_millis());
             add(&mut rows, "compiled in", [took]);
-            let declared = &handler.declarations;
-            let routes = declared.routes.iter();
-            add(&mut rows, "routes", routes.map(Route::name));
-            add(
-                &mut rows,
-                "policies",
-                declared.policies.iter().map(ToString::to_string),
-            );
-            let listeners = declared.listeners.iter().map(ToString::to_string);
-            add(&mut rows, "listeners", listeners);
-            let hooks = declared.connections.iter();
-            add(
-                &mut rows,
-                "hooks",
-                hooks.map(|of| format!("connections of {of}")),
-            );
+            for kind in handler.declarations.rows() {
+                let lines = kind.rows.into_iter().map(|row| row.line);
+                add(&mut rows, kind.words.key, lines);
+            }
         }
         if let Some(info) = &self.info {
             add(
@@ -169,7 +148,7 @@ fn add(rows: &mut Vec<Vec<String>>, name: &str, values: impl IntoIterator<Item =
     }
 }
 
-/// What would make a handler better that is served as it is.
+/// Returns advice that would make a handler better which is served as it is.
 fn hints_of(handler: &Handler, info: Option<&WasmInfo>) -> Vec<String> {
     let mut hints = Vec::new();
     if handler.declarations.lines().is_empty() {
@@ -189,8 +168,8 @@ fn hints_of(handler: &Handler, info: Option<&WasmInfo>) -> Vec<String> {
 /// `component, written in Rust`
 fn kind(info: &WasmInfo) -> String {
     let kind = match info.kind {
-        Kind::Component => "component",
-        Kind::CoreModule => "core module",
+        WasmKind::Component => "component",
+        WasmKind::CoreModule => "core module",
     };
     let languages: Vec<&str> = info.languages.iter().map(String::as_str).collect();
     match languages.as_slice() {
@@ -201,23 +180,8 @@ fn kind(info: &WasmInfo) -> String {
     }
 }
 
-/// What a component exports of the contract: `("hitchy:platform@0.1.0", ["setup", "http"])`.
-fn of_contract(info: &WasmInfo) -> Option<(String, Vec<&str>)> {
-    let exports = info.exports.iter().filter_map(|name| {
-        let (interface, version) = name.strip_prefix("hitchy:platform/")?.split_once('@')?;
-        Some((interface, version))
-    });
-    let (interfaces, versions): (Vec<&str>, Vec<&str>) = exports.unzip();
-    let version = versions.first()?;
-    Some((format!("hitchy:platform@{version}"), interfaces))
-}
-
-fn contract(info: &WasmInfo) -> Option<String> {
-    of_contract(info).map(|(version, _)| version)
-}
-
 fn contract_row(info: &WasmInfo) -> Option<String> {
-    let (version, interfaces) = of_contract(info)?;
+    let (version, interfaces) = report::of_contract(info)?;
     Some(format!("{version}: {}", interfaces.join(", ")))
 }
 
@@ -233,10 +197,10 @@ fn memory_row(memory: Memory) -> String {
 }
 
 fn import_row(name: &str) -> String {
-    match Offer::of(name) {
-        Offer::Granted => name.to_owned(),
-        Offer::Empty(why) => format!("{name} (there, but empty: {why})"),
-        Offer::Unknown => format!("{name} (nobody provides it)"),
+    match ImportSupport::of(name) {
+        ImportSupport::Granted => name.to_owned(),
+        ImportSupport::Empty(why) => format!("{name} (there, but empty: {why})"),
+        ImportSupport::Unknown => format!("{name} (nobody provides it)"),
     }
 }
 

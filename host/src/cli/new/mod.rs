@@ -54,7 +54,7 @@ pub(super) struct NewArgs {
     sdk: Option<PathBuf>,
 }
 
-/// What handlers can be written in.
+/// The languages in which handlers can be written.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Lang {
     Rust,
@@ -135,7 +135,7 @@ fn files(name: &str, sdk: &str) -> Vec<(&'static str, String)> {
     RUST.into_iter().map(filled).collect()
 }
 
-/// Where the new folder comes to be: the nearest folder that is there, and what is missing below it.
+/// The place of the new folder: the nearest folder that exists, and the missing ones below it.
 struct Place {
     there: PathBuf,
     missing: PathBuf,
@@ -232,7 +232,7 @@ and, while that runs, in other terminals
     ));
 }
 
-/// How a person calls this program: by its name where that finds something, else by its path.
+/// Returns how a person calls this program: by its name where that finds a program, else by its path.
 fn this_program() -> String {
     let name = "hitchy";
     let path = std::env::var_os("PATH").unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Where the SDK lies that a new handler depends on: it is not on crates.io yet, so the dependency is a path.
+//! Finds the SDK on which a new handler depends. It is not on crates.io yet, so the dependency is a path.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -32,8 +32,8 @@ fn is_sdk(manifest: &Path) -> bool {
     name.and_then(toml::Value::as_str) == Some("hitchy-guest")
 }
 
-/// The SDK as seen from `folder`: a relative path when both lie in the folder that holds Hitchy's sources, so that they can be
-/// moved together; else the whole path. Both arguments are whole paths without links.
+/// The SDK as seen from `folder`: a relative path when both lie in the folder that holds Hitchy's sources, so that they
+/// can be moved together; else the whole path. Both arguments are whole paths without links.
 pub(super) fn seen_from(folder: &Path, sdk: &Path) -> PathBuf {
     let around = sdk.parent().and_then(Path::parent);
     let Some(around) = around.filter(|around| around.parent().is_some()) else {

@@ -1,4 +1,5 @@
-//! Whether a cargo workspace around a new handler would take it in: then cargo finds two workspaces in one, and says no to both.
+//! Finds out if a cargo workspace around a new handler would include it: then cargo finds two workspaces in one, and
+//! refuses both.
 
 use std::path::{Path, PathBuf};
 
@@ -32,7 +33,8 @@ fn workspace(manifest: PathBuf) -> Option<(PathBuf, Table)> {
     }
 }
 
-/// Whether a pattern with one `*`, in its last part, matches. (Others are rare, and cargo says what is wrong with them, too.)
+/// Returns true if a pattern with one `*`, in its last part, matches. Other patterns are rare, and cargo says what is
+/// wrong with them, too.
 fn matches(pattern: &Path, folder: &Path) -> bool {
     let names = (pattern.file_name(), folder.file_name());
     let (Some(Some(pattern_name)), Some(Some(name))) = (

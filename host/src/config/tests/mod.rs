@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use tempfile::TempDir;
+use toml::{Table, Value};
 
 use super::*;
 
@@ -62,7 +63,8 @@ fn without_any_source_the_defaults_hold() {
     );
     assert_eq!(config.handlers.settle, Duration::from_millis(150));
     assert!(config.handlers.dir.is_absolute() && config.handlers.dir.ends_with("handlers"));
-    assert_eq!(config.limits.memory, 128 * MIB);
+    let handler = config.handler_settings("chat", None).unwrap();
+    assert_eq!(handler.memory, 128 * MIB);
     assert_eq!(config.log.format, Format::Pretty);
 }
 
@@ -84,8 +86,9 @@ fn a_flag_wins_over_the_environment_and_that_over_the_file() {
     })
     .unwrap();
     assert_eq!(config.limits.queue, 3);
-    assert_eq!(config.limits.cpu, Duration::from_millis(2));
-    assert_eq!(config.limits.memory, MIB);
+    let handler = config.handler_settings("chat", None).unwrap();
+    assert_eq!(handler.cpu, Duration::from_millis(2));
+    assert_eq!(handler.memory, MIB);
     assert_eq!(config.source("limits.queue"), Source::Flag("--queue"));
     let variable = Source::Variable("HITCHY_LIMITS__CPU".into());
     assert_eq!(config.source("limits.cpu"), variable);
@@ -163,12 +166,12 @@ fn the_variable_of_the_client_commands_is_passed_over() {
 
 #[test]
 fn a_handler_gets_the_shared_limits_and_three_quarters_of_the_calls() {
-    let limits = Config::default().handler_limits("chat", None).unwrap();
-    assert_eq!(limits.memory, 128 * MIB);
-    assert_eq!(limits.deadline, Duration::from_secs(10));
-    assert_eq!(limits.concurrency, 192);
+    let settings = Config::default().handler_settings("chat", None).unwrap();
+    assert_eq!(settings.memory, 128 * MIB);
+    assert_eq!(settings.deadline, Duration::from_secs(10));
+    assert_eq!(settings.concurrency, 192);
     let one = from_file("[limits]\nconcurrency = 1").unwrap();
-    assert_eq!(one.handler_limits("chat", None).unwrap().concurrency, 1);
+    assert_eq!(one.handler_settings("chat", None).unwrap().concurrency, 1);
 }
 
 #[test]
@@ -177,14 +180,14 @@ fn a_handlers_section_wins_over_its_sidecar_and_that_over_the_limits() {
         from_file("[limits]\ncpu = \"3s\"\n[handler.\"api/shop\"]\nmemory = \"1MiB\"").unwrap();
     let path = PathBuf::from("api/shop.toml");
     let sidecar = "memory = \"2MiB\"\ndeadline = \"5s\"\nconcurrency = 7";
-    let limits = config
-        .handler_limits("api/shop", Some((&path, sidecar)))
+    let settings = config
+        .handler_settings("api/shop", Some((&path, sidecar)))
         .unwrap();
-    assert_eq!(limits.memory, MIB);
-    assert_eq!(limits.deadline, Duration::from_secs(5));
-    assert_eq!(limits.cpu, Duration::from_secs(3));
-    assert_eq!(limits.concurrency, 7);
-    let other = config.handler_limits("shop", None).unwrap();
+    assert_eq!(settings.memory, MIB);
+    assert_eq!(settings.deadline, Duration::from_secs(5));
+    assert_eq!(settings.cpu, Duration::from_secs(3));
+    assert_eq!(settings.concurrency, 7);
+    let other = config.handler_settings("shop", None).unwrap();
     assert_eq!(other.memory, 128 * MIB);
 }
 
@@ -231,7 +234,8 @@ fn what_waits_for_a_restart_stays_as_it_was() {
     assert_eq!(live.handlers.dir, old.handlers.dir);
     assert_eq!(live.limits.concurrency, old.limits.concurrency);
     assert_eq!(live.handlers.required, ["auth"]);
-    assert_eq!(live.limits.cpu, Duration::from_millis(5));
+    let handler = live.handler_settings("chat", None).unwrap();
+    assert_eq!(handler.cpu, Duration::from_millis(5));
 }
 
 #[test]

@@ -229,10 +229,10 @@ fn a_wrong_sidecar_is_named() {
             "chat.toml: concurrency = 300 is more than limits.concurrency = 256; lower the first or raise the second".to_owned(),
         ),
     ] {
-        let error = Config::default().handler_limits("chat", Some((&path, text)));
+        let error = Config::default().handler_settings("chat", Some((&path, text)));
         assert_eq!(error.unwrap_err().to_string(), sentence);
     }
-    let error = Config::default().handler_limits("chat", Some((&path, "a\n")));
+    let error = Config::default().handler_settings("chat", Some((&path, "a\n")));
     assert!(matches!(error, Err(Error::Syntax { line: 1, .. })));
 }
 

@@ -1,75 +1,19 @@
-//! Whether the process is sound, and whether it answers: what probes ask.
+//! The pages for probes: `/healthz` for the health of the process, `/readyz` for its readiness to answer.
 //!
-//! Sound is a process that a restart would not mend. What an operator has to mend is listed, and does not fail the probe.
+//! The health probe fails only if a restart would help. Problems that an operator has to solve are listed and
+//! do not fail the probe.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::Duration;
 
 use serde::Serialize;
-use tokio::task::{AbortHandle, JoinHandle};
 
-use super::{Shown, View};
+use super::view::{Shown, View};
+use super::vitals::Vitals;
 use crate::dispatch::Refusal;
 
-/// Time between two signs of life.
-const BEAT: Duration = Duration::from_secs(1);
-/// A server that has given none for so long hangs.
-const SILENCE: Duration = Duration::from_secs(30);
-
-/// What tells a server that lives from one that is half alive.
-pub(in crate::server) struct Vitals {
-    /// When it was started.
-    pub(super) started: SystemTime,
-    /// Tasks without which it is no server.
-    tasks: Vec<AbortHandle>,
-    pulse: Pulse,
-}
-
-impl Vitals {
-    /// Watches these tasks, and the runtime in which this is called: the console has one of its own.
-    pub(in crate::server) fn watch(started: SystemTime, tasks: Vec<AbortHandle>) -> Self {
-        Self {
-            started,
-            tasks,
-            pulse: Pulse::start(),
-        }
-    }
-}
-
-/// Signs of life of a runtime. They end when this is dropped.
-struct Pulse {
-    began: Instant,
-    /// Milliseconds from then to the last.
-    last: Arc<AtomicU64>,
-    task: JoinHandle<()>,
-}
-
-impl Pulse {
-    fn start() -> Self {
-        let (began, last) = (Instant::now(), Arc::new(AtomicU64::new(0)));
-        let beat = Arc::clone(&last);
-        let task = tokio::spawn(async move {
-            loop {
-                tokio::time::sleep(BEAT).await;
-                let now = u64::try_from(began.elapsed().as_millis());
-                beat.store(now.unwrap_or(u64::MAX), Ordering::Relaxed);
-            }
-        });
-        Self { began, last, task }
-    }
-
-    fn silent_for(&self) -> Duration {
-        let last = Duration::from_millis(self.last.load(Ordering::Relaxed));
-        self.began.elapsed().saturating_sub(last)
-    }
-}
-
-impl Drop for Pulse {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
+/// Time without a heartbeat after which the server counts as hanging.
+const MAX_SILENCE: Duration = Duration::from_secs(30);
 
 #[derive(Serialize)]
 struct Health {
@@ -78,28 +22,28 @@ struct Health {
     problems: Vec<String>,
 }
 
-/// 200 while a restart would mend nothing.
+/// Returns the page `/healthz`: 503 if the process should be restarted, else 200.
 pub(super) fn healthz(view: &Arc<View>) -> Shown {
     let failures = failures(&view.vitals);
     let is_sound = failures.is_empty();
-    let problems: Vec<String> = failures.into_iter().chain(troubles(view)).collect();
+    let problems: Vec<String> = failures.into_iter().chain(problems(view)).collect();
     let status = match (is_sound, problems.is_empty()) {
         (false, _) => "failing",
         (true, false) => "degraded",
         (true, true) => "ok",
     };
-    Shown::json(&Health { status, problems }).unless(is_sound)
+    Shown::json(&Health { status, problems }).unavailable_unless(is_sound)
 }
 
-/// Why the process should be restarted.
+/// Returns the reasons for which the process should be restarted.
 fn failures(vitals: &Vitals) -> Vec<String> {
     let mut failures = Vec::new();
-    if vitals.tasks.iter().any(AbortHandle::is_finished) {
+    if vitals.has_ended_task() {
         let sentence = "the server is half alive: a task of its own has ended, and the log says why; start it again";
         failures.push(sentence.to_owned());
     }
-    let silence = vitals.pulse.silent_for();
-    if silence > SILENCE {
+    let silence = vitals.silence();
+    if silence > MAX_SILENCE {
         failures.push(format!(
             "the server hangs: its tasks have not run for {} seconds; start it again",
             silence.as_secs()
@@ -108,8 +52,8 @@ fn failures(vitals: &Vitals) -> Vec<String> {
     failures
 }
 
-/// What an operator has to mend.
-fn troubles(view: &View) -> Vec<String> {
+/// Returns the problems that an operator has to solve: missing handlers, troubles of the registry and refused files.
+fn problems(view: &View) -> Vec<String> {
     let (status, table) = (view.registry.status(), view.registry.table());
     let refused = status.refused.iter().map(|refused| {
         let (file, cause) = (&refused.file, &refused.cause);
@@ -138,7 +82,7 @@ struct Readiness<'a> {
     missing: &'a [String],
 }
 
-/// 200 while requests are answered.
+/// Returns the page `/readyz`: 200 while requests are answered, else 503 with the reason.
 pub(super) fn readyz(view: &Arc<View>) -> Shown {
     let (status, reason) = match view.dispatch.readiness() {
         Ok(()) => ("ready", None),
@@ -158,11 +102,13 @@ pub(super) fn readyz(view: &Arc<View>) -> Shown {
         reason,
         missing: &table.missing,
     };
-    Shown::json(&answer).unless(reason.is_none())
+    Shown::json(&answer).unavailable_unless(reason.is_none())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::SystemTime;
+
     use super::*;
 
     #[tokio::test]
@@ -178,7 +124,7 @@ mod tests {
         let following = tokio::spawn(std::future::pending::<()>());
         let mut vitals = Vitals::watch(SystemTime::now(), vec![following.abort_handle()]);
         assert!(failures(&vitals).is_empty());
-        vitals.pulse.began -= SILENCE * 2;
+        vitals.backdate(MAX_SILENCE * 2);
         assert!(failures(&vitals)[0].contains("hangs"));
     }
 }

@@ -1,4 +1,4 @@
-//! What is served, what became of files, and who is connected: as JSON, in camel case, times as RFC 3339.
+//! The handlers, the reloads and the sockets as JSON, in camel case, with times as RFC 3339.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,9 +7,11 @@ use std::time::{Duration, SystemTime};
 use serde::Serialize;
 
 use super::{Shown, View};
-use crate::metrics::{Calls, Ended, LastFailure};
-use crate::registry::{RefusedFile, Reload};
-use crate::runtime::{DeclarationsShown, Handler, Limits, Of, RouteShown, routes_of};
+use crate::registry::{
+    Calls, Ended, HandlerRow, LastFailure, RefusedFile, Reload, Served, rows_of,
+};
+use crate::runtime::HandlerSettings;
+use crate::runtime::kinds::Declarations;
 
 /// A point in time.
 fn time(at: SystemTime) -> String {
@@ -37,9 +39,9 @@ struct HandlerShown<'a> {
     size: usize,
     loaded_at: String,
     compile_ms: u64,
-    limits: LimitsShown,
+    limits: &'a HandlerSettings,
     #[serde(flatten)]
-    declared: DeclarationsShown<'a>,
+    declared: &'a Declarations,
     calls: CallsShown,
     last_failure: Option<FailureShown>,
 }
@@ -50,18 +52,6 @@ struct RefusedShown<'a> {
     file: &'a str,
     error: &'a str,
     serving_generation: Option<u64>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct LimitsShown {
-    memory: usize,
-    deadline_ms: u64,
-    cpu_ms: u64,
-    concurrency: usize,
-    emits_per_call: u32,
-    emit_bytes_per_call: usize,
-    dispatches_per_call: u32,
 }
 
 #[derive(Serialize)]
@@ -90,7 +80,7 @@ pub(super) fn handlers(view: &Arc<View>) -> Shown {
     })
 }
 
-fn handler(handler: &Handler) -> HandlerShown<'_> {
+fn handler(handler: &Served) -> HandlerShown<'_> {
     HandlerShown {
         name: &handler.name,
         generation: handler.generation,
@@ -98,8 +88,8 @@ fn handler(handler: &Handler) -> HandlerShown<'_> {
         size: handler.size(),
         loaded_at: time(handler.loaded),
         compile_ms: millis(handler.compile_time()),
-        limits: limits(&handler.limits),
-        declared: (&handler.declarations).into(),
+        limits: &handler.settings,
+        declared: &handler.declarations,
         calls: calls(&handler.calls, handler.running()),
         last_failure: handler.calls.last_failure().map(failure),
     }
@@ -110,18 +100,6 @@ fn refused(refused: &RefusedFile) -> RefusedShown<'_> {
         file: &refused.file,
         error: &refused.cause,
         serving_generation: refused.serving,
-    }
-}
-
-fn limits(limits: &Limits) -> LimitsShown {
-    LimitsShown {
-        memory: limits.memory,
-        deadline_ms: millis(limits.deadline),
-        cpu_ms: millis(limits.cpu),
-        concurrency: limits.concurrency,
-        emits_per_call: limits.emits,
-        emit_bytes_per_call: limits.emit_bytes,
-        dispatches_per_call: limits.dispatches,
     }
 }
 
@@ -153,14 +131,16 @@ fn failure(failure: LastFailure) -> FailureShown {
 
 #[derive(Serialize)]
 struct RoutesShown<'a> {
-    routes: Vec<Of<'a, RouteShown<'a>>>,
+    routes: Vec<HandlerRow<'a>>,
 }
 
 /// `/api/routes`: by path, then by method.
 pub(super) fn routes(view: &Arc<View>) -> Shown {
     let table = view.registry.table();
+    let mut kinds = rows_of(&table.handlers).into_iter();
+    let routes = kinds.find(|kind| kind.words.key == "routes");
     Shown::json(&RoutesShown {
-        routes: routes_of(&table.handlers),
+        routes: routes.map(|kind| kind.rows).unwrap_or_default(),
     })
 }
 

@@ -17,9 +17,10 @@ use prometheus_client::registry::Registry;
 use super::process;
 use super::{Shown, View};
 use crate::message::Door;
-use crate::metrics::{Ended, Kind, Metrics};
-use crate::registry::{Table, What};
-use crate::runtime::{Handler, Stage};
+use crate::metrics::Metrics;
+use crate::registry::{Ended, Served, Table, What};
+use crate::runtime::kinds::CALLS;
+use crate::runtime::kinds::kind::CallKind;
 
 /// Labels and a value.
 type Sample<'a, const N: usize, T> = ([(&'static str, &'a str); N], T);
@@ -62,24 +63,21 @@ impl Collector for Scrape {
     }
 }
 
-/// What is being written.
+/// The page that is being written.
 struct Page<'a>(DescriptorEncoder<'a>);
 
 impl Page<'_> {
     fn calls(&mut self, table: &Table) -> fmt::Result {
         let mut ended = Vec::new();
         for handler in &table.handlers {
-            for kind in Kind::ALL
-                .into_iter()
-                .filter(|kind| concerns(handler, *kind))
-            {
+            for kind in CALLS.iter().filter(|kind| concerns(handler, **kind)) {
                 ended.extend(Ended::ALL.map(|how| {
                     let labels = [
                         ("handler", &*handler.name),
-                        ("kind", kind.name()),
+                        ("kind", kind.name),
                         ("outcome", how.name()),
                     ];
-                    (labels, handler.calls.count(kind, how))
+                    (labels, handler.calls.count(*kind, how))
                 }));
             }
         }
@@ -122,7 +120,7 @@ impl Page<'_> {
     }
 
     fn handlers(&mut self, view: &View, table: &Table) -> fmt::Result {
-        let each = |value: fn(&Handler) -> f64| {
+        let each = |value: fn(&Served) -> f64| {
             table
                 .handlers
                 .iter()
@@ -371,18 +369,9 @@ impl Page<'_> {
     }
 }
 
-/// Whether a handler is called for this, or was before a reload.
-fn concerns(handler: &Handler, kind: Kind) -> bool {
-    let declared = &handler.declarations;
-    let has = |stage| declared.policies.iter().any(|policy| policy.stage == stage);
-    let is_declared = match kind {
-        Kind::Request => !declared.routes.is_empty(),
-        Kind::Before => has(Stage::Before),
-        Kind::After => has(Stage::After),
-        Kind::Event => !declared.listeners.is_empty(),
-        Kind::Connect | Kind::Connected | Kind::Disconnect => !declared.connections.is_empty(),
-    };
-    is_declared || handler.calls.count_of(kind) > 0
+/// Returns true if a handler is called for this, or was before a reload.
+fn concerns(handler: &Served, kind: CallKind) -> bool {
+    handler.declarations.are_called_for(kind) || handler.calls.count_of(kind) > 0
 }
 
 /// Since 1970.

@@ -1,12 +1,15 @@
-//! The console: a second listener for whoever operates the server. Health, metrics, and what is served, as JSON.
+//! The console: a second listener for the operator of the server, with health, metrics and JSON lists.
 //!
-//! It has a thread and limits of its own, asks only for counters and for tables that are swapped whole, and so answers whatever
-//! guests and clients do. It is the last to close. It reads, and changes nothing.
+//! The console has a thread and limits of its own and reads only counters and immutable tables, so that guests
+//! and clients cannot keep it from answering. It changes nothing, and it is the last part of the server to
+//! close.
 
 mod health;
 mod lists;
 mod metrics;
 mod process;
+mod view;
+mod vitals;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -16,52 +19,43 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::uri::Authority;
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, header};
 use axum::response::Response;
 use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-pub(in crate::server) use self::health::Vitals;
+pub(super) use self::view::View;
+pub(super) use self::vitals::Vitals;
 
-use crate::dispatch::{Dispatch, error_response};
+use self::view::Shown;
+use super::accept::{Acceptor, ConnectionLimits};
+use super::http::headers::{authority, set_connection_close};
+use super::http::to_axum;
+use super::limits::CLOSE_TIMEOUT;
+use super::router::check_head;
+use super::service::Service;
+use crate::dispatch::error_response;
 use crate::payload::Failure;
-use crate::registry::Registry;
-use crate::server::CLOSING;
-use crate::server::accept::{Acceptor, Bounds, Service};
-use crate::server::http::to_axum;
-use crate::server::router::check_head;
-use crate::session::Sessions;
-use crate::sockets::SocketCounts;
 
-/// What an operator's tools may take up: few connections, since they are few, and none of them for long, so that a probe finds one free.
-const BOUNDS: Bounds = Bounds {
+/// The limits on connections to the console. The timeouts are short, so that a probe always finds a free connection.
+const LIMITS: ConnectionLimits = ConnectionLimits {
     connections: 256,
     header_timeout: Duration::from_secs(2),
     write_stall: Duration::from_secs(2),
 };
 
-/// What the console shows.
-pub(in crate::server) struct View {
-    pub(in crate::server) registry: Arc<Registry>,
-    pub(in crate::server) dispatch: Arc<Dispatch>,
-    pub(in crate::server) sessions: Arc<Sessions>,
-    pub(in crate::server) counts: Arc<SocketCounts>,
-    pub(in crate::server) vitals: Vitals,
-}
-
-/// The console's thread. It ends when this is dropped.
-pub(in crate::server) struct Admin {
+/// The running console. Its thread ends when this is dropped.
+pub(super) struct Admin {
     addresses: Vec<SocketAddr>,
     stop: DropGuard,
     closed: oneshot::Receiver<()>,
 }
 
 impl Admin {
-    /// Answers on `listeners` from a thread of its own.
-    pub(in crate::server) fn start(listeners: Vec<TcpListener>, view: View) -> io::Result<Self> {
+    /// Spawns the thread of the console, which answers on `listeners`.
+    pub(super) fn start(listeners: Vec<TcpListener>, view: View) -> io::Result<Self> {
         let addresses: Vec<SocketAddr> = listeners
             .iter()
             .map(TcpListener::local_addr)
@@ -77,13 +71,14 @@ impl Admin {
             is_local: addresses.iter().all(|address| address.ip().is_loopback()),
             view: Arc::new(view),
         });
-        let (stop, (done, closed)) = (CancellationToken::new(), oneshot::channel());
+        let stop = CancellationToken::new();
         let stopped = stop.clone();
+        let (done, closed) = oneshot::channel();
         thread::Builder::new()
             .name("console".to_owned())
             .spawn(move || {
                 runtime.block_on(answer_until(listeners, service, stopped));
-                // Nobody may wait for it any more.
+                // Fails if the console was dropped without a call of `close`.
                 let _ = done.send(());
             })?;
         Ok(Self {
@@ -93,19 +88,20 @@ impl Admin {
         })
     }
 
-    /// Where it listens.
-    pub(in crate::server) fn addresses(&self) -> &[SocketAddr] {
+    /// Returns the addresses of the listening sockets.
+    pub(super) fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
     }
 
-    /// Accepts no more, and returns when the connections have ended, or have had the time to.
-    pub(in crate::server) async fn close(self) {
+    /// Stops accepting, and returns when the connections have ended or their time to close is over.
+    pub(super) async fn close(self) {
         drop(self.stop);
-        // It ends by a message or by the end of its thread.
+        // An error means that the thread has ended without a message, which is just as well.
         let _ = self.closed.await;
     }
 }
 
+/// Answers on `listeners` until `stopped` is cancelled, then closes the connections.
 async fn answer_until(
     listeners: Vec<std::net::TcpListener>,
     service: Arc<AdminService>,
@@ -115,52 +111,25 @@ async fn answer_until(
     for listener in listeners {
         match TcpListener::from_std(listener) {
             Ok(listener) => {
-                acceptors.push(Acceptor::start(listener, Arc::clone(&service), BOUNDS));
+                acceptors.push(Acceptor::start(listener, Arc::clone(&service), LIMITS));
             }
             Err(error) => tracing::error!("the console does not listen: {error}"),
         }
     }
     stopped.cancelled().await;
     let closing = acceptors.into_iter().map(Acceptor::close);
-    // Who is still connected then is cut off.
-    let _ = tokio::time::timeout(CLOSING, futures_util::future::join_all(closing)).await;
+    // Connections that are still open after the timeout end with the runtime.
+    let _ = tokio::time::timeout(CLOSE_TIMEOUT, futures_util::future::join_all(closing)).await;
 }
 
-/// Something to look at.
+/// A page of the console.
 struct Page {
     path: &'static str,
     what: &'static str,
     show: fn(&Arc<View>) -> Shown,
 }
 
-/// What a page shows.
-struct Shown {
-    status: StatusCode,
-    kind: &'static str,
-    body: String,
-}
-
-impl Shown {
-    fn json(body: &impl Serialize) -> Self {
-        Self {
-            status: StatusCode::OK,
-            kind: "application/json; charset=utf-8",
-            // Text, numbers and lists of them always serialise.
-            body: serde_json::to_string(body).unwrap_or_default(),
-        }
-    }
-
-    /// With 503 instead of 200, unless all is well.
-    fn unless(self, is_well: bool) -> Self {
-        let status = match is_well {
-            true => self.status,
-            false => StatusCode::SERVICE_UNAVAILABLE,
-        };
-        Self { status, ..self }
-    }
-}
-
-/// All there is, in the order of the index.
+/// All pages, in the order of the index.
 #[rustfmt::skip]
 const PAGES: &[Page] = &[
     Page { path: "/healthz", what: "whether the process is sound, and what is not as it should be", show: health::healthz },
@@ -172,9 +141,9 @@ const PAGES: &[Page] = &[
     Page { path: "/api/sockets", what: "how many clients are connected", show: lists::sockets },
 ];
 
-/// Answers the console's requests.
+/// Answers the requests to the console.
 struct AdminService {
-    /// Whether it listens to this machine only.
+    /// True if all listening sockets have loopback addresses.
     is_local: bool,
     view: Arc<View>,
 }
@@ -205,8 +174,10 @@ impl Service for AdminService {
 }
 
 impl AdminService {
-    /// A page whose name was bound to this machine after it was loaded (DNS rebinding) could read a listener that is meant for this
-    /// machine only. Its requests carry that name.
+    /// Checks the host header against DNS rebinding. The failure is a 403.
+    ///
+    /// A web page can bind its name to a loopback address after it was loaded, and then read a listener on that
+    /// address. Its requests carry that name as their host.
     fn check_host(&self, headers: &HeaderMap) -> Result<(), Failure> {
         let host = headers.get(header::HOST);
         if !self.is_local || host.is_none_or(is_address) {
@@ -216,38 +187,37 @@ impl AdminService {
         Err(Failure::new(403, sentence))
     }
 
+    /// Answers with a failure and closes the connection.
     fn refuse(&self, failure: &Failure) -> Response {
         let mut response = to_axum(error_response(&self.view.dispatch.next_id(), failure).into());
-        // A body may be under way, which nobody reads.
-        let close = HeaderValue::from_static("close");
-        response.headers_mut().insert(header::CONNECTION, close);
-        guarded(response)
+        // The body of the request is not read.
+        set_connection_close(&mut response);
+        with_security_headers(response)
     }
 }
 
-/// Whether a host is an IP address or `localhost`, with or without a port.
+/// Returns true if a host is an IP address or `localhost`, with or without a port.
 fn is_address(host: &HeaderValue) -> bool {
-    let authority = host
-        .to_str()
-        .ok()
-        .and_then(|host| host.parse::<Authority>().ok());
-    authority.is_some_and(|authority| {
+    authority(host).is_some_and(|authority| {
         let host = authority.host();
         let bare = host.trim_start_matches('[').trim_end_matches(']');
         host.eq_ignore_ascii_case("localhost") || bare.parse::<IpAddr>().is_ok()
     })
 }
 
+/// Returns the response with the content of a page.
 fn respond(shown: Shown) -> Response {
     let mut response = Response::new(Body::from(shown.body));
     *response.status_mut() = shown.status;
     let kind = HeaderValue::from_static(shown.kind);
     response.headers_mut().insert(header::CONTENT_TYPE, kind);
-    guarded(response)
+    with_security_headers(response)
 }
 
-/// Nobody keeps an answer of the console, and no browser takes it for something else than it says: names in it are those of files.
-fn guarded(mut response: Response) -> Response {
+/// Adds headers that forbid caches to store a response and browsers to guess its type.
+///
+/// Responses contain names of files, which could otherwise be taken for markup.
+fn with_security_headers(mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     let nosniff = HeaderValue::from_static("nosniff");
@@ -255,31 +225,32 @@ fn guarded(mut response: Response) -> Response {
     response
 }
 
+/// Returns the 404 for an unknown path, with a list of the pages.
 fn unknown(path: &str) -> Failure {
     let paths: Vec<&str> = PAGES.iter().map(|page| page.path).collect();
     let sentence = format!("nothing answers {path} here; there is {}", paths.join(", "));
     Failure::new(404, sentence)
 }
 
-/// What there is.
+/// Returns the page `/`, the list of all pages.
 fn index() -> Shown {
     #[derive(Serialize)]
     struct Index {
         hitchy: &'static str,
-        pages: Vec<Line>,
+        pages: Vec<Entry>,
     }
     #[derive(Serialize)]
-    struct Line {
+    struct Entry {
         path: &'static str,
         what: &'static str,
     }
-    let line = |page: &Page| Line {
+    let entry = |page: &Page| Entry {
         path: page.path,
         what: page.what,
     };
     Shown::json(&Index {
         hitchy: env!("CARGO_PKG_VERSION"),
-        pages: PAGES.iter().map(line).collect(),
+        pages: PAGES.iter().map(entry).collect(),
     })
 }
 

@@ -1,5 +1,6 @@
-//! The official client for browsers, beside the endpoint that it connects to, as socket.io for Node serves it: files of an npm
-//! package, which is not part of this program.
+//! Serves the official socket.io client for browsers below the path of the endpoint, as socket.io for Node does.
+//!
+//! The files are those of the npm package `socket.io-client`, which is not part of this program.
 
 use std::sync::Arc;
 
@@ -8,14 +9,14 @@ use axum::http::Method;
 use axum::http::request::Parts;
 use axum::response::Response;
 
+use super::{FileRequest, Folder};
 use crate::config::Socket;
 use crate::dispatch::with_id;
 use crate::message::{self, Door};
 use crate::payload::Failure;
-use crate::server::files::{Folder, Wanted};
 use crate::server::http::{HttpDoor, to_axum};
 
-/// The files of the package that speak what this server speaks: those for msgpack do not.
+/// The files of the package that this server serves. Those with the msgpack parser cannot talk to this server.
 const NAMES: [&str; 6] = [
     "/socket.io.js",
     "/socket.io.js.map",
@@ -25,15 +26,16 @@ const NAMES: [&str; 6] = [
     "/socket.io.esm.min.js.map",
 ];
 
-/// The files of the client.
-pub(in crate::server) struct Bundle {
+/// The folder of the client's files.
+pub(in crate::server) struct ClientBundle {
     http: Arc<HttpDoor>,
     folder: Folder,
-    /// Of the endpoint.
+    /// The path of the socket.io endpoint.
     path: String,
 }
 
-impl Bundle {
+impl ClientBundle {
+    /// Creates the bundle from the settings `client` and `path`.
     pub(in crate::server) fn new(http: Arc<HttpDoor>, socket: &Socket) -> Self {
         Self {
             http,
@@ -42,7 +44,7 @@ impl Bundle {
         }
     }
 
-    /// The file that a request is for, if it is for one.
+    /// Returns the file that a request is for, or none if it is for another path or not a GET or HEAD.
     pub(in crate::server) fn file_of(&self, parts: &Parts) -> Option<&'static str> {
         let is_read = parts.method == Method::GET || parts.method == Method::HEAD;
         let rest = parts.uri.path().strip_prefix(&self.path)?;
@@ -50,7 +52,7 @@ impl Bundle {
         name.filter(|_| is_read)
     }
 
-    /// Answers with a file of [`NAMES`].
+    /// Answers with a file of [`NAMES`], or with a failure if it is not installed.
     pub(in crate::server) async fn answer(
         &self,
         name: &str,
@@ -63,11 +65,12 @@ impl Bundle {
         }
     }
 
+    /// Asks dispatch to accept the request, and reads the file.
     async fn get(&self, name: &str, parts: &Parts) -> Result<message::Response, Failure> {
         let dispatch = self.http.dispatch();
         let accepted = dispatch.accept().map_err(|refusal| refusal.failure())?;
         let id = dispatch.next_id();
-        let wanted = Wanted {
+        let wanted = FileRequest {
             id: &id,
             method: &parts.method,
             path: name,
@@ -87,9 +90,9 @@ impl Bundle {
 }
 
 fn missing(name: &str) -> Failure {
-    let name = name.trim_start_matches('/');
+    let file = name.trim_start_matches('/');
     let sentence = format!(
-        "{name} is not installed: run `npm install socket.io-client` in the project's folder, or set [socket] client to the folder that holds it"
+        "{file} is not installed: run `npm install socket.io-client` in the project's folder, or set [socket] client to the folder that holds it"
     );
     Failure::new(404, sentence)
 }

@@ -1,4 +1,6 @@
-//! The file system as a served folder may be seen: regular files that really lie in it, and folders that have a page.
+//! A backend for tower-http that confines a served folder to regular files inside it, and to folders with a page.
+//!
+//! Symbolic links are followed only if they lead to a file inside the folder.
 
 use std::fs::{self, Metadata};
 use std::io::{self, ErrorKind, SeekFrom};
@@ -13,91 +15,98 @@ use rustix::io::Errno;
 use tokio::io::{AsyncRead, AsyncSeek, ReadBuf};
 use tower_http::services::fs::{Backend, File};
 
-/// The page of a folder.
+/// The name of the file that is served for a folder.
 const PAGE: &str = "index.html";
 
-/// One folder, which nothing that is read leaves.
+/// A file system that is confined to one folder, by its path.
 #[derive(Clone)]
-pub(in crate::server) struct Confined(Arc<Path>);
+pub(super) struct Confined(Arc<Path>);
 
-/// A file that was opened.
-pub(in crate::server) struct Opened {
+/// An open file with its metadata.
+pub(super) struct OpenFile {
     file: tokio::fs::File,
-    facts: Metadata,
+    metadata: Metadata,
 }
 
 impl Confined {
-    pub(in crate::server) fn new(dir: &Path) -> Self {
+    /// Confines to the folder `dir`, which need not exist yet.
+    pub(super) fn new(dir: &Path) -> Self {
         Self(Arc::from(dir))
     }
 
-    /// Looks where it may take a while.
-    fn look<T: Send + 'static>(
+    /// Runs `operation` with the folder and `path` on a blocking thread.
+    fn run_blocking<T: Send + 'static>(
         &self,
         path: PathBuf,
-        look: fn(&Path, &Path) -> io::Result<T>,
+        operation: fn(&Path, &Path) -> io::Result<T>,
     ) -> BoxFuture<'static, io::Result<T>> {
         let root = Arc::clone(&self.0);
         Box::pin(async move {
-            let looked = tokio::task::spawn_blocking(move || look(&root, &path));
-            looked.await.map_err(io::Error::other)?
+            let task = tokio::task::spawn_blocking(move || operation(&root, &path));
+            task.await.map_err(io::Error::other)?
         })
     }
 }
 
 impl Backend for Confined {
-    type File = Opened;
+    type File = OpenFile;
     type Metadata = Metadata;
-    type OpenFuture = BoxFuture<'static, io::Result<Opened>>;
+    type OpenFuture = BoxFuture<'static, io::Result<OpenFile>>;
     type MetadataFuture = BoxFuture<'static, io::Result<Metadata>>;
 
     fn open(&self, path: PathBuf) -> Self::OpenFuture {
-        self.look(path, open)
+        self.run_blocking(path, open)
     }
 
     fn metadata(&self, path: PathBuf) -> Self::MetadataFuture {
-        self.look(path, |root, path| Ok(find(root, path)?.1))
+        self.run_blocking(path, |root, path| Ok(find(root, path)?.1))
     }
 }
 
-fn open(root: &Path, path: &Path) -> io::Result<Opened> {
+/// Opens the regular file at `path`, if it is inside `root`.
+fn open(root: &Path, path: &Path) -> io::Result<OpenFile> {
     let file = open_found(&find(root, path)?.0)?;
-    let facts = file.metadata()?;
-    if !facts.is_file() {
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
         return Err(ErrorKind::NotFound.into());
     }
-    Ok(Opened {
-        facts,
+    Ok(OpenFile {
+        metadata,
         file: file.into(),
     })
 }
 
-/// Opens what was found at a path without links. Something else may have been put there since: a link is not followed, and a pipe
-/// does not keep anybody waiting for who writes into it.
+/// Opens the file at a path that was resolved before.
+///
+/// The file may have been replaced in the meantime. A symbolic link is therefore not followed (`NO_SYMLINKS`),
+/// and a pipe without a writer does not block (`NONBLOCK`).
 fn open_found(real: &Path) -> io::Result<fs::File> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOFOLLOW;
     let opened = match openat2(CWD, real, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS) {
-        // Old kernels do not know it, some sandboxes do not allow it: then only the last name of the path is sure to be no link.
+        // Linux before 5.6 lacks openat2 (ENOSYS), and some sandboxes forbid it (EPERM). Plain `open` with
+        // NOFOLLOW protects the last name of the path only.
         Err(Errno::NOSYS | Errno::PERM) => rustix::fs::open(real, flags, Mode::empty()),
         opened => opened,
     };
     Ok(opened?.into())
 }
 
-/// A file, or a folder with a page, and where it really is. All else, such as a pipe, which may wait for ever, is not there.
+/// Returns the resolved path and the metadata of a regular file, or of a folder with a page.
+///
+/// Anything else is not found, for example a pipe, whose readers could block for ever.
 fn find(root: &Path, path: &Path) -> io::Result<(PathBuf, Metadata)> {
     let root = root.canonicalize()?;
     let real = inside(&root, path)?;
-    let facts = real.metadata()?;
-    if facts.is_dir() {
+    let metadata = real.metadata()?;
+    if metadata.is_dir() {
         inside(&root, &real.join(PAGE))?;
-    } else if !facts.is_file() {
+    } else if !metadata.is_file() {
         return Err(ErrorKind::NotFound.into());
     }
-    Ok((real, facts))
+    Ok((real, metadata))
 }
 
-/// Where a path leads when links are followed: as far as they stay in the folder.
+/// Resolves the symbolic links of a path. Fails with `PermissionDenied` if they lead outside of `root`.
 fn inside(root: &Path, path: &Path) -> io::Result<PathBuf> {
     let real = path.canonicalize()?;
     if real.starts_with(root) {
@@ -111,16 +120,16 @@ fn inside(root: &Path, path: &Path) -> io::Result<PathBuf> {
     Err(io::Error::new(ErrorKind::PermissionDenied, sentence))
 }
 
-impl File for Opened {
+impl File for OpenFile {
     type Metadata = Metadata;
     type MetadataFuture<'a> = Ready<io::Result<Metadata>>;
 
     fn metadata(&self) -> Self::MetadataFuture<'_> {
-        ready(Ok(self.facts.clone()))
+        ready(Ok(self.metadata.clone()))
     }
 }
 
-impl AsyncRead for Opened {
+impl AsyncRead for OpenFile {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -130,7 +139,7 @@ impl AsyncRead for Opened {
     }
 }
 
-impl AsyncSeek for Opened {
+impl AsyncSeek for OpenFile {
     fn start_seek(mut self: Pin<&mut Self>, position: SeekFrom) -> io::Result<()> {
         Pin::new(&mut self.file).start_seek(position)
     }

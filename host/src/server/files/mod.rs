@@ -1,10 +1,13 @@
-//! A folder of files, handed out as they are: what `server.public` serves below the routes, and the files of the official client.
-//! tower-http knows how (types, validators, ranges, compressed copies); here is what it must not do, and what answers look like.
+//! Serves folders of static files: the folder `server.public` below the routes, and the files of the official client.
 //!
-//! A file's path that ends with a slash is no file, as on other servers; a folder's page whose path lacks it is a redirect to the path
-//! with it, since relative links in the page would lead elsewhere. Routes and policies know no such difference.
+//! tower-http does the work: content types, validators, ranges and compressed copies. The code here restricts
+//! which files are served and shapes the responses.
+//!
+//! A path with a slash at its end never names a file. A folder's page whose path lacks the slash is answered
+//! with a redirect, because relative links in the page would lead elsewhere. Routes and policies do not
+//! distinguish the two.
 
-pub(in crate::server) mod client_bundle;
+pub(super) mod client_bundle;
 mod confined;
 
 use std::borrow::Cow;
@@ -12,7 +15,7 @@ use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use axum::http::{
-    HeaderMap, HeaderName, HeaderValue, Method, Request as Asked, StatusCode, header,
+    HeaderMap, HeaderName, HeaderValue, Method, Request as HttpRequest, StatusCode, header,
 };
 use futures_util::future::BoxFuture;
 use http_body_util::BodyExt;
@@ -20,13 +23,14 @@ use percent_encoding::percent_decode_str;
 use tower_http::services::ServeDir;
 use tower_http::services::fs::{DefaultServeDirFallback, ServeFileSystemResponseBody};
 
+use self::confined::Confined;
+use super::http::headers::content_length;
 use crate::dispatch::{Files, error_response};
 use crate::message::{Body, Pieces, Request, Response};
 use crate::metrics::Counter;
 use crate::payload::Failure;
-use crate::server::files::confined::Confined;
 
-/// What a request may say of the file it wants; nothing else reaches tower-http.
+/// The headers of a request that are passed to tower-http, besides `range`.
 const CONDITIONS: [HeaderName; 5] = [
     header::ACCEPT_ENCODING,
     header::IF_MATCH,
@@ -35,31 +39,32 @@ const CONDITIONS: [HeaderName; 5] = [
     header::IF_UNMODIFIED_SINCE,
 ];
 
-/// A folder that is served.
-pub(in crate::server) struct Folder {
+/// A served folder.
+pub(super) struct Folder {
     files: ServeDir<DefaultServeDirFallback, Confined>,
     unreadable: Counter,
 }
 
-/// Which file, and how.
-pub(in crate::server) struct Wanted<'a> {
-    /// Names the call.
-    pub(in crate::server) id: &'a str,
-    /// GET or HEAD.
-    pub(in crate::server) method: &'a Method,
-    /// In normal form.
-    pub(in crate::server) path: &'a str,
-    /// Whether it was written with a slash at its end.
-    pub(in crate::server) slash: bool,
-    pub(in crate::server) query: Option<&'a str>,
-    pub(in crate::server) headers: &'a HeaderMap,
+/// A request for a file of a folder.
+pub(super) struct FileRequest<'a> {
+    /// Id of the call, for the log and for errors.
+    pub(super) id: &'a str,
+    /// Either GET or HEAD.
+    pub(super) method: &'a Method,
+    /// Path below the folder, in normal form and without a slash at its end.
+    pub(super) path: &'a str,
+    /// True if the path was sent with a slash at its end.
+    pub(super) slash: bool,
+    pub(super) query: Option<&'a str>,
+    pub(super) headers: &'a HeaderMap,
 }
 
-type Found = axum::http::Response<ServeFileSystemResponseBody>;
+/// A response of tower-http.
+type FileResponse = axum::http::Response<ServeFileSystemResponseBody>;
 
 impl Files for Folder {
     fn find<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Option<Response>> {
-        let wanted = Wanted {
+        let wanted = FileRequest {
             id: &request.id,
             method: &request.method,
             path: &request.target.path,
@@ -72,8 +77,8 @@ impl Files for Folder {
 }
 
 impl Folder {
-    /// The folder need not be there yet.
-    pub(in crate::server) fn new(dir: &Path) -> Self {
+    /// Serves the folder `dir`, which need not exist yet.
+    pub(super) fn new(dir: &Path) -> Self {
         let files = ServeDir::with_backend(dir, Confined::new(dir))
             .precompressed_br()
             .precompressed_gzip()
@@ -84,38 +89,42 @@ impl Folder {
         }
     }
 
-    /// The answer with a file; none when there is no such file, or none that may be served.
-    pub(in crate::server) async fn get(&self, wanted: &Wanted<'_>) -> Option<Response> {
+    /// Returns the response with a file; none if the file does not exist or may not be served.
+    pub(super) async fn get(&self, wanted: &FileRequest<'_>) -> Option<Response> {
         if !may_be_served(wanted.path) {
             return None;
         }
         let range = wanted.range();
         let mut found = self.find(wanted, range).await?;
-        if range.is_some() && (!is_for_this_version(wanted.headers, &found) || is_empty(&found)) {
+        if range.is_some() && (!matches_if_range(wanted.headers, &found) || is_empty_part(&found)) {
             found = self.find(wanted, None).await?;
         }
         answer(wanted, found)
     }
 
-    /// The file, compressed if the client can read that. A compressed copy that cannot be read hides nothing.
-    async fn find(&self, wanted: &Wanted<'_>, range: Option<&HeaderValue>) -> Option<Found> {
-        let mut asked = Asked::new(());
-        asked.method_mut().clone_from(wanted.method);
-        *asked.uri_mut() = wanted.path_with_slash().parse().ok()?;
+    /// Finds a file or its compressed copy. Falls back to the file itself if the compressed copy cannot be read.
+    async fn find(
+        &self,
+        wanted: &FileRequest<'_>,
+        range: Option<&HeaderValue>,
+    ) -> Option<FileResponse> {
+        let mut request = HttpRequest::new(());
+        request.method_mut().clone_from(wanted.method);
+        *request.uri_mut() = wanted.path_with_slash().parse().ok()?;
         for name in CONDITIONS {
             for value in wanted.headers.get_all(&name) {
-                asked.headers_mut().append(name.clone(), value.clone());
+                request.headers_mut().append(name.clone(), value.clone());
             }
         }
         if let Some(range) = range {
-            asked.headers_mut().insert(header::RANGE, range.clone());
+            request.headers_mut().insert(header::RANGE, range.clone());
         }
-        let mut plain = asked.clone();
+        let mut plain = request.clone();
         let is_plain = plain
             .headers_mut()
             .remove(header::ACCEPT_ENCODING)
             .is_none();
-        match self.files.clone().try_call(asked).await {
+        match self.files.clone().try_call(request).await {
             Ok(found) => return Some(found),
             Err(error) => self.log(wanted, &error),
         }
@@ -125,8 +134,8 @@ impl Folder {
         self.files.clone().try_call(plain).await.ok()
     }
 
-    /// What is not there is nothing to speak of.
-    fn log(&self, wanted: &Wanted<'_>, error: &io::Error) {
+    /// Logs a file that exists and cannot be served. Files that do not exist are not logged.
+    fn log(&self, wanted: &FileRequest<'_>, error: &io::Error) {
         use ErrorKind::{InvalidFilename, InvalidInput, NotADirectory, NotFound};
         if matches!(
             error.kind(),
@@ -143,8 +152,9 @@ impl Folder {
     }
 }
 
-impl Wanted<'_> {
-    /// Which part, if one of a known kind: others are passed over, as ranges of anything but GET are (RFC 9110, 14.2).
+impl FileRequest<'_> {
+    /// Returns the requested range of bytes. Ranges of other units, and of methods other than GET, are ignored
+    /// (RFC 9110, 14.2).
     fn range(&self) -> Option<&HeaderValue> {
         let range = self.headers.get(header::RANGE)?;
         let is_bytes = range.as_bytes().starts_with(b"bytes=");
@@ -159,29 +169,33 @@ impl Wanted<'_> {
         }
     }
 
-    /// Where a folder's page is: links in it are relative to the folder only when its path ends with a slash.
-    fn folder(&self) -> Option<HeaderValue> {
+    /// Returns the value of `location` for a folder's page: the same path and query, with a slash after the path.
+    fn location_of_page(&self) -> Option<HeaderValue> {
         let query = self.query.map(|query| format!("?{query}"));
         let location = format!("{}/{}", self.path, query.unwrap_or_default());
         HeaderValue::from_str(&location).ok()
     }
 }
 
-/// Whether a path may name a file: none of its segments is hidden, and each is one name. Paths are decoded here as tower-http decodes
-/// them, so that a `/` that was encoded never separates: policies have not seen it so.
+/// Returns true if none of the segments of a path is hidden, and each segment is one name.
+///
+/// Paths are decoded as tower-http decodes them. An encoded `/` is refused because policies did not see it as a
+/// separator.
 fn may_be_served(path: &str) -> bool {
     path.split('/').skip(1).enumerate().all(|(depth, segment)| {
         let Ok(name) = percent_decode_str(segment).decode_utf8() else {
             return false;
         };
-        // RFC 8615: at the root only.
+        // RFC 8615 reserves this name at the root only.
         let is_hidden = name.starts_with('.') && !(depth == 0 && name == ".well-known");
         !is_hidden && !name.contains(['/', '\\', '\0'])
     })
 }
 
-/// Whether a part is one of the version that the client has parts of (RFC 9110, 13.1.5), which tower-http does not look at.
-fn is_for_this_version(headers: &HeaderMap, found: &Found) -> bool {
+/// Returns true if the file is the version that `if-range` names (RFC 9110, 13.1.5), or there is no such header.
+///
+/// tower-http 0.7 ignores `if-range`.
+fn matches_if_range(headers: &HeaderMap, found: &FileResponse) -> bool {
     let Some(version) = headers.get(header::IF_RANGE) else {
         return true;
     };
@@ -189,33 +203,32 @@ fn is_for_this_version(headers: &HeaderMap, found: &Found) -> bool {
     has(header::ETAG) || has(header::LAST_MODIFIED)
 }
 
-/// Whether it is a part without bytes: that of an empty file, which tower-http gives a range that cannot be written.
-fn is_empty(found: &Found) -> bool {
-    let length = found.headers().get(header::CONTENT_LENGTH);
-    found.status() == StatusCode::PARTIAL_CONTENT && length.is_some_and(|length| length == "0")
+/// Returns true for a partial response without bytes. tower-http gives an empty file a range that cannot be written.
+fn is_empty_part(found: &FileResponse) -> bool {
+    found.status() == StatusCode::PARTIAL_CONTENT && content_length(found.headers()) == Some(0)
 }
 
-/// What tower-http found, as one of our answers.
-fn answer(wanted: &Wanted<'_>, found: Found) -> Option<Response> {
+/// Converts a response of tower-http; none if there is no such file.
+fn answer(wanted: &FileRequest<'_>, found: FileResponse) -> Option<Response> {
     let (parts, body) = found.into_parts();
     let mut headers = parts.headers;
-    let length = headers.remove(header::CONTENT_LENGTH);
+    let length = content_length(&headers);
+    headers.remove(header::CONTENT_LENGTH);
     let mut response: Response = match parts.status {
         StatusCode::OK | StatusCode::PARTIAL_CONTENT => {
-            say_charset(&mut headers);
-            let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
-            let body = match length {
+            add_charset(&mut headers);
+            let content = match length {
                 Some(length) if wanted.method == Method::HEAD => {
                     Body::Stream(Pieces::unsent(length))
                 }
                 Some(0) => Body::empty(),
-                _ => Body::Stream(Pieces::new(length, body.into_data_stream())),
+                length => Body::Stream(Pieces::new(length, body.into_data_stream())),
             };
-            bodiless(parts.status).with(body)
+            bodiless(parts.status).with(content)
         }
         StatusCode::NOT_MODIFIED => bodiless(parts.status).with(Body::empty()),
         StatusCode::TEMPORARY_REDIRECT => {
-            headers.insert(header::LOCATION, wanted.folder()?);
+            headers.insert(header::LOCATION, wanted.location_of_page()?);
             bodiless(parts.status).with(Body::empty())
         }
         StatusCode::PRECONDITION_FAILED => failed(
@@ -231,10 +244,11 @@ fn answer(wanted: &Wanted<'_>, found: Found) -> Option<Response> {
         _ => return None,
     };
     response.headers.extend(headers);
-    dress(&mut response.headers);
+    add_common_headers(&mut response.headers);
     Some(response)
 }
 
+/// Returns a response without headers and body.
 fn bodiless(status: StatusCode) -> Response<()> {
     Response {
         status,
@@ -243,12 +257,12 @@ fn bodiless(status: StatusCode) -> Response<()> {
     }
 }
 
-fn failed(wanted: &Wanted<'_>, status: StatusCode, sentence: &str) -> Response {
+fn failed(wanted: &FileRequest<'_>, status: StatusCode, sentence: &str) -> Response {
     error_response(wanted.id, &Failure::new(status.as_u16(), sentence)).into()
 }
 
-/// Text is UTF-8, which browsers do not assume.
-fn say_charset(headers: &mut HeaderMap) {
+/// Adds the charset UTF-8 to the content type of text, because browsers assume another one.
+fn add_charset(headers: &mut HeaderMap) {
     let Some(kind) = headers
         .get(header::CONTENT_TYPE)
         .and_then(|kind| kind.to_str().ok())
@@ -256,14 +270,16 @@ fn say_charset(headers: &mut HeaderMap) {
         return;
     };
     let is_text = kind.starts_with("text/") || kind == "application/javascript";
-    if is_text && let Ok(kind) = HeaderValue::from_str(&format!("{kind}; charset=utf-8")) {
-        headers.insert(header::CONTENT_TYPE, kind);
+    if is_text && let Ok(value) = HeaderValue::from_str(&format!("{kind}; charset=utf-8")) {
+        headers.insert(header::CONTENT_TYPE, value);
     }
 }
 
-/// What is said of every file: a copy is kept, but asked about before each use, so that a change is seen at the next reload of a page;
-/// its type is what it is said to be; it depends on what encodings are accepted.
-fn dress(headers: &mut HeaderMap) {
+/// Adds the headers that every response with a file has.
+///
+/// Caches keep a copy but revalidate it before each use, so that a change shows at the next reload of a page.
+/// Browsers do not guess the type. The response varies with the accepted encodings.
+fn add_common_headers(headers: &mut HeaderMap) {
     for (name, value) in [
         (header::CACHE_CONTROL, "no-cache"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),

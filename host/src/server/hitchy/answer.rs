@@ -1,4 +1,4 @@
-//! The ack of a request: `{statusCode, headers, body}`, the body as what it is.
+//! The ack of a socket request: `{statusCode, headers, body}`, with a JSON body as a value, not as a string.
 
 use axum::http::{HeaderMap, header};
 use bytes::Bytes;
@@ -6,12 +6,12 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use super::packet::media_type;
 use crate::config::SetCookie;
 use crate::message::{Response, is_hop_by_hop};
 use crate::payload::check_depth;
+use crate::server::http::headers::media_type;
 
-/// The ack: `{statusCode, headers, body}`.
+/// The ack of a request, serialised as `{statusCode, headers, body}`.
 pub(super) struct Answer<'a> {
     pub(super) response: &'a Response<Bytes>,
     pub(super) set_cookie: SetCookie,
@@ -31,7 +31,10 @@ impl Serialize for Answer<'_> {
     }
 }
 
-/// Repeats are joined, but for `set-cookie`, which is withheld from page scripts, or an array.
+/// The headers of a response, serialised as an object.
+///
+/// Repeated headers are joined with a comma. Only `set-cookie` is an array, or left out if the settings
+/// withhold it from page scripts. Hop-by-hop headers and `date` are left out.
 pub(crate) struct AnswerHeaders<'a> {
     pub(crate) headers: &'a HeaderMap,
     pub(crate) set_cookie: SetCookie,
@@ -44,9 +47,12 @@ impl Serialize for AnswerHeaders<'_> {
             if name == header::DATE || is_hop_by_hop(name) {
                 continue;
             }
-            let values = self.headers.get_all(name).iter();
-            let values = values.map(|value| String::from_utf8_lossy(value.as_bytes()));
-            let values: Vec<_> = values.collect();
+            let values: Vec<_> = self
+                .headers
+                .get_all(name)
+                .iter()
+                .map(|value| String::from_utf8_lossy(value.as_bytes()))
+                .collect();
             if name != header::SET_COOKIE {
                 headers.serialize_entry(name.as_str(), &values.join(", "))?;
             } else if self.set_cookie == SetCookie::Pass {
@@ -57,7 +63,7 @@ impl Serialize for AnswerHeaders<'_> {
     }
 }
 
-/// The body as a client reads it: JSON as a value, text as a string, anything else as bytes.
+/// The body of a response as a client receives it: JSON as a value, text as a string, anything else as bytes.
 pub(crate) enum AnswerBody<'a> {
     None,
     Json(&'a RawValue),
@@ -66,6 +72,7 @@ pub(crate) enum AnswerBody<'a> {
 }
 
 impl<'a> AnswerBody<'a> {
+    /// Chooses the form by the content type. A body that is not valid UTF-8 is always bytes.
     pub(crate) fn of(response: &'a Response<Bytes>) -> Self {
         let body: &[u8] = &response.body;
         if body.is_empty() {
@@ -89,7 +96,8 @@ impl<'a> AnswerBody<'a> {
         }
     }
 
-    /// JSON text goes into the packet as it is, so that large numbers survive. What is not JSON is a string.
+    /// Embeds JSON text in the packet unchanged, so that large numbers keep their digits. Text that is not
+    /// JSON, or nested too deep, is a string.
     fn json(text: &'a str) -> Self {
         match serde_json::from_str(text) {
             Ok(raw) if check_depth(text).is_ok() => Self::Json(raw),

@@ -1,5 +1,7 @@
-//! The cookies of one connection to `/hitchy`: what answers set there, its next requests send. They never reach the browser's own
-//! store, nor another connection.
+//! The cookies of one connection to `/hitchy`.
+//!
+//! Cookies that a response sets are sent with the next requests of the same connection. They reach neither the
+//! store of the browser nor other connections.
 
 use std::sync::{Arc, Mutex};
 
@@ -9,55 +11,82 @@ use cookie::time::OffsetDateTime;
 
 use crate::lock::lock;
 
-/// Cookies that one connection keeps: as many as browsers must for a host (RFC 6265, 6.1). The oldest goes.
-const MOST: usize = 50;
-/// Bytes of one cookie's name and value: as many as browsers must keep (RFC 6265, 6.1). A larger one is not kept.
-const MOST_BYTES: usize = 4096;
-/// Bytes of all of them: they come with each request. The oldest go.
-const ALL_BYTES: usize = 16 << 10;
+/// Largest number of cookies that one connection stores. Browsers must store as many for a host (RFC 6265, 6.1).
+const MAX_COOKIES: usize = 50;
+/// Largest size of one cookie, name and value together, in bytes. Browsers must store as much (RFC 6265, 6.1).
+const MAX_BYTES: usize = 4096;
+/// Largest size of all stored cookies, in bytes. Each request of the connection carries all of them.
+const MAX_TOTAL_BYTES: usize = 16 << 10;
 
-/// The jar.
-pub(in crate::server) struct Cookies {
-    /// The handshake's, as they came.
-    own: Vec<HeaderValue>,
+/// The cookies of one connection: those of the handshake, and those that responses set or deleted.
+pub(super) struct Cookies {
+    /// The `cookie` headers of the handshake, unchanged.
+    handshake: Vec<HeaderValue>,
     changes: Mutex<Changes>,
 }
 
-/// What answers did.
+/// The changes that responses made, in their order.
+///
+/// This is not a `cookie::CookieJar`, because a jar (cookie 0.18) has no order and no limits, and does not
+/// expire cookies.
 #[derive(Default)]
 struct Changes {
-    kept: Vec<Kept>,
-    /// Names of the handshake's that were deleted.
+    /// Cookies that responses set, the oldest first.
+    stored: Vec<StoredCookie>,
+    /// Names of the handshake's cookies that responses deleted.
     deleted: Vec<String>,
 }
 
-/// One that an answer set.
-struct Kept {
-    name: String,
-    value: String,
-    until: Option<OffsetDateTime>,
+/// A cookie that a response set, without its attributes.
+struct StoredCookie {
+    cookie: Cookie<'static>,
+    expires: Option<OffsetDateTime>,
 }
 
-impl Kept {
+impl StoredCookie {
+    /// Returns the bytes of name and value.
     fn size(&self) -> usize {
-        self.name.len() + self.value.len()
+        self.cookie.name().len() + self.cookie.value().len()
+    }
+
+    fn is_expired(&self, now: OffsetDateTime) -> bool {
+        self.expires.is_some_and(|expires| expires <= now)
+    }
+}
+
+impl Changes {
+    /// Returns true if a response replaced or deleted the handshake's cookie of this name.
+    fn covers(&self, name: &str) -> bool {
+        self.stored
+            .iter()
+            .any(|stored| stored.cookie.name() == name)
+            || self.deleted.iter().any(|deleted| deleted == name)
+    }
+
+    /// Removes the oldest cookies until the limits of number and size are kept.
+    fn evict(&mut self) {
+        while self.stored.len() > MAX_COOKIES
+            || self.stored.iter().map(StoredCookie::size).sum::<usize>() > MAX_TOTAL_BYTES
+        {
+            self.stored.remove(0);
+        }
     }
 }
 
 impl Cookies {
-    /// With the cookies that came with the handshake.
-    pub(in crate::server) fn new(handshake: &HeaderMap) -> Arc<Self> {
-        let own = handshake.get_all(header::COOKIE).iter().cloned().collect();
+    /// Creates the cookies of a connection from the headers of its handshake.
+    pub(super) fn new(handshake: &HeaderMap) -> Arc<Self> {
         Arc::new(Self {
-            own,
+            handshake: handshake.get_all(header::COOKIE).iter().cloned().collect(),
             changes: Mutex::default(),
         })
     }
 
-    /// Keeps what an answer sets, and forgets what it says has expired. Its other attributes do not matter: there is one host, and
-    /// it is the connection's.
-    pub(in crate::server) fn keep(&self, answer: &HeaderMap) {
-        for value in answer.get_all(header::SET_COOKIE) {
+    /// Stores the cookies that a response sets, and deletes those that it lets expire.
+    ///
+    /// Attributes other than the expiry are ignored, because all requests of a connection go to the same host.
+    pub(super) fn keep(&self, response: &HeaderMap) {
+        for value in response.get_all(header::SET_COOKIE) {
             let cookie = text(value).and_then(|text| Cookie::parse(text).ok());
             if let Some(cookie) = cookie {
                 self.keep_one(&cookie);
@@ -65,80 +94,71 @@ impl Cookies {
         }
     }
 
+    /// Stores a cookie, or deletes it if it has expired. A cookie above [`MAX_BYTES`] is ignored.
     fn keep_one(&self, cookie: &Cookie<'_>) {
         let now = OffsetDateTime::now_utc();
-        // `max-age` goes before `expires` (RFC 6265, 5.3).
-        let until = match cookie.max_age() {
+        // `max-age` takes precedence over `expires` (RFC 6265, 5.3).
+        let expires = match cookie.max_age() {
             Some(age) => now.checked_add(age),
             None => cookie.expires_datetime(),
         };
-        let new = Kept {
-            name: cookie.name().to_owned(),
-            value: cookie.value().to_owned(),
-            until,
+        let name = cookie.name();
+        let new = StoredCookie {
+            // A copy of name and value alone, so that long attributes take no memory.
+            cookie: Cookie::new(name.to_owned(), cookie.value().to_owned()),
+            expires,
         };
-        if new.size() > MOST_BYTES {
+        if new.size() > MAX_BYTES {
             return;
         }
         let mut changes = lock(&self.changes);
-        let Changes { kept, deleted } = &mut *changes;
-        kept.retain(|one| one.name != new.name);
-        if until.is_some_and(|until| until <= now) {
-            // One that came with the handshake must not come back from there.
-            if self.is_own(&new.name) && !deleted.contains(&new.name) {
-                deleted.push(new.name);
-            }
-            return;
-        }
-        kept.push(new);
-        while kept.len() > MOST || kept.iter().map(Kept::size).sum::<usize>() > ALL_BYTES {
-            kept.remove(0);
+        changes.stored.retain(|stored| stored.cookie.name() != name);
+        if !new.is_expired(now) {
+            changes.stored.push(new);
+            changes.evict();
+        } else if !changes.covers(name) && self.handshake_cookies().any(|own| own.name() == name) {
+            // Otherwise the handshake's cookie of this name would be sent again.
+            changes.deleted.push(name.to_owned());
         }
     }
 
-    fn is_own(&self, name: &str) -> bool {
-        self.own_pairs().any(|(own, _)| own == name)
-    }
-
-    /// Names and values of the handshake's.
-    fn own_pairs(&self) -> impl Iterator<Item = (&str, &str)> {
-        let pairs = self
-            .own
+    /// Returns the cookies of the handshake. Pairs without a name or without `=` are skipped.
+    fn handshake_cookies(&self) -> impl Iterator<Item = Cookie<'_>> {
+        self.handshake
             .iter()
             .filter_map(text)
-            .flat_map(|text| text.split(';'));
-        pairs.map(|pair| pair.trim().split_once('=').unwrap_or((pair.trim(), "")))
+            .flat_map(Cookie::split_parse)
+            .filter_map(Result::ok)
     }
 
-    /// The `cookie` headers of the connection's next request.
-    pub(in crate::server) fn headers(&self) -> Vec<HeaderValue> {
+    /// Returns the `cookie` headers of the connection's next request.
+    ///
+    /// They are those of the handshake until a response changes a cookie, and one header from then on.
+    pub(super) fn headers(&self) -> Vec<HeaderValue> {
         let now = OffsetDateTime::now_utc();
         let changes = lock(&self.changes);
-        let Changes { kept, deleted } = &*changes;
-        if kept.is_empty() && deleted.is_empty() {
-            return self.own.clone();
+        if changes.stored.is_empty() && changes.deleted.is_empty() {
+            return self.handshake.clone();
         }
-        let own = self.own_pairs().filter(|(name, _)| {
-            kept.iter().all(|one| one.name != *name) && deleted.iter().all(|gone| gone != name)
-        });
-        let alive = kept
+        let unchanged = self
+            .handshake_cookies()
+            .filter(|cookie| !changes.covers(cookie.name()))
+            .map(|cookie| cookie.stripped().to_string());
+        let stored = changes
+            .stored
             .iter()
-            .filter(|one| one.until.is_none_or(|until| until > now));
-        let alive = alive.map(|one| (one.name.as_str(), one.value.as_str()));
-        let pairs: Vec<String> = own
-            .chain(alive)
-            .filter(|(name, _)| !name.is_empty())
-            .map(|(name, value)| format!("{name}={value}"))
-            .collect();
-        let header = HeaderValue::from_bytes(pairs.join("; ").as_bytes()).ok();
-        header
+            .filter(|stored| !stored.is_expired(now))
+            .map(|stored| stored.cookie.stripped().to_string());
+        let pairs: Vec<String> = unchanged.chain(stored).collect();
+        HeaderValue::from_bytes(pairs.join("; ").as_bytes())
+            .ok()
             .filter(|header| !header.is_empty())
             .into_iter()
             .collect()
     }
 }
 
-/// Browsers send what was set, in UTF-8 perhaps.
+/// Returns a header's value as text if it is UTF-8, which browsers send and `to_str` refuses.
 fn text(value: &HeaderValue) -> Option<&str> {
     std::str::from_utf8(value.as_bytes()).ok()
 }
@@ -155,12 +175,12 @@ mod tests {
         Cookies::new(&headers)
     }
 
-    fn keep(jar: &Cookies, cookies: &[&str]) {
+    fn keep(own: &Cookies, cookies: &[&str]) {
         let mut headers = HeaderMap::new();
         for cookie in cookies {
             headers.append(header::SET_COOKIE, cookie.parse().unwrap());
         }
-        jar.keep(&headers);
+        own.keep(&headers);
     }
 
     fn sent(cookies: &Cookies) -> String {
@@ -217,7 +237,7 @@ mod tests {
         for index in 0..10 {
             keep(&cookies, &[&format!("big{index}={}", "x".repeat(4000))]);
         }
-        assert!(sent(&cookies).len() < ALL_BYTES + 200);
+        assert!(sent(&cookies).len() < MAX_TOTAL_BYTES + 200);
     }
 
     #[test]

@@ -1,4 +1,6 @@
-//! Door: `request` in the namespace /hitchy. The same request as over HTTP, inside a packet, and its answer as the ack.
+//! The door of socket requests: the event `request` in the namespace `/hitchy`.
+//!
+//! A packet carries the same request as HTTP would, and the ack carries the response.
 
 mod answer;
 mod cookies;
@@ -14,40 +16,42 @@ use socketioxide::handler::{MessageHandler, Value};
 use socketioxide::socket::Socket;
 use tokio::sync::Semaphore;
 
-use self::answer::Answer;
 pub(crate) use self::answer::{AnswerBody, AnswerHeaders};
 pub(crate) use self::packet::is_withheld;
+
+use self::answer::Answer;
+use self::cookies::Cookies;
 use self::packet::{FROM_HANDSHAKE, Packet};
+use super::socketio::ack::Ack;
+use super::socketio::inbox::{Inbox, Received};
 use crate::config::SetCookie;
 use crate::dispatch::error_response;
 use crate::message::{Door, Request};
 use crate::payload::{Failure, check_depth};
-use crate::server::hitchy::cookies::Cookies;
-use crate::server::socketio::ack::Ack;
-use crate::server::socketio::inbox::{Inbox, Received};
 
-/// Requests of one connection that run at the same time.
-pub(in crate::server) const RUNNING: usize = 32;
+/// Largest number of requests of one connection that run at the same time.
+pub(super) const MAX_RUNNING: usize = 32;
 
-/// Takes requests from the library and lets them run side by side.
-pub(in crate::server) struct Requests<A: Adapter> {
+/// Receives the requests of one connection from the library and runs them concurrently.
+pub(super) struct RequestDoor<A: Adapter> {
     inbox: Inbox<A>,
     running: Arc<Semaphore>,
-    /// What the handshake says of the client.
+    /// Headers of the handshake that identify the client; each request gets a copy.
     identity: Vec<(HeaderName, HeaderValue)>,
     cookies: Arc<Cookies>,
     set_cookie: SetCookie,
 }
 
-impl<A: Adapter> Requests<A> {
-    pub(in crate::server) fn new(inbox: Inbox<A>, set_cookie: SetCookie) -> Self {
+impl<A: Adapter> RequestDoor<A> {
+    /// Creates the door of the connection of `inbox`.
+    pub(super) fn new(inbox: Inbox<A>, set_cookie: SetCookie) -> Self {
         let handshake = &inbox.connection.handshake.headers;
         let identity = FROM_HANDSHAKE.into_iter().flat_map(|name| {
             let values = handshake.get_all(&name).into_iter().cloned();
             values.map(move |value| (name.clone(), value))
         });
         Self {
-            running: Arc::new(Semaphore::new(RUNNING)),
+            running: Arc::new(Semaphore::new(MAX_RUNNING)),
             identity: identity.collect(),
             cookies: Cookies::new(handshake),
             set_cookie,
@@ -55,6 +59,7 @@ impl<A: Adapter> Requests<A> {
         }
     }
 
+    /// Parses a request and adds the headers and cookies of its connection.
     fn request(&self, received: &Received) -> Result<Request, Failure> {
         let text = received.text.as_str();
         check_depth(text)?;
@@ -83,7 +88,7 @@ impl<A: Adapter> Requests<A> {
         })
     }
 
-    /// Answers what is not run.
+    /// Counts a request that is not run, and answers it with a failure.
     fn refuse(&self, ack: Ack<A>, failure: &Failure) {
         self.inbox.dispatch.answered(Door::Socket, failure.code);
         let mut response = error_response(ack.id(), failure);
@@ -102,20 +107,20 @@ impl<A: Adapter> Requests<A> {
     }
 }
 
-impl<A: Adapter> MessageHandler<A, Requests<A>> for Requests<A> {
+impl<A: Adapter> MessageHandler<A, RequestDoor<A>> for RequestDoor<A> {
     fn call(&self, socket: Arc<Socket<A>>, value: Value, ack_id: Option<i64>) {
-        let (ack, received) = self.inbox.receive(&socket, value, ack_id);
-        let received = match received {
+        let (ack, checked) = self.inbox.receive(&socket, value, ack_id);
+        let received = match checked {
             Ok(received) => received,
             Err(failure) => return self.refuse(ack, &failure),
         };
         let name = received.name();
         if name != Some("request") {
-            let name = name.unwrap_or_default();
-            let sentence = format!("only `request` is answered in /hitchy, not {name:?}");
+            let other = name.unwrap_or_default();
+            let sentence = format!("only `request` is answered in /hitchy, not {other:?}");
             return ack.fail_now(&Failure::new(404, sentence));
         }
-        let Some(waiting) = self.inbox.place(received.size()) else {
+        let Some(permit) = self.inbox.acquire(received.size()) else {
             let sentence =
                 "too many requests of this connection are running and waiting; send more slowly";
             return self.refuse(ack, &Failure::new(429, sentence));
@@ -132,9 +137,9 @@ impl<A: Adapter> MessageHandler<A, Requests<A>> for Requests<A> {
         let (dispatch, cookies) = (Arc::clone(&self.inbox.dispatch), Arc::clone(&self.cookies));
         let set_cookie = self.set_cookie;
         let answered = async move {
-            let _waiting = waiting;
-            let _permit = running.acquire().await;
-            // Shutting down waits for the ack too.
+            let _permit = permit;
+            let _running = running.acquire().await;
+            // A clone of its own, because the shutdown has to wait for the ack too.
             let _accepted = accepted.clone();
             let response = &dispatch.request_whole(request, accepted).await;
             cookies.keep(&response.headers);
@@ -149,8 +154,9 @@ impl<A: Adapter> MessageHandler<A, Requests<A>> for Requests<A> {
     }
 }
 
-/// Runs as far as it gets at once, and the rest in a task of its own: most requests are answered without one. A panic in it drops the
-/// ack, which then answers by itself; it must not reach the library's reading.
+/// Polls a future once, and spawns a task for the rest if it is pending. Most requests need no task.
+///
+/// A panic drops the ack, which then answers by itself. The panic must not unwind into the library's read loop.
 fn start(answered: impl Future<Output = ()> + Send + 'static) {
     let mut answered = Box::pin(AssertUnwindSafe(answered).catch_unwind());
     if answered.as_mut().now_or_never().is_none() {

@@ -1,4 +1,4 @@
-//! A request out of a packet: what a client sent, checked field by field. Each refusal names the field.
+//! Parses a socket request from a packet, field by field. Each failure names the field that is wrong.
 
 use std::fmt;
 
@@ -11,10 +11,11 @@ use serde_json::value::RawValue;
 use crate::message::is_hop_by_hop;
 use crate::path::Target;
 use crate::payload::{Failure, attachment, fields};
+use crate::server::http::headers::media_type;
 use crate::server::http::peer::is_forwarding;
-use crate::server::router::{MAX_HEADER_BYTES, MAX_HEADERS, MAX_TARGET};
+use crate::server::limits::{MAX_HEADER_BYTES, MAX_HEADERS, MAX_TARGET};
 
-/// Identity is the handshake's: what a page's script sends under these names does not count.
+/// Headers that a request takes from the handshake, because they identify the client. A script cannot set them.
 pub(super) const FROM_HANDSHAKE: [HeaderName; 5] = [
     header::HOST,
     header::ORIGIN,
@@ -23,7 +24,7 @@ pub(super) const FROM_HANDSHAKE: [HeaderName; 5] = [
     header::REFERER,
 ];
 
-/// What a client sends. `null` counts as missing.
+/// The first argument of `request`, with its fields as raw JSON. A field that is `null` counts as missing.
 #[derive(Deserialize)]
 pub(super) struct Packet<'a> {
     #[serde(borrow, default)]
@@ -37,58 +38,65 @@ pub(super) struct Packet<'a> {
 }
 
 impl<'a> Packet<'a> {
-    /// Of a packet `["request", {…}, …]`.
+    /// Parses a packet of the form `["request", {…}, …]`.
     pub(super) fn read(text: &'a str) -> Result<Self, Failure> {
         let First(first) = serde_json::from_str(text)
-            .map_err(|error| bad(format!("the packet is no JSON array: {error}")))?;
-        let first = first.map_or("", RawValue::get);
-        if !first.starts_with('{') {
-            return Err(bad(
+            .map_err(|error| bad_request(format!("the packet is no JSON array: {error}")))?;
+        let json = first.map_or("", RawValue::get);
+        if !json.starts_with('{') {
+            return Err(bad_request(
                 "the first argument is missing, or no object {method, url, headers, body}",
             ));
         }
-        serde_json::from_str(first)
-            .map_err(|error| bad(format!("the first argument cannot be read: {error}")))
+        serde_json::from_str(json)
+            .map_err(|error| bad_request(format!("the first argument cannot be read: {error}")))
     }
 
+    /// Parses the field `url`, which is required. The failure is a 400, or a 414 if the url is too long.
     pub(super) fn target(&self) -> Result<Target, Failure> {
         let url: String = match self.url {
-            Some(url) => serde_json::from_str(url.get()).map_err(|_| bad("url is not a string"))?,
-            None => return Err(bad("url is missing")),
+            Some(url) => {
+                serde_json::from_str(url.get()).map_err(|_| bad_request("url is not a string"))?
+            }
+            None => return Err(bad_request("url is missing")),
         };
         if url.len() > MAX_TARGET {
             let sentence = format!("the url is longer than {MAX_TARGET} bytes");
             return Err(Failure::new(414, sentence));
         }
-        Target::parse(&url).map_err(|error| bad(error.to_string()))
+        Target::parse(&url).map_err(|error| bad_request(error.to_string()))
     }
 
+    /// Parses the field `method`, in upper case. The default is GET.
     pub(super) fn method(&self) -> Result<Method, Failure> {
-        let Some(method) = self.method else {
+        let Some(raw) = self.method else {
             return Ok(Method::GET);
         };
         let name: String =
-            serde_json::from_str(method.get()).map_err(|_| bad("method is not a string"))?;
+            serde_json::from_str(raw.get()).map_err(|_| bad_request("method is not a string"))?;
         if name.is_empty() {
             return Ok(Method::GET);
         }
         let method = Method::from_bytes(name.to_ascii_uppercase().as_bytes())
-            .map_err(|_| bad("method is not a token (RFC 9110, 5.6.2)"))?;
+            .map_err(|_| bad_request("method is not a token (RFC 9110, 5.6.2)"))?;
         if method == Method::CONNECT {
-            return Err(bad("method CONNECT is for proxies, which this is not"));
+            return Err(bad_request(
+                "method CONNECT is for proxies, which this is not",
+            ));
         }
         Ok(method)
     }
 
+    /// Parses the field `headers`, without the withheld headers. The failure is a 400, or a 431 if there are too many.
     pub(super) fn headers(&self) -> Result<HeaderMap, Failure> {
         let Some(raw) = self.headers else {
             return Ok(HeaderMap::new());
         };
-        let fields = fields(raw.get()).map_err(|_| bad("headers is not an object"))?;
+        let fields = fields(raw.get()).map_err(|_| bad_request("headers is not an object"))?;
         let (mut headers, mut size) = (HeaderMap::new(), 0);
         for (name, value) in fields {
             let Ok(header) = HeaderName::from_bytes(name.as_bytes()) else {
-                return Err(bad(format!(
+                return Err(bad_request(format!(
                     "headers: the name {name:?} is not a token (RFC 9110, 5.1)"
                 )));
             };
@@ -96,7 +104,7 @@ impl<'a> Packet<'a> {
             if is_withheld(&header) {
                 continue;
             }
-            // Of two names that differ only in case the last wins.
+            // If two names differ only in case, the last one replaces the other.
             headers.remove(&header);
             for value in values {
                 size += header.as_str().len() + value.len();
@@ -109,7 +117,9 @@ impl<'a> Packet<'a> {
         Ok(headers)
     }
 
-    /// The body as bytes. Its kind decides the content type when none was sent.
+    /// Returns the body as bytes, and adds a content type to `headers` if the client sent none.
+    ///
+    /// A string becomes text, an attachment becomes bytes, and any other value is sent as JSON.
     pub(super) fn body(
         &self,
         headers: &mut HeaderMap,
@@ -123,9 +133,9 @@ impl<'a> Packet<'a> {
         let (body, content_type) = match attachment(raw, attachments.len()) {
             Ok(Some(index)) => (attachments[index].clone(), "application/octet-stream"),
             Ok(None) if text.starts_with('"') => {
-                let text: String =
-                    serde_json::from_str(text).map_err(|error| bad(format!("body: {error}")))?;
-                (Bytes::from(text), "text/plain; charset=utf-8")
+                let string: String = serde_json::from_str(text)
+                    .map_err(|error| bad_request(format!("body: {error}")))?;
+                (Bytes::from(string), "text/plain; charset=utf-8")
             }
             Ok(None) => {
                 require_json(headers)?;
@@ -134,7 +144,7 @@ impl<'a> Packet<'a> {
                     "application/json; charset=utf-8",
                 )
             }
-            Err(cause) => return Err(bad(format!("body: {cause}"))),
+            Err(cause) => return Err(bad_request(format!("body: {cause}"))),
         };
         headers
             .entry(header::CONTENT_TYPE)
@@ -149,7 +159,7 @@ fn too_many_headers() -> Failure {
     Failure::new(431, sentence)
 }
 
-/// The first argument of an event's packet; others are passed over.
+/// The first argument of an event's packet. Further arguments are ignored.
 struct First<'a>(Option<&'a RawValue>);
 
 impl<'de> Deserialize<'de> for First<'de> {
@@ -173,30 +183,27 @@ impl<'de> Deserialize<'de> for First<'de> {
     }
 }
 
-fn bad(sentence: impl Into<String>) -> Failure {
+/// Returns a failure with status 400.
+fn bad_request(sentence: impl Into<String>) -> Failure {
     Failure::new(400, sentence)
 }
 
-/// A value that is no string can only be sent as JSON.
+/// Checks that the content type, if any, is JSON, because a body that is not a string is sent as JSON.
 fn require_json(headers: &HeaderMap) -> Result<(), Failure> {
     let Some(content_type) = headers.get(header::CONTENT_TYPE) else {
         return Ok(());
     };
     match media_type(content_type).as_deref() {
         Some("application/json" | "text/json") => Ok(()),
-        _ => Err(bad(
+        _ => Err(bad_request(
             "body is no string, and content-type is not application/json; send a string, or leave content-type out",
         )),
     }
 }
 
-/// `application/json` of `Application/JSON; charset=utf-8`.
-pub(super) fn media_type(content_type: &HeaderValue) -> Option<String> {
-    let text = content_type.to_str().ok()?;
-    Some(text.split(';').next()?.trim().to_ascii_lowercase())
-}
-
-/// What the host sets, what the handshake says, and what only proxies may say.
+/// Returns true for headers that a client may not send in a packet.
+///
+/// The server sets them, takes them from the handshake or accepts them from proxies only.
 pub(crate) fn is_withheld(name: &HeaderName) -> bool {
     is_hop_by_hop(name)
         || FROM_HANDSHAKE.contains(name)
@@ -205,20 +212,23 @@ pub(crate) fn is_withheld(name: &HeaderName) -> bool {
         || name.as_str() == "proxy"
 }
 
-/// The values of a header: none for `null`, several of an array.
+/// Parses the values of a header: none for `null`, several for an array.
 fn header_values(name: &str, raw: &RawValue) -> Result<Vec<HeaderValue>, Failure> {
-    let wrong = |what: &str| bad(format!("headers: the value of {name:?} {what}"));
+    let wrong = |what: &str| bad_request(format!("headers: the value of {name:?} {what}"));
     let json = raw.get();
     if !json.starts_with('[') {
         return Ok(header_value(raw).map_err(wrong)?.into_iter().collect());
     }
-    let values: Vec<&RawValue> = serde_json::from_str(json).map_err(|_| wrong("is no JSON"))?;
-    let values = values.into_iter().map(header_value);
-    let values: Result<Vec<_>, _> = values.collect();
-    Ok(values.map_err(wrong)?.into_iter().flatten().collect())
+    let elements: Vec<&RawValue> = serde_json::from_str(json).map_err(|_| wrong("is no JSON"))?;
+    elements
+        .into_iter()
+        .filter_map(|element| header_value(element).transpose())
+        .collect::<Result<_, _>>()
+        .map_err(wrong)
 }
 
-/// A header's value: of a string, a number or a boolean; none for `null`. Else what is wrong with it.
+/// Converts a string, a number or a boolean to a header value; `null` to none. The error says what is wrong
+/// with the value.
 fn header_value(raw: &RawValue) -> Result<Option<HeaderValue>, &'static str> {
     let json = raw.get();
     let text = match json.as_bytes().first() {

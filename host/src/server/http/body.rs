@@ -1,4 +1,6 @@
-//! Reads bodies of requests within their limits of size and time.
+//! Reads the bodies of requests within limits of size and time.
+//!
+//! A body above a limit becomes a failure with status 400, 408 or 413. The rest of a refused body is read and dropped.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,34 +11,39 @@ use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::headers::content_length;
 use crate::config::Server;
 use crate::payload::Failure;
 use crate::session::Sessions;
 
-/// How long a refused client may go on sending.
+/// Longest time that the body of a refused request is read and dropped.
 const LINGER: Duration = Duration::from_secs(2);
 
-/// How bodies are read.
+/// Reads bodies of requests into memory, within its limits.
 #[derive(Clone)]
-pub(in crate::server) struct Bodies {
+pub(in crate::server) struct BodyReader {
+    /// Largest body, in bytes.
     limit: usize,
-    whole: Duration,
+    /// Longest time from the first byte to the last.
+    timeout: Duration,
+    /// Longest time between two pieces.
     idle: Duration,
     sessions: Arc<Sessions>,
 }
 
-impl Bodies {
-    /// Bodies of at most `limit` bytes.
+impl BodyReader {
+    /// Creates a reader of bodies of at most `limit` bytes, with the timeouts of the section `[server]`.
     pub(in crate::server) fn new(limit: usize, server: &Server, sessions: Arc<Sessions>) -> Self {
         Self {
             limit,
-            whole: server.body_timeout,
+            timeout: server.body_timeout,
             idle: server.body_idle,
             sessions,
         }
     }
 
-    /// The whole body; 413, 408 or 400 when it is too large, late or broken.
+    /// Reads a body to its end. The failure is a 413 if the body is too large, a 408 if it is late, a 400 if it
+    /// is broken.
     pub(in crate::server) async fn read(
         &self,
         body: &mut Body,
@@ -45,33 +52,32 @@ impl Bodies {
         if body.is_end_stream() {
             return Ok(Bytes::new());
         }
-        let length = headers
-            .get(header::CONTENT_LENGTH)
-            .and_then(|length| length.to_str().ok());
-        let length = length.and_then(|length| length.parse::<u64>().ok());
+        let length = content_length(headers);
         if length.is_some_and(|length| length > self.limit as u64) {
             return Err(self.too_large());
         }
-        let until = Instant::now() + self.whole;
-        let Some(first) = self.frame(body, until).await? else {
+        let deadline = Instant::now() + self.timeout;
+        let Some(first) = self.frame(body, deadline).await? else {
             return Ok(Bytes::new());
         };
-        let mut whole = BytesMut::new();
+        let mut received = BytesMut::new();
         let mut next = Some(first);
         while let Some(data) = next {
-            if whole.len() + data.len() > self.limit {
+            if received.len() + data.len() > self.limit {
                 return Err(self.too_large());
             }
-            let complete = length == Some(data.len() as u64);
-            if complete && whole.is_empty() {
+            // A body that arrives in one piece is not copied.
+            let is_complete = length == Some(data.len() as u64);
+            if is_complete && received.is_empty() {
                 return Ok(data);
             }
-            whole.extend_from_slice(&data);
-            next = self.frame(body, until).await?;
+            received.extend_from_slice(&data);
+            next = self.frame(body, deadline).await?;
         }
-        Ok(whole.freeze())
+        Ok(received.freeze())
     }
 
+    /// Counts and logs a body above the limit, and returns the failure.
     fn too_large(&self) -> Failure {
         let limit = self.limit;
         if let Some(total) = self.sessions.metrics().too_large.count() {
@@ -82,15 +88,17 @@ impl Bodies {
         Failure::new(413, format!("the body is larger than {limit} bytes"))
     }
 
-    /// Reads what a refused client goes on sending, within bounds: many look for the answer only when they have sent everything,
-    /// and would see a broken connection instead. One that waits to be told (`expect`) sends nothing.
+    /// Reads and drops the body of a refused request: at most four times the limit, for at most two seconds.
+    ///
+    /// Many clients read the response only after they have sent the body, and would see a broken connection instead.
+    /// A client that sent `expect` waits for the response and sends no body.
     pub(in crate::server) async fn discard(&self, mut body: Body, headers: &HeaderMap) {
         if headers.contains_key(header::EXPECT) {
             return;
         }
         let mut left = self.limit.saturating_mul(4);
-        let until = Instant::now() + LINGER;
-        while let Ok(Some(data)) = self.frame(&mut body, until).await {
+        let deadline = Instant::now() + LINGER;
+        while let Ok(Some(data)) = self.frame(&mut body, deadline).await {
             if data.len() >= left {
                 return;
             }
@@ -98,8 +106,8 @@ impl Bodies {
         }
     }
 
-    /// The next piece of a body. Trailers are passed over.
-    async fn frame(&self, body: &mut Body, until: Instant) -> Result<Option<Bytes>, Failure> {
+    /// Reads the next piece of a body; none at its end. Trailers are skipped.
+    async fn frame(&self, body: &mut Body, deadline: Instant) -> Result<Option<Bytes>, Failure> {
         let late = |idle: Duration| {
             Failure::new(
                 408,
@@ -108,9 +116,8 @@ impl Bodies {
         };
         let idle = self.idle;
         loop {
-            let frame = timeout_at(until, timeout(idle, body.frame())).await;
-            let frame = frame.map_err(|_| late(idle))?.map_err(|_| late(idle))?;
-            match frame {
+            let frame = timeout_at(deadline, timeout(idle, body.frame())).await;
+            match frame.map_err(|_| late(idle))?.map_err(|_| late(idle))? {
                 None => return Ok(None),
                 Some(Err(error)) => {
                     return Err(Failure::new(

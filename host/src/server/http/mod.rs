@@ -1,7 +1,8 @@
-//! Door: HTTP in, HTTP out.
+//! The HTTP door: turns a request of hyper into one for dispatch, and the response of dispatch into one for hyper.
 
-pub(in crate::server) mod body;
-pub(in crate::server) mod peer;
+pub(super) mod body;
+pub(super) mod headers;
+pub(super) mod peer;
 
 use std::io;
 use std::pin::Pin;
@@ -10,30 +11,31 @@ use std::task::{Context as TaskContext, Poll, ready};
 
 use axum::body::{Body, HttpBody};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use axum::http::{HeaderMap, HeaderName, Method, header};
 use axum::response::Response as AxumResponse;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use hyper::body::{Frame, SizeHint};
 
+use self::body::BodyReader;
+use self::headers::{list_items, remove_where, set_connection_close};
+use self::peer::identify;
 use crate::config::{Config, Server};
 use crate::dispatch::{Accepted, Dispatch, error_response};
 use crate::message::{self, Door, Pieces, Request, Response, is_hop_by_hop};
 use crate::path::Target;
 use crate::payload::Failure;
-use crate::server::http::body::Bodies;
-use crate::server::http::peer::identify;
 use crate::sockets::Context;
 
-/// The door.
-pub(in crate::server) struct HttpDoor {
+/// The door of HTTP requests.
+pub(super) struct HttpDoor {
     dispatch: Arc<Dispatch>,
     server: Server,
-    bodies: Bodies,
+    bodies: BodyReader,
 }
 
 impl HttpDoor {
-    pub(in crate::server) fn new(dispatch: Arc<Dispatch>, bodies: Bodies, config: &Config) -> Self {
+    pub(super) fn new(dispatch: Arc<Dispatch>, bodies: BodyReader, config: &Config) -> Self {
         Self {
             dispatch,
             server: config.server.clone(),
@@ -41,15 +43,15 @@ impl HttpDoor {
         }
     }
 
-    /// Where requests go from here.
-    pub(in crate::server) fn dispatch(&self) -> &Arc<Dispatch> {
+    /// Returns the dispatch that this door passes requests to.
+    pub(super) fn dispatch(&self) -> &Arc<Dispatch> {
         &self.dispatch
     }
 
-    /// Answers a request that is not the socket.io library's.
-    pub(in crate::server) async fn answer(&self, parts: Parts, mut body: Body) -> AxumResponse {
-        let (target, whole, accepted) = match self.take(&parts, &mut body).await {
-            Ok(taken) => taken,
+    /// Answers a request outside the path of the socket.io endpoint.
+    pub(super) async fn answer(&self, parts: Parts, mut body: Body) -> AxumResponse {
+        let (target, content, accepted) = match self.accept(&parts, &mut body).await {
+            Ok(accepted) => accepted,
             Err(failure) => return self.refuse(&parts.headers, body, &failure).await,
         };
         let (remote, headers) = identify(&self.server, parts.extensions.get(), parts.headers);
@@ -59,21 +61,20 @@ impl HttpDoor {
             method: upper_case(parts.method),
             target,
             headers: without_hop_by_hop(headers),
-            body: whole,
+            body: content,
             remote,
             socket: None,
             context: Context::default(),
         };
-        let response = to_axum(self.dispatch.request(request, accepted).await);
+        let mut response = to_axum(self.dispatch.request(request, accepted).await);
         if self.dispatch.is_draining() {
-            closing(response)
-        } else {
-            response
+            set_connection_close(&mut response);
         }
+        response
     }
 
-    /// Answers a request whose body may not have been read: the connection cannot be used for another.
-    pub(in crate::server) async fn refuse(
+    /// Answers a request with a failure and closes the connection, because the body may not have been read to its end.
+    pub(super) async fn refuse(
         &self,
         headers: &HeaderMap,
         body: Body,
@@ -81,32 +82,33 @@ impl HttpDoor {
     ) -> AxumResponse {
         self.dispatch.answered(Door::Http, failure.code);
         self.bodies.discard(body, headers).await;
-        closing(to_axum(
-            error_response(&self.dispatch.next_id(), failure).into(),
-        ))
+        let mut response = to_axum(error_response(&self.dispatch.next_id(), failure).into());
+        set_connection_close(&mut response);
+        response
     }
 
-    /// Where a request goes, its body, and that it was accepted.
-    async fn take(
+    /// Parses the target of a request, asks dispatch to accept the request and reads its body.
+    async fn accept(
         &self,
         parts: &Parts,
         body: &mut Body,
     ) -> Result<(Target, Bytes, Accepted), Failure> {
-        let target = parts
+        let path_and_query = parts
             .uri
             .path_and_query()
             .map_or("", |target| target.as_str());
-        let target = Target::parse(target).map_err(|error| Failure::new(400, error.to_string()))?;
+        let target =
+            Target::parse(path_and_query).map_err(|error| Failure::new(400, error.to_string()))?;
         let accepted = self
             .dispatch
             .accept()
             .map_err(|refusal| refusal.failure())?;
-        let body = self.bodies.read(body, &parts.headers).await?;
-        Ok((target, body, accepted))
+        let content = self.bodies.read(body, &parts.headers).await?;
+        Ok((target, content, accepted))
     }
 }
 
-/// Handlers see methods in upper case, through whichever door. The standard ones are so already.
+/// Returns a method in upper case, as handlers see it through every door. The standard methods already are.
 fn upper_case(method: Method) -> Method {
     if !method
         .as_str()
@@ -119,33 +121,27 @@ fn upper_case(method: Method) -> Method {
     Method::from_bytes(upper.as_bytes()).unwrap_or(method)
 }
 
-/// Without what concerns one hop, headers named by `connection` among it (RFC 9110, 7.6.1), and without `proxy`, which would
-/// become a variable's name in CGI-like guests.
+/// Removes hop-by-hop headers, among them those that `connection` names (RFC 9110, 7.6.1).
+///
+/// The header `proxy` is removed too, because CGI-like guests would turn it into the variable `HTTP_PROXY`.
 fn without_hop_by_hop(mut headers: HeaderMap) -> HeaderMap {
-    let named = headers
-        .get_all(header::CONNECTION)
-        .iter()
-        .filter_map(|value| value.to_str().ok());
-    let named: Vec<HeaderName> = named
-        .flat_map(|value| value.split(','))
-        .filter_map(|name| name.trim().parse().ok())
+    let named: Vec<HeaderName> = list_items(&headers, header::CONNECTION)
+        .filter_map(|name| name.parse().ok())
         .collect();
-    let known: Vec<HeaderName> = headers
-        .keys()
-        .filter(|name| is_hop_by_hop(name) || name.as_str() == "proxy")
-        .cloned()
-        .collect();
-    for name in known.into_iter().chain(named) {
+    remove_where(&mut headers, |name| {
+        is_hop_by_hop(name) || name.as_str() == "proxy"
+    });
+    for name in named {
         headers.remove(name);
     }
     headers
 }
 
-/// A response as hyper sends it. It sets the length by itself, from what it is told of the body.
-pub(in crate::server) fn to_axum(response: Response) -> AxumResponse {
+/// Converts a response for hyper, which sets `content-length` itself from the size hint of the body.
+pub(super) fn to_axum(response: Response) -> AxumResponse {
     let body = match response.body {
         message::Body::Whole(bytes) => Body::from(bytes),
-        message::Body::Stream(pieces) => Body::new(Sent(pieces)),
+        message::Body::Stream(pieces) => Body::new(StreamBody(pieces)),
     };
     let mut answer = AxumResponse::new(body);
     *answer.status_mut() = response.status;
@@ -153,10 +149,10 @@ pub(in crate::server) fn to_axum(response: Response) -> AxumResponse {
     answer
 }
 
-/// A stream on its way out.
-struct Sent(Pieces);
+/// The streaming body of a response, as a body for hyper.
+struct StreamBody(Pieces);
 
-impl HttpBody for Sent {
+impl HttpBody for StreamBody {
     type Data = Bytes;
     type Error = io::Error;
 
@@ -165,7 +161,7 @@ impl HttpBody for Sent {
         context: &mut TaskContext<'_>,
     ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         let piece = ready!(self.0.poll_next_unpin(context));
-        // The client sees less than it was promised: its connection is closed.
+        // hyper closes the connection, because the client receives less than the head of the response announced.
         if let Some(Err(error)) = &piece {
             tracing::warn!("an answer broke off while it was sent: {error}");
         }
@@ -177,11 +173,4 @@ impl HttpBody for Sent {
             .length()
             .map_or_else(SizeHint::default, SizeHint::with_exact)
     }
-}
-
-fn closing(mut response: AxumResponse) -> AxumResponse {
-    response
-        .headers_mut()
-        .insert(header::CONNECTION, HeaderValue::from_static("close"));
-    response
 }

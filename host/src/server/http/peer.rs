@@ -1,27 +1,29 @@
-//! Who is at the other end: the peer's address, or what a trusted proxy says of it.
+//! The address of a client: the address of the TCP peer, or the address that a trusted proxy forwards.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use axum::http::{HeaderMap, HeaderName};
 
+use super::headers::{list_items, remove_where};
 use crate::config::Server;
 use crate::outbound::Outbound;
 
-/// The other end of a TCP connection, put into each request by the accept loop.
+/// The peer of a TCP connection. The accept loop adds it to the extensions of each request.
 #[derive(Clone, Debug)]
 pub(in crate::server) struct Peer {
     pub(in crate::server) address: SocketAddr,
-    pub(in crate::server) line: Arc<Outbound>,
+    /// Counts what is written to the connection.
+    pub(in crate::server) outbound: Arc<Outbound>,
 }
 
-/// Headers by which proxies say whom they speak for. From anyone else they are lies or mistakes.
+/// Returns true for the headers in which a proxy names the client that it forwards. Only a trusted proxy may send them.
 pub(in crate::server) fn is_forwarding(name: &HeaderName) -> bool {
     let name = name.as_str();
     name == "forwarded" || name == "x-real-ip" || name.starts_with("x-forwarded-")
 }
 
-/// The client's address, and its headers without what only a trusted proxy may say.
+/// Returns the client's address, and its headers without those that only a trusted proxy may send.
 pub(in crate::server) fn identify(
     server: &Server,
     peer: Option<&Peer>,
@@ -31,18 +33,11 @@ pub(in crate::server) fn identify(
     if peer.is_some_and(|peer| server.trusts(peer.address.ip())) {
         return (remote, headers);
     }
-    let lies: Vec<HeaderName> = headers
-        .keys()
-        .filter(|name| is_forwarding(name))
-        .cloned()
-        .collect();
-    for name in lies {
-        headers.remove(name);
-    }
+    remove_where(&mut headers, is_forwarding);
     (remote, headers)
 }
 
-/// The client's address: the peer's, or what a trusted proxy says.
+/// Returns the client's address: the address of the peer, or the address that a trusted proxy forwards.
 pub(in crate::server) fn remote(
     server: &Server,
     peer: Option<&Peer>,
@@ -56,24 +51,20 @@ pub(in crate::server) fn remote(
     direct
 }
 
-/// The last address in `x-forwarded-for` that is not a trusted proxy's: what comes before it the client may have made up.
+/// Returns the last address in `x-forwarded-for` that is not a trusted proxy's, with port 0.
+///
+/// Addresses before it may be made up by the client. The search also stops at an entry that is not an address.
 fn forwarded_for(server: &Server, headers: &HeaderMap) -> Option<SocketAddr> {
-    let values = headers
-        .get_all("x-forwarded-for")
+    let hops: Vec<&str> = list_items(headers, "x-forwarded-for").collect();
+    let client = hops
         .iter()
-        .filter_map(|value| value.to_str().ok());
-    let hops: Vec<&str> = values
-        .flat_map(|value| value.split(','))
-        .map(str::trim)
-        .collect();
-    let addresses = hops.iter().rev().map_while(|hop| address_of(hop));
-    let client = addresses
-        .into_iter()
+        .rev()
+        .map_while(|hop| address_of(hop))
         .find(|address| !server.trusts(*address))?;
     Some(SocketAddr::new(client, 0))
 }
 
-/// Some proxies add the port.
+/// Parses an entry of `x-forwarded-for`: an address, to which some proxies add the port.
 fn address_of(hop: &str) -> Option<IpAddr> {
     let with_port = || hop.parse().map(|address: SocketAddr| address.ip());
     hop.parse().or_else(|_| with_port()).ok()
@@ -94,7 +85,7 @@ mod tests {
     fn peer() -> Peer {
         Peer {
             address: "192.0.2.1:5000".parse().unwrap(),
-            line: Arc::new(Outbound::of_connection()),
+            outbound: Arc::new(Outbound::of_connection()),
         }
     }
 

@@ -1,5 +1,7 @@
-//! The way to answer an event: used or not, the client that wants an answer gets exactly one. If it cannot get it, since it does not
-//! take what it is sent, its connection ends: no ack is lost in silence.
+//! The ack of an event or a socket request.
+//!
+//! A client that asked for an ack gets exactly one, also if the code that answers panics. If the client does
+//! not read, its session is ended instead, so that no ack is lost without notice.
 
 use std::convert::Infallible;
 use std::sync::{Arc, Weak};
@@ -12,59 +14,64 @@ use socketioxide::socket::Socket;
 use socketioxide::{SendError, SocketError};
 use tokio::sync::Semaphore;
 
+use super::inbound_limit::InboundPermit;
 use crate::dispatch::ack_of_failure;
 use crate::emitter::is_crowded;
 use crate::message::CallId;
 use crate::payload::{Failure, Payload};
-use crate::server::socketio::inbound_limit::Waiting;
 use crate::sockets::Connection;
 
-/// Refusals of one connection that wait for room: those of one large POST, while no poll can fetch anything. A client that sends so
-/// fast that there are more is ended.
-pub(in crate::server) const LATE: usize = 8192;
+/// Largest number of refusals of one connection that wait until the client reads.
+///
+/// They are those of one large POST, during which no poll can fetch packets. A client with more refusals is ended.
+pub(super) const MAX_DEFERRED: usize = 8192;
 
-/// The way to answer an event, if an answer is wanted: used or not, the client gets exactly one.
+/// Sends the ack of one event, if the client asked for an ack. An unused ack answers with status 500 when it is
+/// dropped.
 pub(in crate::server) struct Ack<A: Adapter> {
-    /// Weak: what waits for a connection that never begins must not keep it.
+    /// Weak, because a queued event must not keep a connection alive that is never admitted.
     socket: Weak<Socket<A>>,
     connection: Arc<Connection>,
-    late: Arc<Semaphore>,
-    /// The client's number for it, until it is sent.
-    wanted: Option<i64>,
+    /// Permits for acks that wait in a task of their own.
+    deferred: Arc<Semaphore>,
+    /// The client's number of the ack; none if no ack was asked for or the ack was sent.
+    ack_id: Option<i64>,
     id: CallId,
-    _waiting: Option<Waiting>,
+    _permit: Option<InboundPermit>,
 }
 
 impl<A: Adapter> Ack<A> {
-    pub(in crate::server) fn new(
+    pub(super) fn new(
         socket: &Arc<Socket<A>>,
         connection: &Arc<Connection>,
-        late: &Arc<Semaphore>,
+        deferred: &Arc<Semaphore>,
         ack_id: Option<i64>,
         id: CallId,
     ) -> Self {
         Self {
             socket: Arc::downgrade(socket),
             connection: Arc::clone(connection),
-            late: Arc::clone(late),
-            wanted: ack_id,
+            deferred: Arc::clone(deferred),
+            ack_id,
             id,
-            _waiting: None,
+            _permit: None,
         }
     }
 
-    pub(in crate::server) fn while_waiting(mut self, waiting: Waiting) -> Ack<A> {
-        self._waiting = Some(waiting);
+    /// Holds `permit` until the ack is sent.
+    pub(super) fn holding(mut self, permit: InboundPermit) -> Self {
+        self._permit = Some(permit);
         self
     }
 
-    /// Names the call.
+    /// Returns the id of the call, for the log and for errors.
     pub(in crate::server) fn id(&self) -> &CallId {
         &self.id
     }
 
-    /// Answers with any value: a struct is one argument, [`Payload::arguments`] are several. Waits until there is room for it, of
-    /// about `bytes` bytes.
+    /// Sends `value`, of about `bytes` bytes, and waits while the client's send buffer is full.
+    ///
+    /// A struct is one argument of the ack, [`Payload::arguments`] are several.
     pub(in crate::server) async fn send(mut self, value: &(impl Serialize + Sync), bytes: usize) {
         if !self.try_send(value, bytes) {
             let session = Arc::clone(&self.connection.session);
@@ -75,21 +82,21 @@ impl<A: Adapter> Ack<A> {
         }
     }
 
-    /// Answers with the arguments of an ack.
-    pub(in crate::server) async fn answer(self, payload: &Payload) {
+    /// Sends a payload as the arguments of the ack.
+    pub(super) async fn answer(self, payload: &Payload) {
         match payload.arguments() {
             Ok(arguments) => self.send(&arguments, payload.size()).await,
             Err(error) => self.fail_now(&error.into()),
         }
     }
 
-    /// Answers with an error of an event.
-    pub(in crate::server) async fn fail(self, failure: &Failure) {
+    /// Sends the error of an event.
+    pub(super) async fn fail(self, failure: &Failure) {
         let payload = ack_of_failure(&self.id, failure);
         self.answer(&payload).await;
     }
 
-    /// The same from where nothing can wait.
+    /// Sends the error of an event without waiting.
     pub(in crate::server) fn fail_now(self, failure: &Failure) {
         let payload = ack_of_failure(&self.id, failure);
         self.send_now(payload, |payload, ack| {
@@ -98,7 +105,10 @@ impl<A: Adapter> Ack<A> {
         });
     }
 
-    /// Sends from where nothing can wait. What there is no room for goes later, from a task of its own; there are so many of these.
+    /// Sends `value` with `try_send` without waiting.
+    ///
+    /// While the send buffer is full, a task of its own repeats `try_send`. The number of these tasks is
+    /// limited; a client above the limit is ended.
     pub(in crate::server) fn send_now<T: Send + 'static>(
         mut self,
         value: T,
@@ -107,12 +117,12 @@ impl<A: Adapter> Ack<A> {
         if try_send(&value, &mut self) {
             return;
         }
-        let Ok(late) = Arc::clone(&self.late).try_acquire_owned() else {
+        let Ok(permit) = Arc::clone(&self.deferred).try_acquire_owned() else {
             let how = "it asks faster than it takes the answers";
             return self.connection.session.end_slow_reader(how);
         };
         tokio::spawn(async move {
-            let _late = late;
+            let _permit = permit;
             let session = Arc::clone(&self.connection.session);
             let _turn = session.turn().await;
             while !try_send(&value, &mut self) {
@@ -121,22 +131,22 @@ impl<A: Adapter> Ack<A> {
         });
     }
 
-    /// Whether it was sent, or cannot be any more; not when there is no room.
+    /// Tries to send `value`. Returns false if the send buffer is full, and true if the ack is done: it was
+    /// sent, it was not asked for, or the client has disconnected.
     pub(in crate::server) fn try_send(&mut self, value: &impl Serialize, bytes: usize) -> bool {
-        let Some(ack_id) = self.wanted else {
+        let Some(ack_id) = self.ack_id else {
             return true;
         };
         let session = &self.connection.session;
-        let is_gone = self.connection.is_gone() || session.ending().is_some();
-        // A client that has gone misses nothing.
-        let Some(socket) = self.socket.upgrade().filter(|_| !is_gone) else {
-            self.wanted = None;
+        let has_ended = self.connection.is_gone() || session.ending().is_some();
+        let Some(socket) = self.socket.upgrade().filter(|_| !has_ended) else {
+            self.ack_id = None;
             return true;
         };
         if is_crowded(&socket) {
             return false;
         }
-        // First: what is sent may be on its way at once.
+        // Counts the bytes before it sends, because another thread may write them at once.
         session.hand(bytes);
         match sender(&socket, ack_id).send(value) {
             Err(SendError::Socket(SocketError::InternalChannelFull)) => {
@@ -148,11 +158,13 @@ impl<A: Adapter> Ack<A> {
             }
             Err(SendError::Socket(SocketError::Closed)) | Ok(()) => {}
         }
-        self.wanted = None;
+        self.ack_id = None;
         true
     }
 }
 
+/// Creates the library's sender of an ack. Its constructor is private in socketioxide 0.18, but its extractor
+/// is public.
 fn sender<A: Adapter>(socket: &Arc<Socket<A>>, ack_id: i64) -> AckSender<A> {
     let nothing = &mut Value::Str("[]".into(), None);
     let Ok(sender): Result<_, Infallible> =
@@ -162,7 +174,7 @@ fn sender<A: Adapter>(socket: &Arc<Socket<A>>, ack_id: i64) -> AckSender<A> {
 
 impl<A: Adapter> Drop for Ack<A> {
     fn drop(&mut self) {
-        if self.wanted.is_none() {
+        if self.ack_id.is_none() {
             return;
         }
         let failure = Failure::new(500, "internal server error");

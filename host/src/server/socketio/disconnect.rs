@@ -1,4 +1,4 @@
-//! The end of a connection: remembered, named as socket.io names it, and told in the log when the client is at fault.
+//! The end of a connection: names the reason as socket.io names it, and logs a client that is at fault.
 
 use std::sync::Arc;
 
@@ -8,22 +8,24 @@ use socketioxide::handler::DisconnectHandler;
 use socketioxide::socket::{DisconnectReason, Socket};
 use tokio::sync::mpsc::UnboundedSender;
 
+use super::inbox::Item;
 use crate::outbound::Outbound;
-use crate::server::socketio::inbox::Item;
 use crate::sockets::{Connection, CountGuard};
 
 /// The reason of a connection that the server ended.
-pub(in crate::server) const DISMISSED: &str = "server namespace disconnect";
+pub(super) const SERVER_DISCONNECT: &str = "server namespace disconnect";
 
-/// Is told by the library that a connection has ended. It remembers the rooms within that very call: when there is a second cause
-/// (a client that closes what the server has just disconnected), the library forgets them without telling anybody.
-pub(in crate::server) struct OnDisconnect<A: Adapter> {
-    pub(in crate::server) connection: Arc<Connection>,
-    pub(in crate::server) items: UnboundedSender<Item<A>>,
-    /// Bytes above which a packet ends its connection.
-    pub(in crate::server) packet_limit: usize,
-    /// Its place in the count of the namespace's sockets.
-    pub(in crate::server) guard: CountGuard,
+/// Handles the end of a connection, which the library reports.
+///
+/// The rooms are remembered within that call. If a second cause follows (a client closes a connection that the
+/// server has just disconnected), the library forgets the rooms without another call.
+pub(super) struct OnDisconnect<A: Adapter> {
+    pub(super) connection: Arc<Connection>,
+    pub(super) items: UnboundedSender<Item<A>>,
+    /// Size of a packet above which its connection is ended, in bytes.
+    pub(super) packet_limit: usize,
+    /// Counts the connection among the sockets of its namespace.
+    pub(super) guard: CountGuard,
 }
 
 impl<A: Adapter> DisconnectHandler<A, OnDisconnect<A>> for OnDisconnect<A> {
@@ -42,28 +44,28 @@ impl<A: Adapter> DisconnectHandler<A, OnDisconnect<A>> for OnDisconnect<A> {
         let reason = match session.ending() {
             Some(ending) => ending.reason(),
             None => {
-                self.blame(reason, &socket);
+                self.log_fault(reason, &socket);
                 match reason {
-                    // A client that dies does not say goodbye. To the library that is an error.
+                    // A TCP connection that was closed without a close frame is an error to the library only.
                     DisconnectReason::TransportError
                         if session.of_websocket(Outbound::is_cut_off) =>
                     {
-                        name(DisconnectReason::TransportClose)
+                        reason_name(DisconnectReason::TransportClose)
                     }
-                    reason => name(reason),
+                    reason => reason_name(reason),
                 }
             }
         };
-        // The queue's other end may have gone with the process's last task.
-        let _ = self.items.send(Item::Gone(reason));
+        // Fails if the worker has ended, which happens while the server shuts down.
+        let _ = self.items.send(Item::Disconnected(reason));
         forget(socket);
     }
 }
 
 impl<A: Adapter> OnDisconnect<A> {
-    /// Says in the log what the client did, once for all its connections.
-    fn blame(&self, reason: DisconnectReason, socket: &Socket<A>) {
-        let (most, session) = (self.packet_limit, &self.connection.session);
+    /// Logs what the client did wrong, once for all connections of its session.
+    fn log_fault(&self, reason: DisconnectReason, socket: &Socket<A>) {
+        let (limit, session) = (self.packet_limit, &self.connection.session);
         let is_websocket = socket.transport_type() == TransportType::Websocket;
         let fault = match reason {
             DisconnectReason::PacketParsingError => {
@@ -72,12 +74,12 @@ impl<A: Adapter> OnDisconnect<A> {
             DisconnectReason::MultipleHttpPollingError => {
                 "it polled twice at the same time".to_owned()
             }
-            // The connection below was in order: the library did not like what came over it.
+            // The TCP connection was still open, so that the library refused a message of the client.
             DisconnectReason::TransportError
-                if is_websocket && session.of_websocket(|line| !line.is_cut_off()) =>
+                if is_websocket && session.of_websocket(|outbound| !outbound.is_cut_off()) =>
             {
                 format!(
-                    "it sent a message of more than {most} bytes (four times server.body-limit), or none that a websocket can carry (RFC 6455)"
+                    "it sent a message of more than {limit} bytes (four times server.body-limit), or none that a websocket can carry (RFC 6455)"
                 )
             }
             _ => return,
@@ -91,8 +93,8 @@ impl<A: Adapter> OnDisconnect<A> {
     }
 }
 
-/// Why a connection ended, in socket.io's words.
-fn name(reason: DisconnectReason) -> &'static str {
+/// Returns the name that socket.io gives to a reason.
+fn reason_name(reason: DisconnectReason) -> &'static str {
     match reason {
         DisconnectReason::TransportClose => "transport close",
         DisconnectReason::TransportError | DisconnectReason::MultipleHttpPollingError => {
@@ -101,7 +103,7 @@ fn name(reason: DisconnectReason) -> &'static str {
         DisconnectReason::PacketParsingError => "parse error",
         DisconnectReason::HeartbeatTimeout => "ping timeout",
         DisconnectReason::ClientNSDisconnect => "client namespace disconnect",
-        DisconnectReason::ServerNSDisconnect => DISMISSED,
+        DisconnectReason::ServerNSDisconnect => SERVER_DISCONNECT,
         DisconnectReason::ClosingServer => "server shutting down",
     }
 }

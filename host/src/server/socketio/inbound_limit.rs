@@ -1,5 +1,6 @@
-//! What one connection has sent and nobody has answered yet: counted and weighed, so that no client can make the server keep more
-//! than it should.
+//! Limits the events, or requests, of one connection that wait for an answer, by number and by bytes.
+//!
+//! A client that goes on sending far above the limit is a flood, which ends its session.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -7,93 +8,97 @@ use std::time::{Duration, Instant};
 
 use crate::lock::lock;
 
-/// The load of one connection.
+/// The unanswered events of one connection, and their limits.
 #[derive(Debug)]
-pub(in crate::server) struct Load {
+pub(super) struct InboundLimit {
     count: AtomicUsize,
     bytes: AtomicUsize,
-    most: usize,
-    most_bytes: usize,
-    turned_away: Mutex<Option<TurnedAway>>,
+    max_count: usize,
+    max_bytes: usize,
+    refusals: Mutex<Option<Refusals>>,
 }
 
-/// What was turned away without a pause.
+/// A series of refused events without a pause.
 #[derive(Debug)]
-struct TurnedAway {
-    since: Instant,
+struct Refusals {
+    first: Instant,
     last: Instant,
     count: usize,
 }
 
-/// How long a client may go on being turned away.
+/// Duration after which a series of refusals may be a flood.
 const FLOOD: Duration = Duration::from_secs(5);
-/// How many times its bound may be turned away in that time.
+/// Number of refusals that make a flood, as a multiple of the largest count.
 const FLOOD_FACTOR: usize = 10;
-/// A client that sends nothing too much for so long has stopped.
+/// Time without a refusal after which a series of refusals is over.
 const PAUSE: Duration = Duration::from_secs(1);
 
-impl Load {
-    /// At most so many at a time, of so many bytes together. One is taken whatever its size.
-    pub(in crate::server) fn new(most: usize, most_bytes: usize) -> Arc<Self> {
+impl InboundLimit {
+    /// Creates a limit of `max_count` events and `max_bytes` bytes. A single event may have any size.
+    pub(super) fn new(max_count: usize, max_bytes: usize) -> Arc<Self> {
         Arc::new(Self {
             count: AtomicUsize::new(0),
             bytes: AtomicUsize::new(0),
-            most,
-            most_bytes,
-            turned_away: Mutex::default(),
+            max_count,
+            max_bytes,
+            refusals: Mutex::default(),
         })
     }
 
-    /// Whether one more that was turned away makes a flood: without a pause for five seconds, and ten times the bound in that time.
-    pub(in crate::server) fn is_flooded(&self) -> bool {
+    /// Counts a refusal. Returns true if the refusals make a flood: at least ten times the largest count, over at least
+    /// five seconds, without a pause of a second.
+    pub(super) fn is_flooded(&self) -> bool {
         self.is_flooded_at(Instant::now())
     }
 
     fn is_flooded_at(&self, now: Instant) -> bool {
-        let mut turned_away = lock(&self.turned_away);
-        let fresh = TurnedAway {
-            since: now,
-            last: now,
-            count: 0,
+        let mut refusals = lock(&self.refusals);
+        let mut series = match refusals.take() {
+            Some(series) if now.duration_since(series.last) < PAUSE => series,
+            _ => Refusals {
+                first: now,
+                last: now,
+                count: 0,
+            },
         };
-        let mut so_far = match turned_away.take() {
-            Some(before) if now.duration_since(before.last) < PAUSE => before,
-            _ => fresh,
-        };
-        (so_far.last, so_far.count) = (now, so_far.count + 1);
-        let is_over = now.duration_since(so_far.since) >= FLOOD;
-        let is_flooded = is_over && so_far.count >= self.most * FLOOD_FACTOR;
-        if !is_over || is_flooded {
-            *turned_away = Some(so_far);
+        series.last = now;
+        series.count += 1;
+        let is_long = now.duration_since(series.first) >= FLOOD;
+        let is_flooded = is_long && series.count >= self.max_count * FLOOD_FACTOR;
+        // A long series that is not a flood is forgotten, so that the next five seconds are measured afresh.
+        if !is_long || is_flooded {
+            *refusals = Some(series);
         }
         is_flooded
     }
 
-    /// Takes one more of `bytes` bytes, if there is room.
-    pub(in crate::server) fn take(self: &Arc<Self>, bytes: usize) -> Option<Waiting> {
+    /// Counts one more event of `bytes` bytes; none if a limit is reached.
+    pub(super) fn acquire(self: &Arc<Self>, bytes: usize) -> Option<InboundPermit> {
+        // Adds before it compares, so that two callers at the same time cannot both take the last place. Other
+        // memory is not guarded by these counters.
         let count = self.count.fetch_add(1, Ordering::AcqRel);
         let before = self.bytes.fetch_add(bytes, Ordering::AcqRel);
-        // Gives both back when there is none.
-        let waiting = Waiting {
-            load: Arc::clone(self),
+        // Subtracts both again if the event does not fit, because the permit is dropped then.
+        let permit = InboundPermit {
+            limit: Arc::clone(self),
             bytes,
         };
-        let fits = count < self.most && (count == 0 || before + bytes <= self.most_bytes);
-        fits.then_some(waiting)
+        let fits = count < self.max_count && (count == 0 || before + bytes <= self.max_bytes);
+        fits.then_some(permit)
     }
 }
 
-/// One that waits or runs: part of the load until it is dropped.
+/// An event that waits or runs. It counts against the limit until this is dropped.
 #[derive(Debug)]
-pub(in crate::server) struct Waiting {
-    load: Arc<Load>,
+pub(in crate::server) struct InboundPermit {
+    limit: Arc<InboundLimit>,
     bytes: usize,
 }
 
-impl Drop for Waiting {
+impl Drop for InboundPermit {
     fn drop(&mut self) {
-        self.load.count.fetch_sub(1, Ordering::AcqRel);
-        self.load.bytes.fetch_sub(self.bytes, Ordering::AcqRel);
+        self.limit.count.fetch_sub(1, Ordering::AcqRel);
+        self.limit.bytes.fetch_sub(self.bytes, Ordering::AcqRel);
     }
 }
 
@@ -103,25 +108,25 @@ mod tests {
 
     #[test]
     fn s06_a_connection_is_bounded_in_number_and_bytes() {
-        let load = Load::new(2, 10);
-        let first = load.take(20).expect("one is taken whatever its size");
-        assert!(load.take(1).is_none(), "too many bytes");
+        let limit = InboundLimit::new(2, 10);
+        let first = limit.acquire(20).expect("one is taken whatever its size");
+        assert!(limit.acquire(1).is_none(), "too many bytes");
         drop(first);
-        let _two = (load.take(5).unwrap(), load.take(5).unwrap());
-        assert!(load.take(0).is_none(), "too many");
+        let _two = (limit.acquire(5).unwrap(), limit.acquire(5).unwrap());
+        assert!(limit.acquire(0).is_none(), "too many");
     }
 
     #[test]
     fn s06_ten_times_the_bound_for_five_seconds_is_a_flood() {
-        let (load, start) = (Load::new(3, 10), Instant::now());
+        let (limit, start) = (InboundLimit::new(3, 10), Instant::now());
         let at = |ms| start + Duration::from_millis(ms);
-        assert!(!(0..33).any(|step| load.is_flooded_at(at(step * 150))));
+        assert!(!(0..33).any(|step| limit.is_flooded_at(at(step * 150))));
         let now = at(5000);
-        assert!(load.is_flooded_at(now), "thirty, and for five seconds");
-        assert!(!load.is_flooded_at(at(9000)), "there was a pause");
+        assert!(limit.is_flooded_at(now), "thirty, and for five seconds");
+        assert!(!limit.is_flooded_at(at(9000)), "there was a pause");
         let mut slowly = (0..100).map(|step| at(20_000 + step * 900));
-        assert!(!slowly.any(|now| load.is_flooded_at(now)), "no flood");
+        assert!(!slowly.any(|now| limit.is_flooded_at(now)), "no flood");
         let at = |ms| start + Duration::from_secs(200) + Duration::from_millis(ms);
-        assert!(!(0..100).any(|_| load.is_flooded_at(at(9000))), "a burst");
+        assert!(!(0..100).any(|_| limit.is_flooded_at(at(9000))), "a burst");
     }
 }

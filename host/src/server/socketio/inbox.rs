@@ -1,4 +1,4 @@
-//! Takes events from the library, in the order of arrival, and puts them into their connection's queue.
+//! Receives events from the library in the order of arrival, and queues them for their connection's worker.
 
 use std::sync::Arc;
 
@@ -10,41 +10,43 @@ use socketioxide_core::Str;
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::UnboundedSender;
 
+use super::ack::Ack;
+use super::inbound_limit::{InboundLimit, InboundPermit};
 use crate::dispatch::{Accepted, Dispatch};
 use crate::message::{CallId, Event};
 use crate::payload::{Failure, Payload};
-use crate::server::socketio::ack::Ack;
-use crate::server::socketio::inbound_limit::{Load, Waiting};
 use crate::session::Ending;
 use crate::sockets::Connection;
 
-/// What happens to a connection, in order.
-pub(in crate::server) enum Item<A: Adapter> {
+/// An entry in the queue of a connection.
+pub(super) enum Item<A: Adapter> {
     Event(Event, Ack<A>, Accepted),
-    Gone(&'static str),
+    /// The end of the connection, with the reason as socket.io names it.
+    Disconnected(&'static str),
 }
 
-/// Takes events from the library: never waits, and never lets one overtake another.
+/// Receives the events of one connection from the library, without waiting and without changing their order.
 pub(in crate::server) struct Inbox<A: Adapter> {
     pub(in crate::server) connection: Arc<Connection>,
     pub(in crate::server) dispatch: Arc<Dispatch>,
-    /// Bytes of a packet, and above which it ends its client.
-    pub(in crate::server) limit: usize,
-    pub(in crate::server) packet_limit: usize,
-    pub(in crate::server) load: Arc<Load>,
-    /// Refusals that wait for room.
-    pub(in crate::server) late: Arc<Semaphore>,
-    pub(in crate::server) items: UnboundedSender<Item<A>>,
+    /// Largest packet that is accepted, in bytes.
+    pub(super) body_limit: usize,
+    /// Size of a packet above which the client is ended, in bytes.
+    pub(super) packet_limit: usize,
+    pub(super) inbound_limit: Arc<InboundLimit>,
+    /// Permits for refusals that wait until the client reads.
+    pub(super) deferred: Arc<Semaphore>,
+    pub(super) items: UnboundedSender<Item<A>>,
 }
 
 impl<A: Adapter> MessageHandler<A, Inbox<A>> for Inbox<A> {
     fn call(&self, socket: Arc<Socket<A>>, value: Value, ack_id: Option<i64>) {
-        let (ack, received) = self.receive(&socket, value, ack_id);
-        let received = match received {
+        let (ack, checked) = self.receive(&socket, value, ack_id);
+        let received = match checked {
             Ok(received) => received,
             Err(failure) => return self.refuse(ack, &failure),
         };
-        let Some(waiting) = self.place(received.size()) else {
+        let Some(permit) = self.acquire(received.size()) else {
             let sentence = "too many events of this connection are waiting; send more slowly";
             return self.refuse(ack, &Failure::new(429, sentence));
         };
@@ -56,28 +58,32 @@ impl<A: Adapter> MessageHandler<A, Inbox<A>> for Inbox<A> {
             Ok(accepted) => accepted,
             Err(refusal) => return self.refuse(ack, &refusal.failure()),
         };
-        let _ = self
-            .items
-            .send(Item::Event(event, ack.while_waiting(waiting), accepted));
+        let item = Item::Event(event, ack.holding(permit), accepted);
+        // Fails if the worker has ended, which happens while the server shuts down. The ack answers when it is dropped.
+        let _ = self.items.send(item);
     }
 }
 
 impl<A: Adapter> Inbox<A> {
+    /// Counts a refused event and answers it.
     fn refuse(&self, ack: Ack<A>, failure: &Failure) {
         self.connection.session.metrics().events_failed.one();
         ack.fail_now(failure);
     }
 
-    /// A place for an event of so many bytes, if there is one. A client that goes on and on where there is none is ended.
-    pub(in crate::server) fn place(&self, bytes: usize) -> Option<Waiting> {
-        let waiting = self.load.take(bytes);
-        if waiting.is_none() && self.load.is_flooded() {
+    /// Counts an event of `bytes` bytes against the limit of the connection; none if the limit is reached.
+    ///
+    /// A client that floods the connection is ended.
+    pub(in crate::server) fn acquire(&self, bytes: usize) -> Option<InboundPermit> {
+        let permit = self.inbound_limit.acquire(bytes);
+        if permit.is_none() && self.inbound_limit.is_flooded() {
             self.connection.session.end_flood();
         }
-        waiting
+        permit
     }
 
-    /// The way to answer a packet, and the packet, if its size is taken.
+    /// Returns the ack of a packet, and the packet or the failure to answer with if its size or its kind is not
+    /// accepted.
     pub(in crate::server) fn receive(
         &self,
         socket: &Arc<Socket<A>>,
@@ -88,27 +94,27 @@ impl<A: Adapter> Inbox<A> {
         let ack = Ack::new(
             socket,
             &self.connection,
-            &self.late,
+            &self.deferred,
             ack_id,
             Arc::clone(&id),
         );
-        let Value::Str(text, attachments) = value else {
+        let Value::Str(text, binaries) = value else {
             let failure = Failure::new(400, "only JSON packets are understood");
             return (ack, Err(failure));
         };
-        let attachments: Vec<Bytes> = attachments.into_iter().flatten().collect();
         let received = Received {
             id,
             text,
-            attachments,
+            attachments: binaries.into_iter().flatten().collect(),
             ack_wanted: ack_id.is_some(),
         };
         let fits = self.check_size(received.size());
         (ack, fits.map(|()| received))
     }
 
+    /// Checks the size of a packet, and ends a client whose packet is far too large.
     fn check_size(&self, size: usize) -> Result<(), Failure> {
-        let limit = self.limit;
+        let limit = self.body_limit;
         if size <= limit {
             return Ok(());
         }
@@ -116,7 +122,7 @@ impl<A: Adapter> Inbox<A> {
         if let Some(total) = session.metrics().too_large.count() {
             tracing::warn!(socket = %self.connection.id, "a packet of {size} bytes was refused; {limit} are allowed (server.body-limit); {total} bodies and packets so far");
         }
-        // Over polling more can come in than over a websocket.
+        // A websocket ends at this size by itself, but a poll may carry a larger packet.
         if size > self.packet_limit {
             session.end(Ending::TooLarge);
         }
@@ -125,7 +131,7 @@ impl<A: Adapter> Inbox<A> {
     }
 }
 
-/// A packet as it came: `["name",1,2]`, and what its placeholders stand for.
+/// A packet as it was received: the text `["name",1,2]`, and the attachments that its placeholders refer to.
 pub(in crate::server) struct Received {
     pub(in crate::server) id: CallId,
     pub(in crate::server) text: Str,
@@ -134,17 +140,18 @@ pub(in crate::server) struct Received {
 }
 
 impl Received {
+    /// Returns the bytes of the text and of the attachments.
     pub(in crate::server) fn size(&self) -> usize {
         let attachments: usize = self.attachments.iter().map(Bytes::len).sum();
         self.text.as_str().len() + attachments
     }
 
-    /// The name of the event.
+    /// Returns the name of the event; none if the packet does not begin with a name.
     pub(in crate::server) fn name(&self) -> Option<&str> {
         split(self.text.as_str()).map(|(name, _)| name)
     }
 
-    /// The event, checked.
+    /// Checks the packet and converts it to an event.
     fn event(self) -> Result<Event, Failure> {
         let sentence = "the packet is not an array that begins with the event's name";
         let (name, arguments) =
@@ -166,19 +173,20 @@ impl Received {
     }
 }
 
-/// The name of an event and its arguments, from the text of a packet: `name` and `1,2]` of `["name",1,2]`. The library has seen to
-/// it that the name is a string without escapes.
+/// Splits the text of a packet into name and arguments: `["name",1,2]` into `name` and `1,2]`.
+///
+/// The library has already refused packets whose name contains an escape.
 fn split(text: &str) -> Option<(&str, &str)> {
     let rest = text
         .trim_start()
         .strip_prefix('[')?
         .trim_start()
         .strip_prefix('"')?;
-    let (name, rest) = rest.split_once('"')?;
-    let rest = rest.trim_start();
-    let arguments = match rest.strip_prefix(',') {
-        Some(rest) => rest,
-        None if rest.starts_with(']') => rest,
+    let (name, after_name) = rest.split_once('"')?;
+    let tail = after_name.trim_start();
+    let arguments = match tail.strip_prefix(',') {
+        Some(arguments) => arguments,
+        None if tail.starts_with(']') => tail,
         None => return None,
     };
     Some((name, arguments))

@@ -1,18 +1,20 @@
-//! Door: connections to namespaces, and custom events. One queue for each connection, one task that empties it.
+//! The door of connections to namespaces and of events.
 //!
-//! Events are taken from the library synchronously, in the order of arrival, and from the very first: what is needed for that is in
-//! place before CONNECT is answered.
+//! Each connection has a queue and one task, its worker, that answers the queued events in the order of
+//! arrival. The library hands over events synchronously, and the queue exists before CONNECT is answered, so
+//! that no event is lost.
 
-pub(in crate::server) mod ack;
+pub(super) mod ack;
 mod disconnect;
-pub(in crate::server) mod inbound_limit;
-pub(in crate::server) mod inbox;
-pub(in crate::server) mod transport;
+mod inbound_limit;
+pub(super) mod inbox;
+pub(super) mod transport;
 
 use std::convert::Infallible;
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
+use futures_util::future::BoxFuture;
 use serde::de::IgnoredAny;
 use socketioxide::SocketIo;
 use socketioxide::adapter::Adapter;
@@ -24,109 +26,126 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use self::ack::MAX_DEFERRED;
+use self::disconnect::{OnDisconnect, SERVER_DISCONNECT};
+use self::inbound_limit::InboundLimit;
+use self::inbox::{Inbox, Item};
+use super::hitchy::{MAX_RUNNING, RequestDoor};
+use super::http::peer::identify;
+use super::limits::packet_limit;
 use crate::config::Config;
 use crate::dispatch::Dispatch;
 use crate::emitter::{REQUESTS, SocketLink};
 use crate::lock::lock;
 use crate::payload::check_depth;
-use crate::server::hitchy::{RUNNING, Requests};
-use crate::server::http::peer::identify;
-use crate::server::packet_limit;
-use crate::server::socketio::ack::LATE;
-use crate::server::socketio::disconnect::{DISMISSED, OnDisconnect};
-use crate::server::socketio::inbound_limit::Load;
-use crate::server::socketio::inbox::{Inbox, Item};
 use crate::session::Session;
 use crate::sockets::{Connection, Handshake, SocketCount, SocketCounts};
 
-/// Events, or requests, of one connection that wait.
-const WAITING: usize = 256;
+/// Largest number of events, or socket requests, of one connection that wait for an answer.
+const MAX_WAITING: usize = 256;
 
-/// The namespaces that clients can connect to. Each is registered with the library once: a second time would orphan its sockets.
-pub(in crate::server) struct Namespaces<A: Adapter> {
-    counts: Arc<SocketCounts>,
-    shared: Arc<Shared<A>>,
+/// The socket.io server, whichever adapter of the library it uses.
+pub(super) trait SocketServer: Send + Sync {
+    /// Registers a namespace with the library, so that clients can connect to it. Does nothing if it is registered.
+    fn open(&self, namespace: &str);
+    /// Returns the number of sockets that are connected to each namespace.
+    fn counts(&self) -> &Arc<SocketCounts>;
+    /// Runs the disconnect hooks of all connections, and returns when the hooks have ended.
+    ///
+    /// The clients are still connected then. The library forgets the namespaces of a client as it closes the
+    /// client, and would not report the end of the connections.
+    fn run_disconnect_hooks(&self) -> BoxFuture<'_, ()>;
+    /// Closes all sockets, and returns when each of them has closed.
+    fn close(&self) -> BoxFuture<'_, ()>;
 }
 
-struct Shared<A: Adapter> {
+/// The namespaces that clients can connect to.
+///
+/// Each namespace is registered with the library once, because a second registration would orphan its sockets.
+pub(super) struct Namespaces<A: Adapter> {
+    counts: Arc<SocketCounts>,
+    connector: Arc<Connector<A>>,
+}
+
+/// Admits connections and starts their workers.
+struct Connector<A: Adapter> {
     io: SocketIo<A>,
     dispatch: Arc<Dispatch>,
     config: Arc<Config>,
     workers: TaskTracker,
-    /// Says to the workers that the server is shutting down.
+    /// Cancelled when the server shuts down.
     closing: CancellationToken,
 }
 
 impl<A: Adapter + DefinedAdapter> Namespaces<A> {
-    pub(in crate::server) fn new(
-        io: SocketIo<A>,
-        dispatch: Arc<Dispatch>,
-        config: &Config,
-    ) -> Arc<Self> {
-        let config = Arc::new(config.clone());
-        let shared = Arc::new(Shared {
+    /// Creates the list of namespaces, which is empty at first.
+    pub(super) fn new(io: SocketIo<A>, dispatch: Arc<Dispatch>, config: &Config) -> Arc<Self> {
+        let connector = Arc::new(Connector {
             io,
             dispatch,
-            config,
+            config: Arc::new(config.clone()),
             workers: TaskTracker::new(),
             closing: CancellationToken::new(),
         });
         Arc::new(Self {
             counts: Arc::default(),
-            shared,
+            connector,
         })
     }
+}
 
-    /// Lets clients connect to a namespace, unless they can already.
-    pub(in crate::server) fn open(&self, namespace: &str) {
+impl<A: Adapter + DefinedAdapter> SocketServer for Namespaces<A> {
+    fn open(&self, namespace: &str) {
         let Some(count) = self.counts.open(namespace) else {
             return;
         };
         let name: Arc<str> = namespace.into();
-        let shared = Arc::clone(&self.shared);
+        let admitting = Arc::clone(&self.connector);
         let admit = move |socket: RawSocket<A>, auth: Auth| {
-            let (shared, name) = (Arc::clone(&shared), Arc::clone(&name));
+            let (connector, name) = (Arc::clone(&admitting), Arc::clone(&name));
             let count = Arc::clone(&count);
-            async move { shared.admit(&name, &count, socket, auth).await }
+            async move { connector.admit(&name, &count, socket, auth).await }
         };
-        let shared = Arc::clone(&self.shared);
-        let begin = move |socket: RawSocket<A>| async move { shared.begin(&socket.0) };
-        self.shared
+        let connector = Arc::clone(&self.connector);
+        let begin = move |socket: RawSocket<A>| async move { connector.begin(&socket.0) };
+        self.connector
             .io
             .ns(namespace.to_owned(), begin.with(admit))
             .spawn();
     }
 
-    /// How many sockets are connected to each of them.
-    pub(in crate::server) fn counts(&self) -> &Arc<SocketCounts> {
+    fn counts(&self) -> &Arc<SocketCounts> {
         &self.counts
     }
 
-    /// Runs the disconnect hooks of all connections, and returns when they have ended. The clients are still connected then: once
-    /// the library closes them it no longer knows their namespaces, and would tell nobody.
-    pub(in crate::server) async fn close(&self) {
-        self.shared.closing.cancel();
-        self.shared.workers.close();
-        self.shared.workers.wait().await;
+    fn run_disconnect_hooks(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {
+            self.connector.closing.cancel();
+            self.connector.workers.close();
+            self.connector.workers.wait().await;
+        })
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        Box::pin(self.connector.io.close())
     }
 }
 
-impl<A: Adapter> Shared<A> {
-    /// Before CONNECT is answered: asks the hooks, and gets everything ready for the first event.
+impl<A: Adapter> Connector<A> {
+    /// Calls the connect hooks, then registers the queue for events. Runs before CONNECT is answered.
     async fn admit(
         &self,
         namespace: &Arc<str>,
         count: &Arc<SocketCount>,
-        socket: RawSocket<A>,
+        RawSocket(socket): RawSocket<A>,
         Auth(auth): Auth,
-    ) -> Result<(), Refused> {
-        let socket = socket.0;
+    ) -> Result<(), ConnectError> {
         check_auth(auth.as_deref())?;
         let connection = self.connection(namespace, &socket, auth)?;
-        self.ask_hooks(&connection).await?;
+        self.call_hooks(&connection).await?;
 
         let (items, queue) = unbounded_channel();
-        self.take_events(&socket, &connection, &items);
+        self.receive_events(&socket, &connection, &items);
         socket.on_disconnect(OnDisconnect {
             connection: Arc::clone(&connection),
             items,
@@ -142,75 +161,83 @@ impl<A: Adapter> Shared<A> {
             closing: self.closing.clone(),
         };
         socket.extensions.insert(connection);
+        // `begin` takes the worker out again. Extensions must be `Clone`, which a worker is not.
         socket.extensions.insert(Arc::new(Mutex::new(Some(worker))));
         Ok(())
     }
 
-    async fn ask_hooks(&self, connection: &Arc<Connection>) -> Result<(), Refused> {
-        let asked = self.dispatch.connect(connection).await;
-        asked.map_err(|failure| Refused(failure.message))?;
+    /// Calls the connect hooks. The error is what a hook answers, or says that a hook disconnected the client.
+    async fn call_hooks(&self, connection: &Arc<Connection>) -> Result<(), ConnectError> {
+        let answered = self.dispatch.connect(connection).await;
+        answered.map_err(|failure| ConnectError(failure.message))?;
         if connection.is_dismissed() {
-            return Err(Refused("disconnected by the server".to_owned()));
+            return Err(ConnectError("disconnected by the server".to_owned()));
         }
         Ok(())
     }
 
-    /// From now on the library hands over what the client sends.
-    fn take_events(
+    /// Registers the handler to which the library hands what the client sends.
+    fn receive_events(
         &self,
         socket: &Arc<Socket<A>>,
         connection: &Arc<Connection>,
         items: &UnboundedSender<Item<A>>,
     ) {
         let is_for_requests = &*connection.namespace == REQUESTS;
-        let most = if is_for_requests {
-            RUNNING + WAITING
+        let max_count = if is_for_requests {
+            MAX_RUNNING + MAX_WAITING
         } else {
-            WAITING
+            MAX_WAITING
         };
         let packet_limit = packet_limit(&self.config);
         let inbox = Inbox {
             connection: Arc::clone(connection),
             dispatch: Arc::clone(&self.dispatch),
-            limit: self.config.server.body_limit,
+            body_limit: self.config.server.body_limit,
             packet_limit,
-            load: Load::new(most, packet_limit),
-            late: Arc::new(Semaphore::new(LATE)),
+            inbound_limit: InboundLimit::new(max_count, packet_limit),
+            deferred: Arc::new(Semaphore::new(MAX_DEFERRED)),
             items: items.clone(),
         };
         if is_for_requests {
-            socket.on_fallback(Requests::new(inbox, self.config.socket.set_cookie));
+            socket.on_fallback(RequestDoor::new(inbox, self.config.socket.set_cookie));
         } else {
             socket.on_fallback(inbox);
         }
     }
 
-    /// CONNECT has been answered: the queue is emptied from now on.
+    /// Starts the worker of a connection. Runs after CONNECT has been answered.
     fn begin(&self, socket: &Arc<Socket<A>>) {
         let worker = socket.extensions.remove::<Arc<Mutex<Option<Worker<A>>>>>();
         if let Some(worker) = worker.and_then(|worker| lock(&worker).take()) {
+            worker.connection.set_answered();
             self.workers.spawn(worker.run());
         }
     }
 
-    /// Ours for the library's socket.
+    /// Creates our connection for a socket of the library.
     fn connection(
         &self,
         namespace: &Arc<str>,
         socket: &Arc<Socket<A>>,
         auth: Option<String>,
-    ) -> Result<Arc<Connection>, Refused> {
+    ) -> Result<Arc<Connection>, ConnectError> {
         let parts = socket.req_parts();
-        let headers = parts.headers.clone();
-        let (remote, headers) = identify(&self.config.server, parts.extensions.get(), headers);
+        let (remote, headers) = identify(
+            &self.config.server,
+            parts.extensions.get(),
+            parts.headers.clone(),
+        );
         let handshake = Handshake {
             remote,
             query: parts.uri.query().unwrap_or_default().to_owned(),
             headers,
             auth,
         };
-        let session = parts.extensions.get::<Arc<Session>>();
-        let session = session.ok_or_else(|| Refused("this client has no session".to_owned()))?;
+        let session = parts
+            .extensions
+            .get::<Arc<Session>>()
+            .ok_or_else(|| ConnectError("this client has no session".to_owned()))?;
         Ok(Arc::new(Connection::new(
             socket.id.to_string(),
             Arc::clone(namespace),
@@ -221,7 +248,7 @@ impl<A: Adapter> Shared<A> {
     }
 }
 
-/// Empties the queue of one connection.
+/// Answers the queued events of one connection, one after the other.
 struct Worker<A: Adapter> {
     connection: Arc<Connection>,
     dispatch: Arc<Dispatch>,
@@ -230,12 +257,13 @@ struct Worker<A: Adapter> {
 }
 
 impl<A: Adapter> Worker<A> {
+    /// Runs the connected hooks, answers events until the connection ends, and runs the disconnect hooks.
     async fn run(mut self) {
         self.dispatch.connected(&self.connection).await;
         let reason = loop {
             match self.next().await {
-                Item::Gone(_) if self.connection.is_dismissed() => break DISMISSED,
-                Item::Gone(reason) => break reason,
+                Item::Disconnected(_) if self.connection.is_dismissed() => break SERVER_DISCONNECT,
+                Item::Disconnected(reason) => break reason,
                 Item::Event(event, ack, _accepted) => {
                     match self.dispatch.event(&self.connection, &event).await {
                         Ok(payload) => ack.answer(&payload).await,
@@ -247,18 +275,18 @@ impl<A: Adapter> Worker<A> {
         self.dispatch.disconnected(&self.connection, reason).await;
     }
 
-    /// What happens next. What has happened goes before the end of the server.
+    /// Waits for the next item. Queued items come before the shutdown of the server, hence the biased `select!`.
     async fn next(&mut self) -> Item<A> {
         let item = tokio::select! {
             biased;
             item = self.queue.recv() => item,
             () = self.closing.cancelled() => None,
         };
-        item.unwrap_or(Item::Gone("server shutting down"))
+        item.unwrap_or(Item::Disconnected("server shutting down"))
     }
 }
 
-/// The library's socket as it is.
+/// An extractor for the library's socket.
 struct RawSocket<A: Adapter>(Arc<Socket<A>>);
 
 impl<A: Adapter> FromConnectParts<A> for RawSocket<A> {
@@ -269,7 +297,7 @@ impl<A: Adapter> FromConnectParts<A> for RawSocket<A> {
     }
 }
 
-/// What came with CONNECT, as JSON text.
+/// An extractor for the payload of CONNECT, as JSON text.
 struct Auth(Option<String>);
 
 impl<A: Adapter> FromConnectParts<A> for Auth {
@@ -284,8 +312,8 @@ impl<A: Adapter> FromConnectParts<A> for Auth {
     }
 }
 
-/// Handlers rely on what came with CONNECT being JSON.
-fn check_auth(auth: Option<&str>) -> Result<(), Refused> {
+/// Checks that the payload of CONNECT is JSON of a limited depth, on which handlers rely.
+fn check_auth(auth: Option<&str>) -> Result<(), ConnectError> {
     let Some(auth) = auth else {
         return Ok(());
     };
@@ -294,13 +322,13 @@ fn check_auth(auth: Option<&str>) -> Result<(), Refused> {
         return Ok(());
     }
     let sentence = "auth is not JSON, or nested too deep";
-    Err(Refused(sentence.to_owned()))
+    Err(ConnectError(sentence.to_owned()))
 }
 
-/// The message that a refused client reads in `connect_error`.
-struct Refused(String);
+/// The message that a refused client receives as `connect_error`.
+struct ConnectError(String);
 
-impl fmt::Display for Refused {
+impl fmt::Display for ConnectError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.0)
     }

@@ -1,5 +1,7 @@
-//! Polling and websockets, on their way into the socket.io library: who may open a session, which session a request belongs to, and
-//! what goes over a session that is polled.
+//! The door of engine.io requests, both polling and websocket, in front of the socket.io library.
+//!
+//! It checks the origin of a request, opens a session or finds the session of the request, and counts the bytes
+//! of polls.
 
 use std::sync::Arc;
 
@@ -18,43 +20,45 @@ use crate::dispatch::{Dispatch, Refusal};
 use crate::payload::Failure;
 use crate::registry::Registry;
 use crate::server::http::HttpDoor;
-use crate::server::http::body::Bodies;
+use crate::server::http::body::BodyReader;
+use crate::server::http::headers::content_length;
 use crate::server::http::peer::{Peer, remote};
 use crate::session::{Ending, Session, Sessions};
 
-/// Bytes of the library's answer that opens a session: far more than it has.
+/// Largest response of the library that opens a session, in bytes. Real responses have some 100 bytes.
 const MAX_OPEN: usize = 4 << 10;
 
-/// The way to the socket.io library.
+/// Passes engine.io requests to the socket.io library.
 pub(in crate::server) struct Transports {
     library: Router,
     sessions: Arc<Sessions>,
     registry: Arc<Registry>,
     dispatch: Arc<Dispatch>,
     http: Arc<HttpDoor>,
-    /// Reads what is posted.
-    bodies: Bodies,
+    /// Reads the bodies of polling requests.
+    bodies: BodyReader,
     server: Server,
-    visitors: Origins,
+    /// Origins whose pages may open sockets.
+    origins: Origins,
     bind_address: bool,
     path: String,
 }
 
-/// Who asks.
-enum Visitor {
-    /// No page, or one of an origin that was named.
-    Known,
-    /// A page of any origin.
-    Anyone,
+/// The sender of a request, as far as the `origin` header tells.
+enum Sender {
+    /// No page, a page of the server's own origin, or a page of a listed origin.
+    Trusted,
+    /// A page of an origin that is not listed, where the settings allow any origin.
+    AnyPage,
 }
 
-/// What a request asks for, read as the library reads it.
-struct Asked<'a> {
+/// The query of an engine.io request, parsed as the library parses it.
+struct EngineQuery<'a> {
     session: Option<&'a str>,
     is_websocket: bool,
 }
 
-impl<'a> Asked<'a> {
+impl<'a> EngineQuery<'a> {
     fn of(parts: &'a Parts) -> Self {
         let query = parts.uri.query().unwrap_or_default();
         let value = |name: &str| query.split('&').find_map(|pair| pair.strip_prefix(name));
@@ -67,12 +71,13 @@ impl<'a> Asked<'a> {
 }
 
 impl Transports {
+    /// Creates the door in front of `library`. `bodies` limits the bodies of polling requests.
     pub(in crate::server) fn new(
         library: Router,
         sessions: Arc<Sessions>,
         registry: Arc<Registry>,
         http: Arc<HttpDoor>,
-        bodies: Bodies,
+        bodies: BodyReader,
         config: &Config,
     ) -> Self {
         Self {
@@ -82,14 +87,14 @@ impl Transports {
             dispatch: Arc::clone(http.dispatch()),
             http,
             bodies,
-            visitors: visitors(&config.server),
+            origins: socket_origins(&config.server),
             server: config.server.clone(),
             bind_address: config.socket.bind_address,
             path: config.socket.path.clone(),
         }
     }
 
-    /// Whether a path is the library's.
+    /// Returns true if a path belongs to the engine.io endpoint.
     pub(in crate::server) fn owns(&self, path: &str) -> bool {
         let rest = path.strip_prefix(&self.path);
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
@@ -97,46 +102,44 @@ impl Transports {
 
     /// Answers a request of engine.io.
     pub(in crate::server) async fn answer(&self, mut parts: Parts, body: Body) -> Response {
-        let Asked {
-            session,
-            is_websocket,
-        } = Asked::of(&parts);
-        let session = session.map(str::to_owned);
-        match self.check_visitor(&parts, session.is_none()) {
+        let query = EngineQuery::of(&parts);
+        let (session, is_websocket) = (query.session.map(str::to_owned), query.is_websocket);
+        match self.check_sender(&parts, session.is_none()) {
             Err(failure) => return self.http.refuse(&parts.headers, body, &failure).await,
-            Ok(Visitor::Known) => {}
-            // Else any page could act in the name of its visitors.
-            Ok(Visitor::Anyone) => drop(parts.headers.remove(header::COOKIE)),
+            Ok(Sender::Trusted) => {}
+            // With cookies, any page could act in the name of its visitors.
+            Ok(Sender::AnyPage) => drop(parts.headers.remove(header::COOKIE)),
         }
         match session.as_deref() {
-            // Only GET opens a session. To all else the library says what is wrong with it.
-            None if parts.method != Method::GET => self.pass_on(parts, body).await,
+            // Only GET opens a session. The library refuses other methods.
+            None if parts.method != Method::GET => self.forward(parts, body).await,
             None => self.open(is_websocket, parts, body).await,
             Some(id) => match self.find(id, &parts) {
                 Some(session) if is_websocket => self.upgrade(session, parts, body).await,
-                Some(session) => self.go_on(session, parts, body).await,
-                None => self.complain(1, "Session ID unknown", &parts, body).await,
+                Some(session) => self.poll(session, parts, body).await,
+                None => self.refuse(1, "Session ID unknown", &parts, body).await,
             },
         }
     }
 
-    /// Who asks, or why a request is not let through.
-    fn check_visitor(&self, parts: &Parts, is_new: bool) -> Result<Visitor, Failure> {
+    /// Returns the sender of a request. The failure is a 403 if pages of its origin may not open sockets, or a
+    /// 503 if the server is starting or shutting down.
+    fn check_sender(&self, parts: &Parts, is_new: bool) -> Result<Sender, Failure> {
         if !self.registry.table().ready {
             return Err(Refusal::Starting.failure());
         }
-        // Sessions that exist may say goodbye.
+        // Existing sessions go on, so that acks and disconnect packets still pass.
         if self.dispatch.is_draining() && is_new {
             return Err(Refusal::Draining.failure());
         }
-        let Some(origin) = parts.headers.get(header::ORIGIN) else {
-            return Ok(Visitor::Known);
+        let Some(header) = parts.headers.get(header::ORIGIN) else {
+            return Ok(Sender::Trusted);
         };
-        let origin = origin.to_str().unwrap_or_default();
+        let origin = header.to_str().unwrap_or_default();
         if is_own(origin, &parts.headers) {
-            return Ok(Visitor::Known);
+            return Ok(Sender::Trusted);
         }
-        if !self.visitors.allow(origin) {
+        if !self.origins.allow(origin) {
             if let Some(total) = self.sessions.metrics().foreign_origins.count() {
                 tracing::warn!(
                     "a page of {:?} may not open sockets here; [server] origins = [{:?}] lets it; {total} such requests so far",
@@ -147,38 +150,41 @@ impl Transports {
             let sentence = "pages of this origin may not open sockets here; the setting server.origins says which may";
             return Err(Failure::new(403, sentence));
         }
-        Ok(match self.visitors {
-            Origins::Any => Visitor::Anyone,
-            _ => Visitor::Known,
+        Ok(match self.origins {
+            Origins::Any => Sender::AnyPage,
+            _ => Sender::Trusted,
         })
     }
 
-    /// A request that opens a session, or none of engine.io's: then the library says so, and the session is dropped with it.
+    /// Answers a request that opens a session. If the library refuses the request, the session is dropped with it.
     async fn open(&self, is_websocket: bool, mut parts: Parts, body: Body) -> Response {
         let peer = parts.extensions.get::<Peer>();
-        let line = peer.filter(|_| is_websocket);
-        let line = line.map(|peer| Arc::clone(&peer.line));
-        let remote = remote(&self.server, peer, &parts.headers).ip();
-        let session = match self.sessions.open(remote, line) {
+        let outbound = peer
+            .filter(|_| is_websocket)
+            .map(|peer| Arc::clone(&peer.outbound));
+        let address = remote(&self.server, peer, &parts.headers).ip();
+        let session = match self.sessions.open(address, outbound) {
             Ok(session) => session,
             Err(failure) => return self.http.refuse(&parts.headers, body, &failure).await,
         };
         parts.extensions.insert(Arc::clone(&session));
-        let response = self.pass_on(parts, body).await;
+        let response = self.forward(parts, body).await;
         if is_websocket || response.status() != StatusCode::OK {
             return response;
         }
-        let (parts, body) = response.into_parts();
-        // It is in memory already.
-        let body = to_bytes(body, MAX_OPEN).await.unwrap_or_default();
-        if let Some(id) = id_of_open(&body) {
+        // The id of the session is known to the library only, which does not offer it (socketioxide 0.18). The
+        // body is in memory, so that nothing waits here.
+        let (head, content) = response.into_parts();
+        let packet = to_bytes(content, MAX_OPEN).await.unwrap_or_default();
+        if let Some(id) = id_of_open(&packet) {
             self.sessions.name(&session, &id);
         }
-        Response::from_parts(parts, Body::from(body))
+        Response::from_parts(head, Body::from(packet))
     }
 
-    /// The session of a request, if it comes from where the session was opened: an id is not secret, since people show ids of
-    /// sockets to each other.
+    /// Returns the session of a request; none if it does not exist or was opened from another address.
+    ///
+    /// The address is compared because an id is not secret: people show ids of sockets to each other.
     fn find(&self, id: &str, parts: &Parts) -> Option<Arc<Session>> {
         let session = self.sessions.find(id)?;
         let address = remote(&self.server, parts.extensions.get(), &parts.headers).ip();
@@ -191,31 +197,32 @@ impl Transports {
         None
     }
 
-    /// A session that was polled goes on over a websocket.
+    /// Answers a request that upgrades a polling session to a websocket.
     async fn upgrade(&self, session: Arc<Session>, parts: Parts, body: Body) -> Response {
         if session.has_websocket() {
-            return self.complain(3, "Bad request", &parts, body).await;
+            return self.refuse(3, "Bad request", &parts, body).await;
         }
         let peer = parts.extensions.get::<Peer>().cloned();
-        let response = self.pass_on(parts, body).await;
+        let response = self.forward(parts, body).await;
         if let Some(peer) = peer
             && response.status() == StatusCode::SWITCHING_PROTOCOLS
         {
-            session.upgrade(&peer.line);
+            session.upgrade(&peer.outbound);
         }
         response
     }
 
-    /// A poll, or a post, of a session that exists.
-    async fn go_on(&self, session: Arc<Session>, parts: Parts, mut body: Body) -> Response {
+    /// Answers a GET or a POST of a polling session.
+    async fn poll(&self, session: Arc<Session>, parts: Parts, mut body: Body) -> Response {
         if parts.method == Method::GET {
-            let _poll = Poll::begin(&session);
-            let response = self.pass_on(parts, body).await;
-            session.polls().wrote(length(response.headers()));
+            let _poll = PollGuard::new(&session);
+            let response = self.forward(parts, body).await;
+            let written = content_length(response.headers()).unwrap_or(0);
+            session.polls().wrote(written as usize);
             return response;
         }
         match self.bodies.read(&mut body, &parts.headers).await {
-            Ok(whole) => self.post(session, parts, whole).await,
+            Ok(packets) => self.post(session, parts, packets).await,
             Err(failure) => {
                 if failure.code == 413 {
                     session.end(Ending::TooLarge);
@@ -225,10 +232,10 @@ impl Transports {
         }
     }
 
-    /// Packets of a client that polls.
+    /// Answers a POST with packets, with a 413 if one of the packets ended the session by its size.
     async fn post(&self, session: Arc<Session>, parts: Parts, packets: Bytes) -> Response {
         let headers = parts.headers.clone();
-        let response = self.pass_on(parts, Body::from(packets)).await;
+        let response = self.forward(parts, Body::from(packets)).await;
         if session.ending() != Some(Ending::TooLarge) {
             return response;
         }
@@ -236,25 +243,28 @@ impl Transports {
         self.http.refuse(&headers, Body::empty(), &failure).await
     }
 
-    /// Answers with an error of engine.io, with its code and words.
-    async fn complain(&self, code: u8, message: &str, parts: &Parts, body: Body) -> Response {
+    /// Answers with a 400 and an error in the format of engine.io.
+    async fn refuse(&self, code: u8, message: &str, parts: &Parts, body: Body) -> Response {
         self.bodies.discard(body, &parts.headers).await;
-        let body = format!(r#"{{"code":"{code}","message":"{message}"}}"#);
-        let mut response = Response::new(Body::from(body));
+        let error = format!(r#"{{"code":"{code}","message":"{message}"}}"#);
+        let mut response = Response::new(Body::from(error));
         *response.status_mut() = StatusCode::BAD_REQUEST;
         let json = HeaderValue::from_static("application/json");
         response.headers_mut().insert(header::CONTENT_TYPE, json);
         response
     }
 
-    async fn pass_on(&self, parts: Parts, body: Body) -> Response {
+    /// Passes a request to the library.
+    async fn forward(&self, parts: Parts, body: Body) -> Response {
         let request = Request::from_parts(parts, body);
         let Ok(response) = self.library.clone().oneshot(request).await;
         response
     }
 }
 
-/// Closes polling sessions that were ended, in the library's own way: as if the client had said goodbye.
+/// Closes each polling session whose id is received on `ids`.
+///
+/// The library has no call for it (socketioxide 0.18), so that this posts a CLOSE packet, as a client does.
 pub(in crate::server) async fn close_ended(
     library: Router,
     path: String,
@@ -262,31 +272,31 @@ pub(in crate::server) async fn close_ended(
 ) {
     while let Some(id) = ids.recv().await {
         let uri = format!("{path}/?EIO=4&transport=polling&sid={id}");
-        let Ok(goodbye) = Request::post(uri).body(Body::from("1")) else {
+        let Ok(request) = Request::post(uri).body(Body::from("1")) else {
             continue;
         };
-        // One that is closed already, or has become a websocket, is unknown to it.
-        let Ok(_) = library.clone().oneshot(goodbye).await;
+        // The library refuses the request if the session is closed already or has become a websocket.
+        let Ok(_) = library.clone().oneshot(request).await;
     }
 }
 
-/// A poll under way.
-struct Poll<'a>(&'a Session);
+/// Marks a session as reading for the time of a poll.
+struct PollGuard<'a>(&'a Session);
 
-impl<'a> Poll<'a> {
-    fn begin(session: &'a Session) -> Self {
+impl<'a> PollGuard<'a> {
+    fn new(session: &'a Session) -> Self {
         session.polls().take();
         Self(session)
     }
 }
 
-impl Drop for Poll<'_> {
+impl Drop for PollGuard<'_> {
     fn drop(&mut self) {
         self.0.polls().stop();
     }
 }
 
-/// Whether a page comes from this very server: same host and port as the request's own.
+/// Returns true if `origin` has the host and the port that the request names in its host header.
 fn is_own(origin: &str, headers: &HeaderMap) -> bool {
     let authority = origin.split_once("://").map(|(_, authority)| authority);
     let host = headers
@@ -297,16 +307,18 @@ fn is_own(origin: &str, headers: &HeaderMap) -> bool {
         .is_some_and(|(authority, host)| authority.eq_ignore_ascii_case(host))
 }
 
-/// Origins whose pages may open sockets besides the server's own. Those that may ask over HTTP may do it over sockets; but everyone
-/// is not meant by that, since with a websocket cookies come along whatever CORS says.
-pub(in crate::server) fn visitors(server: &Server) -> Origins {
+/// Returns the origins whose pages may open sockets besides the server's own.
+///
+/// Origins that `cors` lists are included. `cors` with any origin is not, because browsers send cookies with a
+/// websocket whatever CORS allows.
+pub(in crate::server) fn socket_origins(server: &Server) -> Origins {
     match &server.cors {
         Origins::Any => server.origins.clone(),
         cors => server.origins.clone().or(cors.clone()),
     }
 }
 
-/// The id in the library's answer that opens a session: `0{"sid":"…",…}`.
+/// Returns the session id of an OPEN packet: `0{"sid":"…",…}`.
 fn id_of_open(body: &[u8]) -> Option<String> {
     #[derive(serde::Deserialize)]
     struct Open {
@@ -316,12 +328,6 @@ fn id_of_open(body: &[u8]) -> Option<String> {
     serde_json::from_slice::<Open>(json)
         .ok()
         .map(|open| open.sid)
-}
-
-fn length(headers: &HeaderMap) -> usize {
-    let length = headers.get(header::CONTENT_LENGTH);
-    let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
-    length.unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -342,9 +348,9 @@ mod tests {
         ] {
             let uri = format!("/socket.io/?{query}");
             let (parts, ()) = axum::http::Request::get(uri).body(()).unwrap().into_parts();
-            let asked = Asked::of(&parts);
+            let query_of = EngineQuery::of(&parts);
             assert_eq!(
-                (asked.session, asked.is_websocket),
+                (query_of.session, query_of.is_websocket),
                 (session, is_websocket),
                 "{query}"
             );

@@ -58,7 +58,7 @@ pub(super) enum Packet {
     },
 }
 
-/// What is wrong with a packet.
+/// The reason for which a packet cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum PacketError {
     /// Unknown types, missing parts.
@@ -72,7 +72,7 @@ pub(super) enum PacketError {
     Payload(#[from] PayloadError),
 }
 
-/// What the server says when it opens a session.
+/// The data with which the server opens a session.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Opened {
@@ -288,7 +288,7 @@ fn event_name(json: &str) -> Result<(String, String), PacketError> {
     Ok((name, format!("[{}]", args.join(","))))
 }
 
-/// Why a client is not let in: `{"message":"…"}`, or whatever else the server sends.
+/// Reads the reason for which a client was refused: `{"message":"…"}`, or whatever else the server sends.
 fn message(json: &str) -> String {
     #[derive(Deserialize)]
     struct Refusal {

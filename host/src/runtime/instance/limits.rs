@@ -1,45 +1,23 @@
-//! What a call may use: memory of one store, memory of all stores, counts of what it may ask for.
+//! Limits the memory of one store and of all stores together.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use wasmtime::ResourceLimiter;
 
-use super::engine::{MAX_CORE_INSTANCES, MAX_MEMORIES, MAX_TABLE_ELEMENTS, MAX_TABLES};
+use crate::runtime::engine::{MAX_CORE_INSTANCES, MAX_MEMORIES, MAX_TABLE_ELEMENTS, MAX_TABLES};
 
-/// What one call of a handler may use.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Bytes of linear memory, all memories of the call together.
-    pub memory: usize,
-    /// Wall time.
-    pub deadline: Duration,
-    /// Time on a processor.
-    pub cpu: Duration,
-    /// Calls of this handler at the same time.
-    pub concurrency: usize,
-    /// Emits, to one or to many.
-    pub emits: u32,
-    /// Bytes of all its emits together.
-    pub emit_bytes: usize,
-    /// Requests from inside.
-    pub dispatches: u32,
-    /// Bytes of one emit.
-    pub payload: usize,
-    /// Bytes of a response's body.
-    pub answer: usize,
-}
-
-/// The memory that all calls together may use.
+/// The memory that all instances together may use.
 #[derive(Debug)]
 pub struct MemoryBudget {
+    /// Bytes that are reserved now.
     used: AtomicUsize,
+    /// Bytes that may be reserved.
     total: usize,
 }
 
 impl MemoryBudget {
-    /// A budget of so many bytes.
+    /// Makes a budget of `total` bytes.
     pub fn new(total: usize) -> Arc<Self> {
         Arc::new(Self {
             used: AtomicUsize::new(0),
@@ -47,36 +25,41 @@ impl MemoryBudget {
         })
     }
 
-    fn take(&self, bytes: usize) -> bool {
-        let taken = self
-            .used
+    /// Reserves bytes. Returns false if the budget does not have that many left.
+    fn reserve(&self, bytes: usize) -> bool {
+        // Relaxed is enough: the counter guards no other data, and each update of it is atomic in itself.
+        self.used
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
                 used.checked_add(bytes).filter(|sum| *sum <= self.total)
-            });
-        taken.is_ok()
+            })
+            .is_ok()
     }
 
-    fn give_back(&self, bytes: usize) {
+    /// Returns reserved bytes to the budget.
+    fn release(&self, bytes: usize) {
         self.used.fetch_sub(bytes, Ordering::Relaxed);
     }
 }
 
-/// Which bound stopped a memory from growing.
+/// The limit that stopped a memory from growing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Refused {
-    /// The call's own.
+pub(in crate::runtime) enum Refused {
+    /// The limit of the call (`limits.memory`).
     Call,
-    /// That of all calls together.
+    /// The limit of all calls together (`limits.memory-budget`).
     Budget,
 }
 
 /// Counts the memory of one store, all its linear memories together.
-pub(super) struct MemoryLimiter {
+pub(in crate::runtime) struct MemoryLimiter {
+    /// Bytes that the store uses.
     used: usize,
+    /// Bytes that the store may use.
     limit: usize,
     budget: Arc<MemoryBudget>,
-    /// What was refused last, to tell a guest that ran out of memory from one that trapped.
-    pub(super) refused: Option<Refused>,
+    /// The reason of the last refusal in this call. A guest that ran out of memory traps afterwards like any other, and
+    /// this field distinguishes the two.
+    pub(in crate::runtime) refused: Option<Refused>,
 }
 
 impl MemoryLimiter {
@@ -89,6 +72,7 @@ impl MemoryLimiter {
         }
     }
 
+    /// Refuses a growth. wasmtime reports this to the guest as the failure of `memory.grow`.
     fn refuse(&mut self, by: Refused) -> wasmtime::Result<bool> {
         self.refused = Some(by);
         Ok(false)
@@ -97,7 +81,7 @@ impl MemoryLimiter {
 
 impl Drop for MemoryLimiter {
     fn drop(&mut self) {
-        self.budget.give_back(self.used);
+        self.budget.release(self.used);
     }
 }
 
@@ -116,7 +100,7 @@ impl ResourceLimiter for MemoryLimiter {
         {
             return self.refuse(Refused::Call);
         }
-        if !self.budget.take(more) {
+        if !self.budget.reserve(more) {
             return self.refuse(Refused::Budget);
         }
         self.used += more;

@@ -1,52 +1,66 @@
-//! `hitchy:platform/requests`: the request at hand, and requests from inside.
+//! `hitchy:platform/requests`: the request that a guest is answering, and requests of guests to other routes of this
+//! server.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method};
-use wasmtime::component::Resource;
+use wasmtime::component::{HasSelf, Resource};
 
-use super::{Answer, answer};
+use super::capability::{Capability, Interfaces};
+use super::types::{Answer, answer};
 use crate::message::{Door, Exchange, Request, is_hop_by_hop};
 use crate::path::Target;
 use crate::payload::Failure;
-use crate::runtime::bindings::hitchy::platform::requests::{Host, HostRequest};
+use crate::runtime::bindings::hitchy::platform::requests::{self, Host, HostRequest};
 use crate::runtime::bindings::hitchy::platform::types::Response;
 use crate::runtime::convert;
-use crate::runtime::state::{Call, RequestHandle, SocketHandle, State};
+use crate::runtime::instance::state::{Call, RequestHandle, SocketHandle, State};
 use crate::sockets::Context;
 
-/// How deep dispatches may be nested.
+pub(super) const CAPABILITY: Capability = Capability {
+    interfaces: &[Interfaces::of_contract(&["requests"])],
+    link: |linker| requests::add_to_linker::<State, HasSelf<State>>(linker, |state| state),
+};
+
+/// Largest number of nested dispatches.
 const MAX_DEPTH: u32 = 4;
+
+/// The number of dispatches that the call has made.
+#[derive(Default)]
+struct Dispatched(u32);
 
 type Handle = Resource<RequestHandle>;
 
 impl State {
+    /// Returns the exchange of a handle.
     fn exchange(&self, handle: &Handle) -> wasmtime::Result<&Exchange> {
-        Ok(&self.table.get(handle)?.exchange)
+        Ok(&self.call()?.handles.get(handle)?.exchange)
     }
 
+    /// Returns the request of a handle.
     fn request(&self, handle: &Handle) -> wasmtime::Result<&Request> {
         Ok(&self.exchange(handle)?.request)
     }
 
-    /// Counts a dispatch against what the call may do.
-    fn take_dispatch(&mut self) -> Result<(), Failure> {
+    /// Counts a dispatch. Fails if the call may not dispatch, or has made as many dispatches as it may.
+    fn count_dispatch(&mut self) -> Result<(), Failure> {
         self.serving()?;
-        if self.call.depth >= MAX_DEPTH {
+        let state = self.call_mut()?;
+        if state.call.depth >= MAX_DEPTH {
             return Err(Failure::new(
                 508,
                 format!("a request from inside may be {MAX_DEPTH} deep"),
             ));
         }
-        if self.dispatches >= self.call.limits.dispatches {
-            let message = format!(
-                "a call may dispatch {} times (limits.dispatches-per-call)",
-                self.dispatches
-            );
+        let max = state.call.settings.dispatches_per_call;
+        let Dispatched(dispatched) = state.notes();
+        if *dispatched >= max {
+            let message =
+                format!("a call may dispatch {dispatched} times (limits.dispatches-per-call)");
             return Err(Failure::new(429, message));
         }
-        self.dispatches += 1;
+        *dispatched += 1;
         Ok(())
     }
 }
@@ -59,35 +73,37 @@ impl Host for State {
         headers: Vec<(String, String)>,
         body: Vec<u8>,
     ) -> Answer<Response> {
-        let request = self
-            .take_dispatch()
-            .and_then(|()| inside(&self.call, &method, &url, headers, body));
-        let Ok(request) = request else {
-            return answer(request.map(|_| unreachable!("only an error gets here")));
+        let call = match self.count_dispatch() {
+            Ok(()) => self.call()?.call.clone(),
+            Err(failure) => return answer(Err(failure)),
         };
-        let Some(dispatcher) = self.services.dispatcher.get() else {
+        let request = match request_of(&call, &method, &url, headers, body) {
+            Ok(request) => request,
+            Err(failure) => return answer(Err(failure)),
+        };
+        let Some(dispatcher) = self.instance.services.dispatcher.get() else {
             return answer(Err(Failure::new(503, "the server is starting")));
         };
         let response = dispatcher
-            .dispatch(request, self.call.depth + 1, self.call.remaining())
+            .dispatch(request, call.depth + 1, call.remaining())
             .await;
         Ok(Ok(convert::response_to_guest(response)))
     }
 }
 
-/// A request that a guest makes.
-fn inside(
+/// Makes the request that a guest dispatches.
+fn request_of(
     call: &Call,
     method: &str,
     url: &str,
     headers: Vec<(String, String)>,
     body: Vec<u8>,
 ) -> Result<Request, Failure> {
-    let method = Method::from_bytes(method.to_ascii_uppercase().as_bytes());
-    let method =
-        method.map_err(|_| Failure::new(400, "the method is not a token (RFC 9110, 5.6.2)"))?;
+    let method = Method::from_bytes(method.to_ascii_uppercase().as_bytes())
+        .map_err(|_| Failure::new(400, "the method is not a token (RFC 9110, 5.6.2)"))?;
     let target = Target::parse(url).map_err(|error| Failure::new(400, error.to_string()))?;
-    let mut headers = convert::headers(headers).map_err(|cause| Failure::new(400, cause))?;
+    let mut headers = convert::headers(headers)?;
+    // The host frames messages itself.
     let framing: Vec<_> = headers
         .keys()
         .filter(|name| is_hop_by_hop(name))
@@ -135,7 +151,7 @@ impl HostRequest for State {
     }
 
     fn param(&mut self, this: Handle, name: String) -> wasmtime::Result<Option<String>> {
-        let params = &self.table.get(&this)?.params;
+        let params = &self.call()?.handles.get(&this)?.params;
         Ok(params
             .iter()
             .find(|(known, _)| *known == name)
@@ -152,8 +168,9 @@ impl HostRequest for State {
 
     fn socket(&mut self, this: Handle) -> wasmtime::Result<Option<Resource<SocketHandle>>> {
         let socket = self.request(&this)?.socket.clone();
+        let handles = &mut self.call_mut()?.handles;
         Ok(socket
-            .map(|socket| self.table.push(SocketHandle(socket)))
+            .map(|socket| handles.push(SocketHandle(socket)))
             .transpose()?)
     }
 
@@ -174,18 +191,18 @@ impl HostRequest for State {
     }
 
     fn deadline_ms(&mut self, _: Handle) -> wasmtime::Result<u32> {
-        Ok(u32::try_from(self.call.remaining().as_millis()).unwrap_or(u32::MAX))
+        Ok(u32::try_from(self.call()?.call.remaining().as_millis()).unwrap_or(u32::MAX))
     }
 
     fn drop(&mut self, this: Handle) -> wasmtime::Result<()> {
-        self.table.delete(this)?;
+        self.call_mut()?.handles.delete(this)?;
         Ok(())
     }
 }
 
-/// A header that a policy may add.
+/// Checks a header that a policy adds to the response.
 fn response_header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), Failure> {
-    let (name, value) = convert::header(name, value).map_err(|cause| Failure::new(400, cause))?;
+    let (name, value) = convert::header(name, value)?;
     if is_hop_by_hop(&name) {
         return Err(Failure::new(
             400,

@@ -1,82 +1,39 @@
-//! What the calls of one file came to: how many ended how, how long they ran, and what went wrong last.
+//! The counts of the calls of one file: how many ended in which way, how long they ran, and the last failure.
 //!
-//! Kept for a file's name as long as the server runs, whatever its generation, so that a reload loses no count. Counting a call is
-//! three additions to atomics that only this file's calls touch.
+//! They are kept for the name of a file as long as the server runs, whatever its generation, so that a reload loses no
+//! count. To count a call is three additions to atomics that only calls of this file touch.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
-use super::Count;
 use crate::lock::lock;
+use crate::metrics::Count;
+use crate::runtime::kinds::CALLS;
+use crate::runtime::kinds::kind::CallKind;
 
-/// What a handler was called for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// A route.
-    Request,
-    /// A policy, before the answer.
-    Before,
-    /// A policy, after the answer.
-    After,
-    /// A listener.
-    Event,
-    /// A connection hook that is asked.
-    Connect,
-    /// A connection hook that is told of a client that has come.
-    Connected,
-    /// A connection hook that is told of a client that has gone.
-    Disconnect,
-}
-
-impl Kind {
-    /// All of them, in the order of the enum.
-    pub const ALL: [Self; 7] = [
-        Self::Request,
-        Self::Before,
-        Self::After,
-        Self::Event,
-        Self::Connect,
-        Self::Connected,
-        Self::Disconnect,
-    ];
-
-    /// Its name in metrics.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Request => "request",
-            Self::Before => "before",
-            Self::After => "after",
-            Self::Event => "event",
-            Self::Connect => "connect",
-            Self::Connected => "connected",
-            Self::Disconnect => "disconnect",
-        }
-    }
-}
-
-/// How a call ended.
+/// The way in which a call ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
-    /// With something usable.
+    /// With a usable answer.
     Ok,
-    /// With a failure that the guest returned: an answer, too.
+    /// With a failure that the guest returned, which is an answer too.
     Failure,
-    /// With a trap.
+    /// With a trap of the guest.
     Trap,
-    /// It asked for more memory than it may have, or than was left.
+    /// The guest asked for more memory than it may have, or than was left.
     Memory,
-    /// It took too long.
+    /// It exceeded its deadline.
     Deadline,
-    /// It computed too long.
+    /// It exceeded its processor time.
     Cpu,
-    /// It answered something that cannot be passed on.
+    /// The guest answered something that cannot be passed on.
     BadAnswer,
-    /// It was not begun: too many were running and waiting.
+    /// It was not begun, because too many calls were running and waiting.
     Overloaded,
-    /// By a bug of ours.
+    /// By a bug of the server.
     Internal,
-    /// It was dropped, since whoever asked had gone.
+    /// It was dropped, because the client had gone.
     Aborted,
 }
 
@@ -95,7 +52,7 @@ impl Ended {
         Self::Aborted,
     ];
 
-    /// Its name in metrics.
+    /// Returns its name in metrics and in JSON.
     pub fn name(self) -> &'static str {
         match self {
             Self::Ok => "ok",
@@ -111,13 +68,13 @@ impl Ended {
         }
     }
 
-    /// Whether the handler, or the server, is at fault.
+    /// Returns true if the handler or the server is at fault.
     pub fn is_fault(self) -> bool {
         !matches!(self, Self::Ok | Self::Failure | Self::Aborted)
     }
 }
 
-/// Upper bounds of the buckets of run times. The last bucket has none.
+/// The upper bounds of the buckets of run times. The last bucket has none.
 const BOUNDS: [Duration; 16] = [
     Duration::from_micros(100),
     Duration::from_micros(250),
@@ -140,17 +97,18 @@ const BOUNDS: [Duration; 16] = [
 /// The counts of one file.
 #[derive(Debug, Default)]
 pub struct Calls {
-    ended: [[Count; Ended::ALL.len()]; Kind::ALL.len()],
+    /// In the order of [`CALLS`].
+    ended: [[Count; Ended::ALL.len()]; CALLS.len()],
     times: Times,
     last_failure: Mutex<Option<LastFailure>>,
 }
 
-/// What went wrong last.
+/// The last call of a file that went wrong.
 #[derive(Clone, Debug)]
 pub struct LastFailure {
-    /// When.
+    /// The time at which it ended.
     pub at: SystemTime,
-    /// What was called: `GET /path`, `event "say"`.
+    /// The thing that was called: `GET /path`, `event "say"`.
     pub what: String,
     /// The sentence of the log.
     pub sentence: String,
@@ -159,52 +117,58 @@ pub struct LastFailure {
 }
 
 impl Calls {
-    /// Counts a call that ended after it ran so long.
-    pub fn ended(&self, kind: Kind, how: Ended, ran: Duration) {
-        self.ended[kind as usize][how as usize].one();
+    /// Counts a call that ended after running for `ran`.
+    pub fn ended(&self, kind: CallKind, how: Ended, ran: Duration) {
+        self.ended[position(kind)][how as usize].one();
         self.times.note(ran);
     }
 
-    /// Counts one that was not begun.
-    pub fn turned_away(&self, kind: Kind) {
-        self.ended[kind as usize][Ended::Overloaded as usize].one();
+    /// Counts a call that was not begun.
+    pub fn turned_away(&self, kind: CallKind) {
+        self.ended[position(kind)][Ended::Overloaded as usize].one();
     }
 
-    /// Remembers what went wrong.
+    /// Keeps a failure as the last one.
     pub fn failed(&self, failure: LastFailure) {
         *lock(&self.last_failure) = Some(failure);
     }
 
-    /// What went wrong last.
+    /// The last call of a file that went wrong.
     pub fn last_failure(&self) -> Option<LastFailure> {
         lock(&self.last_failure).clone()
     }
 
-    /// How many calls of a kind ended in a way.
-    pub fn count(&self, kind: Kind, how: Ended) -> u64 {
-        self.ended[kind as usize][how as usize].total()
+    /// Returns the number of calls of a kind that ended in a way.
+    pub fn count(&self, kind: CallKind, how: Ended) -> u64 {
+        self.ended[position(kind)][how as usize].total()
     }
 
-    /// How many calls of all kinds ended in a way.
+    /// Returns the number of calls of all kinds that ended in a way.
     pub fn count_of_all(&self, how: Ended) -> u64 {
-        Kind::ALL.iter().map(|kind| self.count(*kind, how)).sum()
+        CALLS.iter().map(|kind| self.count(*kind, how)).sum()
     }
 
-    /// How many calls of a kind there were.
-    pub fn count_of(&self, kind: Kind) -> u64 {
+    /// Returns the number of calls of a kind.
+    pub fn count_of(&self, kind: CallKind) -> u64 {
         Ended::ALL.iter().map(|how| self.count(kind, *how)).sum()
     }
 
-    /// How long those ran that were begun.
+    /// Returns the run times of the calls that were begun.
     pub fn times(&self) -> &Times {
         &self.times
     }
 }
 
-/// How long calls ran: a histogram.
+/// Returns the position of a kind in [`CALLS`]. There are few, so the search is cheaper than a table.
+fn position(kind: CallKind) -> usize {
+    let position = CALLS.iter().position(|known| *known == kind);
+    position.expect("every kind of call is in the list of kinds")
+}
+
+/// A histogram of run times.
 #[derive(Debug, Default)]
 pub struct Times {
-    /// One for each of [`BOUNDS`], and one for what is longer.
+    /// One bucket for each of [`BOUNDS`], and one for longer times.
     buckets: [Count; BOUNDS.len() + 1],
     nanos: AtomicU64,
 }
@@ -217,7 +181,8 @@ impl Times {
         self.nanos.fetch_add(nanos, Ordering::Relaxed);
     }
 
-    /// Each bucket with its upper bound in seconds, infinite for the last, and how many are in it and in none before.
+    /// Returns each bucket: its upper bound in seconds, infinite for the last, and the number of calls in it and in no
+    /// bucket before.
     pub fn buckets(&self) -> Vec<(f64, u64)> {
         let bounds = BOUNDS.iter().map(Duration::as_secs_f64);
         bounds
@@ -226,7 +191,7 @@ impl Times {
             .collect()
     }
 
-    /// All of them together.
+    /// Returns the sum of all run times.
     pub fn sum(&self) -> Duration {
         Duration::from_nanos(self.nanos.load(Ordering::Relaxed))
     }
@@ -235,11 +200,12 @@ impl Times {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::runtime::kinds::{listener, route};
 
     #[test]
     fn each_kind_and_each_end_has_its_own_place() {
-        for (place, kind) in Kind::ALL.into_iter().enumerate() {
-            assert_eq!(kind as usize, place, "{kind:?}");
+        for (place, kind) in CALLS.iter().enumerate() {
+            assert_eq!(position(*kind), place, "{kind:?}");
         }
         for (place, ended) in Ended::ALL.into_iter().enumerate() {
             assert_eq!(ended as usize, place, "{ended:?}");
@@ -250,16 +216,16 @@ mod tests {
     fn a_time_falls_into_the_first_bucket_that_is_not_below_it() {
         let calls = Calls::default();
         for micros in [0, 100, 101, 10_000_000, 60_000_000] {
-            calls.ended(Kind::Request, Ended::Ok, Duration::from_micros(micros));
+            calls.ended(route::REQUEST, Ended::Ok, Duration::from_micros(micros));
         }
-        calls.turned_away(Kind::Event);
+        calls.turned_away(listener::EVENT);
         let buckets = calls.times().buckets();
         assert_eq!(buckets[0], (0.0001, 2));
         assert_eq!(buckets[1], (0.00025, 1));
         assert_eq!(buckets[15], (10.0, 1));
         assert_eq!(buckets[16], (f64::INFINITY, 1));
         assert_eq!(calls.times().sum(), Duration::from_micros(70_000_201));
-        assert_eq!(calls.count_of(Kind::Request), 5);
+        assert_eq!(calls.count_of(route::REQUEST), 5);
         assert_eq!(calls.count_of_all(Ended::Overloaded), 1);
     }
 }

@@ -1,38 +1,56 @@
-//! `hitchy:platform/sockets`: the socket.io server, as guests see it.
+//! `hitchy:platform/sockets`: the interface of the socket.io server for guests.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use wasmtime::component::Resource;
+use wasmtime::component::{HasSelf, Resource};
 
-use super::{Answer, answer};
+use super::capability::{Capability, Interfaces};
+use super::types::{Answer, answer};
 use crate::emitter::{self, Emitter};
 use crate::payload::Failure;
-use crate::runtime::bindings::hitchy::platform::sockets::{Audience, Host, HostSocket};
+use crate::runtime::bindings::hitchy::platform::sockets::{self, Audience, Host, HostSocket};
 use crate::runtime::bindings::hitchy::platform::types::{self, Payload};
 use crate::runtime::convert;
-use crate::runtime::state::{Phase, SocketHandle, State};
+use crate::runtime::instance::state::{Phase, SocketHandle, State};
 use crate::sockets::Connection;
 
-/// How many rooms one call of join or leave may name.
-const MAX_ROOMS: usize = 256;
-/// How long the name of a room or an event may be.
+pub(super) const CAPABILITY: Capability = Capability {
+    interfaces: &[Interfaces::of_contract(&["sockets"])],
+    link: |linker| sockets::add_to_linker::<State, HasSelf<State>>(linker, |state| state),
+};
+
+/// Rooms that one call of `join` or `leave` may name.
+const MAX_ROOMS_AT_ONCE: usize = 256;
+/// Largest size of the name of a room or an event in bytes.
 const MAX_NAME: usize = 1024;
 
 type Handle = Resource<SocketHandle>;
 
+/// Events and bytes that the call has emitted.
+#[derive(Default)]
+struct Emitted {
+    events: u32,
+    bytes: usize,
+}
+
 impl State {
+    /// Returns the connection of a handle.
     fn connection(&self, handle: &Handle) -> wasmtime::Result<Arc<Connection>> {
-        Ok(Arc::clone(&self.table.get(handle)?.0))
+        Ok(Arc::clone(&self.call()?.handles.get(handle)?.0))
     }
 
-    fn emitter(&self) -> Emitter {
-        self.services.emitter.clone()
+    /// Returns the emitter of the server.
+    fn emitter(&self) -> Result<Emitter, Failure> {
+        let emitter = self.instance.services.backends.get::<Emitter>();
+        emitter
+            .cloned()
+            .ok_or_else(|| Failure::new(503, "this server has no sockets"))
     }
 
-    /// Fails for a client that has not been answered yet.
+    /// Fails in `on-connect`, in which the client is not connected yet.
     fn reachable(&self) -> Result<(), Failure> {
-        if self.call.phase == Phase::Connecting {
+        if self.call()?.call.phase == Phase::Connecting {
             return Err(Failure::new(
                 409,
                 "the client is not connected yet; greet it in on-connected",
@@ -41,19 +59,22 @@ impl State {
         Ok(())
     }
 
-    fn take_rooms(&self, rooms: &[String]) -> Result<(), Failure> {
+    /// Checks the rooms that a guest names.
+    fn check_rooms(&self, rooms: &[String]) -> Result<(), Failure> {
         self.serving()?;
-        if rooms.len() > MAX_ROOMS || rooms.iter().any(|room| room.len() > MAX_NAME) {
+        if rooms.len() > MAX_ROOMS_AT_ONCE || rooms.iter().any(|room| room.len() > MAX_NAME) {
             return Err(Failure::new(
                 413,
-                format!("at most {MAX_ROOMS} rooms of {MAX_NAME} bytes each can be named at once"),
+                format!(
+                    "at most {MAX_ROOMS_AT_ONCE} rooms of {MAX_NAME} bytes each can be named at once"
+                ),
             ));
         }
         Ok(())
     }
 
-    /// What an emit needs: its payload, if it may be sent.
-    fn take_event(
+    /// Checks and counts an event, and converts its payload.
+    fn count_event(
         &mut self,
         event: &str,
         args: Payload,
@@ -64,24 +85,57 @@ impl State {
                 format!("the name of an event may have {MAX_NAME} bytes"),
             ));
         }
-        self.take_emit(args)
+        self.count_emit(args)
     }
 
-    /// How long to wait for acks: as asked, but not beyond the call's deadline.
-    fn ack_timeout(&self, timeout_ms: u32) -> Duration {
-        Duration::from_millis(timeout_ms.into()).min(self.call.remaining())
+    /// Counts an emit against the limits of the call, and converts its payload.
+    fn count_emit(&mut self, payload: Payload) -> Result<crate::payload::Payload, Failure> {
+        self.serving()?;
+        let payload = convert::payload(payload);
+        let (size, max) = (payload.size(), self.instance.services.sizes.payload);
+        if size > max {
+            let message =
+                format!("the payload has {size} bytes; at most {max} are sent (server.body-limit)");
+            return Err(Failure::new(413, message));
+        }
+        let state = self.call_mut()?;
+        let max_events = state.call.settings.emits_per_call;
+        let max_bytes = state.call.settings.emit_bytes_per_call;
+        let emitted: &mut Emitted = state.notes();
+        if emitted.events >= max_events {
+            let message =
+                format!("rate-limited: a call may emit {max_events} times (limits.emits-per-call)");
+            return Err(Failure::new(429, message));
+        }
+        if emitted.bytes + size > max_bytes {
+            let message = format!(
+                "rate-limited: a call may emit {max_bytes} bytes (limits.emit-bytes-per-call)"
+            );
+            return Err(Failure::new(429, message));
+        }
+        emitted.events += 1;
+        emitted.bytes += size;
+        Ok(payload)
     }
 
+    /// Returns the time to wait for acks: the requested time, but not longer than until the call's end.
+    fn ack_timeout(&self, timeout_ms: u32) -> Result<Duration, Failure> {
+        let remaining = self.call()?.call.remaining();
+        Ok(Duration::from_millis(timeout_ms.into()).min(remaining))
+    }
+
+    /// Emits an event to an audience.
     async fn emit_to_audience(
         &mut self,
         audience: emitter::Audience,
         event: String,
         args: Payload,
     ) -> Result<(), Failure> {
-        let payload = self.take_event(&event, args)?;
-        self.emitter().emit(audience, &event, &payload).await
+        let payload = self.count_event(&event, args)?;
+        self.emitter()?.emit(audience, &event, &payload).await
     }
 
+    /// Emits an event to an audience and waits for the acks.
     async fn ask_audience(
         &mut self,
         audience: emitter::Audience,
@@ -89,13 +143,14 @@ impl State {
         args: Payload,
         timeout_ms: u32,
     ) -> Result<emitter::Acks, Failure> {
-        let payload = self.take_event(&event, args)?;
-        let timeout = self.ack_timeout(timeout_ms);
-        self.emitter()
+        let payload = self.count_event(&event, args)?;
+        let timeout = self.ack_timeout(timeout_ms)?;
+        self.emitter()?
             .emit_with_ack(audience, &event, &payload, timeout)
             .await
     }
 
+    /// Emits an event to one client and waits for its ack.
     async fn ask_socket(
         &mut self,
         connection: &Connection,
@@ -104,8 +159,8 @@ impl State {
         timeout_ms: u32,
     ) -> Result<crate::payload::Payload, Failure> {
         self.reachable()?;
-        let payload = self.take_event(&event, args)?;
-        let timeout = self.ack_timeout(timeout_ms);
+        let payload = self.count_event(&event, args)?;
+        let timeout = self.ack_timeout(timeout_ms)?;
         connection.emit_with_ack(&event, &payload, timeout).await
     }
 }
@@ -140,47 +195,44 @@ impl Host for State {
     }
 
     async fn join(&mut self, audience: Audience, rooms: Vec<String>) -> Answer<()> {
-        let allowed = self.take_rooms(&rooms);
-        let emitter = self.emitter();
-        answer(match allowed {
-            Ok(()) => emitter.join(audience.into(), rooms).await,
+        let emitter = self.check_rooms(&rooms).and_then(|()| self.emitter());
+        answer(match emitter {
+            Ok(emitter) => emitter.join(audience.into(), rooms).await,
             Err(failure) => Err(failure),
         })
     }
 
     async fn leave(&mut self, audience: Audience, rooms: Vec<String>) -> Answer<()> {
-        let allowed = self.take_rooms(&rooms);
-        let emitter = self.emitter();
-        answer(match allowed {
-            Ok(()) => emitter.leave(audience.into(), rooms).await,
+        let emitter = self.check_rooms(&rooms).and_then(|()| self.emitter());
+        answer(match emitter {
+            Ok(emitter) => emitter.leave(audience.into(), rooms).await,
             Err(failure) => Err(failure),
         })
     }
 
     async fn disconnect(&mut self, audience: Audience, close: bool) -> Answer<()> {
-        let allowed = self.serving();
-        let emitter = self.emitter();
-        answer(match allowed {
-            Ok(()) => emitter.disconnect(audience.into(), close).await,
+        let emitter = self.serving().and_then(|()| self.emitter());
+        answer(match emitter {
+            Ok(emitter) => emitter.disconnect(audience.into(), close).await,
             Err(failure) => Err(failure),
         })
     }
 
-    fn find(&mut self, namespace: String, id: String) -> wasmtime::Result<Option<Handle>> {
-        let found = self
-            .serving()
-            .ok()
-            .and_then(|()| self.services.emitter.find(&namespace, &id));
+    async fn find(&mut self, namespace: String, id: String) -> wasmtime::Result<Option<Handle>> {
+        let found = match self.serving().and_then(|()| self.emitter()) {
+            Ok(emitter) => emitter.find(&namespace, &id).await,
+            Err(_) => None,
+        };
+        let handles = &mut self.call_mut()?.handles;
         Ok(found
-            .map(|connection| self.table.push(SocketHandle(connection)))
+            .map(|connection| handles.push(SocketHandle(connection)))
             .transpose()?)
     }
 
     async fn list_ids(&mut self, audience: Audience) -> Answer<Vec<String>> {
-        let allowed = self.serving();
-        let emitter = self.emitter();
-        answer(match allowed {
-            Ok(()) => emitter.ids(audience.into()).await,
+        let emitter = self.serving().and_then(|()| self.emitter());
+        answer(match emitter {
+            Ok(emitter) => emitter.ids(audience.into()).await,
             Err(failure) => Err(failure),
         })
     }
@@ -235,7 +287,7 @@ impl HostSocket for State {
     fn join(&mut self, this: Handle, rooms: Vec<String>) -> Answer<()> {
         let connection = self.connection(&this)?;
         answer(
-            self.take_rooms(&rooms)
+            self.check_rooms(&rooms)
                 .and_then(|()| connection.join(rooms)),
         )
     }
@@ -243,7 +295,7 @@ impl HostSocket for State {
     fn leave(&mut self, this: Handle, rooms: Vec<String>) -> Answer<()> {
         let connection = self.connection(&this)?;
         answer(
-            self.take_rooms(&rooms)
+            self.check_rooms(&rooms)
                 .and_then(|()| connection.leave(rooms)),
         )
     }
@@ -252,7 +304,7 @@ impl HostSocket for State {
         let connection = self.connection(&this)?;
         let payload = self
             .reachable()
-            .and_then(|()| self.take_event(&event, args));
+            .and_then(|()| self.count_event(&event, args));
         answer(payload.and_then(|payload| connection.emit(&event, &payload)))
     }
 
@@ -274,7 +326,7 @@ impl HostSocket for State {
     }
 
     fn drop(&mut self, this: Handle) -> wasmtime::Result<()> {
-        self.table.delete(this)?;
+        self.call_mut()?.handles.delete(this)?;
         Ok(())
     }
 }

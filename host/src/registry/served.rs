@@ -1,0 +1,50 @@
+//! A handler with what its file keeps from one generation to the next.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+
+use super::calls::Calls;
+use crate::runtime::Handler;
+
+/// A handler that is served, or waits to be.
+pub struct Served {
+    handler: Handler,
+    /// The number of versions of the file that have been served, this one included.
+    pub generation: u64,
+    /// Permits for its calls; all generations of the file share them.
+    pub permits: Arc<Semaphore>,
+    /// The counts of its calls; all generations of the file share them.
+    pub calls: Arc<Calls>,
+}
+
+impl Deref for Served {
+    type Target = Handler;
+
+    fn deref(&self) -> &Handler {
+        &self.handler
+    }
+}
+
+impl Served {
+    pub(super) fn new(
+        handler: Handler,
+        generation: u64,
+        permits: Arc<Semaphore>,
+        calls: Arc<Calls>,
+    ) -> Self {
+        Self {
+            handler,
+            generation,
+            permits,
+            calls,
+        }
+    }
+
+    /// Returns how many of its calls that came from a door run now.
+    pub fn running(&self) -> usize {
+        let free = self.permits.available_permits();
+        self.settings.concurrency.saturating_sub(free)
+    }
+}

@@ -1,0 +1,20 @@
+//! Code that is compiled and linked, but does not belong to one handler yet.
+
+use std::time::Duration;
+
+use wasmtime::component::{Component, InstancePre};
+
+use super::compile::ContentHash;
+use super::instance::state::State;
+
+/// The native code of one file. Handlers of the same content share it.
+#[derive(Clone)]
+pub(super) struct Code {
+    pub(super) hash: ContentHash,
+    pub(super) component: Component,
+    /// The component with its imports linked.
+    pub(super) pre: InstancePre<State>,
+    /// Size of the file in bytes.
+    pub(super) size: usize,
+    pub(super) compile_time: Duration,
+}

@@ -1,0 +1,27 @@
+//! The contract between host and guests: the name and the version of its package, said once.
+
+/// The package of the contract.
+pub const PACKAGE: &str = "hitchy:platform";
+/// The track of versions that this server speaks. Within a track only additions are made, so any version of it fits.
+pub const TRACK: &str = "0.1";
+/// The version whose interfaces are linked. wasmtime matches newer and older versions of the same track with it.
+const VERSION: &str = "0.1.0";
+
+/// Returns the whole name of an interface of the contract: `hitchy:platform/http@0.1.0` for `http`.
+pub(super) fn interface(name: &str) -> String {
+    format!("{PACKAGE}/{name}@{VERSION}")
+}
+
+/// Splits the name of an interface of the contract, of any version, into interface and version: `("http", "0.1.0")`.
+/// Returns `None` for every other name.
+pub fn parts(name: &str) -> Option<(&str, &str)> {
+    let rest = name.strip_prefix(PACKAGE)?.strip_prefix('/')?;
+    rest.split_once('@')
+}
+
+/// Returns true if `version` (`0.1.3`) belongs to `track` (`0.1`).
+pub(super) fn is_of(track: &str, version: &str) -> bool {
+    version
+        .strip_prefix(track)
+        .is_some_and(|rest| rest.starts_with('.'))
+}

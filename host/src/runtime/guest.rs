@@ -1,0 +1,128 @@
+//! A guest that can be called: its code, its settings and its exports.
+//!
+//! The calls themselves are in `kinds`, with one file for each kind of declaration.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use wasmtime::Store;
+use wasmtime::component::Instance as Linked;
+
+use super::bindings::hitchy::platform::types;
+use super::call::{CallContext, Outcome};
+use super::code::Code;
+use super::compile::ContentHash;
+use super::convert;
+use super::error::CallError;
+use super::exports::Exports;
+use super::instance::lease::{Owner, Strategy, Template};
+use super::instance::state::{Call, Phase, State};
+use super::instance::strategy;
+use super::services::{MessageSizes, Services};
+use super::settings::HandlerSettings;
+
+/// The guest of one handler.
+pub struct Guest {
+    /// The path of its file below the folder of handlers.
+    pub name: Arc<str>,
+    /// The settings that the operator made for the handler.
+    pub settings: Arc<HandlerSettings>,
+    pub(super) code: Code,
+    pub(super) exports: Exports,
+    services: Arc<Services>,
+    strategy: Box<dyn Strategy>,
+}
+
+impl Guest {
+    pub(super) fn new(
+        name: Arc<str>,
+        settings: HandlerSettings,
+        code: Code,
+        exports: Exports,
+        services: Arc<Services>,
+    ) -> Self {
+        let strategy = strategy(&settings);
+        Self {
+            name,
+            settings: Arc::new(settings),
+            code,
+            exports,
+            services,
+            strategy,
+        }
+    }
+
+    /// Returns the hash of its file's content.
+    pub fn hash(&self) -> ContentHash {
+        self.code.hash
+    }
+
+    /// Returns the size of its file in bytes.
+    pub fn size(&self) -> usize {
+        self.code.size
+    }
+
+    /// Returns how long compiling its file took.
+    pub fn compile_time(&self) -> Duration {
+        self.code.compile_time
+    }
+
+    /// Makes the call's data, whose end is the earlier of the caller's deadline and that of `settings`.
+    ///
+    /// `settings` are the guest's own, except in `describe`.
+    pub(super) fn call(
+        &self,
+        context: CallContext,
+        phase: Phase,
+        settings: Arc<HandlerSettings>,
+    ) -> Call {
+        let own_end = Instant::now() + settings.deadline;
+        Call {
+            id: context.id,
+            phase,
+            until: context.until.map_or(own_end, |until| until.min(own_end)),
+            depth: context.depth,
+            remote: context.remote,
+            settings,
+        }
+    }
+
+    /// Runs one call of phase [`Phase::Serving`] with the guest's own settings, in an instance for `owner`.
+    pub(super) async fn serve<T>(
+        &self,
+        context: CallContext,
+        owner: Owner<'_>,
+        body: impl AsyncFnOnce(&mut Store<State>, &Linked) -> wasmtime::Result<T>,
+    ) -> Result<T, CallError> {
+        let call = self.call(context, Phase::Serving, Arc::clone(&self.settings));
+        self.run(call, owner, body).await
+    }
+
+    /// Runs one call in an instance for `owner`.
+    pub(super) async fn run<T>(
+        &self,
+        call: Call,
+        owner: Owner<'_>,
+        body: impl AsyncFnOnce(&mut Store<State>, &Linked) -> wasmtime::Result<T>,
+    ) -> Result<T, CallError> {
+        let template = Template {
+            name: &self.name,
+            pre: &self.code.pre,
+            services: &self.services,
+        };
+        let mut lease = self.strategy.check_out(owner);
+        lease.call(template, call, body).await
+    }
+
+    /// Checks and converts the result that the guest returned.
+    pub(super) fn outcome<G, T>(
+        &self,
+        answer: Result<G, types::Failure>,
+        check: impl FnOnce(G, MessageSizes) -> Result<T, CallError>,
+    ) -> Outcome<T> {
+        match answer {
+            Ok(value) => check(value, self.services.sizes).map(Ok),
+            Err(failure) => convert::failure(failure).map(Err),
+        }
+    }
+}

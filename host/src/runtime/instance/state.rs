@@ -1,0 +1,226 @@
+//! The data of a store: a part that lives as long as the instance, and a part for the call that runs in it.
+//!
+//! The handles are `pub` because the generated bindings use them in public items. The module itself is private.
+
+use std::any::{Any, TypeId};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use wasmtime::component::ResourceTable;
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+
+use super::limits::MemoryLimiter;
+use super::output::Output;
+use crate::message::{CallId, Exchange};
+use crate::payload::Failure;
+use crate::runtime::services::Services;
+use crate::runtime::settings::HandlerSettings;
+use crate::sockets::Connection;
+
+/// Bytes of random numbers that a guest gets from one call of WASI.
+const MAX_RANDOM: u64 = 64 << 10;
+/// Resources and handles that a guest may hold, for each table.
+pub(in crate::runtime) const MAX_HANDLES: usize = 2000;
+
+/// A guest's handle to a connection.
+#[allow(unreachable_pub)]
+pub struct SocketHandle(pub(in crate::runtime) Arc<Connection>);
+
+/// A guest's handle to a request.
+#[allow(unreachable_pub)]
+pub struct RequestHandle {
+    pub(in crate::runtime) exchange: Arc<Exchange>,
+    /// The parameters of the route's pattern, decoded.
+    pub(in crate::runtime) params: Arc<[(String, String)]>,
+}
+
+/// A guest's handle to the registrar. Declarations are kept in the call's notes, because the guest may drop the handle.
+#[allow(unreachable_pub)]
+pub struct RegistrarHandle;
+
+/// The purpose of a call, which decides what the guest may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// A call of `describe`, in which only the registrar may be used.
+    Describe,
+    /// A call of `on-connect`, in which the client cannot be reached yet.
+    Connecting,
+    /// Every other call, without such restrictions.
+    Serving,
+}
+
+/// One call of a handler.
+#[derive(Clone)]
+pub(crate) struct Call {
+    pub(in crate::runtime) id: CallId,
+    pub(in crate::runtime) phase: Phase,
+    /// The time at which the call ends at the latest.
+    pub(in crate::runtime) until: Instant,
+    /// The number of nested dispatches above the call.
+    pub(in crate::runtime) depth: u32,
+    /// The address of the client that caused the call.
+    pub(in crate::runtime) remote: SocketAddr,
+    /// The settings that hold for this call.
+    pub(in crate::runtime) settings: Arc<HandlerSettings>,
+}
+
+impl Call {
+    /// Returns the time until the call's end.
+    pub(in crate::runtime) fn remaining(&self) -> Duration {
+        self.until.saturating_duration_since(Instant::now())
+    }
+}
+
+/// The data of a store.
+pub(crate) struct State {
+    pub(in crate::runtime) instance: InstanceState,
+    /// `None` between two calls of an instance that is kept.
+    call: Option<CallState>,
+}
+
+/// State that lives as long as the instance.
+pub(in crate::runtime) struct InstanceState {
+    pub(in crate::runtime) services: Arc<Services>,
+    pub(in crate::runtime) memory: MemoryLimiter,
+    pub(in crate::runtime) output: Output,
+    /// The resources that WASI hands out.
+    table: ResourceTable,
+    /// `None` until the guest first calls WASI. Most calls never do, and the sources of random numbers are expensive to
+    /// make.
+    wasi: Option<WasiCtx>,
+}
+
+/// State that is new for every call.
+pub(in crate::runtime) struct CallState {
+    pub(in crate::runtime) call: Call,
+    /// The sockets, requests and registrars that the guest holds.
+    pub(in crate::runtime) handles: ResourceTable,
+    /// Processor time that the call has used.
+    pub(in crate::runtime) cpu: Duration,
+    /// Notes of capabilities about the call, by type. Few calls have more than one note, so a list is fast enough.
+    notes: Vec<(TypeId, Box<dyn Any + Send>)>,
+}
+
+/// The error of a guest that uses the host while no call runs in its instance.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("no call is running in this instance")]
+pub(in crate::runtime) struct NoCall;
+
+impl From<NoCall> for Failure {
+    fn from(error: NoCall) -> Self {
+        Self::new(500, error.to_string())
+    }
+}
+
+impl State {
+    /// Makes the state of a new instance with its first call.
+    pub(super) fn new(
+        services: Arc<Services>,
+        memory: MemoryLimiter,
+        output: Output,
+        call: Call,
+    ) -> Self {
+        Self {
+            instance: InstanceState {
+                services,
+                memory,
+                output,
+                table: bounded_table(),
+                wasi: None,
+            },
+            call: Some(CallState::new(call)),
+        }
+    }
+
+    /// Begins another call in the same instance.
+    pub(super) fn begin(&mut self, call: Call) {
+        self.instance.output.begin(call.id.clone());
+        self.instance.memory.refused = None;
+        self.call = Some(CallState::new(call));
+    }
+
+    /// Ends the call: drops its handles and notes, and logs its unfinished output.
+    pub(super) fn end(&mut self) {
+        self.instance.output.finish();
+        self.call = None;
+    }
+
+    /// Returns the state of the call that runs.
+    pub(in crate::runtime) fn call(&self) -> Result<&CallState, NoCall> {
+        self.call.as_ref().ok_or(NoCall)
+    }
+
+    /// Returns the state of the call that runs, to change it.
+    pub(in crate::runtime) fn call_mut(&mut self) -> Result<&mut CallState, NoCall> {
+        self.call.as_mut().ok_or(NoCall)
+    }
+
+    /// Fails in `describe`. Imports that may not be used there call this first.
+    pub(in crate::runtime) fn serving(&self) -> Result<(), Failure> {
+        if self.call()?.call.phase == Phase::Describe {
+            return Err(Failure::new(
+                403,
+                "only the registrar can be used in describe",
+            ));
+        }
+        Ok(())
+    }
+}
+
+impl CallState {
+    fn new(call: Call) -> Self {
+        Self {
+            call,
+            handles: bounded_table(),
+            cpu: Duration::ZERO,
+            notes: Vec::new(),
+        }
+    }
+
+    /// Returns the note of type `T` about this call. The first access makes it with its default value.
+    pub(in crate::runtime) fn notes<T: Any + Default + Send>(&mut self) -> &mut T {
+        let id = TypeId::of::<T>();
+        let known = self.notes.iter().position(|(known, _)| *known == id);
+        let index = known.unwrap_or_else(|| {
+            self.notes.push((id, Box::<T>::default()));
+            self.notes.len() - 1
+        });
+        self.notes[index]
+            .1
+            .downcast_mut()
+            .expect("the type is that of the key")
+    }
+}
+
+impl WasiView for State {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        let InstanceState {
+            output,
+            table,
+            wasi,
+            ..
+        } = &mut self.instance;
+        WasiCtxView {
+            ctx: wasi.get_or_insert_with(|| wasi_context(output)),
+            table,
+        }
+    }
+}
+
+/// Makes a table for at most [`MAX_HANDLES`] resources.
+fn bounded_table() -> ResourceTable {
+    let mut table = ResourceTable::new();
+    table.set_max_capacity(MAX_HANDLES);
+    table
+}
+
+/// Makes the WASI context of a guest: clocks, random numbers and its output, but no files, network, environment
+/// variables or arguments.
+fn wasi_context(output: &Output) -> WasiCtx {
+    WasiCtx::builder()
+        .stdout(output.stream(false))
+        .stderr(output.stream(true))
+        .max_random_size(MAX_RANDOM)
+        .build()
+}

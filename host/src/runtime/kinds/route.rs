@@ -1,0 +1,125 @@
+//! Routes: a method and a pattern, answered by the guest's `http.on-request`.
+
+use std::sync::Arc;
+
+use http::Method;
+
+use super::kind::{CallKind, Kind, Row, Words, check_text, exported, refuse};
+use super::method;
+use crate::message::{Exchange, Response};
+use crate::runtime::bindings::exports::hitchy::platform::http::GuestIndices;
+use crate::runtime::call::{CallContext, Outcome};
+use crate::runtime::convert;
+use crate::runtime::error::LoadError;
+use crate::runtime::guest::Guest;
+use crate::runtime::instance::lease::Owner;
+use crate::runtime::instance::state::RequestHandle;
+use crate::runtime::pattern::{self, Pattern};
+
+/// The call of a route for a request.
+pub const REQUEST: CallKind = CallKind { name: "request" };
+
+/// A method and a pattern.
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// The method. `None` stands for every method that no other route of the same pattern names.
+    pub method: Option<Method>,
+    /// The pattern as the guest wrote it.
+    pub path: String,
+    /// The pattern in normal form, with parameters named by their position, so that equal patterns are equal texts:
+    /// `/api/{p0}`.
+    pub pattern: String,
+    /// The names of the parameters, in order.
+    pub params: Vec<String>,
+}
+
+impl Route {
+    /// Returns the name of the route in logs and tables: `GET /path`, or `* /path` for all methods.
+    pub fn name(&self) -> String {
+        format!("{} {}", method::name(self.method.as_ref()), self.path)
+    }
+}
+
+impl Kind for Route {
+    /// The method and the path as the guest declared them.
+    type Raw = (String, String);
+    exported!(GuestIndices);
+
+    const WORDS: Words = Words {
+        key: "routes",
+        title: "routes",
+        one: "a route",
+        interface: "http",
+    };
+
+    fn check((name, path): Self::Raw) -> Result<Self, LoadError> {
+        check_text("path", &path)?;
+        let method = method::parse(&name)?;
+        let Pattern { normal, params } = pattern::parse(&path)
+            .map_err(|error| LoadError::Declaration(format!("the route {path:?} {error}")))?;
+        Ok(Self {
+            method,
+            path,
+            pattern: normal,
+            params,
+        })
+    }
+
+    fn warning((_, path): &Self::Raw) -> Option<String> {
+        Some(format!("the route {path} {}", pattern::warning(path)?))
+    }
+
+    fn check_all(all: &[Self]) -> Result<(), LoadError> {
+        for (index, route) in all.iter().enumerate() {
+            let same =
+                |other: &&Self| other.method == route.method && other.pattern == route.pattern;
+            if let Some(other) = all[..index].iter().find(same) {
+                return refuse(format!(
+                    "it declares the route {} twice ({} and {}); remove one",
+                    route.name(),
+                    other.path,
+                    route.path
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn row(&self) -> Row<'_> {
+        let method = method::name(self.method.as_ref());
+        Row {
+            line: self.name(),
+            cells: vec![("method", method), ("path", self.path.as_str())],
+            sort_key: [&self.path, method],
+            calls: &[REQUEST],
+        }
+    }
+}
+
+impl Guest {
+    /// Calls `on-request` of a route, by its index. `params` are the names and the decoded values of the pattern's
+    /// parameters.
+    pub async fn on_request(
+        &self,
+        context: CallContext,
+        route: u32,
+        exchange: Arc<Exchange>,
+        params: Arc<[(String, String)]>,
+    ) -> Outcome<Response> {
+        let answer = self
+            .serve(context, Owner::Anyone, async |store, instance| {
+                let guest = self
+                    .exports
+                    .get::<GuestIndices>()?
+                    .load(&mut *store, instance)?;
+                let request = store
+                    .data_mut()
+                    .call_mut()?
+                    .handles
+                    .push(RequestHandle { exchange, params })?;
+                guest.call_on_request(&mut *store, route, request).await
+            })
+            .await?;
+        self.outcome(answer, convert::response)
+    }
+}
