@@ -1,4 +1,4 @@
-//! Whom an emit reaches: a namespace, rooms of it, and who is left out.
+//! The sockets that an emit reaches: a namespace, narrowed by rooms to include and rooms to exclude.
 
 use std::time::Duration;
 
@@ -6,12 +6,13 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::{Failure, Result};
-use crate::host::{self, sockets};
+use crate::host::{self, milliseconds, sockets};
 use crate::payload::{self, Payload};
-use crate::socket::milliseconds;
 
-/// The sockets that something reaches: everyone in a namespace, or who is in any of some rooms, but not who is in any of others.
-/// A socket's id is a room of its own.
+/// A set of sockets to emit to: all sockets of a namespace, or those in at least one of some rooms, without those in
+/// excluded rooms.
+///
+/// The id of a socket is also the name of a room that contains only this socket.
 ///
 /// ```
 /// use hitchy_guest::{Result, of, to};
@@ -38,53 +39,58 @@ impl Audience {
         })
     }
 
-    /// Those in this room, or in any of these; called again, more rooms.
+    /// Adds a room, or several. The audience is then every socket that is in at least one of the added rooms.
     pub fn to(mut self, rooms: impl IntoRooms) -> Self {
         self.0.rooms.append(&mut rooms.into_rooms());
         self
     }
 
-    /// The same as [`to`](Audience::to).
+    /// Adds a room, or several. This is another name for [`to`](Audience::to).
     pub fn within(self, rooms: impl IntoRooms) -> Self {
         self.to(rooms)
     }
 
-    /// But not those in this room, or in any of these.
+    /// Excludes the sockets that are in this room, or in at least one of these rooms.
     pub fn except(mut self, rooms: impl IntoRooms) -> Self {
         self.0.excluding.append(&mut rooms.into_rooms());
         self
     }
 
-    /// Only sockets connected to this node, when there are several.
+    /// Limits the audience to sockets connected to this node. It makes a difference only when there are several nodes.
     pub fn local(mut self) -> Self {
         self.0.this_node_only = true;
         self
     }
 
-    /// May be left out for a client whose connection is not keeping up.
+    /// Allows the server to leave out clients whose connection is not keeping up.
     pub fn volatile(mut self) -> Self {
         self.0.droppable = true;
         self
     }
 
-    /// Emits. A tuple is several arguments, `()` is none, anything else one.
+    /// Emits an event to every socket of the audience.
+    ///
+    /// A tuple is sent as several arguments, `()` as none, and any other value as one.
     ///
     /// # Errors
-    /// 400 for a reserved event name, 403 for `/hitchy`, 413 for too much data, 429 for too many emits in one call.
+    /// Returns 400 for a reserved event name, 403 for the namespace `/hitchy`, 413 when there is too much data, and 429
+    /// after too many emits in one call.
     pub fn emit<T: Serialize + ?Sized>(&self, event: &str, data: &T) -> Result<(), Failure> {
         sockets::emit_to(&self.0, event, &payload::outgoing(data)?).map_err(Failure::from)
     }
 
-    /// Emits arguments as they are.
+    /// Emits an event with arguments that are already encoded.
     ///
     /// # Errors
-    /// As [`emit`](Audience::emit), and 400 for arguments that are not well formed.
+    /// Returns the errors of [`emit`](Audience::emit), and 400 for arguments that are not well formed.
     pub fn emit_payload(&self, event: &str, arguments: &Payload) -> Result<(), Failure> {
         sockets::emit_to(&self.0, event, &arguments.clone().into()).map_err(Failure::from)
     }
 
-    /// Emits, and waits for everyone's answer: for each socket that was asked its id, and what it answered or why it did not (504 when
-    /// not in time, 410 when it went away).
+    /// Emits an event to every socket of the audience and waits for their acks.
+    ///
+    /// Returns one entry for each socket that was asked: its id, and its ack or the failure. The failure is 504 when
+    /// the ack did not arrive in time, and 410 when the client disconnected.
     ///
     /// ```
     /// use std::time::Duration;
@@ -96,10 +102,10 @@ impl Audience {
     /// }
     /// ```
     ///
-    /// The wait counts as part of the call: it ends at the call's deadline, however long the timeout.
+    /// The wait counts as part of the call. It ends at the call's deadline, even if the timeout is longer.
     ///
     /// # Errors
-    /// As [`emit`](Audience::emit).
+    /// Returns the errors of [`emit`](Audience::emit).
     pub fn emit_with_ack<T: DeserializeOwned>(
         &self,
         event: &str,
@@ -116,39 +122,40 @@ impl Audience {
         Ok(acks.into_iter().map(|(id, ack)| (id, read(ack))).collect())
     }
 
-    /// Makes all of them join a room, or several.
+    /// Makes every socket of the audience join a room, or several.
     ///
     /// # Errors
-    /// 403 for `/hitchy`, 413 when one of them would be in more than 1,000 rooms: then none joins.
+    /// Returns 403 for the namespace `/hitchy`, and 413 when one of the sockets would be in more than 1,000 rooms. No
+    /// socket joins in that case.
     pub fn join(&self, rooms: impl IntoRooms) -> Result<(), Failure> {
         sockets::join(&self.0, &rooms.into_rooms()).map_err(Failure::from)
     }
 
-    /// Makes all of them leave a room, or several.
+    /// Makes every socket of the audience leave a room, or several.
     ///
     /// # Errors
-    /// 403 for `/hitchy`.
+    /// Returns 403 for the namespace `/hitchy`.
     pub fn leave(&self, rooms: impl IntoRooms) -> Result<(), Failure> {
         sockets::leave(&self.0, &rooms.into_rooms()).map_err(Failure::from)
     }
 
-    /// Disconnects all of them from the namespace.
+    /// Disconnects every socket of the audience from the namespace.
     ///
     /// # Errors
-    /// 403 for `/hitchy`.
+    /// Returns 403 for the namespace `/hitchy`.
     pub fn disconnect(&self) -> Result<(), Failure> {
         sockets::disconnect(&self.0, false).map_err(Failure::from)
     }
 
-    /// Disconnects all of them from all namespaces and closes their connections.
+    /// Disconnects every client of the audience from all namespaces and closes its connection.
     ///
     /// # Errors
-    /// 403 for `/hitchy`.
+    /// Returns 403 for the namespace `/hitchy`.
     pub fn close(&self) -> Result<(), Failure> {
         sockets::disconnect(&self.0, true).map_err(Failure::from)
     }
 
-    /// The ids of all of them.
+    /// Returns the ids of the sockets in the audience.
     ///
     /// ```
     /// use hitchy_guest::{Result, of};
@@ -159,22 +166,22 @@ impl Audience {
     /// ```
     ///
     /// # Errors
-    /// When another node did not answer.
+    /// Fails when another node did not answer.
     pub fn ids(&self) -> Result<Vec<String>, Failure> {
         sockets::list_ids(&self.0).map_err(Failure::from)
     }
 }
 
-/// The answer of one of many clients: its id, and its ack or the reason why there is none.
+/// Acks of several clients: for each client its socket's id, and its ack or the reason why there is none.
 pub type Acks<T> = Vec<(String, Result<T, Failure>)>;
 
-/// A room, or several: a `&str` or `String`, or an array, slice or `Vec` of them.
+/// A type that names one room or several: a `&str` or `String`, or an array, slice or `Vec` of them.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not the name of a room",
     note = "a room is a `&str` or `String`; several are an array, slice or `Vec` of them"
 )]
 pub trait IntoRooms {
-    /// The names.
+    /// Returns the names of the rooms.
     fn into_rooms(self) -> Vec<String>;
 }
 

@@ -1,5 +1,5 @@
-//! The code that wit-bindgen generates from `wit/`, and nothing else. The rest of the crate meets it through `host` and
-//! `exports`.
+//! The code that wit-bindgen generates from `wit/`, and nothing else. Only `host`, `exports` and the test double use it
+//! directly.
 
 wit_bindgen::generate!({
     path: "../wit",

@@ -1,8 +1,8 @@
-//! A client that comes or goes.
+//! A client that connects to a namespace or disconnects from it.
 
 use crate::socket::Socket;
 
-/// A client that comes or goes, as [`FromConnection`](crate::FromConnection) sees it.
+/// A client that connects or disconnects: the source from which [`FromConnection`](crate::FromConnection) extracts.
 #[derive(Debug)]
 pub struct Connection {
     pub(crate) socket: Socket,
@@ -10,12 +10,14 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// The client.
+    /// Returns the socket of the client.
     pub fn socket(&self) -> &Socket {
         &self.socket
     }
 
-    /// The reason of the end, in `on_disconnect`: one of socket.io's reasons, `transport close` for instance.
+    /// Returns the reason of the disconnect in socket.io's words, for example `transport close`.
+    ///
+    /// It is `None` outside of `on_disconnect`.
     pub fn reason(&self) -> Option<&str> {
         self.reason.as_deref()
     }

@@ -1,16 +1,19 @@
-//! The context of a request or of a connection: what hooks and policies found out, for those who come after.
+//! The context of a request or of a connection: values that hooks and policies leave for the functions that run later.
+
+use std::fmt;
+use std::rc::Rc;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::{Error, Failure, Result};
-use crate::request::Request;
-use crate::socket::Socket;
+use crate::host::{requests, sockets};
 
-/// Values that belong to a request or to a connection, by name.
+/// Values by key that belong to a request or to a connection.
 ///
-/// A connection's context lives as long as the client is connected to the namespace, through reloads. A request's context starts as
-/// a copy of its socket's, policies add to it, and it is never written back. At most 32 keys and 16 KiB.
+/// The context of a connection lives as long as the client is connected to the namespace, also through reloads. The
+/// context of a request starts as a copy of its socket's context. Policies add to it, and it is never written back to
+/// the socket. A context has at most 32 keys and 16 KiB.
 ///
 /// ```
 /// use hitchy_guest::{Context, Failure, Result};
@@ -22,25 +25,28 @@ use crate::socket::Socket;
 #[derive(Clone, Debug)]
 pub struct Context(Owner);
 
-#[derive(Clone, Debug)]
+/// The request or socket that stores the values. It holds a handle of the host instead of `Request` or `Socket`,
+/// because those use this file.
+#[derive(Clone)]
 enum Owner {
-    Request(Request),
-    Socket(Socket),
+    Request(Rc<requests::Request>),
+    Socket(Rc<sockets::Socket>),
 }
 
 impl Context {
-    pub(crate) fn of_request(request: &Request) -> Self {
-        Context(Owner::Request(request.clone()))
+    pub(crate) fn of_request(request: Rc<requests::Request>) -> Self {
+        Context(Owner::Request(request))
     }
 
-    pub(crate) fn of_socket(socket: &Socket) -> Self {
-        Context(Owner::Socket(socket.clone()))
+    pub(crate) fn of_socket(socket: Rc<sockets::Socket>) -> Self {
+        Context(Owner::Socket(socket))
     }
 
-    /// The value of a key, if it is set.
+    /// Returns the value of a key, or `None` if the key is not set.
     ///
     /// # Errors
-    /// An internal error, when what is stored is no `T`: handlers disagree about this key.
+    /// Fails with an internal error when the stored value does not fit `T`, because handlers then disagree about the
+    /// key.
     pub fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>> {
         let Some(json) = self.get_raw(key) else {
             return Ok(None);
@@ -53,31 +59,40 @@ impl Context {
         })
     }
 
-    /// Sets a key.
+    /// Sets the value of a key.
     ///
     /// # Errors
-    /// 413 when the context gets too large; an internal error when the value cannot be written as JSON.
+    /// Returns 413 when the context becomes too large, and an internal error when the value cannot be written as JSON.
     pub fn set<T: Serialize + ?Sized>(&self, key: &str, value: &T) -> Result<()> {
         Ok(self.set_raw(key, &serde_json::to_string(value)?)?)
     }
 
-    /// The text of a key as it is stored. What [`set`](Context::set) wrote is JSON.
+    /// Returns the stored text of a key. It is JSON if [`set`](Context::set) wrote it.
     pub fn get_raw(&self, key: &str) -> Option<String> {
         match &self.0 {
-            Owner::Request(request) => request.handle().get(key),
-            Owner::Socket(socket) => socket.handle().get(key),
+            Owner::Request(request) => request.get(key),
+            Owner::Socket(socket) => socket.get(key),
         }
     }
 
-    /// Stores text as it is. [`get`](Context::get) understands it if it is JSON.
+    /// Sets the stored text of a key. [`get`](Context::get) can read it only if it is JSON.
     ///
     /// # Errors
-    /// 413 when the context gets too large.
+    /// Returns 413 when the context becomes too large.
     pub fn set_raw(&self, key: &str, value: &str) -> Result<(), Failure> {
         let done = match &self.0 {
-            Owner::Request(request) => request.handle().set(key, value),
-            Owner::Socket(socket) => socket.handle().set(key, value),
+            Owner::Request(request) => request.set(key, value),
+            Owner::Socket(socket) => socket.set(key, value),
         };
         done.map_err(Failure::from)
+    }
+}
+
+impl fmt::Debug for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Owner::Request(request) => write!(f, "Request({} {})", request.method(), request.url()),
+            Owner::Socket(socket) => write!(f, "Socket({} in {})", socket.id(), socket.namespace()),
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! Requests from inside.
+//! Requests that a handler sends to the server itself.
 
 use serde::Serialize;
 
@@ -6,7 +6,9 @@ use crate::answer::Response;
 use crate::error::{Failure, Result};
 use crate::host::requests;
 
-/// A request from inside: it goes through policies, routes and static files as if it had come from a client.
+/// Starts a request to the server itself.
+///
+/// The request passes through policies, routes and static files as if a client had sent it over HTTP.
 ///
 /// ```
 /// use hitchy_guest::{Response, Result, dispatch};
@@ -28,7 +30,7 @@ pub fn dispatch(method: impl Into<String>, url: impl Into<String>) -> Dispatch {
     }
 }
 
-/// A request from inside that is being put together: see [`dispatch`].
+/// A request to the server itself that is being built, made by [`dispatch`].
 #[derive(Debug)]
 #[must_use = "nothing happens until it is sent"]
 pub struct Dispatch {
@@ -39,31 +41,32 @@ pub struct Dispatch {
 }
 
 impl Dispatch {
-    /// Adds a header.
+    /// Adds a header to the request.
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.headers.push((name.into(), value.into()));
         self
     }
 
-    /// Sets the body.
+    /// Sets the body of the request.
     pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
         self.body = body.into();
         self
     }
 
-    /// Sets a JSON body and its content-type.
+    /// Sets the body to JSON, and the content-type to `application/json`.
     ///
     /// # Errors
-    /// When the value cannot be written as JSON.
+    /// Fails when the value cannot be written as JSON.
     pub fn json<T: Serialize + ?Sized>(self, value: &T) -> Result<Self> {
         let body = serde_json::to_vec(value)?;
         Ok(self.header("content-type", "application/json").body(body))
     }
 
-    /// Runs it and returns what was answered, whatever its status.
+    /// Sends the request and returns the response, whatever its status is.
     ///
     /// # Errors
-    /// 429 after the 16th request of one call, 508 more than 4 deep, 504 when the caller's deadline has passed.
+    /// Returns 429 after the 16th dispatched request of one call, 508 when requests are nested more than 4 deep, and
+    /// 504 when the caller's deadline has passed.
     pub fn send(self) -> Result<Response, Failure> {
         let Dispatch {
             method,

@@ -1,4 +1,4 @@
-//! Broadcasts that start from nowhere in particular: the free functions.
+//! Free functions that start a broadcast without a [`Socket`].
 
 use serde::Serialize;
 
@@ -8,7 +8,9 @@ use crate::host::sockets;
 use crate::payload;
 use crate::socket::Socket;
 
-/// Broadcasts to every socket of namespace `/`, the sender too. A tuple is several arguments, `()` is none, anything else one.
+/// Broadcasts an event to every socket of namespace `/`, the sender included.
+///
+/// A tuple is sent as several arguments, `()` as none, and any other value as one.
 ///
 /// ```
 /// use hitchy_guest::{Result, emit};
@@ -22,32 +24,32 @@ use crate::socket::Socket;
 /// ```
 ///
 /// # Errors
-/// 400 for a reserved event name, 413 for too much data, 429 for too many emits in one call.
+/// Returns 400 for a reserved event name, 413 when there is too much data, and 429 after too many emits in one call.
 pub fn emit<T: Serialize + ?Sized>(event: &str, data: &T) -> Result<(), Failure> {
     sockets::emit(event, &payload::outgoing(data)?).map_err(Failure::from)
 }
 
-/// Everyone in a namespace.
+/// Returns the audience of all sockets in a namespace.
 pub fn of(namespace: impl Into<String>) -> Audience {
     Audience::of(namespace)
 }
 
-/// Everyone in a room of namespace `/`, or in any of several.
+/// Returns the audience of all sockets in a room of namespace `/`, or in at least one of several rooms.
 pub fn to(rooms: impl IntoRooms) -> Audience {
     Audience::of("/").to(rooms)
 }
 
-/// The same as [`to`].
+/// Returns the audience of a room, or of several. This is another name for [`to`].
 pub fn within(rooms: impl IntoRooms) -> Audience {
     to(rooms)
 }
 
-/// Everyone in namespace `/` but those in a room, or in any of several.
+/// Returns the audience of namespace `/` without the sockets in a room, or in at least one of several rooms.
 pub fn except(rooms: impl IntoRooms) -> Audience {
     Audience::of("/").except(rooms)
 }
 
-/// The connection with this id, if it is connected to this namespace and to this node.
+/// Returns the socket with this id, if it is connected to this namespace and to this node.
 ///
 /// ```
 /// use hitchy_guest::{Data, Failure, Result, find};

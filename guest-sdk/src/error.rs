@@ -1,4 +1,4 @@
-//! The errors of handlers: a [`Failure`] is for the client, every other error for the log.
+//! Errors of a handler. A [`Failure`] is sent to the client, and any other error is written to the log.
 
 use std::any::Any;
 use std::fmt;
@@ -8,13 +8,14 @@ use serde::Serialize;
 use crate::host::wit;
 use crate::log;
 
-/// The result of a handler's function: `?` takes a [`Failure`] and any other error.
+/// The result of a handler's function. The `?` operator converts a [`Failure`] and any other error.
 pub type Result<T, E = Error> = core::result::Result<T, E>;
 
-/// An error that the client sees: a status, a sentence and, if there is more to say, data.
+/// An error that the client sees: a status, a sentence, and optional data.
 ///
-/// It becomes the body `{"error": message, "code": code, "id": …}` of a request, the ack `{"error": {"code", "message", "id"}}` of
-/// an event, or the message of `connect_error`. The host answers with it too, for instance when an emit is refused.
+/// It becomes the body `{"error": message, "code": code, "id": …}` of a request, the ack `{"error": {"code", "message",
+/// "id"}}` of an event, or the message of `connect_error`. The host also returns it, for example when an emit is
+/// refused.
 ///
 /// ```
 /// use hitchy_guest::{Failure, Result};
@@ -35,7 +36,7 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// A failure with an HTTP status between 400 and 599 and a sentence for the client.
+    /// Creates a failure from an HTTP status between 400 and 599 and a sentence for the client.
     pub fn new(code: u16, message: impl Into<String>) -> Self {
         Failure {
             code,
@@ -44,9 +45,9 @@ impl Failure {
         }
     }
 
-    /// Adds more for a program to read: it is sent as `data` beside the message.
+    /// Adds data for programs, which is sent as `data` beside the message.
     ///
-    /// A value that cannot be written as JSON is left out, and the log says so.
+    /// A value that cannot be written as JSON is left out, and an error is written to the log.
     #[must_use]
     pub fn with_data(mut self, data: impl Serialize) -> Self {
         match serde_json::to_string(&data) {
@@ -58,12 +59,12 @@ impl Failure {
         self
     }
 
-    /// The HTTP status.
+    /// Returns the HTTP status.
     pub fn code(&self) -> u16 {
         self.code
     }
 
-    /// The sentence for the client.
+    /// Returns the sentence for the client.
     pub fn message(&self) -> &str {
         &self.message
     }
@@ -115,7 +116,7 @@ impl From<Failure> for wit::Failure {
 }
 
 impl From<Error> for Failure {
-    /// Writes an internal error to the log and keeps its text from the client.
+    /// Converts an error into what the client may see. The text of an internal error is written to the log instead.
     fn from(error: Error) -> Self {
         match error.0 {
             Kind::Failure(failure) => failure,
@@ -129,8 +130,9 @@ impl From<Error> for Failure {
 
 /// Any error of a handler.
 ///
-/// `?` makes one of everything that implements [`std::error::Error`]. A [`Failure`] reaches the client as it is; every other error
-/// is a 500, its text goes to the log with the call's id, and the client reads `internal server error`.
+/// The `?` operator converts every type that implements [`std::error::Error`]. A [`Failure`] is sent to the client
+/// unchanged. Every other error is answered with 500: its text is written to the log with the call's id, and the client
+/// reads `internal server error`.
 ///
 /// ```
 /// use hitchy_guest::Result;
@@ -143,18 +145,21 @@ impl From<Error> for Failure {
 /// ```
 pub struct Error(Kind);
 
+/// Receiver of an error: the client or the log.
 enum Kind {
     Failure(Failure),
     Internal(String),
 }
 
 impl Error {
-    /// A 500 whose text is written to the log and not shown to the client: for what is not a [`std::error::Error`].
+    /// Creates an internal error from a text, for values that do not implement [`std::error::Error`].
+    ///
+    /// It is answered with 500. The text is written to the log and not shown to the client.
     pub fn internal(text: impl fmt::Display) -> Self {
         Error(Kind::Internal(text.to_string()))
     }
 
-    /// The failure that the client will see, unless this is an internal error.
+    /// Returns the failure that the client will see, or `None` for an internal error.
     pub fn failure(&self) -> Option<&Failure> {
         match &self.0 {
             Kind::Failure(failure) => Some(failure),
@@ -162,7 +167,7 @@ impl Error {
         }
     }
 
-    /// 400, for what the client sent.
+    /// Creates a 400 for input that the client has to correct.
     pub(crate) fn rejected(text: impl Into<String>) -> Self {
         Error(Kind::Failure(Failure::new(400, text)))
     }
@@ -183,20 +188,23 @@ impl fmt::Debug for Error {
     }
 }
 
-/// `Error` itself is no [`std::error::Error`], which is what makes room for this (as in anyhow).
+/// Converts any error. `Error` does not implement [`std::error::Error`], because this conversion would then overlap
+/// with the standard library's `From<T> for T` (the crate anyhow does the same).
 impl<E: std::error::Error + 'static> From<E> for Error {
     fn from(error: E) -> Self {
-        let mut error = Some(error);
-        if let Some(failure) = (&mut error as &mut dyn Any).downcast_mut::<Option<Failure>>() {
+        // `Any` tells a `Failure` from other types. The `Option` allows moving it out of the reference.
+        let mut slot = Some(error);
+        if let Some(failure) = (&mut slot as &mut dyn Any).downcast_mut::<Option<Failure>>() {
             return Error(Kind::Failure(
                 failure.take().expect("it was put there above"),
             ));
         }
-        let error = error.expect("only a failure is taken out above");
-        Error(Kind::Internal(with_causes(&error)))
+        let other = slot.expect("only a failure is taken out above");
+        Error(Kind::Internal(with_causes(&other)))
     }
 }
 
+/// Joins the texts of an error and its causes with `: `.
 fn with_causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

@@ -1,4 +1,4 @@
-//! The event at hand.
+//! An event that a listener handles.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use crate::error::{Failure, Result};
 use crate::payload::Payload;
 use crate::socket::Socket;
 
-/// An event from a client, as [`FromEvent`](crate::FromEvent) sees it.
+/// An event from a client: the source from which [`FromEvent`](crate::FromEvent) extracts.
 pub struct Event {
     pub(crate) socket: Socket,
     pub(crate) name: String,
@@ -17,25 +17,25 @@ pub struct Event {
 }
 
 impl Event {
-    /// The sender.
+    /// Returns the socket of the sender.
     pub fn socket(&self) -> &Socket {
         &self.socket
     }
 
-    /// The event's name: what a listener to `*` needs to know.
+    /// Returns the name of the event. It is of use to a listener for `*`.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The arguments as they came.
+    /// Returns the arguments as the client sent them.
     pub fn arguments(&self) -> &Payload {
         &self.arguments
     }
 
-    /// The arguments: a tuple takes several, anything else the first.
+    /// Reads the arguments. A tuple takes several arguments, and any other type takes the first.
     ///
     /// # Errors
-    /// A 400 that says what does not fit.
+    /// Returns a 400 with a sentence that says which value does not fit.
     pub fn data<T: DeserializeOwned>(&self) -> Result<T, Failure> {
         self.arguments.data()
     }

@@ -1,4 +1,7 @@
-//! The five interfaces that a handler exports, answered by its app: an index, an entry, a call.
+//! Implementation of the five interfaces that a handler exports.
+//!
+//! The host calls with the index of a declaration. Each export builds the app, looks up the entry at this index and
+//! calls its function.
 
 use std::marker::PhantomData;
 
@@ -12,13 +15,13 @@ use crate::host::{requests, sockets, wit};
 use crate::request::Request;
 use crate::socket::Socket;
 
-/// The source of a handler's app, implemented by `export!`.
+/// Source of a handler's app. The macro `export!` implements it.
 pub trait Handler {
-    /// Makes the app of one call.
+    /// Builds the app for one call.
     fn app() -> App;
 }
 
-/// A handler as the host sees it.
+/// The exports of a handler, as the generated macro needs them.
 #[derive(Debug)]
 pub struct Exports<H>(PhantomData<H>);
 
@@ -47,7 +50,7 @@ impl<H: Handler> http::Guest for Exports<H> {
     fn on_request(route: u32, request: requests::Request) -> Result<wit::Response, wit::Failure> {
         let app = H::app();
         let Some(route) = app.routes.get(route as usize) else {
-            return refused(unknown("route", route));
+            return refused(unknown_index("route", route));
         };
         let response = (route.answer)(&Request::new(request, route.path, None));
         response.map(Into::into).or_else(refused)
@@ -62,7 +65,7 @@ impl<H: Handler> policies::Guest for Exports<H> {
         let app = H::app();
         let Some(Stage::Before(decide)) = app.policies.get(policy as usize).map(|p| &p.stage)
         else {
-            return refused(unknown("policy", policy));
+            return refused(unknown_index("policy", policy));
         };
         let verdict = decide(&Request::new(request, "", None));
         verdict
@@ -73,7 +76,7 @@ impl<H: Handler> policies::Guest for Exports<H> {
     fn on_after(policy: u32, request: requests::Request, status: u16) -> Result<(), wit::Failure> {
         let app = H::app();
         let Some(Stage::After(run)) = app.policies.get(policy as usize).map(|p| &p.stage) else {
-            return refused(unknown("policy", policy));
+            return refused(unknown_index("policy", policy));
         };
         run(&Request::new(request, "", Some(status))).or_else(refused)
     }
@@ -89,7 +92,7 @@ impl<H: Handler> events::Guest for Exports<H> {
     ) -> Result<Option<wit::Payload>, wit::Failure> {
         let app = H::app();
         let Some(listener) = app.listeners.get(listener as usize) else {
-            return refused(unknown("listener", listener));
+            return refused(unknown_index("listener", listener));
         };
         let event = Event {
             socket: Socket::new(socket),
@@ -120,6 +123,7 @@ impl<H: Handler> connections::Guest for Exports<H> {
     }
 }
 
+/// Runs one function of a connection hook, if the hook has it.
 fn run_hook<H: Handler>(
     hook: u32,
     socket: sockets::Socket,
@@ -130,7 +134,7 @@ fn run_hook<H: Handler>(
     let hook = app
         .hooks
         .get(hook as usize)
-        .ok_or_else(|| unknown("connection hook", hook))?;
+        .ok_or_else(|| unknown_index("connection hook", hook))?;
     match action(hook) {
         Some(run) => run(&Connection {
             socket: Socket::new(socket),
@@ -140,13 +144,15 @@ fn run_hook<H: Handler>(
     }
 }
 
-/// The host calls with the indexes that `describe` was given, unless an app is not the same each time.
-fn unknown(what: &str, index: u32) -> Error {
+/// Creates the error for an index that no declaration has. The host uses the indexes that `describe` received, so this
+/// happens only when an app does not declare the same each time.
+fn unknown_index(what: &str, index: u32) -> Error {
     Error::internal(format_args!(
         "{what} {index} was declared once and is not now: an app must always declare the same"
     ))
 }
 
+/// Converts an error into the failure that the host receives. An internal error is written to the log.
 fn refused<T>(error: Error) -> Result<T, wit::Failure> {
     Err(Failure::from(error).into())
 }

@@ -1,22 +1,22 @@
-//! The functions of routes and listeners: a function, or a closure that captures nothing.
+//! Functions that can be declared as a route, policy, listener or hook.
 
 /// A function of up to eight arguments, or a closure that captures nothing.
 ///
-/// You need not implement it.
+/// It is implemented for all such functions, and a handler does not need to implement it.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a function that can be declared here",
     label = "not a function of up to eight owned arguments",
     note = "write `fn name(argument: Extractor, …) -> Answer`; a closure needs the types of its arguments: `|socket: Socket| …`"
 )]
 pub trait Function<Arguments> {
-    /// The return value.
+    /// The return type of the function.
     type Output;
 
-    /// Calls it.
+    /// Calls the function with a tuple of its arguments.
     fn call(&self, arguments: Arguments) -> Self::Output;
 }
 
-/// Fails the build when a function carries something along. To be called inside `const { }`.
+/// Fails the build when a function has captured values. It must be called inside `const { }`.
 pub(crate) const fn assert_captures_nothing<F>() {
     assert!(
         size_of::<F>() == 0,

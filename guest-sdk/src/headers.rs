@@ -1,6 +1,6 @@
-//! Headers, of a request or of a socket's handshake.
+//! Headers of a request or of a socket's handshake.
 
-/// The headers of a request, or of the handshake that opened a socket's connection. Names are in lower case.
+/// Headers of a request, or of the handshake that opened a socket's connection. The names are in lower case.
 ///
 /// ```
 /// use hitchy_guest::Headers;
@@ -18,21 +18,21 @@ impl Headers {
         Headers(all)
     }
 
-    /// The first value of a header. The name may be in any case.
+    /// Returns the first value of a header. The case of the name does not matter.
     pub fn get(&self, name: &str) -> Option<&str> {
         let mut all = self.iter();
         all.find(|(other, _)| other.eq_ignore_ascii_case(name))
             .map(|(_, value)| value)
     }
 
-    /// All values of a header. The name may be in any case.
+    /// Returns all values of a header. The case of the name does not matter.
     pub fn get_all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.iter()
             .filter(move |(other, _)| other.eq_ignore_ascii_case(name))
             .map(|(_, value)| value)
     }
 
-    /// All names and values, in the order in which they came.
+    /// Returns all names and values in the order in which they were received.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0
             .iter()

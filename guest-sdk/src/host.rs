@@ -1,6 +1,9 @@
-//! The host as this crate sees it: the generated imports in WebAssembly, a test double everywhere else.
+//! The functions and types of the host that the crate uses: the generated imports in WebAssembly, and a test double on
+//! every other target.
 //!
-//! Both have the same names and signatures, so nothing above this file knows which one it talks to.
+//! Both have the same names and signatures, so the rest of the crate does not depend on the target.
+
+use std::time::Duration;
 
 pub(crate) use crate::bindings::hitchy::platform::types as wit;
 
@@ -8,6 +11,11 @@ pub(crate) use crate::bindings::hitchy::platform::types as wit;
 pub(crate) use crate::bindings::hitchy::platform::{log, requests, sockets};
 
 #[cfg(not(target_family = "wasm"))]
-pub(crate) use crate::testing::double::{log, requests, sockets};
+pub(crate) use crate::double::{log, requests, sockets};
 
 pub(crate) use crate::bindings::hitchy::platform::sockets::Audience;
+
+/// Converts a timeout to the unit of the contract. A timeout above 49 days becomes 49 days.
+pub(crate) fn milliseconds(timeout: Duration) -> u32 {
+    u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX)
+}

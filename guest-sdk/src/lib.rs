@@ -1,7 +1,7 @@
 //! Write handlers for Hitchy in Rust.
 //!
-//! A handler is one WebAssembly component in the server's handlers folder. It answers HTTP requests, the same requests over
-//! socket.io, and custom socket.io events, and it can emit to every connected client. This is a whole one:
+//! A handler is one WebAssembly component in the server's handlers folder. It answers HTTP requests, the same requests
+//! over socket.io, and custom socket.io events, and it can emit to every connected client. This is a complete handler:
 //!
 //! ```
 //! use hitchy_guest::{App, Data, Json, Path, Result, Socket, emit};
@@ -28,15 +28,15 @@
 //! ```
 //!
 //! # Building
-//! The crate is a library with `crate-type = ["cdylib"]` that depends on `hitchy-guest`, `serde` and `serde_json`. `hitchy dev` builds
-//! and serves it; by hand it is
+//! The crate is a library with `crate-type = ["cdylib"]` that depends on `hitchy-guest`, `serde` and `serde_json`.
+//! `hitchy dev` builds and serves it. To build it by hand, run:
 //!
 //! ```text
 //! RUSTFLAGS="-Clink-arg=-zstack-size=65536" cargo build --release --target wasm32-wasip2
 //! ```
 //!
-//! The small stack keeps the memory at two pages. Every call runs in a fresh instance, so what is small is fast; this profile is both
-//! smaller and faster than the default one:
+//! The small stack keeps the memory at two pages. Every call runs in a fresh instance, so a small handler is a fast
+//! one. This profile makes it smaller and faster than the default profile:
 //!
 //! ```toml
 //! [profile.release]
@@ -47,30 +47,33 @@
 //! ```
 //!
 //! # Functions
-//! A route, policy, listener or hook is a function, or a closure that captures nothing. Its arguments are taken from what is at hand:
+//! A route, policy, listener or hook is a function, or a closure that captures nothing. Its arguments are extracted
+//! from the request, the event or the connection:
 //!
-//! | from | by | for instance |
-//! |---|---|---|
-//! | a request | [`FromRequest`] | [`Path`], [`Query`], [`Json`], [`Form`], [`Text`], [`Bytes`], [`Headers`], [`Context`], [`Socket`], [`Request`] |
-//! | an event | [`FromEvent`] | [`Data`], [`Socket`], [`Context`], [`AckWanted`], [`EventName`], [`Auth`], [`Headers`], [`Query`], [`Payload`] |
-//! | a connection | [`FromConnection`] | [`Socket`], [`Context`], [`Auth`], [`Headers`], [`Query`], [`Reason`] |
+//! - From a request, by [`FromRequest`]: [`Path`], [`Query`], [`Json`], [`Form`], [`Text`], [`Bytes`], [`Headers`],
+//!   [`Context`], [`Socket`], [`Request`].
+//! - From an event, by [`FromEvent`]: [`Data`], [`Socket`], [`Context`], [`AckWanted`], [`EventName`], [`Auth`],
+//!   [`Headers`], [`Query`], [`Payload`].
+//! - From a connection, by [`FromConnection`]: [`Socket`], [`Context`], [`Auth`], [`Headers`], [`Query`], [`Reason`].
 //!
-//! An `Option` around any of them may be missing. What cannot be taken is refused with a 400 that names the field and what it takes:
-//! ``the body does not fit: `room`: expected a string, found the number 5``.
-//! What is returned answers: see [`IntoResponse`], [`IntoAck`], [`IntoVerdict`], [`IntoOutcome`].
+//! An argument `Option<T>` is `None` when the value is missing. A value that does not fit is refused with a 400 that
+//! names the field and the expected type: ``the body does not fit: `room`: expected a string, found the number 5``.
 //!
-//! A path is `/api/{name}`, or `/files/{*rest}` for the rest of it. A parameter takes a whole segment; `:name` and `*` are text.
+//! The return value becomes the answer: see [`IntoResponse`], [`IntoAck`], [`IntoVerdict`], [`IntoOutcome`].
+//!
+//! A path is written `/api/{name}`, or `/files/{*rest}` to match the rest of a path. A parameter matches one complete
+//! segment. `:name` and `*` are plain text.
 //!
 //! # Between calls
-//! Each call has an instance of its own, made for it and gone with it: what a `static` or a `thread_local` holds is not there in the
-//! next call. What lasts longer than a call is what the server keeps:
+//! Each call has a fresh instance, which is dropped after the call. The value of a `static` or a `thread_local` is
+//! therefore lost before the next call. The following state lasts longer than a call:
 //!
-//! - the [`Context`] of a connection: who it is, what it may do. A hook sets it (`context.set("user", "ada")`), listeners read and change
-//!   it, requests of that client over `/hitchy` start with a copy of it. It goes with the connection and outlives a new version of the
-//!   handler.
-//! - rooms: [`Socket::join`], [`Socket::leave`], and who is in one: `within("general").ids()` ([`Audience::ids`]). A room goes with the
-//!   last connection in it.
-//! - what clients themselves keep and send along: cookies, `auth`, the page's own state.
+//! - The [`Context`] of a connection, for example the user and their rights. A hook sets it (`context.set("user",
+//!   "ada")`), listeners read and change it, and requests of that client over `/hitchy` start with a copy of it. It
+//!   ends with the connection and outlives a new version of the handler.
+//! - Rooms: [`Socket::join`], [`Socket::leave`], and the members of a room with `within("general").ids()`
+//!   ([`Audience::ids`]). A room ends when the last connection leaves it.
+//! - State that clients keep themselves and send along: cookies, `auth`, and the page's own state.
 //!
 //! ```
 //! use hitchy_guest::{App, Auth, Context, Data, Result, Socket};
@@ -90,27 +93,32 @@
 //! # app();
 //! ```
 //!
-//! Pages, scripts and pictures need no handler: the server itself serves the files of its folder `public/` where no route answers.
+//! Pages, scripts and pictures do not need a handler. The server serves the files of its folder `public/` where no
+//! route answers.
 //!
 //! # Limits
-//! A call has 10 seconds, one of which it may compute, 128 MiB of memory and a small stack, unless the server's settings say otherwise.
-//! One that goes beyond is ended, and its client gets a 504 or a 500; no other call is harmed. Waiting counts: with
-//! [`Socket::emit_with_ack`] and [`Audience::emit_with_ack`] a call waits no longer than the time it has left, however long the timeout
-//! ([`Request::deadline`] tells it). There are no files, no network and no environment.
+//! A call has 10 seconds, of which it may compute for one second, 128 MiB of memory and a small stack, unless the
+//! server's settings say otherwise. A call that exceeds a limit is ended, and its client receives a 504 or a 500. Other
+//! calls are not affected. Waiting counts as well: [`Socket::emit_with_ack`] and [`Audience::emit_with_ack`] wait no
+//! longer than the time that the call has left ([`Request::deadline`]), even if the timeout is longer. A handler has no
+//! access to files, to the network or to environment variables.
 //!
-//! Large values belong into a `Box` or a `Vec`: a stack that is exceeded ends the call as an out of bounds memory access.
+//! Large values belong into a `Box` or a `Vec`. A stack overflow ends the call as an out of bounds memory access.
 //!
 //! # Errors
-//! [`Failure::new(409, "…")`](Failure::new) is for the client. `?` on any other error answers 500 and writes its text to the log.
-//! [`log`] writes to the host's log; `println!`, `eprintln!` and panics end there too, with the handler's name and the call's id.
+//! [`Failure::new(409, "…")`](Failure::new) is sent to the client. The `?` operator on any other error answers 500 and
+//! writes the error to the log. [`log`] writes to the server's log. `println!`, `eprintln!` and panics are written
+//! there too, with the name of the handler and the id of the call.
 //!
 //! # Emitting
-//! [`emit()`] reaches every socket of namespace `/`, [`to`] those in a room, [`of`] another namespace, [`Socket::emit`] one client,
-//! [`Socket::to`] and [`Socket::broadcast`] the others. A tuple is several arguments, [`Bytes`] may be anywhere inside.
+//! [`emit()`] reaches every socket of namespace `/`, [`to`] the sockets in a room, [`of`] another namespace,
+//! [`Socket::emit`] one client, and [`Socket::to`] and [`Socket::broadcast`] all but one client. A tuple is sent as
+//! several arguments, and [`Bytes`] may be anywhere inside.
 //!
 //! # Testing
-//! Plain `cargo test` runs a handler without a server. The module `testing`, which exists on every target but WebAssembly, makes up
-//! clients, drives the whole app with requests and events, and records what is emitted. Tests stand in the handler's own crate.
+//! `cargo test` runs a handler without a server. The module `testing`, which exists on every target except WebAssembly,
+//! creates clients, sends requests and events to the app, and records emits. The tests are part of the handler's own
+//! crate.
 //!
 //! ```
 //! use hitchy_guest::{App, Path, testing};
@@ -131,6 +139,8 @@ mod bindings;
 mod connection;
 mod context;
 mod dispatch;
+#[cfg(not(target_family = "wasm"))]
+mod double;
 mod emit;
 mod error;
 mod event;
@@ -174,12 +184,12 @@ pub use self::payload::{Bytes, Payload};
 pub use self::request::Request;
 pub use self::socket::Socket;
 
-/// The guide's code, run as doctests.
+/// The code of the guide, run as doctests.
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/handlers.md")]
 mod guide {}
 
-/// Makes a handler of the function that makes its [`App`].
+/// Exports a handler, given the function that builds its [`App`].
 ///
 /// ```
 /// use hitchy_guest::App;
@@ -199,7 +209,7 @@ macro_rules! export {
             struct Handler;
 
             impl $crate::__private::Handler for Handler {
-                // Five exports build it: one copy of the code is enough.
+                // Five exports call this function. Inlining it would put five copies of the app into the component.
                 #[inline(never)]
                 fn app() -> $crate::App {
                     $app()
@@ -211,17 +221,17 @@ macro_rules! export {
             $crate::__private::bindings::export_handler!(Exports with_types_in $crate::__private::bindings);
         };
 
-        // Elsewhere there is no host: the app is used by tests, or not at all.
+        // Targets other than WebAssembly have no host. The app is used by tests, or not at all.
         #[cfg(not(target_family = "wasm"))]
         const _: fn() -> $crate::App = $app;
     };
 }
 
-/// For `export!` only.
+/// Items that the expansion of `export!` refers to.
 #[cfg(target_family = "wasm")]
 #[doc(hidden)]
 pub mod __private {
-    /// The items that the generated macro uses.
+    /// The path at which the macro of wit-bindgen looks for the bindings.
     pub mod bindings {
         pub use crate::bindings::*;
     }

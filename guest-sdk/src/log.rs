@@ -1,4 +1,7 @@
-//! The host's log. `println!` ends there too, line by line and as `info`, and `eprintln!` as `warn`.
+//! Writes to the server's log.
+//!
+//! Output of `println!` is written to the log too, with one record of level `info` for each line. Lines of `eprintln!`
+//! have the level `warn`.
 //!
 //! ```
 //! use hitchy_guest::log;
@@ -25,14 +28,14 @@ macro_rules! levels {
 }
 
 levels! {
-    /// For following every step.
+    /// Writes a record that helps to follow single steps of a handler.
     trace Trace
-    /// For finding a mistake.
+    /// Writes a record that helps to find a mistake.
     debug Debug
-    /// For what is worth knowing.
+    /// Writes a record about normal operation.
     info Info
-    /// For what should not be so, but does not harm yet.
+    /// Writes a record about an unexpected state that does no harm yet.
     warn Warn
-    /// For what went wrong.
+    /// Writes a record about a failed operation.
     error Error
 }

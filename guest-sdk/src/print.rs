@@ -1,23 +1,24 @@
-//! Standard output and standard error: what `println!`, `eprintln!` and panics write goes straight to the host, which
-//! makes lines of it.
+//! Standard output and standard error. Output of `println!`, `eprintln!` and panics is passed to the host, which splits
+//! it into lines.
 //!
-//! The C library's own way there brings seventeen imports with it (streams, polls, terminals), and each fresh instance
-//! pays for every import, used or not: about a twentieth of a call. With its `write` replaced, through which everything
-//! goes that Rust and C print, the linker leaves the rest out.
+//! The way through wasi-libc and WASI's streams needs seventeen imports (streams, polls, terminals). Each fresh
+//! instance pays for every import, even if it is unused, which is about a twentieth of the time of a call. All output
+//! of Rust and C passes through the function `write`. This file replaces `write`, and the linker then drops these
+//! imports.
 
 use crate::host::log::{Output, print};
 
-/// Bytes that go to the host at once; who writes more comes again with the rest.
-const AT_ONCE: usize = 64 << 10;
+/// Maximum number of bytes in one call to the host. The caller of `write` calls again with the rest.
+const MAX_CHUNK: usize = 64 << 10;
 
-/// POSIX's `write`. A handler can open no files, so there are no other descriptors.
+/// Replaces the function `write` of POSIX. Descriptors other than 1 and 2 fail, because a handler cannot open files.
 ///
 /// # Safety
-/// `bytes` points to `length` readable bytes.
+/// `bytes` must point to `length` readable bytes.
 #[allow(unsafe_code, reason = "a function of C's, called with C's pointers")]
 #[unsafe(no_mangle)]
 unsafe extern "C" fn write(descriptor: i32, bytes: *const u8, length: usize) -> isize {
-    /// "Bad file descriptor" in wasi-libc.
+    /// Error number for a bad file descriptor in wasi-libc.
     const EBADF: i32 = 8;
     unsafe extern "C" {
         fn __errno_location() -> *mut i32;
@@ -31,9 +32,10 @@ unsafe extern "C" fn write(descriptor: i32, bytes: *const u8, length: usize) -> 
             return -1;
         }
     };
-    let length = length.min(AT_ONCE);
+    let length = length.min(MAX_CHUNK);
     if length > 0 {
-        // SAFETY: the caller's promise. Nothing is allocated: this is also how Rust says that there is no memory left.
+        // SAFETY: the caller promises `length` readable bytes. Nothing is allocated here, because Rust also reports
+        // that memory is exhausted through this function.
         print(to, unsafe { std::slice::from_raw_parts(bytes, length) });
     }
     length.cast_signed()

@@ -1,4 +1,4 @@
-//! The request at hand.
+//! The request that a route or policy handles.
 
 use std::fmt;
 use std::rc::Rc;
@@ -10,7 +10,7 @@ use crate::headers::Headers;
 use crate::host::requests;
 use crate::socket::Socket;
 
-/// The request at hand, whichever door it came through. Most functions take what they need through extractors instead.
+/// A request, with the same methods for every door through which it can arrive. Most functions use extractors instead.
 ///
 /// ```
 /// use hitchy_guest::Request;
@@ -20,13 +20,11 @@ use crate::socket::Socket;
 /// }
 /// ```
 #[derive(Clone)]
-pub struct Request(Rc<Inner>);
-
-struct Inner {
-    handle: requests::Request,
-    /// The route's path as it was declared, which says in which order its parameters stand. Empty for a policy.
+pub struct Request {
+    handle: Rc<requests::Request>,
+    /// Path of the route as it was declared. It gives the order of the parameters, and it is empty for a policy.
     pattern: &'static str,
-    /// The answer, known to `after` policies only.
+    /// Status of the response. It is set for `after` policies only.
     status: Option<u16>,
 }
 
@@ -36,99 +34,100 @@ impl Request {
         pattern: &'static str,
         status: Option<u16>,
     ) -> Self {
-        Request(Rc::new(Inner {
-            handle,
+        Request {
+            handle: Rc::new(handle),
             pattern,
             status,
-        }))
+        }
     }
 
     pub(crate) fn handle(&self) -> &requests::Request {
-        &self.0.handle
+        &self.handle
     }
 
     pub(crate) fn status(&self) -> Option<u16> {
-        self.0.status
+        self.status
     }
 
-    /// Identifies the call: the client's `x-request-id` and the id in the log.
+    /// Returns the id of the call: the client's `x-request-id`, which is also the id in the log.
     pub fn id(&self) -> String {
         self.handle().id()
     }
 
-    /// Upper case.
+    /// Returns the method in upper case.
     pub fn method(&self) -> String {
         self.handle().method()
     }
 
-    /// The path in normal form, then `?` and the query as it was sent, if there is one.
+    /// Returns the path in normal form, followed by `?` and the query as it was sent, if there is one.
     pub fn url(&self) -> String {
         self.handle().url()
     }
 
-    /// The path in normal form.
+    /// Returns the path in normal form.
     pub fn path(&self) -> String {
         let mut url = self.url();
         url.truncate(url.find('?').unwrap_or(url.len()));
         url
     }
 
-    /// The query as it was sent, without `?`. [`Query`](crate::Query) reads it as a type.
+    /// Returns the query as it was sent, without `?`. Use [`Query`](crate::Query) to read it as a type.
     pub fn query(&self) -> Option<String> {
         self.url()
             .split_once('?')
             .map(|(_, query)| query.to_owned())
     }
 
-    /// The route's path as it was declared, `/api/hello/{name}`. Empty for a policy.
+    /// Returns the path of the route as it was declared, for example `/api/hello/{name}`. It is empty for a policy.
     pub fn pattern(&self) -> &'static str {
-        self.0.pattern
+        self.pattern
     }
 
-    /// A parameter of the route's path, percent-decoded.
+    /// Returns a parameter of the route's path, percent-decoded.
     pub fn param(&self, name: &str) -> Option<String> {
         self.handle().param(name)
     }
 
-    /// The first value of a header. The name may be in any case.
+    /// Returns the first value of a header. The case of the name does not matter.
     pub fn header(&self, name: &str) -> Option<String> {
         self.handle().header(name).into_iter().next()
     }
 
-    /// All headers.
+    /// Returns the headers of the request.
     pub fn headers(&self) -> Headers {
         Headers::new(self.handle().headers())
     }
 
-    /// The whole body; empty when there is none.
+    /// Returns the body. It is empty when the request has none.
     pub fn body(&self) -> Vec<u8> {
         self.handle().body()
     }
 
-    /// `http`, `socket` (`request` over a socket) or `dispatch` (from a handler). Doors may be added.
+    /// Returns the door through which the request arrived: `http`, `socket` (`request` over a socket) or `dispatch`
+    /// (from a handler). Later versions may add doors.
     pub fn door(&self) -> String {
         self.handle().door()
     }
 
-    /// The peer's address, `ip:port`.
+    /// Returns the address of the peer, as `ip:port`.
     pub fn remote(&self) -> String {
         self.handle().remote()
     }
 
-    /// The connection that a `request` over a socket came through.
+    /// Returns the socket through which a `request` arrived, or `None` for the other doors.
     pub fn socket(&self) -> Option<Socket> {
         self.handle().socket().map(Socket::new)
     }
 
-    /// Returns the context that hooks and policies have set for this request.
+    /// Returns the context: the values that hooks and policies have set for this request.
     pub fn context(&self) -> Context {
-        Context::of_request(self)
+        Context::of_request(self.handle.clone())
     }
 
-    /// For policies: adds a header to whatever is answered, errors too.
+    /// Adds a header to the response, also if the response is an error. This is meant for policies.
     ///
     /// # Errors
-    /// 400 for a name or value that is no header.
+    /// Returns 400 when the name or value is not valid in a header.
     pub fn set_response_header(&self, name: &str, value: &str) -> Result<(), Failure> {
         self.handle()
             .set_response_header(name, value)

@@ -1,4 +1,4 @@
-//! One client's connection to one namespace.
+//! The connection of one client to one namespace.
 
 use std::fmt;
 use std::rc::Rc;
@@ -11,15 +11,15 @@ use crate::audience::{Audience, IntoRooms};
 use crate::context::Context;
 use crate::error::{Error, Failure, Result};
 use crate::headers::Headers;
-use crate::host::sockets;
+use crate::host::{milliseconds, sockets};
 use crate::mismatch;
 use crate::payload::{self, Payload};
 
-/// One client's connection to one namespace: the sender of an event, the client of a connection hook, or one that
-/// [`find`](crate::find) found.
+/// The connection of one client to one namespace: the sender of an event, the client of a connection hook, or a result
+/// of [`find`](crate::find).
 ///
-/// It outlives calls and reloads; a `Socket` itself lives as long as the call. What is done to a connection that is gone does nothing, or
-/// fails with 410.
+/// The connection outlives calls and reloads, and a `Socket` lives as long as the call. After the client has
+/// disconnected, methods have no effect or fail with 410.
 ///
 /// ```
 /// use hitchy_guest::{Data, Result, Socket};
@@ -39,44 +39,41 @@ impl Socket {
         Socket(Rc::new(handle))
     }
 
-    pub(crate) fn handle(&self) -> &sockets::Socket {
-        &self.0
-    }
-
-    /// Identifies the connection; the same in every namespace of one client. Treat it as a secret of that client.
+    /// Returns the id of the connection, which is the same in every namespace of one client. Treat it as a secret of
+    /// that client.
     pub fn id(&self) -> String {
         self.0.id()
     }
 
-    /// `/` or `/…`.
+    /// Returns the namespace: `/`, or `/` and a name.
     pub fn namespace(&self) -> String {
         self.0.namespace()
     }
 
-    /// The peer's address, `ip:port`.
+    /// Returns the address of the peer, as `ip:port`.
     pub fn remote(&self) -> String {
         self.0.remote()
     }
 
-    /// The query of the handshake, raw. [`Query`](crate::Query) reads it as a type.
+    /// Returns the raw query of the handshake. Use [`Query`](crate::Query) to read it as a type.
     pub fn query(&self) -> String {
         self.0.query()
     }
 
-    /// The first value of a header of the handshake. The name may be in any case.
+    /// Returns the first value of a header of the handshake. The case of the name does not matter.
     pub fn header(&self, name: &str) -> Option<String> {
         self.0.header(name).into_iter().next()
     }
 
-    /// All headers of the handshake.
+    /// Returns the headers of the handshake.
     pub fn headers(&self) -> Headers {
         Headers::new(self.0.headers())
     }
 
-    /// Returns the data that the client sent with CONNECT, `io(url, { auth })`; `None` if it sent nothing.
+    /// Reads the data that the client sent with CONNECT, `io(url, { auth })`. Returns `None` if it sent none.
     ///
     /// # Errors
-    /// A 400 that says what does not fit.
+    /// Returns a 400 with a sentence that says which value does not fit.
     pub fn auth<T: DeserializeOwned>(&self) -> Result<Option<T>> {
         let Some(json) = self.0.auth() else {
             return Ok(None);
@@ -86,28 +83,30 @@ impl Socket {
             .map_err(|error| Error::rejected(mismatch::json("auth", json.as_bytes(), &error)))
     }
 
-    /// Returns the context that hooks and listeners have set for this connection.
+    /// Returns the context of the connection: the values that its hooks and listeners have set.
     pub fn context(&self) -> Context {
-        Context::of_socket(self)
+        Context::of_socket(self.0.clone())
     }
 
-    /// A value of the connection's context: short for `context().get(key)`.
+    /// Returns a value of the connection's context. This is short for `context().get(key)`.
     ///
     /// # Errors
-    /// As [`Context::get`].
+    /// Returns the errors of [`Context::get`].
     pub fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>> {
         self.context().get(key)
     }
 
-    /// Remembers a value as long as the client is connected to this namespace: short for `context().set(key, value)`.
+    /// Sets a value for as long as the client is connected to this namespace. This is short for `context().set(key,
+    /// value)`.
     ///
     /// # Errors
-    /// As [`Context::set`].
+    /// Returns the errors of [`Context::set`].
     pub fn set<T: Serialize + ?Sized>(&self, key: &str, value: &T) -> Result<()> {
         self.context().set(key, value)
     }
 
-    /// The rooms the connection is in, its own id among them. Still readable when it is gone.
+    /// Returns the rooms of the connection, which include its own id. They can still be read after the client has
+    /// disconnected.
     pub fn rooms(&self) -> Vec<String> {
         self.0.rooms()
     }
@@ -115,7 +114,7 @@ impl Socket {
     /// Joins a room, or several.
     ///
     /// # Errors
-    /// 410 when the client is gone, 413 when it would be in more than 1,000 rooms.
+    /// Returns 410 when the client has disconnected, and 413 when it would be in more than 1,000 rooms.
     pub fn join(&self, rooms: impl IntoRooms) -> Result<(), Failure> {
         self.0.join(&rooms.into_rooms()).map_err(Failure::from)
     }
@@ -123,33 +122,38 @@ impl Socket {
     /// Leaves a room, or several.
     ///
     /// # Errors
-    /// 410 when the client is gone.
+    /// Returns 410 when the client has disconnected.
     pub fn leave(&self, rooms: impl IntoRooms) -> Result<(), Failure> {
         self.0.leave(&rooms.into_rooms()).map_err(Failure::from)
     }
 
-    /// Emits to this client only. A tuple is several arguments, `()` is none, anything else one.
+    /// Emits an event to this client only.
     ///
-    /// # Errors 400 for a reserved event name, 409 in `on_connect` (greet in `on_connected`), 410 when the client is
-    /// gone, 413 for too much data, 429 for too many emits in one call, 503 when the client does not take what it is
-    /// sent.
+    /// A tuple is sent as several arguments, `()` as none, and any other value as one.
+    ///
+    /// # Errors
+    /// Returns 400 for a reserved event name, 409 in `on_connect` (use `on_connected` for a greeting), 410 when the
+    /// client has disconnected, 413 when there is too much data, 429 after too many emits in one call, and 503 when the
+    /// client does not read what it is sent.
     pub fn emit<T: Serialize + ?Sized>(&self, event: &str, data: &T) -> Result<(), Failure> {
         self.0
             .emit(event, &payload::outgoing(data)?)
             .map_err(Failure::from)
     }
 
-    /// Emits arguments as they are.
+    /// Emits an event with arguments that are already encoded.
     ///
     /// # Errors
-    /// As [`emit`](Socket::emit), and 400 for arguments that are not well formed.
+    /// Returns the errors of [`emit`](Socket::emit), and 400 for arguments that are not well formed.
     pub fn emit_payload(&self, event: &str, arguments: &Payload) -> Result<(), Failure> {
         self.0
             .emit(event, &arguments.clone().into())
             .map_err(Failure::from)
     }
 
-    /// Emits, and waits for the client's answer: as type, a tuple takes several arguments, `()` none, anything else the first.
+    /// Emits an event and waits for the client's ack.
+    ///
+    /// As the type of the ack, a tuple takes several arguments, `()` takes none, and any other type takes the first.
     ///
     /// ```
     /// use std::time::Duration;
@@ -160,10 +164,11 @@ impl Socket {
     /// }
     /// ```
     ///
-    /// The wait counts as part of the call: it ends at the call's deadline, however long the timeout.
+    /// The wait counts as part of the call. It ends at the call's deadline, even if the timeout is longer.
     ///
     /// # Errors
-    /// As [`emit`](Socket::emit); 504 when no answer came in time, 400 when it does not fit.
+    /// Returns the errors of [`emit`](Socket::emit), 504 when the ack did not arrive in time, and 400 when it does not
+    /// fit the type.
     pub fn emit_with_ack<T: DeserializeOwned>(
         &self,
         event: &str,
@@ -186,22 +191,23 @@ impl Socket {
         self.0.disconnect(true);
     }
 
-    /// The others in a room of this namespace, or in several: not this socket.
+    /// Returns the audience of a room of this namespace, or of several rooms, without this socket.
     pub fn to(&self, rooms: impl IntoRooms) -> Audience {
         self.broadcast().to(rooms)
     }
 
-    /// Everyone in a room of this namespace, or in several, this socket too.
+    /// Returns the audience of a room of this namespace, or of several rooms, this socket included.
     pub fn within(&self, rooms: impl IntoRooms) -> Audience {
         Audience::of(self.namespace()).to(rooms)
     }
 
-    /// The others in this namespace but those in a room, or in several.
+    /// Returns the audience of this namespace without this socket and without the sockets in a room, or in at least one
+    /// of several rooms.
     pub fn except(&self, rooms: impl IntoRooms) -> Audience {
         self.broadcast().except(rooms)
     }
 
-    /// The others in this namespace: not this socket.
+    /// Returns the audience of this namespace without this socket.
     pub fn broadcast(&self) -> Audience {
         Audience::of(self.namespace()).except(self.id())
     }
@@ -211,9 +217,4 @@ impl fmt::Debug for Socket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Socket({} in {})", self.id(), self.namespace())
     }
-}
-
-/// As the host wants it; what is longer than 49 days is 49 days.
-pub(crate) fn milliseconds(timeout: Duration) -> u32 {
-    u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX)
 }

@@ -1,6 +1,6 @@
-//! Implements something for tuples of zero to eight.
+//! A macro that implements traits for tuples of zero to eight elements.
 
-/// Calls a macro with the names of zero to eight types.
+/// Calls a macro with the names of zero to eight type parameters.
 macro_rules! for_tuples {
     ($implement:ident) => {
         $implement!();

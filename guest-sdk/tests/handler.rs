@@ -1,4 +1,4 @@
-//! A whole handler, driven as its clients would: every kind of entry, extractor and answer.
+//! Drives a complete handler as its clients would, with every kind of entry, extractor and answer.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The acks of listeners.
+//! The types that a listener can return.
 
 use serde::Serialize;
 
@@ -36,13 +36,14 @@ use crate::payload::{Bytes, Payload};
     note = "wrap what serde can serialise into `Json(…)`, for one argument, or `Data(…)`"
 )]
 pub trait IntoAck {
-    /// The arguments; `None` leaves the answer to others.
+    /// Converts the value into the arguments of the ack. `None` leaves the ack to other handlers.
     ///
     /// # Errors
-    /// Answered as [`Error`] says.
+    /// An error is answered as [`Error`] describes.
     fn into_ack(self) -> Result<Option<Payload>>;
 }
 
+/// Encodes a value as one argument, also if it is a tuple.
 fn one<T: Serialize + ?Sized>(value: &T) -> Result<Option<Payload>> {
     Payload::new(&(value,)).map(Some)
 }

@@ -1,4 +1,4 @@
-//! The same answer in several forms: the client's `accept` header chooses (RFC 9110, section 12.5.1).
+//! One answer in several formats, chosen by the client's `accept` header (RFC 9110, section 12.5.1).
 
 use std::fmt;
 
@@ -7,8 +7,10 @@ use crate::error::{Failure, Result};
 use crate::extract::Json;
 use crate::request::Request;
 
-/// Answers in the form that the client likes best. Of forms that it likes equally the first is taken, so put JSON first to make it
-/// the default. Only the chosen form is made.
+/// Answers in the format that the client prefers.
+///
+/// Among formats that the client prefers equally the first one is chosen, so offer JSON first to make it the default.
+/// Only the chosen format is made.
 ///
 /// ```
 /// use hitchy_guest::{Request, Response, Result, format};
@@ -33,56 +35,57 @@ pub fn format<'a>(request: &Request) -> Format<'a> {
     }
 }
 
-/// An answer in several forms: see [`format()`].
+/// An answer in several formats, made by [`format()`].
 #[must_use = "nothing is answered until `respond` is called"]
 pub struct Format<'a> {
     accept: String,
     offered: Vec<&'static str>,
-    /// The quality that the client gives the form, and the function that makes it.
+    /// The offered format with the highest quality so far: its quality, and the function that makes it.
     best: Option<(u16, Form<'a>)>,
 }
 
+/// Function that makes the response in one format.
 type Form<'a> = Box<dyn FnOnce() -> Result<Response> + 'a>;
 
 impl<'a> Format<'a> {
-    /// Offers JSON, `application/json`, of whatever serde can serialise.
+    /// Offers JSON, `application/json`, of any type that serde can serialise.
     pub fn json<T: serde::Serialize>(self, make: impl FnOnce() -> T + 'a) -> Self {
         self.form("application/json", || Json(make()))
     }
 
-    /// Offers HTML, `text/html`.
+    /// Offers HTML with the media type `text/html`.
     pub fn html<T: Into<String>>(self, make: impl FnOnce() -> T + 'a) -> Self {
         self.form("text/html", || Html(make()))
     }
 
-    /// Offers plain text, `text/plain`.
+    /// Offers plain text with the media type `text/plain`.
     pub fn text<T: Into<String>>(self, make: impl FnOnce() -> T + 'a) -> Self {
         self.form("text/plain", || make().into())
     }
 
-    /// Offers another form, by its media type.
+    /// Offers another format, named by its media type.
     pub fn form<T: IntoResponse>(
         mut self,
         media_type: &'static str,
         make: impl FnOnce() -> T + 'a,
     ) -> Self {
         self.offered.push(media_type);
-        let liking = liking(&self.accept, media_type);
-        if liking > self.best.as_ref().map_or(0, |(best, _)| *best) {
+        let quality = quality_of(&self.accept, media_type);
+        if quality > self.best.as_ref().map_or(0, |(best, _)| *best) {
             let make = move || {
                 make()
                     .into_response()
-                    .map(|response| labelled(response, media_type))
+                    .map(|response| with_content_type(response, media_type))
             };
-            self.best = Some((liking, Box::new(make)));
+            self.best = Some((quality, Box::new(make)));
         }
         self
     }
 
-    /// Makes the form that the client likes best.
+    /// Makes the format that the client prefers.
     ///
     /// # Errors
-    /// 406 when it likes none: the message names those that are there.
+    /// Returns 406 when the client accepts none of the formats. The message lists the offered formats.
     pub fn respond(self) -> Result<Response> {
         let Some((_, make)) = self.best else {
             return Err(
@@ -99,8 +102,8 @@ impl fmt::Debug for Format<'_> {
     }
 }
 
-/// The answer's own content-type is kept if it is of this type, for its parameters.
-fn labelled(response: Response, media_type: &str) -> Response {
+/// Sets the content-type, unless the response already has this media type with parameters of its own.
+fn with_content_type(response: Response, media_type: &str) -> Response {
     let fits = response
         .header("content-type")
         .is_some_and(|own| own.starts_with(media_type));
@@ -111,8 +114,9 @@ fn labelled(response: Response, media_type: &str) -> Response {
     }
 }
 
-/// Returns the quality that a client gives a media type, from 0 (not acceptable) to 1000, by its most specific range.
-fn liking(accept: &str, media_type: &str) -> u16 {
+/// Returns the quality that a client gives to a media type, from 0 (not acceptable) to 1000. The most specific media
+/// range decides.
+fn quality_of(accept: &str, media_type: &str) -> u16 {
     if accept.trim().is_empty() {
         return 1000;
     }
@@ -126,6 +130,7 @@ fn liking(accept: &str, media_type: &str) -> u16 {
         .map_or(0, |(_, quality)| quality)
 }
 
+/// Returns 2 for the media type itself, 1 for `type/*`, 0 for `*/*`, and `None` for a range that does not match.
 fn specificity(range: &str, media_type: &str) -> Option<u8> {
     if range.eq_ignore_ascii_case(media_type) {
         return Some(2);
@@ -140,7 +145,7 @@ fn specificity(range: &str, media_type: &str) -> Option<u8> {
     }
 }
 
-/// `q=0.8` is 800; no `q` is 1000.
+/// Returns the quality of a media range in thousandths: `q=0.8` is 800, and no `q` is 1000.
 fn quality<'a>(mut parameters: impl Iterator<Item = &'a str>) -> u16 {
     let Some(value) = parameters.find_map(|parameter| {
         parameter

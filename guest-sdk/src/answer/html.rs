@@ -1,9 +1,9 @@
-//! HTML.
+//! The return type for HTML pages.
 
 use super::{IntoResponse, Response};
 use crate::error::Result;
 
-/// A page: `text/html; charset=utf-8`. Nothing in it is escaped.
+/// A page, answered as `text/html; charset=utf-8`. Nothing in it is escaped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Html<T>(pub T);
 

@@ -1,4 +1,5 @@
-//! The values that functions may return: to a request, to a policy, to an event, to a client that connects.
+//! The types that a function can return: responses of routes, verdicts of policies, acks of listeners, and outcomes of
+//! hooks.
 
 mod ack;
 
@@ -34,9 +35,10 @@ const BINARY: &str = "application/octet-stream";
 /// | `&str`, `String` | `text/plain; charset=utf-8` |
 /// | [`Json<T>`](Json), `serde_json::Value` | `application/json; charset=utf-8` |
 /// | [`Bytes`], `Vec<u8>` | `application/octet-stream` |
-/// | `(status, answer)`, `(status, headers, answer)`, `(headers, answer)` | the same with another status, with headers |
-/// | `Result<T, E>` | the error as [`Error`] says |
-/// | `Option<T>` | `None` is 404 |
+/// | `(status, answer)`, `(headers, answer)` | the answer with another status, or with headers |
+/// | `(status, headers, answer)` | the answer with both |
+/// | `Result<T, E>` | the error as [`Error`] describes |
+/// | `Option<T>` | 404 for `None` |
 /// | [`Response`], [`Redirect`], [`Format`], [`Html`] | itself |
 ///
 /// ```
@@ -53,10 +55,10 @@ const BINARY: &str = "application/octet-stream";
     note = "wrap what serde can serialise into `Json(…)`; a status goes in front: `(201, Json(…))`"
 )]
 pub trait IntoResponse {
-    /// Makes the response.
+    /// Converts the value into a response.
     ///
     /// # Errors
-    /// Answered as [`Error`] says.
+    /// An error is answered as [`Error`] describes.
     fn into_response(self) -> Result<Response>;
 }
 

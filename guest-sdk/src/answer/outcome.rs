@@ -1,19 +1,19 @@
-//! The values that hooks and `after` policies return: nothing, or an error.
+//! The types that hooks and `after` policies can return: nothing, or an error.
 
 use crate::error::{Error, Result};
 
-/// The return value of a function that answers nothing: `()`, or a `Result` of it.
+/// A type that hooks and `after` policies can return: `()`, or a `Result` of it.
 ///
-/// An error refuses the client in `on_connect`; everywhere else it is written to the log.
+/// An error refuses the client in `on_connect`. Everywhere else it is written to the log.
 #[diagnostic::on_unimplemented(
     message = "a function that answers nothing cannot return `{Self}`",
     label = "must be `()` or `Result<()>`"
 )]
 pub trait IntoOutcome {
-    /// Returns the error, if there is one.
+    /// Converts the value into a result.
     ///
     /// # Errors
-    /// What went wrong.
+    /// Returns the error of the function.
     fn into_outcome(self) -> Result<()>;
 }
 

@@ -1,9 +1,9 @@
-//! Redirects.
+//! The return type for redirects.
 
 use super::{IntoResponse, Response};
 use crate::error::Result;
 
-/// Sends the client elsewhere, with 302 unless one of [`Redirect`]'s methods says otherwise.
+/// Redirects the client to another location. The status is 302 unless a method of [`Redirect`] sets another one.
 ///
 /// ```
 /// use hitchy_guest::{Redirect, redirect};
@@ -20,7 +20,7 @@ pub fn redirect(location: impl Into<String>) -> Redirect {
     }
 }
 
-/// An answer that sends the client elsewhere: see [`redirect`].
+/// An answer that redirects the client, made by [`redirect`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
 pub struct Redirect {
@@ -29,7 +29,7 @@ pub struct Redirect {
 }
 
 impl Redirect {
-    /// 303: go on there with GET, after a form for instance.
+    /// Sets the status 303: the client continues with GET, for example after a form.
     pub fn see_other(self) -> Self {
         Redirect {
             status: 303,
@@ -37,7 +37,7 @@ impl Redirect {
         }
     }
 
-    /// 307: the same request there, this time.
+    /// Sets the status 307: the client repeats this request at the location.
     pub fn temporary(self) -> Self {
         Redirect {
             status: 307,
@@ -45,7 +45,7 @@ impl Redirect {
         }
     }
 
-    /// 308: the same request there, from now on.
+    /// Sets the status 308: the client repeats this request at the location, and uses it from now on.
     pub fn permanent(self) -> Self {
         Redirect {
             status: 308,

@@ -1,11 +1,11 @@
-//! A response: what a route answers, and what a request from inside was answered.
+//! The response that a route returns, and that a dispatched request receives.
 
 use serde::de::DeserializeOwned;
 
 use crate::error::{Error, Result};
 use crate::host::wit;
 
-/// A response: made by a route, or the answer to a [`dispatch`](crate::dispatch).
+/// A response, returned by a route or received from [`dispatch`](crate::dispatch).
 ///
 /// ```
 /// use hitchy_guest::Response;
@@ -23,7 +23,7 @@ pub struct Response {
 }
 
 impl Response {
-    /// A response with a status between 200 and 599 and nothing else.
+    /// Creates a response with a status between 200 and 599, without headers and body.
     pub fn new(status: u16) -> Self {
         Response {
             status,
@@ -41,14 +41,14 @@ impl Response {
         }
     }
 
-    /// Another status.
+    /// Sets the HTTP status of the response.
     #[must_use]
     pub fn with_status(mut self, status: u16) -> Self {
         self.status = status;
         self
     }
 
-    /// Sets a header: what was there by this name goes, except for `set-cookie`, which may be sent several times.
+    /// Sets a header. It replaces other headers of this name, except for `set-cookie`, which may be sent several times.
     #[must_use]
     pub fn with_header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         let name = name.into();
@@ -67,49 +67,49 @@ impl Response {
         })
     }
 
-    /// Another body.
+    /// Sets the body of the response.
     #[must_use]
     pub fn with_body(mut self, body: impl Into<Vec<u8>>) -> Self {
         self.body = body.into();
         self
     }
 
-    /// The HTTP status.
+    /// Returns the HTTP status.
     pub fn status(&self) -> u16 {
         self.status
     }
 
-    /// The first value of a header. The name may be in any case.
+    /// Returns the first value of a header. The case of the name does not matter.
     pub fn header(&self, name: &str) -> Option<&str> {
         let mut all = self.headers();
         all.find(|(other, _)| other.eq_ignore_ascii_case(name))
             .map(|(_, value)| value)
     }
 
-    /// All headers.
+    /// Returns the names and values of all headers.
     pub fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
         self.headers
             .iter()
             .map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
-    /// The body; empty when there is none.
+    /// Returns the body. It is empty when there is none.
     pub fn body(&self) -> &[u8] {
         &self.body
     }
 
-    /// The body as text.
+    /// Returns the body as text.
     ///
     /// # Errors
-    /// An internal error when it is not UTF-8.
+    /// Fails with an internal error when the body is not UTF-8.
     pub fn text(&self) -> Result<&str> {
         Ok(std::str::from_utf8(&self.body)?)
     }
 
-    /// The body read as JSON.
+    /// Reads the body as JSON.
     ///
     /// # Errors
-    /// An internal error when it is something else.
+    /// Fails with an internal error when the body does not fit the type.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
         let value = serde_json::from_slice(&self.body);
         value.map_err(|error| {
@@ -150,13 +150,13 @@ impl From<wit::Response> for Response {
     }
 }
 
-/// Headers in front of an answer: an array or `Vec` of names and values.
+/// A type that can stand before an answer as its headers: an array or `Vec` of names and values.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` are not headers",
     note = "headers in front of an answer are an array or `Vec` of pairs: `[(\"x-name\", \"value\")]`; a status is a `u16`"
 )]
 pub trait IntoHeaders {
-    /// The names and values.
+    /// Returns the names and values of the headers.
     fn into_headers(self) -> Vec<(String, String)>;
 }
 

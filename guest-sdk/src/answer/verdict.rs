@@ -1,10 +1,10 @@
-//! The decisions of policies.
+//! The types that a `before` policy can return.
 
 use super::{IntoResponse, Redirect, Response};
 use crate::error::{Error, Result};
 
-/// The return value of a `before` policy: `()` lets the request pass, an error fails it, `Some(answer)`, a [`Response`] or a
-/// [`Redirect`] answers it.
+/// A type that `before` policies can return. `()` lets the request pass, an error fails it, and `Some(answer)`, a
+/// [`Response`] or a [`Redirect`] answers it.
 ///
 /// ```
 /// use hitchy_guest::{Context, IntoVerdict, Redirect, redirect};
@@ -20,10 +20,10 @@ use crate::error::{Error, Result};
     note = "it returns `()` or `Result<()>` to let the request pass, or an `Option` of an answer"
 )]
 pub trait IntoVerdict {
-    /// `None` lets the request pass.
+    /// Converts the value into a verdict. `None` lets the request pass.
     ///
     /// # Errors
-    /// Answered as [`Error`] says.
+    /// An error is answered as [`Error`] describes.
     fn into_verdict(self) -> Result<Option<Response>>;
 }
 

@@ -1,4 +1,4 @@
-//! The entries of an app: what the host is told of each, and the function behind it.
+//! The entries of an app. Each has the data that is declared to the host and the function that the host calls.
 
 use crate::answer::{IntoAck, IntoOutcome, IntoResponse, IntoVerdict, Response};
 use crate::connection::Connection;
@@ -9,10 +9,11 @@ use crate::function::{Function, assert_captures_nothing};
 use crate::payload::Payload;
 use crate::request::Request;
 
-/// A function without a size, behind what it is called with: boxing it allocates nothing.
+/// A function that takes a source of arguments and returns its answer. It captures nothing, so the box does not
+/// allocate.
 type Call<From, To> = Box<dyn Fn(&From) -> Result<To>>;
 
-/// Answers a request.
+/// A function that answers requests with one method and path.
 pub(crate) struct Route {
     pub(crate) method: &'static str,
     pub(crate) path: &'static str,
@@ -37,13 +38,14 @@ impl Route {
     }
 }
 
-/// Sees a request before or after it is answered.
+/// A function that runs before or after requests below a prefix are answered.
 pub(crate) struct Policy {
     pub(crate) method: &'static str,
     pub(crate) prefix: &'static str,
     pub(crate) stage: Stage,
 }
 
+/// The function of a policy, and the time at which it runs.
 pub(crate) enum Stage {
     Before(Call<Request, Option<Response>>),
     After(Call<Request, ()>),
@@ -82,7 +84,7 @@ impl Policy {
     }
 }
 
-/// Answers an event.
+/// A function that answers events with one name in one namespace.
 pub(crate) struct Listener {
     pub(crate) namespace: &'static str,
     pub(crate) event: &'static str,
@@ -106,7 +108,8 @@ impl Listener {
     }
 }
 
-/// Sees clients come and go. What is not there does nothing.
+/// Functions that run when clients connect to one namespace and disconnect from it. A function that is `None` does
+/// nothing.
 pub(crate) struct Hook {
     pub(crate) namespace: &'static str,
     pub(crate) connect: Option<Action>,
@@ -114,6 +117,7 @@ pub(crate) struct Hook {
     pub(crate) disconnect: Option<Action>,
 }
 
+/// A function of a connection hook.
 pub(crate) type Action = Call<Connection, ()>;
 
 impl Hook {
@@ -127,6 +131,7 @@ impl Hook {
     }
 }
 
+/// Wraps a function of a handler as a function of a connection hook.
 pub(super) fn action<F, A>(function: F) -> Action
 where
     F: Function<A> + 'static,

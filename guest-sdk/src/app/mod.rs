@@ -1,7 +1,7 @@
 //! The declarations of a handler: routes, policies, listeners and connection hooks.
 //!
-//! The app of a call is built anew each time, so an entry is a static path and a function without a size: no string, no
-//! map, no search. A box of something without a size is no allocation. The host calls by index.
+//! Every call builds the app anew. An entry is therefore a static path and a function of size zero, and boxing such a
+//! function does not allocate. The host calls entries by index, so that no call compares strings or searches a map.
 
 mod entries;
 mod namespace;
@@ -13,10 +13,12 @@ use crate::answer::{IntoAck, IntoOutcome, IntoResponse, IntoVerdict};
 use crate::extract::{FromConnection, FromEvent, FromRequest};
 use crate::function::Function;
 
-/// A handler: what it answers and with which functions. Give the function that makes it to [`export!`](crate::export).
+/// A handler: its routes, policies, listeners and connection hooks. Pass the function that builds it to
+/// [`export!`](crate::export).
 ///
-/// Functions take what they need through their arguments ([`FromRequest`], [`FromEvent`], [`FromConnection`]) and return what is
-/// answered ([`IntoResponse`], [`IntoAck`]). They are functions, or closures that capture nothing: every call runs in a fresh instance.
+/// Functions take their input as arguments ([`FromRequest`], [`FromEvent`], [`FromConnection`]) and return their answer
+/// ([`IntoResponse`], [`IntoAck`]). They are functions, or closures that capture nothing, because every call runs in a
+/// fresh instance.
 ///
 /// ```
 /// use hitchy_guest::{App, Data, Path, Socket};
@@ -30,7 +32,7 @@ use crate::function::Function;
 /// # app();
 /// ```
 ///
-/// What cannot work does not compile:
+/// A closure that captures a value does not compile:
 ///
 /// ```compile_fail
 /// let greeting = String::from("hello");
@@ -60,16 +62,17 @@ macro_rules! methods {
 }
 
 impl App {
-    /// Nothing yet.
+    /// Creates an app without declarations.
     pub fn new() -> Self {
         App::default()
     }
 
-    /// Answers requests with this method (upper case; empty means every method that no other route of this path names)
-    /// and path.
+    /// Adds a route: a function that answers requests with this method and path.
     ///
-    /// A path begins with `/`; a segment `{name}` is a parameter, a last segment `{*rest}` takes the rest of the path.
-    /// A static segment goes before a parameter, a parameter before a rest.
+    /// The method is upper case. An empty method matches every method that no other route of this path names.
+    ///
+    /// The path begins with `/`. A segment `{name}` is a parameter, and a last segment `{*rest}` matches the rest of
+    /// the path. A static segment takes precedence over a parameter, and a parameter over a rest.
     pub fn route<F, A>(mut self, method: &'static str, path: &'static str, function: F) -> Self
     where
         F: Function<A> + 'static,
@@ -81,7 +84,7 @@ impl App {
     }
 
     methods! {
-        /// Answers GET requests for this path, and HEAD unless another route does. See [`route`](App::route).
+        /// Answers GET requests for this path, and HEAD requests unless another route does. See [`route`](App::route).
         get "GET"
         /// Answers POST requests for this path. See [`route`](App::route).
         post "POST"
@@ -91,18 +94,22 @@ impl App {
         patch "PATCH"
         /// Answers DELETE requests for this path. See [`route`](App::route).
         delete "DELETE"
-        /// Answers HEAD requests for this path; the body is not sent. See [`route`](App::route).
+        /// Answers HEAD requests for this path. The body is not sent. See [`route`](App::route).
         head "HEAD"
         /// Answers OPTIONS requests for this path. See [`route`](App::route).
         options "OPTIONS"
-        /// Answers requests for this path with any method that no other route of it names. See [`route`](App::route).
+        /// Answers requests for this path with any method that no other route of the path names. See
+        /// [`route`](App::route).
         any ""
     }
 
-    /// Asked before a request below this prefix is answered, whoever answers it: it may let it pass, answer it or fail it.
+    /// Adds a policy that runs before a request below this prefix is answered. It can let the request pass, answer it
+    /// or fail it.
     ///
-    /// `/api` matches `/api` and `/api/x`, not `/apix`. Policies run in the order of their files' names, then of their declaration; the
-    /// first that answers or fails ends the chain. They run for requests only: events and connections have hooks.
+    /// The policy runs for every route and file below the prefix, also those of other handlers. `/api` matches `/api`
+    /// and `/api/x`, but not `/apix`. Policies run in the order of their files' names, then of their declaration. The
+    /// first policy that answers or fails ends the chain. Policies run for requests only, because events and
+    /// connections have hooks.
     ///
     /// ```
     /// use hitchy_guest::{App, Context, Failure, Result};
@@ -128,7 +135,7 @@ impl App {
         self.before_method("", prefix, function)
     }
 
-    /// [`before`](App::before) for one method only, in upper case.
+    /// Adds a policy like [`before`](App::before) for one method only, in upper case.
     pub fn before_method<F, A>(
         mut self,
         method: &'static str,
@@ -144,8 +151,9 @@ impl App {
         self
     }
 
-    /// Told when a request below this prefix has been answered, whoever answered it; [`Status`](crate::Status) is known
-    /// by then.
+    /// Adds a policy that runs after a request below this prefix has been answered by any handler.
+    ///
+    /// It can read the response's status with [`Status`](crate::Status).
     pub fn after<F, A>(self, prefix: &'static str, function: F) -> Self
     where
         F: Function<A> + 'static,
@@ -155,7 +163,7 @@ impl App {
         self.after_method("", prefix, function)
     }
 
-    /// [`after`](App::after) for one method only, in upper case.
+    /// Adds a policy like [`after`](App::after) for one method only, in upper case.
     pub fn after_method<F, A>(
         mut self,
         method: &'static str,
@@ -171,10 +179,11 @@ impl App {
         self
     }
 
-    /// Listens to an event in namespace `/`. `*` means every event that this handler has no named listener for.
+    /// Adds a listener for an event in namespace `/`. The event `*` matches every event for which this handler has no
+    /// named listener.
     ///
-    /// What is returned answers the client's callback: see [`IntoAck`]. Events of one client are handled one after the other, in the
-    /// order in which it sent them.
+    /// The return value answers the client's callback: see [`IntoAck`]. Events of one client are handled one after the
+    /// other, in the order in which the client sent them.
     ///
     /// ```
     /// use hitchy_guest::{App, Bytes, Data, Failure, Result, Socket, to};
@@ -207,7 +216,8 @@ impl App {
         self.listener("/", event, function)
     }
 
-    /// Declares another namespace, and what happens in it. `/hitchy` is reserved: it may have connection hooks, no listeners.
+    /// Declares listeners and hooks of another namespace. `/hitchy` is reserved: it may have connection hooks, but no
+    /// listeners.
     ///
     /// ```
     /// use hitchy_guest::{App, Data, Socket};
@@ -228,12 +238,13 @@ impl App {
         declare(Namespace::new(self, name)).into_app()
     }
 
-    /// Asked when a client connects to a namespace. An error refuses it: its message is what the client reads in `connect_error`.
+    /// Adds a hook that runs when a client connects to a namespace. An error refuses the client, which reads its
+    /// message in `connect_error`.
     ///
-    /// It guards this namespace only: requests over HTTP go past it, and so do those over a socket, which come through `/hitchy`.
-    /// Guard them with a hook on `/hitchy` or with [`before`](App::before).
+    /// The hook protects this namespace only. It does not run for requests over HTTP, nor for requests over a socket,
+    /// which use the namespace `/hitchy`. Protect requests with a hook on `/hitchy` or with [`before`](App::before).
     ///
-    /// Context that is set here is the connection's. Nothing can be emitted to the client yet: see
+    /// The function sets the context of the connection. It cannot emit to the client yet: see
     /// [`on_connected`](App::on_connected).
     ///
     /// ```
@@ -268,7 +279,8 @@ impl App {
         self
     }
 
-    /// Told when a client is connected to a namespace, before its first event: the place for a greeting.
+    /// Adds a hook that runs after a client has connected to a namespace and before its first event. It can send a
+    /// greeting.
     ///
     /// ```
     /// use hitchy_guest::{App, Result, Socket};
@@ -294,8 +306,10 @@ impl App {
         self
     }
 
-    /// Told when a client is gone from a namespace, after its last event: [`Reason`](crate::Reason) says why. Its rooms and its context
-    /// can still be read.
+    /// Adds a hook that runs after a client has disconnected from a namespace, after its last event.
+    ///
+    /// [`Reason`](crate::Reason) is the reason of the disconnect. The rooms and the context of the client can still be
+    /// read.
     ///
     /// ```
     /// use hitchy_guest::{App, Reason, Socket};
@@ -330,10 +344,10 @@ impl App {
         self
     }
 
-    /// The hook of a namespace that has room: the functions of a namespace share one, so that a client that comes costs
-    /// one call.
-    fn hook(&mut self, namespace: &'static str, has_room: impl Fn(&Hook) -> bool) -> &mut Hook {
-        let fits = |hook: &Hook| hook.namespace == namespace && has_room(hook);
+    /// Returns a hook of a namespace in which the wanted function is not set yet. The functions of a namespace share
+    /// one hook, so that a connecting client costs one call.
+    fn hook(&mut self, namespace: &'static str, is_free: impl Fn(&Hook) -> bool) -> &mut Hook {
+        let fits = |hook: &Hook| hook.namespace == namespace && is_free(hook);
         let index = self.hooks.iter().position(fits).unwrap_or_else(|| {
             self.hooks.push(Hook::new(namespace));
             self.hooks.len() - 1

@@ -1,4 +1,4 @@
-//! The listeners and hooks of one namespace.
+//! The declarations of one namespace.
 
 use super::App;
 use crate::answer::{IntoAck, IntoOutcome};
@@ -22,7 +22,7 @@ impl Namespace {
         self.app
     }
 
-    /// Listens to an event in this namespace: see [`App::on`].
+    /// Adds a listener for an event in this namespace: see [`App::on`].
     pub fn on<F, A>(self, event: &'static str, function: F) -> Self
     where
         F: Function<A> + 'static,
@@ -33,7 +33,7 @@ impl Namespace {
         Namespace { app, ..self }
     }
 
-    /// Asked when a client connects to this namespace: see [`App::on_connect`].
+    /// Adds a hook that runs when a client connects to this namespace: see [`App::on_connect`].
     pub fn on_connect<F, A>(self, function: F) -> Self
     where
         F: Function<A> + 'static,
@@ -44,7 +44,7 @@ impl Namespace {
         Namespace { app, ..self }
     }
 
-    /// Told when a client is connected to this namespace: see [`App::on_connected`].
+    /// Adds a hook that runs after a client has connected to this namespace: see [`App::on_connected`].
     pub fn on_connected<F, A>(self, function: F) -> Self
     where
         F: Function<A> + 'static,
@@ -55,7 +55,7 @@ impl Namespace {
         Namespace { app, ..self }
     }
 
-    /// Told when a client is gone from this namespace: see [`App::on_disconnect`].
+    /// Adds a hook that runs after a client has disconnected from this namespace: see [`App::on_disconnect`].
     pub fn on_disconnect<F, A>(self, function: F) -> Self
     where
         F: Function<A> + 'static,

@@ -1,11 +1,11 @@
-//! The body of a request as it is, and as text.
+//! Extractors for the body of a request as text and as bytes.
 
 use super::FromRequest;
 use crate::error::{Error, Result};
 use crate::payload::Bytes;
 use crate::request::Request;
 
-/// The body of a request as text.
+/// Extractor for the body of a request as text. A body that is not UTF-8 is refused with a 400.
 ///
 /// ```
 /// use hitchy_guest::Text;
@@ -40,14 +40,14 @@ impl FromRequest for Bytes {
     }
 }
 
-/// The content-type in lower case, without parameters.
+/// Returns the content-type in lower case, without parameters.
 pub(super) fn media_type(request: &Request) -> Option<String> {
     let header = request.header("content-type")?;
     let media_type = header.split(';').next().unwrap_or_default();
     Some(media_type.trim().to_ascii_lowercase())
 }
 
-/// A 400 that says which content-type was expected.
+/// Creates the 400 for a body with another content-type than the expected one.
 pub(super) fn unexpected_type(expected: &str, got: Option<&str>) -> Error {
     let got = got.unwrap_or("none");
     Error::rejected(format!(

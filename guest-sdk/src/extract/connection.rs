@@ -1,4 +1,4 @@
-//! The extractors of connection hooks.
+//! Extractors for connection hooks.
 
 use serde::de::DeserializeOwned;
 
@@ -10,8 +10,9 @@ use crate::event::Event;
 use crate::headers::Headers;
 use crate::socket::Socket;
 
-/// The data that the client sent with CONNECT, `io(url, { auth })`. What does not fit is a 400; `Option<Auth<T>>` is `None` when it sent
-/// nothing.
+/// Extractor for the data that the client sent with CONNECT, `io(url, { auth })`.
+///
+/// Data that does not fit is refused with a 400. `Option<Auth<T>>` is `None` when the client sent no data.
 ///
 /// ```
 /// use hitchy_guest::{App, Auth, Context, Failure, Result};
@@ -34,6 +35,7 @@ use crate::socket::Socket;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Auth<T>(pub T);
 
+/// Reads the data of CONNECT, which must be present.
 fn auth<T: DeserializeOwned>(socket: &Socket) -> Result<Auth<T>> {
     socket
         .auth()?
@@ -61,8 +63,8 @@ impl<T: DeserializeOwned> FromEvent for Auth<T> {
     }
 }
 
-/// The reason why the client disconnected: `transport close`, `ping timeout` and so on, as socket.io says it. For
-/// `on_disconnect` only.
+/// Extractor for the reason of a disconnect in socket.io's words, for example `transport close` or `ping timeout`. It
+/// works in `on_disconnect` only.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reason(pub String);
 
@@ -81,14 +83,14 @@ impl FromConnection for Socket {
     }
 }
 
-/// The connection's context.
+/// Extracts the context of the connection.
 impl FromConnection for Context {
     fn from_connection(connection: &Connection) -> Result<Self> {
         Ok(connection.socket.context())
     }
 }
 
-/// The headers of the handshake.
+/// Extracts the headers of the handshake.
 impl FromConnection for Headers {
     fn from_connection(connection: &Connection) -> Result<Self> {
         Ok(connection.socket.headers())

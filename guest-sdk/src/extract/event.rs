@@ -1,4 +1,4 @@
-//! The extractors of listeners.
+//! Extractors for listeners.
 
 use serde::de::DeserializeOwned;
 
@@ -10,10 +10,13 @@ use crate::headers::Headers;
 use crate::payload::{Bytes, Payload};
 use crate::socket::Socket;
 
-/// The arguments of an event: a tuple takes several, anything else the first. [`Bytes`] may be anywhere inside.
+/// Extractor for the arguments of an event. A tuple takes several arguments, and any other type takes the first.
+/// [`Bytes`] may be anywhere inside.
 ///
-/// Arguments left over are ignored; an `Option` at a tuple's end may be missing. What does not fit is a 400 that says why.
-/// `Option<Data<T>>` is `None` when there are no arguments. As a listener's answer it writes arguments the same way.
+/// Extra arguments are ignored, and an `Option` at the end of a tuple may be missing. Arguments that do not fit are
+/// refused with a 400 that says why. `Option<Data<T>>` is `None` when there are no arguments.
+///
+/// As the return value of a listener, `Data` writes arguments in the same way.
 ///
 /// ```
 /// use hitchy_guest::{App, Bytes, Data};
@@ -43,7 +46,7 @@ impl<T: DeserializeOwned> FromEvent for Data<T> {
     }
 }
 
-/// True if the client passed a callback.
+/// Extractor that is true if the client passed a callback.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AckWanted(pub bool);
 
@@ -53,7 +56,7 @@ impl FromEvent for AckWanted {
     }
 }
 
-/// The event's name: for listeners to `*`.
+/// Extractor for the name of the event, for listeners to `*`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventName(pub String);
 
@@ -63,14 +66,14 @@ impl FromEvent for EventName {
     }
 }
 
-/// The arguments as they came.
+/// Extracts the arguments as the client sent them.
 impl FromEvent for Payload {
     fn from_event(event: &Event) -> Result<Self> {
         Ok(event.arguments.clone())
     }
 }
 
-/// The first argument, when it is binary.
+/// Extracts the first argument, which must be binary.
 impl FromEvent for Bytes {
     fn from_event(event: &Event) -> Result<Self> {
         Ok(event.data()?)
@@ -83,14 +86,14 @@ impl FromEvent for Socket {
     }
 }
 
-/// The sender's context.
+/// Extracts the context of the sender.
 impl FromEvent for Context {
     fn from_event(event: &Event) -> Result<Self> {
         Ok(event.socket.context())
     }
 }
 
-/// The headers of the handshake.
+/// Extracts the headers of the handshake.
 impl FromEvent for Headers {
     fn from_event(event: &Event) -> Result<Self> {
         Ok(event.socket.headers())

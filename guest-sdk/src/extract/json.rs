@@ -1,4 +1,4 @@
-//! JSON bodies.
+//! The extractor and return type for JSON.
 
 use serde::de::DeserializeOwned;
 
@@ -8,10 +8,11 @@ use crate::error::{Error, Result};
 use crate::mismatch;
 use crate::request::Request;
 
-/// JSON: the body of a request as an argument, of a response as an answer, one argument of an ack.
+/// JSON as the body of a request, the body of a response, or one argument of an ack.
 ///
-/// As an argument it refuses other bodies with a 400 that says what was wrong; the content-type must be `application/json`,
-/// `text/json` or `…/…+json`. `Option<Json<T>>` is `None` when there is no body.
+/// As an argument, it requires the content-type `application/json`, `text/json` or `…/…+json`. A body with another
+/// type, or one that does not fit, is refused with a 400 that says why. `Option<Json<T>>` is `None` when there is no
+/// body.
 ///
 /// ```
 /// use hitchy_guest::Json;
@@ -50,6 +51,7 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<Json<T>> {
         .map_err(|error| Error::rejected(mismatch::json("the body", body, &error)))
 }
 
+/// Returns true for `application/json`, `text/json` and media types that end with `+json`.
 pub(crate) fn is_json(media_type: &str) -> bool {
     matches!(media_type, "application/json" | "text/json") || media_type.ends_with("+json")
 }

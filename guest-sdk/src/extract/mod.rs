@@ -1,7 +1,7 @@
-//! Extractors, the arguments of functions: from a request, from an event, from a connection.
+//! Extractors: the types that a function of a handler can take as arguments.
 //!
-//! An extractor is a type that takes itself from what is at hand; what it cannot take it refuses, usually with a 400
-//! that says what was wrong.
+//! An extractor reads itself from a request, an event or a connection. It refuses input that does not fit, usually with
+//! a 400 that says why.
 
 mod body;
 mod connection;
@@ -51,18 +51,20 @@ use crate::tuples::for_tuples;
             `Option` of these, and what implements `FromRequest`"
 )]
 pub trait FromRequest: Sized {
-    /// Takes it from the request.
+    /// Extracts the value from the request.
     ///
     /// # Errors
-    /// Ends the call: the function is not run.
+    /// An error ends the call, and the function does not run.
     fn from_request(request: &Request) -> Result<Self>;
 
-    /// Takes it if it is there: what an argument `Option<Self>` does. Unless it says otherwise, whatever is refused
-    /// with a [`Failure`](crate::Failure) is not there.
+    /// Extracts the value if it is present, for an argument of type `Option<Self>`.
     ///
-    /// # Errors Ends the call: the function is not run.
+    /// By default, a value that is refused with a [`Failure`](crate::Failure) counts as missing.
+    ///
+    /// # Errors
+    /// An error ends the call, and the function does not run.
     fn from_request_if_any(request: &Request) -> Result<Option<Self>> {
-        unless_refused(Self::from_request(request))
+        none_if_refused(Self::from_request(request))
     }
 }
 
@@ -91,18 +93,20 @@ pub trait FromRequest: Sized {
             of these, and what implements `FromEvent`"
 )]
 pub trait FromEvent: Sized {
-    /// Takes it from the event.
+    /// Extracts the value from the event.
     ///
     /// # Errors
-    /// Ends the call: the function is not run.
+    /// An error ends the call, and the function does not run.
     fn from_event(event: &Event) -> Result<Self>;
 
-    /// Takes it if it is there: what an argument `Option<Self>` does. Unless it says otherwise, whatever is refused
-    /// with a [`Failure`](crate::Failure) is not there.
+    /// Extracts the value if it is present, for an argument of type `Option<Self>`.
     ///
-    /// # Errors Ends the call: the function is not run.
+    /// By default, a value that is refused with a [`Failure`](crate::Failure) counts as missing.
+    ///
+    /// # Errors
+    /// An error ends the call, and the function does not run.
     fn from_event_if_any(event: &Event) -> Result<Option<Self>> {
-        unless_refused(Self::from_event(event))
+        none_if_refused(Self::from_event(event))
     }
 }
 
@@ -132,23 +136,25 @@ pub trait FromEvent: Sized {
             what implements `FromConnection`"
 )]
 pub trait FromConnection: Sized {
-    /// Takes it from the connection.
+    /// Extracts the value from the connection.
     ///
     /// # Errors
-    /// Ends the call: the function is not run. In `on_connect` that refuses the client.
+    /// An error ends the call, and the function does not run. In `on_connect`, it also refuses the client.
     fn from_connection(connection: &Connection) -> Result<Self>;
 
-    /// Takes it if it is there: what an argument `Option<Self>` does. Unless it says otherwise, whatever is refused
-    /// with a [`Failure`](crate::Failure) is not there.
+    /// Extracts the value if it is present, for an argument of type `Option<Self>`.
     ///
-    /// # Errors Ends the call: the function is not run. In `on_connect` that refuses the client.
+    /// By default, a value that is refused with a [`Failure`](crate::Failure) counts as missing.
+    ///
+    /// # Errors
+    /// An error ends the call, and the function does not run. In `on_connect`, it also refuses the client.
     fn from_connection_if_any(connection: &Connection) -> Result<Option<Self>> {
-        unless_refused(Self::from_connection(connection))
+        none_if_refused(Self::from_connection(connection))
     }
 }
 
-/// An internal error stays one: it is no reason to go on without.
-fn unless_refused<T>(taken: Result<T>) -> Result<Option<T>> {
+/// Turns a failure into `None`. An internal error remains an error, because it does not mean that the value is missing.
+fn none_if_refused<T>(taken: Result<T>) -> Result<Option<T>> {
     match taken {
         Ok(value) => Ok(Some(value)),
         Err(error) if error.failure().is_some() => Ok(None),
@@ -156,7 +162,7 @@ fn unless_refused<T>(taken: Result<T>) -> Result<Option<T>> {
     }
 }
 
-/// `Option<T>`, `Result<T, Error>` and tuples of whatever can be taken.
+/// Implements an extractor's trait for `Option<T>` and `Result<T, Error>`.
 macro_rules! compose {
     ($trait:ident, $from:ident, $if_any:ident, $source:ty) => {
         impl<T: $trait> $trait for Option<T> {

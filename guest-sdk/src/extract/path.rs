@@ -1,4 +1,4 @@
-//! The parameters of a route's path.
+//! The extractor for the parameters of a route's path.
 
 use std::cell::Cell;
 use std::fmt;
@@ -12,9 +12,10 @@ use crate::mismatch;
 use crate::request::Request;
 use crate::urlencoded::{Scalar, delegate_scalars};
 
-/// The parameters of the route's path, percent-decoded: a single value, a tuple in their order, or a struct or map by their names.
+/// Extractor for the parameters of the route's path, percent-decoded.
 ///
-/// What does not fit the type is a 400.
+/// A single value takes the only parameter, a tuple takes them in their order, and a struct or map takes them by name.
+/// A parameter that does not fit the type is refused with a 400.
 ///
 /// ```
 /// use hitchy_guest::{App, Path};
@@ -46,37 +47,39 @@ impl<T: DeserializeOwned> FromRequest for Path<T> {
         });
         value.map(Path).map_err(|error| {
             let text = error.to_string();
-            // Which parameters there are the route says, not the client.
+            // The route defines which parameters there are, so a missing one is a mistake of the handler and not of the
+            // client.
             if mistaken.get() || text.starts_with("missing field") {
                 return Error::internal(format_args!("route {}: {text}", request.pattern()));
             }
-            let words = mismatch::at(current.get(), &text);
+            let words = mismatch::describe(current.get(), &text);
             Error::rejected(format!("the path does not fit: {words}"))
         })
     }
 }
 
-/// The names of a pattern's parameters, in their order.
+/// Returns the names of a pattern's parameters in their order.
 fn names(pattern: &'static str) -> impl Iterator<Item = &'static str> {
     let mut rest = pattern;
     std::iter::from_fn(move || {
-        let (_, after) = rest.split_once('{')?;
-        let (name, after) = after.split_once('}')?;
+        let (_, from_name) = rest.split_once('{')?;
+        let (name, after) = from_name.split_once('}')?;
         rest = after;
         Some(name.trim_start_matches('*'))
     })
 }
 
+/// Deserializer of the parameters of a request.
 struct Params<'a> {
     params: Vec<(&'static str, String)>,
-    /// Set when the function wants what the route does not have: the author's mistake, not the client's.
+    /// Set when the function wants parameters that the route does not have, which is a mistake of the handler's author.
     mistaken: &'a Cell<bool>,
-    /// The name of the parameter that is being read.
+    /// Name of the parameter that is being read.
     current: &'a Cell<&'static str>,
 }
 
 impl Params<'_> {
-    /// The value, where one is expected.
+    /// Returns the value of the only parameter, or an error if there is not exactly one.
     fn only(&self) -> Result<Scalar<'_>, ValueError> {
         self.expect(1)?;
         let (name, value) = &self.params[0];
@@ -84,7 +87,7 @@ impl Params<'_> {
         Ok(Scalar(value))
     }
 
-    /// All parameters, each noted when its turn comes.
+    /// Returns all parameters, and records in `current` the one that was returned last.
     fn all(&self) -> impl Iterator<Item = (&'static str, Scalar<'_>)> {
         self.params.iter().map(|(name, value)| {
             self.current.set(name);
@@ -92,6 +95,7 @@ impl Params<'_> {
         })
     }
 
+    /// Fails if the number of parameters is not the one that the function takes.
     fn expect(&self, wanted: usize) -> Result<(), ValueError> {
         let there = self.params.len();
         if there == wanted {

@@ -1,4 +1,4 @@
-//! Queries and forms: `name=value&…`.
+//! Extractors for queries and forms, written `name=value&…`.
 
 use serde::de::DeserializeOwned;
 
@@ -11,10 +11,11 @@ use crate::mismatch;
 use crate::request::Request;
 use crate::urlencoded;
 
-/// The query, as a struct or map: of the request's URL, or for listeners and hooks of the handshake.
+/// Extractor for the query as a struct or map. Routes and policies read the query of the request's URL, and listeners
+/// and hooks that of the handshake.
 ///
-/// A name that is given several times is taken by a `Vec`. A broken `%` is a 400. `Option<Query<T>>` is `None` when there is no
-/// query.
+/// A `Vec` takes a name that is given several times. A `%` that two hexadecimal digits do not follow is refused with a
+/// 400. `Option<Query<T>>` is `None` when there is no query.
 ///
 /// ```
 /// use hitchy_guest::Query;
@@ -74,7 +75,9 @@ impl<T: DeserializeOwned> FromConnection for Query<T> {
     }
 }
 
-/// The body of a submitted form (`application/x-www-form-urlencoded`), as a struct or map; else a 400 that says what was wrong.
+/// Extractor for the body of a submitted form (`application/x-www-form-urlencoded`) as a struct or map.
+///
+/// A body with another content-type, or one that does not fit, is refused with a 400 that says why.
 ///
 /// ```
 /// use hitchy_guest::{Form, redirect, Redirect};
@@ -111,11 +114,12 @@ impl<T: DeserializeOwned> FromRequest for Form<T> {
     }
 }
 
+/// Reads urlencoded text. `what` names it in the sentence of the 400.
 fn parse<T: DeserializeOwned>(text: &str, what: &str) -> Result<T> {
     urlencoded::from_str(text).map_err(|error| {
         Error::rejected(format!(
             "the {what} does not fit: {}",
-            mismatch::at("", &error.to_string())
+            mismatch::describe("", &error.to_string())
         ))
     })
 }

@@ -1,4 +1,4 @@
-//! The other extractors of routes and policies.
+//! Extractors that routes and policies need besides the body, the path and the query.
 
 use super::FromRequest;
 use crate::context::Context;
@@ -7,7 +7,7 @@ use crate::headers::Headers;
 use crate::request::Request;
 use crate::socket::Socket;
 
-/// The status that was answered: for [`after`](crate::App::after) policies only.
+/// Extractor for the status of the response. It works in [`after`](crate::App::after) policies only.
 ///
 /// ```
 /// use hitchy_guest::{App, Request, Status};
@@ -47,7 +47,8 @@ impl FromRequest for Context {
     }
 }
 
-/// The connection that a `request` over a socket came through; use `Option<Socket>` where plain HTTP may come too.
+/// Extracts the socket through which a `request` arrived. Use `Option<Socket>` where requests over HTTP are possible
+/// too.
 impl FromRequest for Socket {
     fn from_request(request: &Request) -> Result<Self> {
         request

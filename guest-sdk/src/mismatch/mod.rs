@@ -1,8 +1,10 @@
-//! Explains to the author of a client what does not fit in the data that the client sent: the field's path, what was
-//! expected and what was found, in the words of JSON and not in those of Rust.
+//! Sentences about input of a client that does not fit the wanted type.
 //!
-//! All of it happens after a value was refused: what fits pays nothing. There is one copy of it for all types, which
-//! reads serde's sentence and the place where it stopped.
+//! A sentence gives the path of the field, what was expected and what was found. It uses the words of JSON and not
+//! those of Rust, because the authors of clients read it.
+//!
+//! The functions run only after serde has refused a value, so input that fits costs nothing. They read serde's message
+//! and the position of the error. They are not generic, so there is one copy for all types.
 
 mod place;
 mod words;
@@ -13,31 +15,34 @@ use serde_json::Error;
 use serde_json::error::Category;
 
 use self::place::{Step, path};
-pub(crate) use self::words::{at, expected};
+pub(crate) use self::words::{describe, expected};
 
-/// The sentence for a JSON text: `what` is its name, "the body".
+/// Returns the sentence for a JSON text. `what` is the name of the text, for example "the body".
 pub(crate) fn json(what: &str, text: &[u8], error: &Error) -> String {
     if text.trim_ascii().is_empty() {
         return format!("{what} is empty, JSON is expected");
     }
-    match told(text, error) {
-        Some((steps, message)) => format!("{what} does not fit: {}", at(&path(&steps), &message)),
+    match locate(text, error) {
+        Some((steps, message)) => {
+            format!("{what} does not fit: {}", describe(&path(&steps), &message))
+        }
         None => format!("{what} is not JSON: {error}"),
     }
 }
 
-/// The sentence for the arguments of an event or an ack. Only when it is not clear without it is the argument's number
-/// told.
+/// Returns the sentence for the arguments of an event or an ack. It contains the number of the argument only where the
+/// rest would be unclear.
 pub(crate) fn arguments(text: &[u8], error: &Error) -> String {
     let mut sentence = String::from("the arguments do not fit: ");
-    let Some((steps, message)) = told(text, error) else {
+    let Some((steps, message)) = locate(text, error) else {
         return sentence + &error.to_string();
     };
-    let (number, steps) = match steps.as_slice() {
+    // The outermost array is the list of arguments, so its index is not part of the path.
+    let (number, inner_steps) = match steps.as_slice() {
         [Step::Index(number), inner @ ..] => (Some(*number), inner),
         all => (None, all),
     };
-    let words = at(&path(steps), &message);
+    let words = describe(&path(inner_steps), &message);
     if let Some(number) =
         number.filter(|number| *number > 0 || !words.bytes().any(|byte| byte == b'`'))
     {
@@ -46,13 +51,14 @@ pub(crate) fn arguments(text: &[u8], error: &Error) -> String {
     sentence + &words
 }
 
-/// Returns the place at which a JSON text does not fit, and serde's message about it, or `None` if the text is not
+/// Returns the steps to the value that does not fit, and serde's message about it. Returns `None` if the text is not
 /// JSON.
-fn told<'t>(text: &'t [u8], error: &Error) -> Option<(Vec<Step<'t>>, String)> {
+fn locate<'t>(text: &'t [u8], error: &Error) -> Option<(Vec<Step<'t>>, String)> {
     let mut end = place::offset(text, error.line(), error.column());
     let mut message = error.to_string();
     if error.classify() != Category::Data {
-        // Of an enum whose value is neither a string nor an object serde says the same as of what is no value at all.
+        // For an enum whose value is neither a string nor an object, serde_json reports the same error as for text that
+        // is not a value.
         end = end.checked_sub(1)?;
         let found = words::kind(*text.get(end)?)?;
         if !message.starts_with("expected value") {
@@ -63,7 +69,7 @@ fn told<'t>(text: &'t [u8], error: &Error) -> Option<(Vec<Step<'t>>, String)> {
         let length = words.len();
         message.truncate(length);
     }
-    Some((place::of(&text[..end]), message))
+    Some((place::steps(&text[..end]), message))
 }
 
 #[cfg(test)]

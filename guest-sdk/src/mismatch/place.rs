@@ -1,20 +1,20 @@
-//! The place in a JSON text at which a reader stopped, as the path of a field.
+//! Finds the path of the field at which serde stopped in a JSON text.
 
 use std::fmt::Write;
 
-/// A step from a value to one inside it.
+/// A step from a value to a value inside of it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Step<'t> {
-    /// An element of an array, from 0.
+    /// An element of an array, counted from 0.
     Index(usize),
-    /// A value of an object, by its key as it is written.
+    /// A value of an object, with its key as it is written in the text.
     Key(&'t [u8]),
-    /// Inside an object, before a value.
+    /// A position inside an object and before a value.
     Object,
 }
 
-/// The place of a line and a column, both as serde_json counts them: lines from 1, columns in bytes that have been
-/// read.
+/// Converts a line and a column to an offset in bytes. As in serde_json, lines are counted from 1, and columns are the
+/// bytes read in this line.
 pub(super) fn offset(text: &[u8], line: usize, column: usize) -> usize {
     let mut start = 0;
     for _ in 1..line {
@@ -25,8 +25,8 @@ pub(super) fn offset(text: &[u8], line: usize, column: usize) -> usize {
     text.len().min(start + column)
 }
 
-/// The value that is being read where the text ends: `text` is the beginning of a JSON text.
-pub(super) fn of(text: &[u8]) -> Vec<Step<'_>> {
+/// Returns the steps to the value that is being read at the end of `text`, which is the beginning of a JSON text.
+pub(super) fn steps(text: &[u8]) -> Vec<Step<'_>> {
     let (mut steps, mut key, mut bytes) = (Vec::new(), &text[..0], text.iter().enumerate());
     while let Some((start, byte)) = bytes.next() {
         match byte {
@@ -46,6 +46,7 @@ pub(super) fn of(text: &[u8]) -> Vec<Step<'_>> {
     steps
 }
 
+/// Returns the offset of the closing quote of a string whose opening quote has been read.
 fn end_of_string<'t>(len: usize, bytes: &mut impl Iterator<Item = (usize, &'t u8)>) -> usize {
     while let Some((place, byte)) = bytes.next() {
         match byte {
@@ -57,10 +58,10 @@ fn end_of_string<'t>(len: usize, bytes: &mut impl Iterator<Item = (usize, &'t u8
     len
 }
 
-/// Bytes of a path that are shown: keys are the client's own.
-const SHOWN: usize = 80;
+/// Maximum bytes of a path in a sentence. Paths can be long, because the client chooses the keys.
+const MAX_PATH_BYTES: usize = 80;
 
-/// `author.tags[2]`; nothing for the outermost value.
+/// Writes a path as `author.tags[2]`. The path of the outermost value is empty.
 pub(super) fn path(steps: &[Step<'_>]) -> String {
     let mut path = String::new();
     for step in steps {
@@ -75,7 +76,7 @@ pub(super) fn path(steps: &[Step<'_>]) -> String {
             Step::Object => {}
         }
     }
-    super::words::cut(path, SHOWN)
+    super::words::cut(path, MAX_PATH_BYTES)
 }
 
 #[cfg(test)]
@@ -95,7 +96,7 @@ mod tests {
             (r#"[1,"]","\\","#, "[3]"),
             (r#"["open"#, "[0]"),
         ] {
-            assert_eq!(path(&of(text.as_bytes())), wanted, "{text}");
+            assert_eq!(path(&steps(text.as_bytes())), wanted, "{text}");
         }
     }
 

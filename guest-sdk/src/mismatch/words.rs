@@ -1,15 +1,15 @@
-//! From serde's words, which are Rust's, to those of the web.
+//! Translates serde's messages, which use the terms of Rust, into the terms of JSON.
 
 use std::borrow::Cow;
 
-/// Messages of serde about a field that does not fit, each with the words that are used here after the field's name.
+/// Beginnings of serde's messages about fields, each with the words that follow the field's name in our sentence.
 const FIELDS: [(&str, &str); 3] = [
     ("missing field `", " is missing"),
     ("unknown field `", " is not known"),
     ("duplicate field `", " is given twice"),
 ];
 
-/// The expectations in messages of serde, and Rust's names of numbers.
+/// Serde's names of expected types and Rust's names of numbers, each with the name for clients.
 const TYPES: [(&str, &str); 22] = [
     ("u8", "a whole number from 0 to 255"),
     ("u16", "a whole number from 0 to 65535"),
@@ -35,7 +35,8 @@ const TYPES: [(&str, &str); 22] = [
     ("map", "an object"),
 ];
 
-/// The beginnings of serde's messages about types with names. The name says nothing to a client.
+/// Beginnings of serde's names of types that have a name of their own, each with the name for clients. The type's own
+/// name is of no use to them.
 const NAMED: [(&str, &str); 8] = [
     ("struct ", "an object"),
     ("internally tagged ", "an object"),
@@ -47,19 +48,19 @@ const NAMED: [(&str, &str); 8] = [
     ("variant ", "a string or an object"),
 ];
 
-/// The text between the value that was found and the one that serde expected.
+/// Separator between the found value and the expected type in serde's messages.
 const EXPECTED: &str = ", expected ";
 
-/// Bytes of the client's text that it is shown again.
-const SHOWN: usize = 40;
+/// Maximum bytes of the client's own text in a sentence.
+const MAX_TEXT_BYTES: usize = 40;
 
-/// Serde's sentence about the value at `path`, which may be empty.
-pub(crate) fn at(path: &str, message: &str) -> String {
+/// Translates serde's message about the value at `path`. The path may be empty.
+pub(crate) fn describe(path: &str, message: &str) -> String {
     for (start, words) in FIELDS {
         let field = message.strip_prefix(start);
         if let Some((name, rest)) = field.and_then(|rest| rest.split_once('`')) {
             let dot = if path.is_empty() { "" } else { "." };
-            return format!("field `{path}{dot}{}`{words}{rest}", shown(name));
+            return format!("field `{path}{dot}{}`{words}{rest}", shorten(name));
         }
     }
     let words = sentence(message);
@@ -69,32 +70,33 @@ pub(crate) fn at(path: &str, message: &str) -> String {
     }
 }
 
+/// Translates a message of serde that does not begin with the name of a field.
 fn sentence(message: &str) -> Cow<'_, str> {
     if message.starts_with("data did not match any variant") {
         return "expected another form".into();
     }
-    let Some((found, wanted)) = split_last(message, EXPECTED) else {
+    let Some((start, wanted)) = split_last(message, EXPECTED) else {
         return message.into();
     };
     let found: Cow<'_, str> =
         if wanted.starts_with("struct ") && split_last(wanted, " with ").is_some() {
-            // Serde would read it from an array too.
+            // Serde can read a struct from an array too, but the sentence recommends an object.
             return "expected an object, found an array".into();
-        } else if let Some(found) = message.strip_prefix("invalid length ") {
-            found[..found.len() - wanted.len() - EXPECTED.len()].into()
-        } else if let Some(found) = found.strip_prefix("unknown variant ") {
-            shown(found).into()
-        } else if let Some(found) = found.strip_prefix("invalid type: ") {
-            this(found)
-        } else if let Some(found) = found.strip_prefix("invalid value: ") {
-            this(found)
+        } else if let Some(length) = start.strip_prefix("invalid length ") {
+            length.into()
+        } else if let Some(variant) = start.strip_prefix("unknown variant ") {
+            shorten(variant).into()
+        } else if let Some(value) = start.strip_prefix("invalid type: ") {
+            found_value(value)
+        } else if let Some(value) = start.strip_prefix("invalid value: ") {
+            found_value(value)
         } else {
             return message.into();
         };
     format!("expected {}, found {found}", expected(wanted)).into()
 }
 
-/// Translates a name of serde or Rust into the one that the web uses: "an object" for `struct Message`.
+/// Translates a type's name of serde or Rust, for example `struct Message` to "an object".
 pub(crate) fn expected(words: &str) -> Cow<'_, str> {
     if let Some((_, words)) = TYPES.iter().find(|(name, _)| *name == words) {
         return (*words).into();
@@ -108,15 +110,15 @@ pub(crate) fn expected(words: &str) -> Cow<'_, str> {
     let Some((_, kind)) = NAMED.iter().find(|(start, _)| words.starts_with(start)) else {
         return words.into();
     };
-    // Of what is read from an array serde tells the length.
+    // For a type that can be read from an array, serde gives the number of elements.
     match split_last(words, " with ") {
         Some((_, elements)) => format!("an array of {elements}").into(),
         None => (*kind).into(),
     }
 }
 
-/// The names that serde uses for values.
-fn this(found: &str) -> Cow<'_, str> {
+/// Translates serde's name of a found value.
+fn found_value(found: &str) -> Cow<'_, str> {
     let quoted = |start: &str| found.strip_prefix(start)?.strip_suffix('`');
     if let Some(number) = quoted("integer `").or_else(|| quoted("floating point `")) {
         return format!("the number {number}").into();
@@ -125,13 +127,14 @@ fn this(found: &str) -> Cow<'_, str> {
         return boolean.into();
     }
     match found.strip_prefix("string ") {
-        Some(text) => shown(text).into(),
+        Some(text) => shorten(text).into(),
         None if found == "unit value" => "null".into(),
         None => expected(found),
     }
 }
 
-/// `rsplit_once`, without the search for long texts that the standard library brings along: 3 KiB in every handler.
+/// Splits at the last occurrence, like `rsplit_once`. The standard library's search for long patterns would add 3 KiB
+/// to every handler.
 pub(super) fn split_last<'t>(text: &'t str, at: &str) -> Option<(&'t str, &'t str)> {
     let (bytes, at) = (text.as_bytes(), at.as_bytes());
     let place = (0..bytes.len())
@@ -140,7 +143,7 @@ pub(super) fn split_last<'t>(text: &'t str, at: &str) -> Option<(&'t str, &'t st
     Some((&text[..place], &text[place + at.len()..]))
 }
 
-/// The kind of the JSON value that begins with this byte, but for strings and objects.
+/// Returns serde's name of the JSON value that begins with this byte, or `None` for strings, objects and other bytes.
 pub(super) fn kind(byte: u8) -> Option<&'static str> {
     Some(match byte {
         b'[' => "sequence",
@@ -151,12 +154,12 @@ pub(super) fn kind(byte: u8) -> Option<&'static str> {
     })
 }
 
-/// Shortens data of a client, which may be long.
-fn shown(text: &str) -> String {
-    cut(text.to_owned(), SHOWN)
+/// Shortens text of a client for a sentence.
+fn shorten(text: &str) -> String {
+    cut(text.to_owned(), MAX_TEXT_BYTES)
 }
 
-/// The text, or its beginning of so many bytes.
+/// Shortens a text to this number of bytes, and marks the cut with `…`.
 pub(super) fn cut(mut text: String, bytes: usize) -> String {
     if text.len() > bytes {
         text.truncate(text.floor_char_boundary(bytes));

@@ -1,4 +1,4 @@
-//! Binary values: in an event's arguments they travel beside the JSON text, as attachments.
+//! Binary values. In the arguments of an event they are sent as attachments beside the JSON text.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -8,10 +8,10 @@ use std::rc::Rc;
 use serde::de::{Deserialize, Deserializer, Error as _};
 use serde::ser::{Error as _, Serialize, SerializeStruct, Serializer};
 
-/// Binary data: the body of a request, or an argument of an event, at any depth inside it. Cheap to clone.
+/// Binary data: the body of a request, or an argument of an event at any depth. Cloning it is cheap.
 ///
-/// In JavaScript it is an `ArrayBuffer` or a `Buffer`. Outside an event's arguments (in a [`Json`](crate::Json) body) it cannot be
-/// read or written: JSON has no bytes.
+/// In JavaScript it is an `ArrayBuffer` or a `Buffer`. It cannot be read or written outside of an event's arguments,
+/// for example in a [`Json`](crate::Json) body, because JSON has no binary type.
 ///
 /// ```
 /// use hitchy_guest::{Bytes, Data};
@@ -65,29 +65,29 @@ impl<const N: usize> From<&[u8; N]> for Bytes {
 }
 
 impl From<Bytes> for Vec<u8> {
-    /// Copies only when there is another clone.
+    /// Converts without copying, unless there is another clone.
     fn from(Bytes(shared): Bytes) -> Self {
         Rc::try_unwrap(shared).unwrap_or_else(|shared| shared.to_vec())
     }
 }
 
 thread_local! {
-    /// The attachments of the payload that is being written, if one is.
+    /// Attachments of the payload that is being written. `None` while no payload is being written.
     static OUTGOING: RefCell<Option<Vec<Vec<u8>>>> = const { RefCell::new(None) };
-    /// The attachments of the payload that is being read.
+    /// Attachments of the payload that is being read.
     static INCOMING: RefCell<Vec<Bytes>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Runs `write` and returns the attachments that it met. Nesting is fine.
-pub(super) fn collecting<T>(write: impl FnOnce() -> T) -> (T, Vec<Vec<u8>>) {
+/// Runs `write` and returns the attachments that it has serialised. Calls may be nested.
+pub(super) fn collect_attachments<T>(write: impl FnOnce() -> T) -> (T, Vec<Vec<u8>>) {
     let outer = OUTGOING.replace(Some(Vec::new()));
     let written = write();
     let attachments = OUTGOING.replace(outer).unwrap_or_default();
     (written, attachments)
 }
 
-/// Runs `read` with attachments for it to find. Nesting is fine.
-pub(super) fn offering<T>(attachments: &[Bytes], read: impl FnOnce() -> T) -> T {
+/// Runs `read`, which can deserialise these attachments. Calls may be nested.
+pub(super) fn provide_attachments<T>(attachments: &[Bytes], read: impl FnOnce() -> T) -> T {
     let outer = INCOMING.replace(attachments.to_vec());
     let value = read();
     INCOMING.replace(outer);
@@ -96,12 +96,12 @@ pub(super) fn offering<T>(attachments: &[Bytes], read: impl FnOnce() -> T) -> T 
 
 impl Serialize for Bytes {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let number = OUTGOING.with_borrow_mut(|outgoing| {
+        let next_number = OUTGOING.with_borrow_mut(|outgoing| {
             let attachments = outgoing.as_mut()?;
             attachments.push(self.to_vec());
             Some(attachments.len() - 1)
         });
-        let Some(number) = number else {
+        let Some(number) = next_number else {
             return Err(S::Error::custom(
                 "Bytes can be written into the arguments of an event only: JSON has no bytes",
             ));

@@ -1,4 +1,4 @@
-//! The JSON array of a payload into arguments.
+//! Decodes the JSON array of a payload into arguments.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -11,86 +11,34 @@ use serde::forward_to_deserialize_any;
 
 use super::Bytes;
 use super::bytes;
+use super::shape::Shape;
 use crate::error::Failure;
 use crate::mismatch;
 
-/// A tuple takes several arguments, `()` none, anything else the first. Arguments left over are ignored, and an
-/// `Option` may be missing at the end: as in JavaScript.
+/// Decodes arguments. A tuple takes several arguments, `()` takes none, and any other type takes the first.
+///
+/// As in JavaScript, extra arguments are ignored, and an `Option` at the end may be missing.
 pub(super) fn decode<T: DeserializeOwned>(json: &str, attachments: &[Bytes]) -> Result<T, Failure> {
     let read = || read::<T>(json);
     let value = if attachments.is_empty() {
         read()
     } else {
-        bytes::offering(attachments, read)
+        bytes::provide_attachments(attachments, read)
     };
     value.map_err(|error| Failure::new(400, mismatch::arguments(json.as_bytes(), &error)))
 }
 
+/// Reads the arguments from the JSON array.
 fn read<T: DeserializeOwned>(json: &str) -> serde_json::Result<T> {
     let mut array = serde_json::Deserializer::from_str(json);
-    match T::deserialize(Probe) {
-        Err(Shape::Several) => T::deserialize(Several(&mut array)),
-        Err(Shape::None) => T::deserialize(Missing::new(1)),
-        Err(Shape::One) | Ok(_) => array.deserialize_seq(First(PhantomData)),
+    match Shape::of_type::<T>() {
+        Shape::Several => T::deserialize(Several(&mut array)),
+        Shape::None => T::deserialize(Missing::new(1)),
+        Shape::One => array.deserialize_seq(First(PhantomData)),
     }
 }
 
-/// A deserializer that looks at the outermost type only and gives its answer as an error.
-struct Probe;
-
-/// The number of arguments that a type stands for.
-#[derive(Debug)]
-enum Shape {
-    None,
-    One,
-    Several,
-}
-
-impl fmt::Display for Shape {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{self:?}")
-    }
-}
-
-impl std::error::Error for Shape {}
-
-impl Error for Shape {
-    fn custom<T: fmt::Display>(_: T) -> Self {
-        Shape::One
-    }
-}
-
-impl<'de> Deserializer<'de> for Probe {
-    type Error = Shape;
-
-    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Shape> {
-        Err(Shape::One)
-    }
-
-    fn deserialize_unit<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Shape> {
-        Err(Shape::None)
-    }
-
-    fn deserialize_tuple<V: Visitor<'de>>(self, _: usize, _: V) -> Result<V::Value, Shape> {
-        Err(Shape::Several)
-    }
-
-    fn deserialize_tuple_struct<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        _: usize,
-        _: V,
-    ) -> Result<V::Value, Shape> {
-        Err(Shape::Several)
-    }
-
-    forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit_struct newtype_struct seq map
-        struct enum identifier ignored_any
-    }
-}
-
-/// Takes the first element of the array.
+/// Visitor that reads the first element of the array and skips the others.
 struct First<T>(PhantomData<T>);
 
 impl<'de, T: Deserialize<'de>> Visitor<'de> for First<T> {
@@ -109,12 +57,13 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for First<T> {
     }
 }
 
+/// Skips the elements that no argument takes.
 fn skip_rest<'de, A: SeqAccess<'de>>(mut arguments: A) -> Result<(), A::Error> {
     while arguments.next_element::<IgnoredAny>()?.is_some() {}
     Ok(())
 }
 
-/// Gives a tuple the elements of the array.
+/// Deserializer that reads a tuple from the elements of the array.
 struct Several<'a, R>(&'a mut serde_json::Deserializer<R>);
 
 impl<'de, R: serde_json::de::Read<'de>> Deserializer<'de> for Several<'_, R> {
@@ -130,7 +79,7 @@ impl<'de, R: serde_json::de::Read<'de>> Deserializer<'de> for Several<'_, R> {
     }
 }
 
-/// A visitor that finds missing arguments at the end, and none left over.
+/// Visitor that reads missing arguments at the end as `undefined`, and skips extra arguments.
 struct Padded<V>(V);
 
 impl<'de, V: Visitor<'de>> Visitor<'de> for Padded<V> {
@@ -150,6 +99,7 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Padded<V> {
     }
 }
 
+/// Sequence that continues with missing arguments after the last element.
 struct Padding<'a, A> {
     arguments: &'a mut A,
     taken: usize,
@@ -172,7 +122,7 @@ impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Padding<'_, A> {
     }
 }
 
-/// A seed that is still there when no element came.
+/// Seed that stays in the option when the sequence has no further element.
 struct Once<'a, T>(&'a mut Option<T>);
 
 impl<'de, T: DeserializeSeed<'de>> DeserializeSeed<'de> for Once<'_, T> {
@@ -184,9 +134,9 @@ impl<'de, T: DeserializeSeed<'de>> DeserializeSeed<'de> for Once<'_, T> {
     }
 }
 
-/// An argument that was not sent: `undefined`.
+/// Deserializer of an argument that was not sent: `undefined`.
 struct Missing<E> {
-    /// Counted from 1.
+    /// Position of the argument, counted from 1.
     number: usize,
     error: PhantomData<E>,
 }

@@ -1,8 +1,9 @@
-//! The arguments of an event or of an ack: between Rust values and the JSON array with attachments that travels.
+//! The arguments of an event or of an ack, converted between Rust values and a JSON array with attachments.
 
 mod bytes;
 mod decode;
 mod encode;
+mod shape;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -11,7 +12,7 @@ pub use self::bytes::Bytes;
 use crate::error::{Failure, Result};
 use crate::host::wit;
 
-/// The arguments of an event or ack as they travel, for code that passes them on without looking inside.
+/// The encoded arguments of an event or ack, for code that passes them on without reading them.
 ///
 /// ```
 /// use hitchy_guest::{Payload, Result, Socket};
@@ -22,28 +23,28 @@ use crate::host::wit;
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Payload {
-    /// A JSON array with one element for each argument. A binary argument, at any depth, stands in it as
-    /// `{"_placeholder":true,"num":N}` and is `attachments[N]`.
+    /// A JSON array with one element for each argument. A binary argument at any depth is written as
+    /// `{"_placeholder":true,"num":N}` and stored in `attachments[N]`.
     pub json: String,
-    /// The binary arguments.
+    /// The binary arguments, in the order of their placeholders' `num`.
     pub attachments: Vec<Bytes>,
 }
 
 impl Payload {
-    /// Writes arguments: a tuple is several, `()` is none, anything else one. [`Bytes`] may be anywhere inside.
+    /// Encodes arguments. A tuple becomes several arguments, `()` none, and any other value one. [`Bytes`] may be
+    /// anywhere inside.
     ///
     /// # Errors
-    /// When the value cannot be written as JSON (a map whose keys are no strings, for instance).
+    /// Fails when the value cannot be written as JSON, for example a map whose keys are not strings.
     pub fn new<T: Serialize + ?Sized>(arguments: &T) -> Result<Self> {
-        let wit::Payload { json, attachments } = encode::encode(arguments)?;
-        let attachments = attachments.into_iter().map(Bytes::from).collect();
-        Ok(Payload { json, attachments })
+        encode::encode(arguments).map(Payload::from)
     }
 
-    /// Reads the arguments: a tuple takes several, anything else the first. What is left over is ignored.
+    /// Decodes the arguments. A tuple takes several arguments, and any other type takes the first. Extra arguments are
+    /// ignored.
     ///
     /// # Errors
-    /// A 400 that says what does not fit.
+    /// Returns a 400 with a sentence that says which value does not fit.
     pub fn data<T: DeserializeOwned>(&self) -> Result<T, Failure> {
         decode::decode(&self.json, &self.attachments)
     }
@@ -75,8 +76,8 @@ impl From<Payload> for wit::Payload {
     }
 }
 
-/// The arguments of an emit, ready for the host. What cannot be written is a mistake of the handler: it goes to the
-/// log.
+/// Encodes the arguments of an emit. A value that cannot be encoded is a mistake of the handler, so the error is
+/// written to the log.
 pub(crate) fn outgoing<T: Serialize + ?Sized>(arguments: &T) -> Result<wit::Payload, Failure> {
     encode::encode(arguments).map_err(Failure::from)
 }

@@ -1,67 +1,67 @@
-//! A whole handler under test.
+//! A complete handler under test.
 
 use serde::Serialize;
 
 use super::client::{self, Client};
 use super::event::Event;
-use super::request::Request;
-use super::world::{self, Stage};
+use super::request::{self, Request};
 use crate::app;
+use crate::double::state::{self, ConnectionState};
 use crate::payload::Payload;
 use crate::socket::Socket;
 
-/// A whole handler under test: it is asked as clients ask it.
+/// A complete handler under test, to which tests send requests and events as clients do.
 #[derive(Clone, Copy, Debug)]
 pub struct App {
     pub(super) app: fn() -> app::App,
 }
 
 impl App {
-    /// Takes what [`export!`](crate::export) takes, and begins with an empty world.
+    /// Creates the app under test from the function that [`export!`](crate::export) takes, and resets the test double.
     ///
     /// # Panics
-    /// When the app declares what the server would refuse to load.
+    /// Panics when the app has declarations that the server would refuse to load.
     pub fn new(app: fn() -> app::App) -> Self {
         super::reset();
         check(&app());
-        world::with(|world| world.app = Some(app));
+        state::with(|state| state.dispatcher = Some(request::dispatcher(app)));
         App { app }
     }
 
-    /// A request with any method.
+    /// Starts a request with any method.
     pub fn request(&self, method: &str, url: &str) -> Request {
         Request::new(self.app, method, url)
     }
 
-    /// A GET request.
+    /// Starts a GET request to this URL.
     pub fn get(&self, url: &str) -> Request {
         self.request("GET", url)
     }
 
-    /// A POST request.
+    /// Starts a POST request to this URL.
     pub fn post(&self, url: &str) -> Request {
         self.request("POST", url)
     }
 
-    /// A PUT request.
+    /// Starts a PUT request to this URL.
     pub fn put(&self, url: &str) -> Request {
         self.request("PUT", url)
     }
 
-    /// A PATCH request.
+    /// Starts a PATCH request to this URL.
     pub fn patch(&self, url: &str) -> Request {
         self.request("PATCH", url)
     }
 
-    /// A DELETE request.
+    /// Starts a DELETE request to this URL.
     pub fn delete(&self, url: &str) -> Request {
         self.request("DELETE", url)
     }
 
-    /// An event with arguments: a tuple is several, `()` is none, anything else one.
+    /// Starts an event. A tuple is sent as several arguments, `()` as none, and any other value as one.
     ///
     /// # Panics
-    /// When the arguments cannot be written as JSON.
+    /// Panics when the arguments cannot be written as JSON.
     pub fn event<T: Serialize + ?Sized>(&self, event: &str, data: &T) -> Event {
         Event::new(
             self.app,
@@ -70,15 +70,15 @@ impl App {
         )
     }
 
-    /// A client that is about to connect: the app's connection hooks are asked.
+    /// Starts a client that runs the app's connection hooks when it connects.
     pub fn client(&self) -> Client {
         Client::new(Some(self.app))
     }
 
-    /// The client goes; the app's connection hooks are told why, in socket.io's words: `transport close`, for instance.
+    /// Disconnects a client and runs the app's hooks. The reason is one of socket.io's, for example `transport close`.
     pub fn disconnect(&self, client: &Socket, reason: &str) {
         let (namespace, id) = (client.namespace(), client.id());
-        client::set_stage(&namespace, &id, Stage::Gone);
+        client::set_state(&namespace, &id, ConnectionState::Disconnected);
         client::run_hooks(Some(self.app), &namespace, &id, Some(reason), |hook| {
             hook.disconnect.as_ref()
         })
@@ -86,7 +86,7 @@ impl App {
     }
 }
 
-/// Checks a handler as the server does when it loads one, as far as that is possible here.
+/// Checks the declarations as the server does when it loads a handler, without the checks that need other handlers.
 fn check(app: &app::App) {
     for route in &app.routes {
         let (method, path) = (route.method, route.path);

@@ -1,15 +1,15 @@
-//! A made-up client that is about to connect.
+//! A simulated client that is about to connect.
 
 use serde::Serialize;
 
-use super::double::sockets;
-use super::world::{self, Connection, Stage};
 use crate::app::{self, Action, Hook};
 use crate::connection;
+use crate::double::sockets;
+use crate::double::state::{self, Connection, ConnectionState};
 use crate::error::{Failure, Result};
 use crate::socket::Socket;
 
-/// A made-up client that is about to connect: `testing::client().auth("secret").connect()`.
+/// A simulated client that is about to connect: `testing::client().auth("secret").connect()`.
 #[derive(Debug)]
 #[must_use = "a client is nobody until it connects"]
 pub struct Client {
@@ -19,7 +19,7 @@ pub struct Client {
 
 impl Client {
     pub(super) fn new(app: Option<fn() -> app::App>) -> Self {
-        let number = world::with(|world| world.connections.len() + 1);
+        let number = state::with(|state| state.connections.len() + 1);
         let connection = Connection {
             id: format!("client-{number}"),
             namespace: "/".to_owned(),
@@ -29,39 +29,39 @@ impl Client {
             auth: None,
             context: Vec::new(),
             rooms: Vec::new(),
-            stage: Stage::Connecting,
+            state: ConnectionState::Connecting,
         };
         Client { app, connection }
     }
 
-    /// Connects to another namespace than `/`.
+    /// Sets the namespace to connect to. The default is `/`.
     pub fn of(mut self, namespace: &str) -> Self {
         self.connection.namespace = namespace.to_owned();
         self
     }
 
-    /// Gives it this id.
+    /// Sets the id of the client. The default is `client-` and a number.
     pub fn id(mut self, id: &str) -> Self {
         self.connection.id = id.to_owned();
         self
     }
 
-    /// Sends this with CONNECT.
+    /// Sets the data that the client sends with CONNECT.
     ///
     /// # Panics
-    /// When the value cannot be written as JSON.
+    /// Panics when the value cannot be written as JSON.
     pub fn auth<T: Serialize + ?Sized>(mut self, auth: &T) -> Self {
         self.connection.auth = Some(json(auth));
         self
     }
 
-    /// Sends this query with the handshake, without `?`.
+    /// Sets the query of the handshake, without `?`.
     pub fn query(mut self, query: &str) -> Self {
         self.connection.query = query.to_owned();
         self
     }
 
-    /// Sends this header with the handshake.
+    /// Adds a header to the handshake.
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.connection
             .headers
@@ -69,49 +69,50 @@ impl Client {
         self
     }
 
-    /// Has this in its context, as if a hook of another handler had set it.
+    /// Sets a value in the connection's context, as a hook of another handler could have done.
     ///
     /// # Panics
-    /// When the value cannot be written as JSON.
+    /// Panics when the value cannot be written as JSON.
     pub fn context<T: Serialize + ?Sized>(mut self, key: &str, value: &T) -> Self {
         self.connection.context.push((key.to_owned(), json(value)));
         self
     }
 
-    /// Is in this room from the beginning.
+    /// Puts the client into a room before it connects.
     pub fn room(mut self, room: &str) -> Self {
         self.connection.rooms.push(room.to_owned());
         self
     }
 
-    /// Connects.
+    /// Connects the client and returns its socket.
     ///
     /// # Panics
-    /// When a connection hook refuses the client.
+    /// Panics when a connection hook refuses the client.
     pub fn connect(self) -> Socket {
         self.try_connect()
             .unwrap_or_else(|failure| panic!("the client was refused: {failure}"))
     }
 
-    /// Connects, after asking the app's connection hooks.
+    /// Connects the client after running the app's connection hooks, and returns its socket.
     ///
     /// # Errors
-    /// What a hook refused the client with.
+    /// Returns the failure with which a hook refused the client.
     pub fn try_connect(mut self) -> Result<Socket, Failure> {
         let Connection { namespace, id, .. } = self.connection.clone();
         self.connection.rooms.insert(0, id.clone());
-        world::with(|world| world.connections.push(self.connection));
-        let enter = |stage| set_stage(&namespace, &id, stage);
+        state::with(|state| state.connections.push(self.connection));
+        let enter = |state| set_state(&namespace, &id, state);
 
-        for outcome in run_hooks(self.app, &namespace, &id, None, |hook| {
+        let outcomes = run_hooks(self.app, &namespace, &id, None, |hook| {
             hook.connect.as_ref()
-        }) {
+        });
+        for outcome in outcomes {
             if let Err(failure) = outcome {
-                enter(Stage::Gone);
+                enter(ConnectionState::Disconnected);
                 return Err(failure);
             }
         }
-        enter(Stage::Connected);
+        enter(ConnectionState::Connected);
         run_hooks(self.app, &namespace, &id, None, |hook| {
             hook.connected.as_ref()
         })
@@ -120,25 +121,20 @@ impl Client {
     }
 }
 
-impl std::fmt::Debug for Connection {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} in {}", self.id, self.namespace)
-    }
-}
-
 pub(super) fn json<T: Serialize + ?Sized>(value: &T) -> String {
     serde_json::to_string(value).expect("a test's value can be written as JSON")
 }
 
-pub(super) fn set_stage(namespace: &str, id: &str, stage: Stage) {
-    world::with(|world| {
-        if let Some(connection) = world.connection(namespace, id) {
-            connection.stage = stage;
+/// Sets the state of a connection, if there is one with this namespace and id.
+pub(super) fn set_state(namespace: &str, id: &str, new: ConnectionState) {
+    state::with(|state| {
+        if let Some(connection) = state.connection(namespace, id) {
+            connection.state = new;
         }
     });
 }
 
-/// Runs the hooks of a namespace one after the other, each with an app of its own, as the host does.
+/// Runs the hooks of a namespace one after the other. Each uses an app of its own, as in the server.
 pub(super) fn run_hooks(
     app: Option<fn() -> app::App>,
     namespace: &str,

@@ -1,60 +1,62 @@
-//! The events that a handler emitted.
+//! A recorded emit.
 
 use serde::de::DeserializeOwned;
 
+use crate::double::state::EmitRecord;
 use crate::error::{Failure, Result};
-use crate::host::{Audience, wit};
 use crate::payload::Payload;
 use crate::socket::Socket;
 
-/// One emit: to one socket, to rooms or to a whole namespace.
+/// One emit to a socket, to rooms or to a namespace.
 #[derive(Clone, Debug)]
 pub struct Emitted {
-    /// The event's name.
+    /// Name of the event.
     pub event: String,
-    /// The receivers.
+    /// Namespace of the receivers.
     pub namespace: String,
-    /// To whom: none is everyone; a socket's own emit has its id here.
+    /// Rooms of the receivers. The list is empty for all sockets of the namespace. An emit to one socket has the
+    /// socket's id here.
     pub rooms: Vec<String>,
-    /// But not to whom.
+    /// Rooms whose sockets were excluded.
     pub excluding: Vec<String>,
-    /// As it travels.
+    /// Arguments in encoded form.
     pub arguments: Payload,
-    /// True if it was for this node only.
+    /// True if the emit was limited to this node.
     pub local: bool,
-    /// True if it may be left out for slow clients.
+    /// True if the server could leave out slow clients.
     pub volatile: bool,
     receivers: Vec<String>,
 }
 
 impl Emitted {
-    pub(super) fn new(
-        audience: Audience,
-        event: &str,
-        arguments: &wit::Payload,
-        receivers: Vec<String>,
-    ) -> Self {
+    pub(super) fn new(record: &EmitRecord) -> Self {
+        let EmitRecord {
+            audience,
+            event,
+            arguments,
+            receivers,
+        } = record.clone();
         Emitted {
-            event: event.to_owned(),
+            event,
             namespace: audience.namespace,
             rooms: audience.rooms,
             excluding: audience.excluding,
-            arguments: arguments.clone().into(),
+            arguments: arguments.into(),
             local: audience.this_node_only,
             volatile: audience.droppable,
             receivers,
         }
     }
 
-    /// The arguments: a tuple takes several, anything else the first.
+    /// Decodes the arguments. A tuple takes several arguments, and any other type takes the first.
     ///
     /// # Errors
-    /// When they do not fit.
+    /// Fails when the arguments do not fit the type.
     pub fn data<T: DeserializeOwned>(&self) -> Result<T, Failure> {
         self.arguments.data()
     }
 
-    /// Returns true if this client received it.
+    /// Returns true if this client received the event.
     pub fn reached(&self, client: &Socket) -> bool {
         client.namespace() == self.namespace && self.receivers.contains(&client.id())
     }

@@ -1,14 +1,14 @@
 //! An event that is about to be sent.
 
 use super::client::Client;
-use super::double::sockets;
 use crate::app::{self, Listener};
+use crate::double::sockets;
 use crate::error::{Failure, Result};
 use crate::event;
 use crate::payload::Payload;
 use crate::socket::Socket;
 
-/// An event that a client is about to send: see [`App::event`](super::App::event).
+/// An event that a client is about to send, made by [`App::event`](super::App::event).
 #[derive(Debug)]
 #[must_use = "nothing happens until it is sent"]
 pub struct Event {
@@ -30,22 +30,23 @@ impl Event {
         }
     }
 
-    /// Sets the client that sends the event, and so its namespace. Without it a new client of `/` sends it.
+    /// Sets the sender, which also sets the namespace. The default is a new client of `/`.
     pub fn from(mut self, client: &Socket) -> Self {
         self.sender = Some(client.clone());
         self
     }
 
-    /// The client passes no callback.
+    /// Sends the event without a callback.
     pub fn without_ack(mut self) -> Self {
         self.ack_wanted = false;
         self
     }
 
-    /// Sends it. What the client's callback gets: the first arguments that a listener returned, else the first failure,
-    /// else none.
+    /// Sends the event and returns the arguments of the client's callback: the first ack that a listener returned, or
+    /// no arguments.
     ///
-    /// # Errors What the listener failed with; 404 when nobody listens.
+    /// # Errors
+    /// Returns the first failure of a listener if no listener returned an ack, and 404 when no listener matches.
     pub fn send(self) -> Result<Payload, Failure> {
         let sender = self
             .sender
@@ -73,7 +74,7 @@ impl Event {
         }
     }
 
-    /// The named listeners, else those to `*`.
+    /// Returns the named listeners, or those to `*` if there are none.
     fn listeners(&self, namespace: &str) -> Vec<Listener> {
         let of = |name: &str| {
             let all = (self.app)().listeners.into_iter();

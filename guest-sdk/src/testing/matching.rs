@@ -1,4 +1,7 @@
-//! Which route answers: a static segment before a parameter before a rest, a method that is named before none.
+//! Finds the route that answers a request, with the same precedence as the server.
+//!
+//! A static segment takes precedence over a parameter, and a parameter over a rest. A route for the method takes
+//! precedence over a route for any method.
 
 use crate::app::Route;
 use crate::urlencoded;
@@ -6,13 +9,15 @@ use crate::urlencoded;
 /// Names and values of a route's parameters.
 pub(super) type Params = Vec<(String, String)>;
 
+/// Result of the search for a route.
 pub(super) enum Found<'a> {
     Route(&'a Route, Params),
-    /// The path is known, the method is not.
+    /// A route matches the path, but not the method.
     OtherMethods,
     Nothing,
 }
 
+/// Returns the route for a method and path. A HEAD request is answered by a GET route if there is no other.
 pub(super) fn find<'a>(routes: &'a [Route], method: &str, path: &str) -> Found<'a> {
     let matching = |route: &'a Route| Some((route, matches(route.path, path)?));
     let fitting: Vec<_> = routes.iter().filter_map(matching).collect();
@@ -37,29 +42,30 @@ pub(super) fn find<'a>(routes: &'a [Route], method: &str, path: &str) -> Found<'
     }
 }
 
-/// The rank of each segment of the pattern (0 static, 1 parameter, 2 rest), and the parameters.
+/// Matches a path against a pattern. Returns the rank of each segment (0 static, 1 parameter, 2 rest) and the
+/// parameters.
 fn matches(pattern: &str, path: &str) -> Option<(Vec<u8>, Params)> {
     let (mut ranks, mut params) = (Vec::new(), Params::new());
     let mut rest = path.trim_end_matches('/');
     for segment in pattern.trim_end_matches('/').split('/').skip(1) {
         let left = rest.strip_prefix('/')?;
-        let (value, after) = left.find('/').map_or((left, ""), |end| left.split_at(end));
+        let (text, after) = left.find('/').map_or((left, ""), |end| left.split_at(end));
         let name = segment
             .strip_prefix('{')
             .and_then(|segment| segment.strip_suffix('}'));
         rest = after;
         match name {
-            None if segment == value => ranks.push(0),
+            None if segment == text => ranks.push(0),
             None => return None,
             Some(name) => {
                 let is_rest = name.starts_with('*');
-                let value = if is_rest {
-                    std::mem::take(&mut rest);
+                let raw = if is_rest {
+                    rest = "";
                     left
                 } else {
-                    value
+                    text
                 };
-                let value = urlencoded::decode(value, b'+')
+                let value = urlencoded::decode(raw, b'+')
                     .ok()
                     .filter(|value| !value.is_empty())?;
                 ranks.push(1 + u8::from(is_rest));
@@ -70,7 +76,7 @@ fn matches(pattern: &str, path: &str) -> Option<(Vec<u8>, Params)> {
     rest.is_empty().then_some((ranks, params))
 }
 
-/// Returns true if a policy's prefix covers a path, in whole segments.
+/// Returns true if a policy's prefix matches the first segments of a path.
 pub(super) fn covers(prefix: &str, path: &str) -> bool {
     let rest = path.strip_prefix(prefix.trim_end_matches('/'));
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))

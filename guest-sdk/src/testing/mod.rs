@@ -1,7 +1,8 @@
-//! A test double of the host: a handler is tested with plain `cargo test`, without a server.
+//! A test double of the host, with which `cargo test` runs a handler without a server.
 //!
-//! Clients are made up, what is emitted is recorded, answers to `emit_with_ack` are prepared. [`App`] drives a whole handler: requests,
-//! events, clients that come and go. Functions can also be called directly, with a socket that [`client`] makes.
+//! The double simulates clients, records emits, and gives prepared answers to `emit_with_ack`. [`App`] drives a
+//! complete handler with requests, events, and clients that connect and disconnect. A test can also call a function
+//! directly, with a socket that [`client`] makes.
 //!
 //! ```
 //! use hitchy_guest::{App, Data, Path, Result, Socket, testing};
@@ -36,16 +37,14 @@
 //! assert_eq!(shout(testing::client().connect(), Data("hi".to_owned())).unwrap(), 2);
 //! ```
 //!
-//! Each thread has a world of its own, so tests do not see each other's sockets; [`App::new`] and [`reset`] empty it.
+//! Each thread has a state of its own, so tests do not see each other's sockets. [`App::new`] and [`reset`] clear it.
 
 mod app;
 mod client;
-pub(crate) mod double;
 mod emitted;
 mod event;
 mod matching;
 mod request;
-mod world;
 
 use serde::Serialize;
 
@@ -54,31 +53,34 @@ pub use self::client::Client;
 pub use self::emitted::Emitted;
 pub use self::event::Event;
 pub use self::request::Request;
+use crate::double::state;
 use crate::payload::Payload;
 use crate::socket::Socket;
 
-/// Forgets all clients, emits, log lines and prepared answers of this thread.
+/// Removes all clients, emits, log lines and prepared answers of this thread.
 pub fn reset() {
-    world::with(|world| *world = world::World::default());
+    state::with(|state| *state = state::State::default());
 }
 
-/// A client that does not ask a handler's connection hooks: for calling functions directly.
+/// Starts a client that runs no connection hooks, for tests that call functions directly.
 pub fn client() -> Client {
     Client::new(None)
 }
 
-/// Returns the events that were emitted since the last [`reset`], in order.
+/// Returns the emits since the last [`reset`] in their order.
 pub fn emitted() -> Vec<Emitted> {
-    world::with(|world| world.emitted.clone())
+    state::with(|state| state.emitted.iter().map(Emitted::new).collect())
 }
 
-/// Returns the lines that were written to the log since the last [`reset`], in order: by [`log`](crate::log), and of
-/// errors that the client does not see. Not what is printed.
+/// Returns the messages in the log since the last [`reset`] in their order.
+///
+/// These are the messages that [`log`](crate::log) wrote, and the texts of errors that the client does not see. Printed
+/// output is not included.
 pub fn logged() -> Vec<String> {
-    world::with(|world| world.logged.clone())
+    state::with(|state| state.logged.clone())
 }
 
-/// Prepares what every client answers when this event is emitted with ack. Without, clients do not answer: 504.
+/// Prepares the ack of every client to an event. Without a prepared ack, `emit_with_ack` fails with 504.
 ///
 /// ```
 /// use std::time::Duration;
@@ -90,25 +92,25 @@ pub fn logged() -> Vec<String> {
 /// ```
 ///
 /// # Panics
-/// When the answer cannot be written as JSON.
+/// Panics when the answer cannot be written as JSON.
 pub fn answer<T: Serialize + ?Sized>(event: &str, answer: &T) {
     prepare(event, None, answer);
 }
 
-/// Prepares what one client answers when this event is emitted with ack. It goes before what [`answer`] says.
+/// Prepares the ack of one client to an event. It takes precedence over an ack that [`answer`] prepared.
 ///
 /// # Panics
-/// When the answer cannot be written as JSON.
+/// Panics when the answer cannot be written as JSON.
 pub fn answer_of<T: Serialize + ?Sized>(client: &Socket, event: &str, answer: &T) {
     prepare(event, Some(client.id()), answer);
 }
 
 fn prepare<T: Serialize + ?Sized>(event: &str, client: Option<String>, answer: &T) {
     let arguments = Payload::new(answer).expect("a prepared answer can be written as JSON");
-    let answer = world::Answer {
+    let answer = state::PreparedAck {
         event: event.to_owned(),
         client,
-        arguments,
+        arguments: arguments.into(),
     };
-    world::with(|world| world.answers.push(answer));
+    state::with(|state| state.answers.push(answer));
 }

@@ -7,26 +7,25 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::client;
-use super::double::requests::{self, Facts};
 use super::matching::{self, Found, Params};
-use super::world::{self, failure};
 use crate::answer::Response;
 use crate::app::{self, Stage};
+use crate::double::requests::{self, RequestParts};
+use crate::double::state::{self, Dispatcher};
 use crate::error::{Failure, Result};
-use crate::host::wit;
 use crate::request;
 use crate::socket::Socket;
 
-/// A request that a client is about to send: see [`App::get`](super::App::get).
+/// A request that a client is about to send, made by [`App::get`](super::App::get) and others.
 #[must_use = "nothing happens until it is sent"]
 pub struct Request {
     app: fn() -> app::App,
-    facts: Facts,
+    parts: RequestParts,
 }
 
 impl Request {
     pub(super) fn new(app: fn() -> app::App, method: &str, url: &str) -> Self {
-        let facts = Facts {
+        let parts = RequestParts {
             method: method.to_owned(),
             url: url.to_owned(),
             headers: Vec::new(),
@@ -36,102 +35,103 @@ impl Request {
             context: RefCell::default(),
             response_headers: RefCell::default(),
         };
-        Request { app, facts }
+        Request { app, parts }
     }
 
-    /// Sends a header.
+    /// Adds a header to the request.
     pub fn header(mut self, name: &str, value: &str) -> Self {
-        self.facts
+        self.parts
             .headers
             .push((name.to_ascii_lowercase(), value.to_owned()));
         self
     }
 
-    /// Sends a body.
+    /// Sets the body of the request.
     pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
-        self.facts.body = body.into();
+        self.parts.body = body.into();
         self
     }
 
-    /// Sends a JSON body and its content-type.
+    /// Sets the body to JSON, and the content-type to `application/json`.
     ///
     /// # Panics
-    /// When the value cannot be written as JSON.
+    /// Panics when the value cannot be written as JSON.
     pub fn json<T: Serialize + ?Sized>(self, value: &T) -> Self {
         self.header("content-type", "application/json")
             .body(client::json(value))
     }
 
-    /// Sends a form and its content-type: `name=value&…`.
+    /// Sets the body to a form, `name=value&…`, and the content-type to `application/x-www-form-urlencoded`.
     pub fn form(self, text: &str) -> Self {
         self.header("content-type", "application/x-www-form-urlencoded")
             .body(text)
     }
 
-    /// Sends it as `request` over this client's socket, with the socket's context.
+    /// Sends the request as `request` over this client's socket, with a copy of the socket's context.
     pub fn from(mut self, client: &Socket) -> Self {
         let (namespace, id) = (client.namespace(), client.id());
-        let context = world::with(|world| {
-            world
+        let context = state::with(|state| {
+            state
                 .connection(&namespace, &id)
                 .map(|connection| connection.context.clone())
         });
-        self.facts
+        self.parts
             .context
             .borrow_mut()
             .extend(context.unwrap_or_default());
-        self.facts.socket = Some((namespace, id));
-        self.facts.door = "socket";
+        self.parts.socket = Some((namespace, id));
+        self.parts.door = "socket";
         self
     }
 
-    /// Has this in its context, as if a policy of another handler had set it.
+    /// Sets a value in the request's context, as a policy of another handler could have done.
     ///
     /// # Panics
-    /// When the value cannot be written as JSON.
+    /// Panics when the value cannot be written as JSON.
     pub fn context<T: Serialize + ?Sized>(self, key: &str, value: &T) -> Self {
-        self.facts
+        self.parts
             .context
             .borrow_mut()
             .push((key.to_owned(), client::json(value)));
         self
     }
 
-    /// Sends it through the app's policies and routes. A failure is answered as the server does, as JSON `{error, code,
-    /// id}`.
+    /// Sends the request through the app's policies and routes and returns the response.
+    ///
+    /// As in the server, a failure is answered with the JSON `{error, code, id}`.
     pub fn send(self) -> Response {
         let app = (self.app)();
         let call = Call {
             app: &app,
-            facts: Rc::new(self.facts),
+            parts: Rc::new(self.parts),
         };
-        let response = call
+        let answered = call
             .answer()
-            .unwrap_or_else(|failure| call.failed(&failure));
-        let added = call.facts.response_headers.borrow().clone();
-        let response = added.into_iter().fold(response, |response, (name, value)| {
+            .unwrap_or_else(|failure| call.failure_response(&failure));
+        let added = call.parts.response_headers.borrow().clone();
+        let response = added.into_iter().fold(answered, |response, (name, value)| {
             response.with_header(name, value)
         });
-        call.told_after(response.status());
+        call.run_after_policies(response.status());
         response
     }
 }
 
 impl std::fmt::Debug for Request {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {}", self.facts.method, self.facts.url)
+        write!(f, "{} {}", self.parts.method, self.parts.url)
     }
 }
 
-/// A request on its way through the app.
+/// A request that is being answered by the app.
 struct Call<'a> {
     app: &'a app::App,
-    facts: Rc<Facts>,
+    parts: Rc<RequestParts>,
 }
 
 impl Call<'_> {
     fn path(&self) -> &str {
-        self.facts.url.split('?').next().unwrap_or_default()
+        self.parts.url.split('?').next().unwrap_or_default()
     }
 
     fn request(
@@ -142,7 +142,7 @@ impl Call<'_> {
     ) -> request::Request {
         request::Request::new(
             requests::Request {
-                facts: self.facts.clone(),
+                parts: self.parts.clone(),
                 params,
             },
             pattern,
@@ -150,14 +150,16 @@ impl Call<'_> {
         )
     }
 
+    /// Returns the policies for this method and path.
     fn policies(&self) -> impl Iterator<Item = &Stage> {
         let concerned = self.app.policies.iter().filter(|policy| {
-            let method = policy.method.is_empty() || policy.method == self.facts.method;
+            let method = policy.method.is_empty() || policy.method == self.parts.method;
             method && matching::covers(policy.prefix, self.path())
         });
         concerned.map(|policy| &policy.stage)
     }
 
+    /// Runs the `before` policies, then the route.
     fn answer(&self) -> Result<Response, Failure> {
         for stage in self.policies() {
             let Stage::Before(decide) = stage else {
@@ -169,7 +171,7 @@ impl Call<'_> {
                 return Ok(response);
             }
         }
-        match matching::find(&self.app.routes, &self.facts.method, self.path()) {
+        match matching::find(&self.app.routes, &self.parts.method, self.path()) {
             Found::Route(route, params) => {
                 (route.answer)(&self.request(route.path, params, None)).map_err(Failure::from)
             }
@@ -178,7 +180,8 @@ impl Call<'_> {
         }
     }
 
-    fn failed(&self, failure: &Failure) -> Response {
+    /// Makes the response of a failure.
+    fn failure_response(&self, failure: &Failure) -> Response {
         let id = self.request("", Params::new(), None).id();
         let mut body = json!({ "error": failure.message(), "code": failure.code(), "id": id });
         if let Some(data) = failure.data() {
@@ -189,41 +192,27 @@ impl Call<'_> {
         response.with_body(body.to_string())
     }
 
-    fn told_after(&self, status: u16) {
+    /// Runs the `after` policies with the status of the response.
+    fn run_after_policies(&self, status: u16) {
         for stage in self.policies() {
             if let Stage::After(run) = stage {
-                let told = run(&self.request("", Params::new(), Some(status)));
-                told.map_err(Failure::from).unwrap_or_default();
+                // The conversion writes an internal error to the log. Nobody waits for the failure itself.
+                let outcome = run(&self.request("", Params::new(), Some(status)));
+                outcome.map_err(Failure::from).unwrap_or_default();
             }
         }
     }
 }
 
-/// The import `dispatch`: the app under test answers.
-pub(super) fn dispatch_from_inside(
-    method: &str,
-    url: &str,
-    headers: &[(String, String)],
-    body: &[u8],
-) -> Result<wit::Response, wit::Failure> {
-    let Some(app) = world::with(|world| world.app) else {
-        return Err(failure(
-            404,
-            "no app answers requests from inside: begin with testing::App::new",
-        ));
-    };
-    if world::with(|world| world.depth) == 4 {
-        return Err(failure(508, "requests from inside are more than 4 deep"));
-    }
-    let mut request = Request::new(app, method, url).body(body);
-    request.facts.door = "dispatch";
-    request.facts.headers = headers
-        .iter()
-        .map(|(name, value)| (name.to_ascii_lowercase(), value.clone()))
-        .collect();
-
-    world::with(|world| world.depth += 1);
-    let response = request.send();
-    world::with(|world| world.depth -= 1);
-    Ok(response.into())
+/// Returns the function that answers the requests that the app under test dispatches itself.
+pub(super) fn dispatcher(app: fn() -> app::App) -> Dispatcher {
+    Rc::new(move |method, url, headers, body| {
+        let mut request = Request::new(app, method, url).body(body);
+        request.parts.door = "dispatch";
+        request.parts.headers = headers
+            .iter()
+            .map(|(name, value)| (name.to_ascii_lowercase(), value.clone()))
+            .collect();
+        request.send().into()
+    })
 }

@@ -1,4 +1,8 @@
-//! `name=value&…`, percent-encoded: strict about `%` and UTF-8.
+//! Reads the format `application/x-www-form-urlencoded`, `name=value&…`, of queries and forms.
+//!
+//! The parser is written by hand because it is strict: a `%` that two hexadecimal digits do not follow, and text that
+//! is not UTF-8, are errors, which reach the client as a 400. The crate form_urlencoded is lenient: it keeps a broken
+//! `%` as it is and replaces invalid UTF-8, so that a handler would read another value than the client meant.
 
 mod scalar;
 
@@ -15,7 +19,7 @@ use crate::mismatch;
 
 pub(crate) use self::scalar::{Scalar, delegate_scalars};
 
-/// Reads a struct or map. A name that is given several times is taken by a sequence.
+/// Reads a struct or map. A sequence takes all values of a name that is given several times.
 pub(crate) fn from_str<T: DeserializeOwned>(text: &str) -> Result<T, Error> {
     let pairs = pairs(text)?;
     T::deserialize(Pairs {
@@ -24,6 +28,7 @@ pub(crate) fn from_str<T: DeserializeOwned>(text: &str) -> Result<T, Error> {
     })
 }
 
+/// Splits the text into decoded names and values. Empty parts are skipped.
 fn pairs(text: &str) -> Result<Vec<(String, String)>, Error> {
     let pair = |part: &str| {
         let (name, value) = part.split_once('=').unwrap_or((part, ""));
@@ -35,8 +40,9 @@ fn pairs(text: &str) -> Result<Vec<(String, String)>, Error> {
         .collect()
 }
 
-/// `%41` is `A`, and `+` is what `plus` says: a space in queries and forms. A broken `%` and what is no UTF-8 are
-/// errors.
+/// Decodes a name or value. `%41` becomes `A`, and `+` becomes the byte `plus`: a space in queries and forms.
+///
+/// A `%` that two hexadecimal digits do not follow is an error, and so is text that is not UTF-8.
 pub(crate) fn decode(text: &str, plus: u8) -> Result<String, Error> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
@@ -59,13 +65,14 @@ pub(crate) fn decode(text: &str, plus: u8) -> Result<String, Error> {
     String::from_utf8(bytes).map_err(|_| Error::custom(format_args!("`{text}` is not UTF-8")))
 }
 
+/// Returns the value of a hexadecimal digit.
 fn hex(digit: Option<u8>) -> Option<u8> {
     char::from(digit?)
         .to_digit(16)
         .and_then(|digit| digit.try_into().ok())
 }
 
-/// Gives a struct or map each name once.
+/// Deserializer of all pairs as a struct or map that contains each name once.
 struct Pairs<'a> {
     all: &'a [(String, String)],
     next: usize,
@@ -80,6 +87,7 @@ impl<'a> Pairs<'a> {
         }
     }
 
+    /// Returns true if the next name was given before.
     fn is_repeated(&self) -> bool {
         let (before, from) = self.all.split_at(self.next);
         before.iter().any(|(name, _)| name == &from[0].0)
@@ -136,11 +144,11 @@ impl<'de> MapAccess<'de> for Pairs<'_> {
         let values = self.values();
         self.next += 1;
         seed.deserialize(values)
-            .map_err(|error| Error::custom(mismatch::at(values.name, &error.to_string())))
+            .map_err(|error| Error::custom(mismatch::describe(values.name, &error.to_string())))
     }
 }
 
-/// All values of one name.
+/// Deserializer of all values of one name.
 #[derive(Clone, Copy)]
 struct Values<'a> {
     all: &'a [(String, String)],
@@ -155,7 +163,7 @@ impl<'a> Values<'a> {
             .map(|(_, value)| Scalar(value))
     }
 
-    /// The value, where one is expected.
+    /// Returns the value of a name that may be given only once.
     fn only(&self) -> Result<Scalar<'a>, Error> {
         let mut values = self.iter();
         match (values.next(), values.next()) {

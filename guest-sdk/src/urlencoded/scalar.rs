@@ -1,4 +1,4 @@
-//! One value as text, read as whatever type is wanted.
+//! Reads one text as a string, number, boolean or unit variant.
 
 use std::str::FromStr;
 
@@ -8,7 +8,7 @@ use serde::forward_to_deserialize_any;
 
 use crate::mismatch;
 
-/// A string, number, boolean or unit variant, as text.
+/// Deserializer of a string, number, boolean or unit variant that is given as text.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Scalar<'a>(pub(crate) &'a str);
 
@@ -19,7 +19,8 @@ impl Scalar<'_> {
             .map_err(|_| self.misfit(std::any::type_name::<T>()))
     }
 
-    /// One copy for all types.
+    /// Creates the error for a text that is not of the wanted type. It is not inlined, so that all types share one
+    /// copy.
     #[inline(never)]
     fn misfit(self, wanted: &str) -> Error {
         let wanted = mismatch::expected(wanted);
@@ -90,7 +91,7 @@ impl<'de> IntoDeserializer<'de, Error> for Scalar<'_> {
     }
 }
 
-/// Inside an `impl Deserializer`: hands every scalar type to the [`Scalar`] that `self.$only()?` gives.
+/// Implements the scalar methods of a `Deserializer` by the [`Scalar`] that `self.$only()?` returns.
 macro_rules! delegate_scalars {
     ($only:ident) => {
         $crate::urlencoded::delegate_scalars! { $only:

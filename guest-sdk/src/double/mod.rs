@@ -1,9 +1,14 @@
-//! The imports, answered by the world of the thread: same names and signatures as what wit-bindgen makes.
+//! Test double of the host, used on every target except WebAssembly.
+//!
+//! Its modules have the same names and signatures as the imports that wit-bindgen generates. They read and change the
+//! state of the thread. The double uses the generated types only, so that the rest of the crate can be built on it.
 
 pub(crate) mod log;
 pub(crate) mod requests;
 pub(crate) mod sockets;
+pub(crate) mod state;
 
+/// Returns the values of a header. The case of the name does not matter.
 fn values(headers: &[(String, String)], name: &str) -> Vec<String> {
     let named = headers
         .iter()
@@ -11,6 +16,7 @@ fn values(headers: &[(String, String)], name: &str) -> Vec<String> {
     named.map(|(_, value)| value.clone()).collect()
 }
 
+/// Returns the value of a key.
 fn get(pairs: &[(String, String)], key: &str) -> Option<String> {
     pairs
         .iter()

@@ -1,36 +1,40 @@
-//! Stands for the import `sockets`.
+//! The import `sockets`.
 
-use crate::host::Audience;
-use crate::host::wit::{Failure, Payload};
-use crate::testing::world::{self, Connection, Stage, failure};
+use super::state::{self, Connection, ConnectionState, failure};
+use crate::bindings::hitchy::platform::sockets::Audience;
+use crate::bindings::hitchy::platform::types::{Failure, Payload};
 
+/// A handle to the connection with this namespace and id in the state.
 pub(crate) struct Socket {
     namespace: String,
     id: String,
 }
 
 impl Socket {
-    pub(in crate::testing) fn new(namespace: &str, id: &str) -> Self {
+    pub(crate) fn new(namespace: &str, id: &str) -> Self {
         Socket {
             namespace: namespace.to_owned(),
             id: id.to_owned(),
         }
     }
 
+    /// Runs a function with the connection of this handle.
     fn with<T>(&self, act: impl FnOnce(&mut Connection) -> T) -> T {
-        world::with(|world| {
-            let connection = world.connection(&self.namespace, &self.id);
+        state::with(|state| {
+            let connection = state.connection(&self.namespace, &self.id);
             act(connection.expect("`testing::reset` was called while this socket was in use"))
         })
     }
 
+    /// Returns 410 after the client has disconnected.
     fn alive(&self) -> Result<(), Failure> {
-        match self.with(|connection| connection.stage) {
-            Stage::Gone => Err(failure(410, "the client is gone")),
-            Stage::Connecting | Stage::Connected => Ok(()),
+        match self.with(|connection| connection.state) {
+            ConnectionState::Disconnected => Err(failure(410, "the client is gone")),
+            ConnectionState::Connecting | ConnectionState::Connected => Ok(()),
         }
     }
 
+    /// Returns the audience that contains only this socket.
     fn alone(&self) -> Audience {
         Audience {
             namespace: self.namespace.clone(),
@@ -74,7 +78,7 @@ impl Socket {
     }
 
     pub(crate) fn set(&self, key: &str, value: &str) -> Result<(), Failure> {
-        self.with(|connection| world::set(&mut connection.context, key, value))
+        self.with(|connection| state::set(&mut connection.context, key, value))
     }
 
     pub(crate) fn rooms(&self) -> Vec<String> {
@@ -95,7 +99,7 @@ impl Socket {
 
     pub(crate) fn emit(&self, event: &str, args: &Payload) -> Result<(), Failure> {
         self.alive()?;
-        if self.with(|connection| connection.stage) == Stage::Connecting {
+        if self.with(|connection| connection.state) == ConnectionState::Connecting {
             return Err(failure(
                 409,
                 "nothing can be emitted in on-connect: greet in on-connected",
@@ -111,19 +115,19 @@ impl Socket {
         _timeout_ms: u32,
     ) -> Result<Payload, Failure> {
         self.emit(event, args)?;
-        world::with(|world| world.answer(event, &self.id))
+        state::with(|state| state.answer(event, &self.id))
     }
 
     pub(crate) fn disconnect(&self, close: bool) {
-        world::with(|world| {
+        state::with(|state| {
             let same = |other: &&mut Connection| {
                 other.id == self.id && (close || other.namespace == self.namespace)
             };
-            world
+            state
                 .connections
                 .iter_mut()
                 .filter(same)
-                .for_each(|connection| connection.stage = Stage::Gone);
+                .for_each(|connection| connection.state = ConnectionState::Disconnected);
         });
     }
 }
@@ -140,10 +144,10 @@ pub(crate) fn emit(event: &str, args: &Payload) -> Result<(), Failure> {
 }
 
 pub(crate) fn emit_to(audience: &Audience, event: &str, args: &Payload) -> Result<(), Failure> {
-    world::with(|world| world.emit(audience, event, args)).map(drop)
+    state::with(|state| state.emit(audience, event, args)).map(drop)
 }
 
-/// The answer of one client.
+/// Id of a socket, with its ack or the failure.
 type Ack = (String, Result<Payload, Failure>);
 
 pub(crate) fn emit_to_with_ack(
@@ -152,18 +156,18 @@ pub(crate) fn emit_to_with_ack(
     args: &Payload,
     _timeout_ms: u32,
 ) -> Result<Vec<Ack>, Failure> {
-    world::with(|world| {
-        let asked = world.emit(audience, event, args)?;
+    state::with(|state| {
+        let asked = state.emit(audience, event, args)?;
         Ok(asked
             .into_iter()
-            .map(|id| (id.clone(), world.answer(event, &id)))
+            .map(|id| (id.clone(), state.answer(event, &id)))
             .collect())
     })
 }
 
 pub(crate) fn join(audience: &Audience, rooms: &[String]) -> Result<(), Failure> {
-    world::with(|world| {
-        world
+    state::with(|state| {
+        state
             .reached(audience)
             .for_each(|connection| join_all(connection, rooms))
     });
@@ -179,8 +183,8 @@ fn join_all(connection: &mut Connection, rooms: &[String]) {
 }
 
 pub(crate) fn leave(audience: &Audience, rooms: &[String]) -> Result<(), Failure> {
-    world::with(|world| {
-        world
+    state::with(|state| {
+        state
             .reached(audience)
             .for_each(|connection| connection.rooms.retain(|room| !rooms.contains(room)));
     });
@@ -195,13 +199,13 @@ pub(crate) fn disconnect(audience: &Audience, close: bool) -> Result<(), Failure
 }
 
 pub(crate) fn find(namespace: &str, id: &str) -> Option<Socket> {
-    let stage = world::with(|world| Some(world.connection(namespace, id)?.stage))?;
-    (stage == Stage::Connected).then(|| Socket::new(namespace, id))
+    let state = state::with(|state| Some(state.connection(namespace, id)?.state))?;
+    (state == ConnectionState::Connected).then(|| Socket::new(namespace, id))
 }
 
 pub(crate) fn list_ids(audience: &Audience) -> Result<Vec<String>, Failure> {
-    Ok(world::with(|world| {
-        world
+    Ok(state::with(|state| {
+        state
             .reached(audience)
             .map(|connection| connection.id.clone())
             .collect()

@@ -1,7 +1,8 @@
-//! Stands for the import `log`: a test shows what was logged when it fails.
+//! The import `log`. It prints each message, which `cargo test` shows for a test that fails.
 
-use crate::testing::world;
+use super::state;
 
+/// Severity of a record.
 #[derive(Debug)]
 pub(crate) enum Level {
     Trace,
@@ -11,11 +12,12 @@ pub(crate) enum Level {
     Error,
 }
 
+/// Prints a record and appends its message to the state.
 #[expect(
     clippy::print_stderr,
     reason = "cargo test captures it and shows it with what failed"
 )]
 pub(crate) fn write(level: Level, message: &str) {
     eprintln!("{level:?}: {message}");
-    world::with(|world| world.logged.push(message.to_owned()));
+    state::with(|state| state.logged.push(message.to_owned()));
 }
