@@ -1,21 +1,21 @@
-//! Where a setting stands: in which file, environment variable or flag.
+//! The source of a setting: the file, the environment variable or the flag that sets it.
 
 use std::fmt;
 use std::path::PathBuf;
 
-/// The name of the settings file when nobody says another.
+/// Name of the settings file if `--config` does not give another path.
 pub const FILE: &str = "hitchy.toml";
 
-/// Where a value stands.
+/// Source of the value of a setting. Its `Display` is used in errors and in `--print-config`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// Nowhere: it is the default.
+    /// The table of keys, because no other source sets the value.
     Default,
-    /// In this settings file or sidecar.
+    /// The settings file or sidecar with this path.
     File(PathBuf),
-    /// In this environment variable.
+    /// The environment variable with this name.
     Variable(String),
-    /// In this flag.
+    /// The flag with this name: `--listen`.
     Flag(&'static str),
 }
 

@@ -1,5 +1,5 @@
-//! The values a setting can have that are more than a number or a string. Each reads itself from the way people write it and
-//! writes itself back the same way.
+//! Types of setting values that are more than a number or a string. Each is parsed from the text that people write,
+//! and most are written back in the same form.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -7,21 +7,24 @@ use std::str::FromStr;
 
 use serde::Deserialize;
 
-/// An address to listen on: `localhost:3000` (both loopbacks), `0.0.0.0:80`, `[::1]:0`. Port 0 lets the system choose one.
+/// An address to listen on: `localhost:3000` (both loopback addresses), `0.0.0.0:80`, `[::1]:0`. Port 0 lets the
+/// system choose a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub enum Listen {
-    /// `localhost:PORT`: 127.0.0.1 and ::1, so that every way a browser or a tool resolves `localhost` arrives.
+    /// Both 127.0.0.1 and ::1, written `localhost:PORT`, because browsers and tools resolve `localhost` to either of
+    /// them.
     Loopbacks {
-        /// TCP port; 0 means one port chosen by the system, the same for both loopbacks.
+        /// TCP port. 0 means one port that the system chooses, the same for both addresses.
         port: u16,
     },
-    /// Exactly this address.
+    /// One socket address.
     Address(SocketAddr),
 }
 
 impl Listen {
-    /// The addresses to bind, in order. With `Loopbacks { port: 0 }` whoever binds takes the port of the first for the second.
+    /// Returns the addresses to bind, in order. For `Loopbacks { port: 0 }` the caller must bind the second address
+    /// to the port that the system chose for the first.
     pub fn addresses(&self) -> Vec<SocketAddr> {
         match *self {
             Self::Loopbacks { port } => vec![
@@ -69,13 +72,13 @@ impl From<Listen> for String {
     }
 }
 
-/// Where the console listens, if it does: `off`, or an address as [`Listen`] has it.
+/// The setting of the console: `off`, or an address in the form of [`Listen`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub enum Console {
-    /// Nowhere.
+    /// The console is off.
     Off,
-    /// Here.
+    /// The console listens on these addresses.
     On(Listen),
 }
 
@@ -107,7 +110,7 @@ impl From<Console> for String {
     }
 }
 
-/// An IP address or a block of them: `10.0.0.1`, `10.0.0.0/8`, `fd00::/8`.
+/// An IP address or a block of addresses: `10.0.0.1`, `10.0.0.0/8`, `fd00::/8`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Network {
@@ -116,7 +119,8 @@ pub struct Network {
 }
 
 impl Network {
-    /// Whether `address` lies in this block. An IPv4 address mapped into IPv6 (`::ffff:10.0.0.1`) counts as the IPv4 address.
+    /// Returns true if `address` lies in this block. An IPv4 address mapped into IPv6 (`::ffff:10.0.0.1`) counts as the
+    /// IPv4 address.
     pub fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         address.is_ipv4() == self.address.is_ipv4()
@@ -124,7 +128,7 @@ impl Network {
     }
 }
 
-/// The first `prefix` bits of an address, the rest cut off.
+/// Returns the first `prefix` bits of an address as a number.
 fn leading_bits(address: IpAddr, prefix: u8) -> u128 {
     let (bits, width) = match address {
         IpAddr::V4(v4) => (u128::from(v4.to_bits()), 32),
@@ -178,20 +182,21 @@ impl From<Network> for String {
     }
 }
 
-/// Which web origins (RFC 6454: scheme, host and port) may do something besides the server's own.
+/// Web origins (RFC 6454: scheme, host and port) that are allowed to do something, besides the server's own origin.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(from = "Vec<String>")]
 pub enum Origins {
-    /// None besides the server's own; written as an empty list.
+    /// No origin besides the server's own. Written as an empty list.
     Own,
-    /// Every origin; written `"*"`.
+    /// Every origin. Written as `"*"`.
     Any,
-    /// These, as browsers send them: lower case, without a default port, `https://app.example.com`.
+    /// The listed origins, as browsers send them: `https://app.example.com`, in lower case and without a default port.
     Listed(Vec<String>),
 }
 
 impl Origins {
-    /// Whether `origin`, as an `Origin` header carries it, is allowed here. The server's own is for the caller to know.
+    /// Returns true if `origin`, the value of an `Origin` header, is allowed. The caller must check for the server's
+    /// own origin.
     pub fn allow(&self, origin: &str) -> bool {
         match self {
             Self::Own => false,
@@ -200,7 +205,7 @@ impl Origins {
         }
     }
 
-    /// These and those.
+    /// Returns the origins that `self` or `others` allows.
     pub fn or(self, others: Self) -> Self {
         let all = Vec::from(self).into_iter().chain(Vec::from(others));
         all.collect::<Vec<_>>().into()
@@ -227,34 +232,34 @@ impl From<Origins> for Vec<String> {
     }
 }
 
-/// A way a socket.io client may be connected.
+/// A transport of a socket.io client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Transport {
-    /// HTTP long polling.
+    /// Polling over HTTP requests that the server holds open.
     Polling,
-    /// A websocket.
+    /// A websocket connection.
     Websocket,
 }
 
-/// How much is logged.
+/// The lowest level of lines that are logged. Each level includes the levels before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
-    /// What went wrong and needs somebody.
+    /// Failures that need somebody to act.
     Error,
-    /// And what somebody should look at.
+    /// Conditions that somebody should look at.
     Warn,
-    /// And what happened: start, loads, reloads, the end.
+    /// Events of the server: start, loads, reloads and shutdown.
     Info,
-    /// And every call.
+    /// Calls of handlers, one line each.
     Debug,
-    /// And everything else.
+    /// All other lines.
     Trace,
 }
 
 impl Level {
-    /// The level's name, as settings and log filters write it.
+    /// Returns the name of the level, as settings and log filters write it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Error => "error",
@@ -266,23 +271,23 @@ impl Level {
     }
 }
 
-/// How a log line is written.
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
-    /// For people.
+    /// Text for people.
     Pretty,
-    /// One JSON object a line, for machines.
+    /// One JSON object per line, for machines.
     Json,
 }
 
-/// What page scripts see of `set-cookie` in answers to `request`.
+/// The treatment of `set-cookie` headers in answers to `request`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SetCookie {
-    /// Nothing, as with HTTP.
+    /// Page scripts do not see the headers, as with HTTP.
     Withhold,
-    /// All.
+    /// Page scripts see all headers.
     Pass,
 }
 

@@ -1,4 +1,4 @@
-//! What is wrong with settings is said in a sentence that names the place, the value and what would be right.
+//! Tests of wrong settings: the sentence of each error names the source, the value and what would be right.
 
 use super::*;
 
@@ -92,7 +92,7 @@ fn an_unknown_key_gets_the_nearest_known_one() {
     }
 }
 
-/// What may be set for one handler, as errors tell it.
+/// Returns the keys that may be set for one handler, as errors list them.
 fn for_one_handler() -> String {
     let known: Vec<_> = keys::per_handler().map(Key::short).collect();
     assert!(known.contains(&"memory") && known.contains(&"deadline"));
