@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
+use ipnet::IpNet;
 use serde::Deserialize;
 
 /// An address to listen on: `localhost:3000` (both loopback addresses), `0.0.0.0:80`, `[::1]:0`. Port 0 lets the
@@ -113,58 +114,39 @@ impl From<Console> for String {
 /// An IP address or a block of addresses: `10.0.0.1`, `10.0.0.0/8`, `fd00::/8`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
-pub struct Network {
-    address: IpAddr,
-    prefix: u8,
-}
+pub struct Network(IpNet);
 
 impl Network {
     /// Returns true if `address` lies in this block. An IPv4 address mapped into IPv6 (`::ffff:10.0.0.1`) counts as the
     /// IPv4 address.
     pub fn contains(&self, address: IpAddr) -> bool {
-        let address = address.to_canonical();
-        address.is_ipv4() == self.address.is_ipv4()
-            && leading_bits(address, self.prefix) == leading_bits(self.address, self.prefix)
+        self.0.contains(&address.to_canonical())
     }
-}
-
-/// Returns the first `prefix` bits of an address as a number.
-fn leading_bits(address: IpAddr, prefix: u8) -> u128 {
-    let (bits, width) = match address {
-        IpAddr::V4(v4) => (u128::from(v4.to_bits()), 32),
-        IpAddr::V6(v6) => (v6.to_bits(), 128),
-    };
-    bits.checked_shr(width - u32::from(prefix)).unwrap_or(0)
 }
 
 impl FromStr for Network {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (address, prefix) = match text.split_once('/') {
-            Some((address, prefix)) => (address, Some(prefix)),
-            None => (text, None),
+        // `IpNet` requires a prefix and has its own parser of addresses, so both parts are parsed here.
+        let address = |text: &str| text.parse::<IpAddr>().map_err(|_| "not an IP address");
+        let Some((first, length)) = text.split_once('/') else {
+            return Ok(Self(IpNet::from(address(text)?)));
         };
-        let address: IpAddr = address.parse().map_err(|_| "not an IP address")?;
-        let width = if address.is_ipv4() { 32 } else { 128 };
-        let prefix = match prefix {
-            Some(prefix) => prefix.parse().map_err(|_| "not a prefix length")?,
-            None => width,
-        };
-        if prefix > width {
-            return Err("the prefix is longer than the address");
-        }
-        Ok(Self { address, prefix })
+        let start = address(first)?;
+        let prefix = length.parse().map_err(|_| "not a prefix length")?;
+        IpNet::new(start, prefix)
+            .map(Self)
+            .map_err(|_| "the prefix is longer than the address")
     }
 }
 
 impl fmt::Display for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let whole = if self.address.is_ipv4() { 32 } else { 128 };
-        if self.prefix == whole {
-            return self.address.fmt(f);
+        if self.0.prefix_len() == self.0.max_prefix_len() {
+            return self.0.addr().fmt(f);
         }
-        write!(f, "{}/{}", self.address, self.prefix)
+        self.0.fmt(f)
     }
 }
 
@@ -324,6 +306,7 @@ mod tests {
     #[test]
     fn a_block_contains_its_addresses_and_their_mapped_forms() {
         let block: Network = "10.1.2.3/8".parse().unwrap();
+        assert_eq!(block.to_string(), "10.1.2.3/8");
         for inside in ["10.0.0.1", "10.255.255.255", "::ffff:10.0.0.1"] {
             assert!(block.contains(inside.parse().unwrap()), "{inside}");
         }
