@@ -1,17 +1,18 @@
-//! What is known of a file, as JSON. What cannot be known of it, since it is refused or no WebAssembly, is null.
+//! The report of `hitchy inspect` as JSON. A field is null if its value cannot be known, because the file is refused
+//! or is not WebAssembly.
 
 use std::collections::BTreeSet;
 
 use serde::{Serialize, Serializer};
 
-use super::{Report, contract_of};
+use super::report::{Report, exported_contract};
 use crate::runtime::kinds::{Declarations, WORDS};
 use crate::runtime::{ImportSupport, Kind, Memory, WasmInfo};
 
-/// A report.
+/// The report of one file. Fields serialise in camel case.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Shown<'a> {
+pub(super) struct ReportJson<'a> {
     file: &'a str,
     accepted: bool,
     error: Option<&'a str>,
@@ -21,31 +22,31 @@ pub(super) struct Shown<'a> {
     languages: Option<&'a BTreeSet<String>>,
     contract: Option<String>,
     exports: Option<&'a [String]>,
-    imports: Option<Vec<ImportShown<'a>>>,
-    memory: Option<MemoryShown>,
+    imports: Option<Vec<ImportJson<'a>>>,
+    memory: Option<MemoryJson>,
     compile_ms: Option<u64>,
     #[serde(flatten)]
-    declared: Declared<'a>,
+    declared: DeclarationsJson<'a>,
     hints: &'a [String],
 }
 
 #[derive(Serialize)]
-struct ImportShown<'a> {
+struct ImportJson<'a> {
     interface: &'a str,
     standing: &'static str,
 }
 
-/// In bytes.
+/// Bounds of the memory, in bytes.
 #[derive(Serialize)]
-struct MemoryShown {
+struct MemoryJson {
     initial: u64,
     maximum: Option<u64>,
 }
 
-/// The declarations, a list for each kind; each is null if they are not known.
-struct Declared<'a>(Option<&'a Declarations>);
+/// Declarations as one list for each kind. The lists are null if the declarations are not known.
+struct DeclarationsJson<'a>(Option<&'a Declarations>);
 
-impl Serialize for Declared<'_> {
+impl Serialize for DeclarationsJson<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self.0 {
             Some(declarations) => declarations.serialize(serializer),
@@ -54,7 +55,8 @@ impl Serialize for Declared<'_> {
     }
 }
 
-impl<'a> Shown<'a> {
+impl<'a> ReportJson<'a> {
+    /// Borrows the fields of `report`.
     pub(super) fn of(report: &'a Report) -> Self {
         let info = report.info.as_ref();
         let handler = report.verdict.as_ref().ok();
@@ -66,12 +68,12 @@ impl<'a> Shown<'a> {
             hash: report.content.map(|(_, hash)| hash.to_string()),
             kind: info.map(kind),
             languages: info.map(|info| &info.languages),
-            contract: info.and_then(contract_of),
+            contract: info.and_then(exported_contract).map(|(version, _)| version),
             exports: info.map(|info| &*info.exports),
             imports: info.map(|info| info.imports.iter().map(|name| import(name)).collect()),
             memory: info.and_then(|info| info.memory).map(memory),
             compile_ms: handler.map(|handler| handler.compile_time().as_millis() as u64),
-            declared: Declared(handler.map(|handler| &handler.declarations)),
+            declared: DeclarationsJson(handler.map(|handler| &handler.declarations)),
             hints: &report.hints,
         }
     }
@@ -84,20 +86,20 @@ fn kind(info: &WasmInfo) -> &'static str {
     }
 }
 
-fn import(name: &str) -> ImportShown<'_> {
+fn import(name: &str) -> ImportJson<'_> {
     let standing = match ImportSupport::of(name) {
         ImportSupport::Granted => "granted",
         ImportSupport::Empty(_) => "empty",
         ImportSupport::Unknown => "unknown",
     };
-    ImportShown {
+    ImportJson {
         interface: name,
         standing,
     }
 }
 
-fn memory(memory: Memory) -> MemoryShown {
-    MemoryShown {
+fn memory(memory: Memory) -> MemoryJson {
+    MemoryJson {
         initial: memory.initial,
         maximum: memory.maximum,
     }
