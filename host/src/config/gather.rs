@@ -262,12 +262,12 @@ impl Gathered {
 
     /// Reads `written` by the kind of `key` and stores it with its source. A relative folder starts from `base`.
     fn set(&mut self, key: &Key, written: &Value, from: Source, base: &Path) -> Result<(), Error> {
-        let mut meant = read(key, key.name, written, &from)?;
-        if let (ValueKind::Folder, Some(folder)) = (&key.kind, meant.as_str()) {
-            meant = Value::String(absolute(base, folder));
+        let mut value = read(key, key.name, written, &from)?;
+        if let (ValueKind::Folder, Some(folder)) = (&key.kind, value.as_str()) {
+            value = Value::String(absolute(base, folder));
         }
         if let Some(Value::Table(section)) = self.sections.get_mut(key.section()) {
-            section.insert(key.short().to_owned(), meant);
+            section.insert(key.short().to_owned(), value);
         }
         if from != Source::Default {
             self.sources.insert(key.name.to_owned(), from);

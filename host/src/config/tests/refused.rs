@@ -261,8 +261,8 @@ fn a_section_for_what_cannot_be_a_handler_is_refused() {
 #[test]
 fn every_example_in_an_error_is_accepted() {
     for key in KEYS {
-        let example = format!("value = {}", key.kind.example());
-        let example = example.parse::<Table>().unwrap();
+        let text = format!("value = {}", key.kind.example());
+        let example = text.parse::<Table>().unwrap();
         assert!(key.kind.read(&example["value"]).is_ok(), "{}", key.name);
     }
 }
