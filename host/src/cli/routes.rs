@@ -1,5 +1,7 @@
-//! `hitchy routes`: the table as a server would serve it. The folder is read as a server's start reads it, so that the
-//! two cannot disagree.
+//! The command `hitchy routes`: prints the routes and other declarations that a server would serve.
+//!
+//! The folder is read by the same code as at the start of a server, so that the command and the server cannot
+//! disagree.
 
 use clap::Args;
 use serde::{Serialize, Serializer};
@@ -14,7 +16,7 @@ use crate::registry::{DryRun, HandlerRow, KindRows, RefusedFile, Status, dry_run
 use crate::server;
 use crate::text::visible;
 
-/// For `--help`.
+/// Examples and exit codes at the end of `hitchy routes --help`.
 pub(super) const EXAMPLES: &str = "\
 Examples:
   hitchy routes
@@ -31,7 +33,7 @@ pub(super) struct RoutesArgs {
     settings: SettingsArgs,
 }
 
-/// Runs `hitchy routes`.
+/// Runs `hitchy routes`: prints the declarations, and fails if a file is refused or a required handler is missing.
 pub(super) fn main(args: RoutesArgs) -> Result<(), CommandError> {
     let sources = args.settings.sources(None);
     let config = Config::load(&sources)?;
@@ -41,7 +43,7 @@ pub(super) fn main(args: RoutesArgs) -> Result<(), CommandError> {
         let runtime = server::runtime(&config, Emitter::to_nobody())?;
         Ok(dry_run(runtime, config, sources).await)
     })?;
-    let served = Served::of(&dry_run);
+    let served = RoutesJson::of(&dry_run);
     match args.output {
         Output::Text if dry_run.table.handlers.is_empty() => {
             print(format_args!("no handlers in {}", dir.display()));
@@ -60,7 +62,7 @@ pub(super) fn main(args: RoutesArgs) -> Result<(), CommandError> {
 /// Prints to standard error what is not served, in the words of the log.
 #[allow(clippy::print_stderr)]
 fn print_refusals(dry_run: &DryRun) {
-    for RefusedFile { file, cause, .. } in refused(dry_run) {
+    for RefusedFile { file, cause, .. } in refused_files(dry_run) {
         eprintln!("{}: refused: {}", visible(file), visible(cause));
     }
     for trouble in &dry_run.status.troubles {
@@ -74,46 +76,48 @@ fn print_refusals(dry_run: &DryRun) {
     }
 }
 
-/// By name.
-fn refused(dry_run: &DryRun) -> Vec<&RefusedFile> {
+/// Returns the refused files, sorted by name.
+fn refused_files(dry_run: &DryRun) -> Vec<&RefusedFile> {
     let mut refused: Vec<_> = dry_run.status.refused.iter().collect();
-    refused.sort_by_key(|refused| &refused.file);
+    refused.sort_by_key(|file| &file.file);
     refused
 }
 
-/// Everything that would be served, as JSON shows it.
+/// Everything that would be served and everything that would not, as JSON.
 #[derive(Serialize)]
-struct Served<'a> {
-    /// A list for each kind of declaration.
+struct RoutesJson<'a> {
+    /// One list for each kind of declaration.
     #[serde(flatten)]
-    declared: Declared<'a>,
-    refused: Vec<RefusedShown<'a>>,
+    declared: KindsJson<'a>,
+    refused: Vec<RefusedJson<'a>>,
     troubles: &'a [String],
     missing: &'a [String],
 }
 
-struct Declared<'a>(Vec<KindRows<'a>>);
+/// Rows of all kinds of declarations, by the key of the kind.
+struct KindsJson<'a>(Vec<KindRows<'a>>);
 
-impl Serialize for Declared<'_> {
+impl Serialize for KindsJson<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.0.iter().map(|kind| (kind.words.key, &kind.rows)))
     }
 }
 
 #[derive(Serialize)]
-struct RefusedShown<'a> {
+struct RefusedJson<'a> {
     file: &'a str,
     error: &'a str,
 }
 
-impl<'a> Served<'a> {
+impl<'a> RoutesJson<'a> {
+    /// Borrows the result of `dry_run`.
     fn of(dry_run: &'a DryRun) -> Self {
-        let refused = refused(dry_run).into_iter().map(|refused| RefusedShown {
-            file: &refused.file,
-            error: &refused.cause,
+        let refused = refused_files(dry_run).into_iter().map(|file| RefusedJson {
+            file: &file.file,
+            error: &file.cause,
         });
         Self {
-            declared: Declared(rows_of(&dry_run.table.handlers)),
+            declared: KindsJson(rows_of(&dry_run.table.handlers)),
             refused: refused.collect(),
             troubles: &dry_run.status.troubles,
             missing: &dry_run.table.missing,
@@ -121,19 +125,16 @@ impl<'a> Served<'a> {
     }
 }
 
-fn print_table(served: &Served<'_>) {
-    for KindRows { words, rows } in served
-        .declared
-        .0
-        .iter()
-        .filter(|kind| !kind.rows.is_empty())
-    {
+/// Prints a table for each kind of declaration that has rows.
+fn print_table(served: &RoutesJson<'_>) {
+    let kinds = served.declared.0.iter();
+    for KindRows { words, rows } in kinds.filter(|kind| !kind.rows.is_empty()) {
         let cells = |one: &HandlerRow<'_>| {
-            let cells = one.row.cells.iter().map(|(_, value)| *value);
-            cells.chain([one.handler]).map(str::to_owned).collect()
+            let values = one.row.cells.iter().map(|(_, value)| *value);
+            values.chain([one.handler]).map(str::to_owned).collect()
         };
-        let columns: Vec<_> = rows.iter().map(cells).collect();
+        let rows: Vec<_> = rows.iter().map(cells).collect();
         print(words.title);
-        print_columns(&columns, 2);
+        print_columns(&rows, 2);
     }
 }

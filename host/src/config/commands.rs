@@ -1,4 +1,5 @@
-//! `[dev]`: the commands that `hitchy dev` and `hitchy build` run besides cargo, and the files that they make.
+//! Reads the tables of `[dev]`: the commands that `hitchy dev` and `hitchy build` run besides cargo, with the files
+//! that these commands make.
 
 use std::path::{Component, Path};
 
@@ -6,45 +7,45 @@ use toml::{Table, Value};
 
 use super::value::Refusal;
 
-/// The keys of `dev.setup`.
-const SETUP: [&str; 2] = ["command", "creates"];
+/// Keys that the table `dev.setup` may have.
+const SETUP_KEYS: [&str; 2] = ["command", "creates"];
 
-/// Reads `{ "handlers/chat.wasm" = "command" }`: files below the folder, each with the command that makes it.
+/// Reads `{ "handlers/chat.wasm" = "command" }`: `.wasm` files below the project folder, each with the command that
+/// makes it.
 pub(super) fn build(written: &Value) -> Result<Value, Refusal> {
     let table = written.as_table().ok_or(Refusal::Kind)?;
-    let good = |(file, command): (&String, &Value)| {
+    let is_build = |(file, command): (&String, &Value)| {
         is_inside(file) && file.ends_with(".wasm") && is_command(command)
     };
-    if table.iter().all(good) {
-        Ok(written.clone())
-    } else {
-        Err(Refusal::Kind)
+    if !table.iter().all(is_build) {
+        return Err(Refusal::Kind);
     }
+    Ok(written.clone())
 }
 
-/// Reads `{ command = "npm ci", creates = "node_modules" }`.
+/// Reads `{ command = "npm ci", creates = "node_modules" }`: a command and the path below the project folder that it
+/// creates. Both keys are required, and no other key is accepted.
 pub(super) fn setup(written: &Value) -> Result<Value, Refusal> {
     let table = written.as_table().ok_or(Refusal::Kind)?;
-    if let Some(unknown) = table.keys().find(|key| !SETUP.contains(&key.as_str())) {
+    if let Some(unknown) = table.keys().find(|key| !SETUP_KEYS.contains(&key.as_str())) {
         return Err(Refusal::Key {
             unknown: unknown.clone(),
-            known: &SETUP,
+            known: &SETUP_KEYS,
         });
     }
     let creates = table.get("creates").and_then(Value::as_str);
-    let good = table.get("command").is_some_and(is_command) && creates.is_some_and(is_inside);
-    if good {
-        Ok(Value::Table(Table::clone(table)))
-    } else {
-        Err(Refusal::Kind)
+    if !table.get("command").is_some_and(is_command) || !creates.is_some_and(is_inside) {
+        return Err(Refusal::Kind);
     }
+    Ok(Value::Table(Table::clone(table)))
 }
 
 fn is_command(value: &Value) -> bool {
     value.as_str().is_some_and(|text| !text.trim().is_empty())
 }
 
-/// Returns true if a path leads to something below the folder from which it starts.
+/// Returns true if a relative path names something below the folder from which it starts. Absolute paths, paths
+/// that begin with `.` and paths that contain `..` do not.
 fn is_inside(path: &str) -> bool {
     let is_name = |part| matches!(part, Component::Normal(_));
     !path.is_empty() && Path::new(path).components().all(is_name)

@@ -1,4 +1,5 @@
-//! The errors of settings, one sentence each: where the setting stands, what it says, and what would be accepted.
+//! Errors in settings. Each is one sentence that names the source of the value, the value itself and what would be
+//! accepted.
 
 use std::fmt;
 use std::io;
@@ -6,155 +7,156 @@ use std::path::PathBuf;
 
 use super::source::{FILE, Source};
 
-/// The reason for which settings were refused.
+/// An error in settings: the first one that was found.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The settings file is not there or cannot be read.
+    /// The settings file does not exist or cannot be read.
     #[error("cannot read the settings file {}: {cause}", .path.display())]
     Read {
-        /// The file that was asked for.
+        /// Path of the settings file.
         path: PathBuf,
-        /// The error of the system.
+        /// Error of the file system.
         #[source]
         cause: io::Error,
     },
 
-    /// The file is not TOML.
+    /// The settings file or the sidecar is not TOML.
     #[error("{}:{line}:{column}: {message}", .path.display())]
     Syntax {
-        /// The path of the file.
+        /// Path of the settings file or sidecar.
         path: PathBuf,
-        /// The line, counted from 1.
+        /// Line of the error, counted from 1.
         line: usize,
-        /// Column in characters, from 1.
+        /// Column of the error in characters, counted from 1.
         column: usize,
-        /// The message of the parser.
+        /// Description of the error by the TOML parser, on one line.
         message: String,
     },
 
     /// A key that no setting has.
     #[error("{from}: unknown key {key}; {}", hint(.nearest))]
     UnknownKey {
-        /// The source in which it stands.
+        /// Source that sets the key.
         from: Source,
-        /// The key with its section.
+        /// Key with its section.
         key: String,
-        /// The most similar known key.
+        /// Most similar known key, if any is similar.
         nearest: Option<String>,
     },
 
-    /// A key that is not for one handler.
+    /// A key that cannot be set for one handler.
     #[error("{from}: unknown key {key}; {}", handler_hint(.nearest, .known, *.is_section))]
     UnknownHandlerKey {
-        /// The settings file or the sidecar in which it stands.
+        /// Settings file or sidecar that sets the key.
         from: Source,
-        /// The key, in the settings file with its section.
+        /// Key, with its section if the settings file sets it.
         key: String,
-        /// The most similar known key.
+        /// Most similar known key, if any is similar.
         nearest: Option<String>,
-        /// All that may be set for one handler.
+        /// All keys that may be set for one handler.
         known: Vec<&'static str>,
-        /// True if it is a section, which settings of a handler do not have.
+        /// True if the key was written as a section. The settings of one handler have no sections.
         is_section: bool,
     },
 
-    /// A `HITCHY_` variable that no setting has.
+    /// A variable that begins with `HITCHY_` and belongs to no setting.
     #[error("unknown environment variable {name}; {}", hint(.nearest))]
     UnknownVariable {
-        /// The name of the variable.
+        /// Name of the variable.
         name: String,
-        /// The most similar known variable.
+        /// Most similar known variable, if any is similar.
         nearest: Option<String>,
     },
 
-    /// A variable for the settings of one handler: names of files cannot be told from names of variables.
+    /// A variable for the settings of one handler. They are not read from the environment, because a handler's name
+    /// cannot be restored from the name of a variable.
     #[error(
         "{name}: settings of one handler are not read from the environment; write them in [handler.NAME] or in NAME.toml beside the handler"
     )]
     HandlerVariable {
-        /// The name of the variable.
+        /// Name of the variable.
         name: String,
     },
 
-    /// A variable for `[dev]`, whose values are tables.
+    /// A variable for `[dev]`. Its values are tables, which variables cannot express.
     #[error(
         "{name}: what `hitchy dev` runs is not read from the environment; write it in [dev] of {}",
         FILE
     )]
     DevVariable {
-        /// The name of the variable.
+        /// Name of the variable.
         name: String,
     },
 
-    /// A `HITCHY_` variable that is not UTF-8.
+    /// A variable that begins with `HITCHY_` and is not UTF-8.
     #[error("{name} is not valid UTF-8")]
     NotText {
-        /// Its name, what is not UTF-8 replaced.
+        /// Name of the variable. Invalid UTF-8 in it is replaced by U+FFFD.
         name: String,
     },
 
     /// A value where a section belongs.
     #[error("{from}: {section} is a section, written [{section}], not a value")]
     NotASection {
-        /// The source in which it stands.
+        /// Settings file that contains the value.
         from: Source,
-        /// The name of the section.
+        /// Name of the section.
         section: String,
     },
 
-    /// A section named after no possible handler.
+    /// A section `[handler.NAME]` whose name cannot be the name of a handler.
     #[error(
         "{from}: {name:?} is not the name of a handler; write the path of its file below the handlers folder without .wasm, for example \"api/shop\""
     )]
     NotAHandler {
-        /// The source in which it stands.
+        /// Settings file that contains the section.
         from: Source,
-        /// The name that was written.
+        /// Name as it was written.
         name: String,
     },
 
     /// A value of another kind than the key's.
     #[error("{written} is not {expected}; write for example {example}")]
     WrongValue {
-        /// The value that was written, and its source.
+        /// Refused value with its key and source.
         written: Box<Written>,
-        /// The kind of value that the key takes.
+        /// Kind of value that the key takes, with the article.
         expected: String,
-        /// A value that would be accepted, as TOML.
+        /// Value that would be accepted, as TOML or, for variables and flags, as text.
         example: String,
     },
 
     /// A value of the right kind that is too small or too large.
     #[error("{written} is out of bounds; it may be from {min} to {max}")]
     OutOfBounds {
-        /// The value that was written, and its source.
+        /// Refused value with its key and source.
         written: Box<Written>,
-        /// The smallest accepted, as TOML.
+        /// Smallest accepted value, as TOML.
         min: String,
-        /// The largest accepted, as TOML.
+        /// Largest accepted value, as TOML.
         max: String,
     },
 
-    /// A value that is fine alone and impossible beside another one.
+    /// A value that exceeds the value of another key.
     #[error("{written} is more than {other} = {limit}; lower the first or raise the second")]
     Exceeds {
-        /// The value that was written, and its source.
+        /// Refused value with its key and source.
         written: Box<Written>,
-        /// The key it must not exceed.
+        /// Key whose value is the limit.
         other: &'static str,
-        /// That key's value as TOML.
+        /// Value of that key, as TOML.
         limit: String,
     },
 }
 
-/// A key and its value, and where they stand.
+/// A value as it was written, with its key and source.
 #[derive(Debug)]
 pub struct Written {
-    /// The source in which it stands.
+    /// File, variable or flag that contains the value.
     pub from: Source,
-    /// The key with its section, in a sidecar without.
+    /// Key with its section. In a sidecar there is no section.
     pub key: String,
-    /// The value, written as TOML.
+    /// Value, as TOML.
     pub value: String,
 }
 

@@ -1,5 +1,7 @@
-//! Gathers settings from the file, the environment and the flags. [`gather`] lays them over the defaults; each value is
-//! read by the kind of its key, and its source is kept.
+//! Reads settings from the settings file, the environment and the command line.
+//!
+//! [`gather`] starts with the defaults of the table of keys and overrides them by the file, the variables and the
+//! flags, in this order. Each value is read by the kind of its key, and its source is remembered.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -12,87 +14,98 @@ use super::error::{Error, Written};
 use super::keys::{self, KEYS, Key};
 use super::source::{FILE, Source};
 use super::text;
-use super::value::{Kind, Refusal};
+use super::value::{Refusal, ValueKind};
 
-/// The variable that names the server for `hitchy request`, `emit` and `listen`. It is not a setting.
+/// Environment variable with the URL of the server that `hitchy request`, `emit` and `listen` connect to. It is not a
+/// setting.
 pub const CLIENT_VARIABLE: &str = "HITCHY_URL";
 
-/// The sources that [`Config::load`](super::Config::load) reads.
+/// Inputs of [`Config::load`](super::Config::load).
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
-    /// The settings file that was asked for (`--config`); then it must exist. Else [`FILE`], when it exists.
+    /// Path of the settings file given by `--config`; this file must exist. With `None`, [`FILE`] is read if it
+    /// exists.
     pub file: Option<PathBuf>,
-    /// The folder to look for [`FILE`] in and to take relative paths from, as `dev PATH` has it. Without it the file is
-    /// looked for in the current directory and relative paths are taken from the folder of the settings file.
+    /// Folder in which [`FILE`] is searched and from which relative paths start, as in `hitchy dev PATH`. With
+    /// `None`, the file is searched in the current directory, and relative paths start from the folder of the
+    /// settings file.
     pub folder: Option<PathBuf>,
-    /// The environment, usually `std::env::vars_os().collect()`; what does not begin with `HITCHY_` is passed over.
+    /// Environment variables, usually `std::env::vars_os().collect()`. Those that do not begin with `HITCHY_` are
+    /// ignored.
     pub env: Vec<(OsString, OsString)>,
-    /// The flags of the command line; later ones win. Relative paths in them and in `env` start from the current
-    /// directory.
+    /// Flags of the command line. A later flag overrides an earlier one of the same key. Relative paths in flags and
+    /// in `env` start from the current directory.
     pub flags: Vec<Flag>,
 }
 
 /// A flag of the command line that sets a key.
 #[derive(Clone, Debug)]
 pub struct Flag {
-    /// The whole key: `server.listen`.
+    /// Name of the key in the table of keys: `server.listen`.
     pub key: &'static str,
-    /// The value, written as in an environment variable.
+    /// Value, written as in an environment variable.
     pub value: String,
-    /// The flag's name, for errors: `--listen`.
+    /// Name of the flag, for errors: `--listen`.
     pub flag: &'static str,
 }
 
 impl Sources {
-    /// Returns the settings file that is read, or would be if it existed.
+    /// Returns the absolute path of the settings file, which may not exist.
     pub fn settings_file(&self) -> PathBuf {
         let file = match &self.file {
             Some(file) => file.clone(),
             None => self.folder.clone().unwrap_or_default().join(FILE),
         };
-        // Notifications of changes name whole paths. Without a current directory there is nothing better.
+        // The file watcher reports absolute paths. Without a current directory the path stays as it is.
         std::path::absolute(&file).unwrap_or(file)
     }
 
+    /// Returns the folder from which relative paths in the settings file start.
     fn base(&self) -> PathBuf {
         let of_file = || self.settings_file().parent().map(Path::to_owned);
         self.folder.clone().or_else(of_file).unwrap_or_default()
     }
 }
 
-/// Settings by section, as serde hands them to the fields of `Config`.
+/// Settings by section, in the shape from which serde fills the fields of [`Config`](super::Config).
 #[derive(Clone, Debug, Default)]
 pub(super) struct Gathered {
-    /// `[section]` to key to value.
+    /// Values of the node, by section and then by short key.
     pub(super) sections: Table,
-    /// `[handler.NAME]` to key to value.
+    /// Values of single handlers, by handler name and then by short key.
     pub(super) handlers: BTreeMap<String, Table>,
-    /// The source of each value that is not a default, by its whole key.
+    /// Sources of all values that are not defaults, by full key (`server.listen`, `handler.chat.memory`).
     pub(super) sources: BTreeMap<String, Source>,
 }
 
-/// Gathers the defaults, and over them the file, the environment and the flags.
+/// Returns the defaults, overridden by the settings file, the environment and the flags in this order.
 pub(super) fn gather(sources: &Sources) -> Result<Gathered, Error> {
     let base = sources.base();
     let mut gathered = defaults(&base)?;
     if let Some(text) = read_file(sources)? {
         let path = sources.settings_file();
-        gathered.lay_file(parse(&path, &text)?, &Source::File(path), &base)?;
+        gathered.merge_file(parse(&path, &text)?, &Source::File(path), &base)?;
     }
     for (name, value) in &sources.env {
-        gathered.lay_variable(name, value)?;
+        gathered.merge_variable(name, value)?;
     }
-    for Flag { key, value, flag } in &sources.flags {
+    for Flag {
+        key: name,
+        value,
+        flag,
+    } in &sources.flags
+    {
         let from = Source::Flag(flag);
-        let key = known(key, &from)?;
+        let key = known(name, &from)?;
         gathered.set(key, &Value::from(value.as_str()), from, Path::new(""))?;
     }
     Ok(gathered)
 }
 
-/// Gathers the defaults of the table of keys.
+/// Returns the defaults of the table of keys. Relative folders among them start from `base`.
 pub(super) fn defaults(base: &Path) -> Result<Gathered, Error> {
     let mut gathered = Gathered::default();
+    // `set` stores values only in sections that exist, and serde expects every section, even an empty one.
     for section in keys::sections().into_iter().chain([keys::HANDLER]) {
         gathered
             .sections
@@ -106,10 +119,10 @@ pub(super) fn defaults(base: &Path) -> Result<Gathered, Error> {
     Ok(gathered)
 }
 
-/// Reads the text of the settings file. Returns `None` if there is none and none was asked for.
+/// Returns the text of the settings file, or `None` if it does not exist and was not given by `--config`.
 fn read_file(sources: &Sources) -> Result<Option<String>, Error> {
     let path = sources.settings_file();
-    // To open a pipe would wait for its other end, and a device may never end.
+    // Opening a pipe would block until its other end is opened, and reading a device might never end.
     let text = match std::fs::metadata(&path) {
         Ok(file) if !file.is_file() => Err(io::Error::other("it is not a regular file")),
         Ok(_) => std::fs::read_to_string(&path),
@@ -122,7 +135,7 @@ fn read_file(sources: &Sources) -> Result<Option<String>, Error> {
     }
 }
 
-/// Parses the text of a settings file or sidecar as TOML.
+/// Parses the text of a settings file or sidecar as TOML. `path` is only named in the error.
 pub(super) fn parse(path: &Path, text: &str) -> Result<Table, Error> {
     text.parse::<Table>().map_err(|error| {
         let before = &text[..error.span().map_or(0, |span| span.start.min(text.len()))];
@@ -137,10 +150,10 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<Table, Error> {
 }
 
 impl Gathered {
-    fn lay_file(&mut self, file: Table, from: &Source, base: &Path) -> Result<(), Error> {
+    fn merge_file(&mut self, file: Table, from: &Source, base: &Path) -> Result<(), Error> {
         for (section, written) in file {
             if section == keys::HANDLER {
-                self.lay_handlers(written, from)?;
+                self.merge_handlers(written, from)?;
                 continue;
             }
             let Value::Table(values) = written else {
@@ -157,7 +170,7 @@ impl Gathered {
         Ok(())
     }
 
-    fn lay_handlers(&mut self, written: Value, from: &Source) -> Result<(), Error> {
+    fn merge_handlers(&mut self, written: Value, from: &Source) -> Result<(), Error> {
         let Value::Table(handlers) = written else {
             return Err(not_a_section("handler".to_owned(), from));
         };
@@ -182,10 +195,10 @@ impl Gathered {
         Ok(())
     }
 
-    fn lay_variable(&mut self, name: &OsString, value: &OsString) -> Result<(), Error> {
-        let name = name.to_string_lossy().into_owned();
+    fn merge_variable(&mut self, variable: &OsString, content: &OsString) -> Result<(), Error> {
+        let name = variable.to_string_lossy().into_owned();
         let is_ours = name.starts_with("HITCHY_") && name != CLIENT_VARIABLE;
-        if !is_ours || is_service_link(&name, &value.to_string_lossy()) {
+        if !is_ours || is_service_link(&name, &content.to_string_lossy()) {
             return Ok(());
         }
         if name.starts_with("HITCHY_HANDLER__") {
@@ -199,7 +212,7 @@ impl Gathered {
             let nearest = keys::nearest(&name, readable().map(Key::variable));
             return Err(Error::UnknownVariable { name, nearest });
         };
-        let Some(value) = value.to_str() else {
+        let Some(value) = content.to_str() else {
             return Err(Error::NotText { name });
         };
         self.set(
@@ -210,12 +223,12 @@ impl Gathered {
         )
     }
 
-    /// Returns where the value of `key` (`server.listen`, `handler.chat.memory`) stands.
+    /// Returns the source of the value of the full key `key` (`server.listen`, `handler.chat.memory`).
     pub(super) fn source(&self, key: &str) -> Source {
         self.sources.get(key).cloned().unwrap_or(Source::Default)
     }
 
-    /// Returns every value that is set, by its whole key.
+    /// Returns every value that is set, by full key.
     pub(super) fn values(&self) -> BTreeMap<String, Value> {
         let shared = self.sections.iter().flat_map(|(section, values)| {
             let values = values.as_table().into_iter().flatten();
@@ -229,12 +242,12 @@ impl Gathered {
         shared.chain(own).collect()
     }
 
-    /// Returns the value of a key that is not for one handler alone.
+    /// Returns the value of `key` for the node.
     pub(super) fn value(&self, key: &Key) -> Option<&Value> {
         self.sections.get(key.section())?.get(key.short())
     }
 
-    /// Takes the value of `key` from `other`, and notes where it stands there.
+    /// Replaces the value of `key` and its source by those of `other`. Removes them if `other` has none.
     pub(super) fn take_from(&mut self, other: &Self, key: &Key) {
         if let Some(Value::Table(section)) = self.sections.get_mut(key.section()) {
             section.remove(key.short());
@@ -247,13 +260,14 @@ impl Gathered {
             .extend(source.map(|source| (key.name.to_owned(), source)));
     }
 
+    /// Reads `written` by the kind of `key` and stores it with its source. A relative folder starts from `base`.
     fn set(&mut self, key: &Key, written: &Value, from: Source, base: &Path) -> Result<(), Error> {
-        let mut meant = read(key, key.name, written, &from)?;
-        if let (Kind::Folder, Some(folder)) = (&key.kind, meant.as_str()) {
-            meant = Value::String(absolute(base, folder));
+        let mut value = read(key, key.name, written, &from)?;
+        if let (ValueKind::Folder, Some(folder)) = (&key.kind, value.as_str()) {
+            value = Value::String(absolute(base, folder));
         }
         if let Some(Value::Table(section)) = self.sections.get_mut(key.section()) {
-            section.insert(key.short().to_owned(), meant);
+            section.insert(key.short().to_owned(), value);
         }
         if from != Source::Default {
             self.sources.insert(key.name.to_owned(), from);
@@ -262,12 +276,12 @@ impl Gathered {
     }
 }
 
-/// Reads the keys of one handler: of `[handler.NAME]`, which errors name by `section`, or of a sidecar, for which
-/// `section` is empty.
+/// Reads the settings of one handler and returns them by short key. `section` is the section of the settings file
+/// (`handler.chat`) that contains them, or empty for a sidecar; errors name the keys with it.
 pub(super) fn for_handler(written: Table, section: &str, from: &Source) -> Result<Table, Error> {
     let mut values = Table::new();
     for (short, written) in written {
-        let whole = match section {
+        let full_key = match section {
             "" => short.clone(),
             section => format!("{section}.{short}"),
         };
@@ -278,38 +292,39 @@ pub(super) fn for_handler(written: Table, section: &str, from: &Source) -> Resul
             );
             return Err(Error::UnknownHandlerKey {
                 from: from.clone(),
-                key: whole,
+                key: full_key,
                 nearest,
                 known: keys::per_handler().map(Key::short).collect(),
                 is_section: written.is_table(),
             });
         };
-        values.insert(short, read(key, &whole, &written, from)?);
+        values.insert(short, read(key, &full_key, &written, from)?);
     }
     Ok(values)
 }
 
 /// Returns the section of a handler as TOML writes it: `handler.chat`, `handler."api/shop"`.
 pub(super) fn handler_section(name: &str) -> String {
-    let bare = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-    if !name.is_empty() && name.chars().all(bare) {
+    let is_bare = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    if !name.is_empty() && name.chars().all(is_bare) {
         format!("handler.{name}")
     } else {
         format!("handler.{}", Value::from(name))
     }
 }
 
-/// Returns a key of a handler's section: `handler.chat.memory`.
+/// Returns the full key of a setting of one handler: `handler.chat.memory`.
 pub(super) fn handler_key(name: &str, short: &str) -> String {
     format!("{}.{short}", handler_section(name))
 }
 
+/// Reads a value by the kind of its key. Errors name the key as `name`, which differs from `key.name` for one handler.
 fn read(key: &Key, name: &str, value: &Value, from: &Source) -> Result<Value, Error> {
     key.kind.read(value).map_err(|refusal| {
         if let Refusal::Key { unknown, known } = &refusal {
-            let whole = |short: &str| format!("{name}.{short}");
-            let key = whole(unknown);
-            let nearest = keys::nearest(&key, known.iter().map(|short| whole(short)));
+            let full_key = |short: &str| format!("{name}.{short}");
+            let key = full_key(unknown);
+            let nearest = keys::nearest(&key, known.iter().map(|short| full_key(short)));
             let from = from.clone();
             return Error::UnknownKey { from, key, nearest };
         }
@@ -318,7 +333,7 @@ fn read(key: &Key, name: &str, value: &Value, from: &Source) -> Result<Value, Er
             key: name.to_owned(),
             value: value.to_string(),
         });
-        // A list is written in another way where there is nothing but text.
+        // Variables and flags hold only text, so a list is written with commas there.
         let is_text = matches!(from, Source::Variable(_) | Source::Flag(_));
         let example = match key.kind.example_as_text() {
             Some(example) if is_text => format!("{example} (a comma between two items)"),
@@ -349,30 +364,32 @@ fn unknown(key: String, from: &Source) -> Error {
     }
 }
 
-/// Returns the error for a value at the top of the file: it should be a section, or its key lost its section.
+/// Returns the error for a value at the top level of the file: the name of a section was given a value, or a key was
+/// written without its section.
 fn not_a_section(section: String, from: &Source) -> Error {
     let is_section = section == "handler"
         || section.starts_with("handler.")
         || keys::sections().contains(&section.as_str());
     if is_section {
-        Error::NotASection {
-            from: from.clone(),
-            section,
-        }
+        let from = from.clone();
+        Error::NotASection { from, section }
     } else {
         unknown(section, from)
     }
 }
 
-/// Makes a path absolute, so that it means the same wherever it is printed, fed back or compared.
+/// Returns the absolute path of `folder`, which starts from `base` if it is relative. An absolute path keeps its
+/// meaning when settings are printed, read again from elsewhere, or compared.
 fn absolute(base: &Path, folder: &str) -> String {
-    let path = base.join(folder);
-    let path = std::path::absolute(&path).unwrap_or(path);
+    let joined = base.join(folder);
+    let path = std::path::absolute(&joined).unwrap_or(joined);
     path.to_string_lossy().into_owned()
 }
 
-/// Returns true if Kubernetes sets a variable for a service named `hitchy` or `hitchy-…`: `HITCHY_SERVICE_HOST`,
-/// `HITCHY_PORT`, `HITCHY_PORT_3000_TCP_ADDR`. Such variables are not settings, whose names have a `__`.
+/// Returns true if Kubernetes sets this variable for a service named `hitchy` or `hitchy-…`: `HITCHY_SERVICE_HOST`,
+/// `HITCHY_PORT`, `HITCHY_PORT_3000_TCP_ADDR`. Such a variable is not a setting, because variables of settings
+/// contain `__`.
+///
 /// <https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables>
 fn is_service_link(name: &str, value: &str) -> bool {
     let of_service = name.contains("_SERVICE_HOST") || name.contains("_SERVICE_PORT");

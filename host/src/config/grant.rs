@@ -1,5 +1,5 @@
-//! Puts the settings of one handler together: the defaults for all handlers, over them what is written for this one,
-//! and the check that the node has as much as they grant.
+//! Merges the settings of one handler: the defaults for all handlers, overridden by the values for this handler.
+//! Checks that the node has as much as these settings grant.
 
 use std::collections::BTreeMap;
 
@@ -12,25 +12,25 @@ use super::sections::Limits;
 use super::source::Source;
 use crate::runtime::HandlerSettings;
 
-/// The settings of a handler while they are put together.
+/// The settings of one handler while they are merged.
 pub(super) struct Grant {
     values: Table,
-    /// The source of each value, and the key under which it stands there.
-    places: BTreeMap<String, (Source, String)>,
+    /// Source of each value and the key by which errors name it, by short key.
+    sources: BTreeMap<String, (Source, String)>,
 }
 
 impl Grant {
-    /// Begins with the defaults of the table of keys and `[limits]`. Of the node's concurrency one handler gets three
-    /// quarters, so that it cannot starve the others.
+    /// Returns the defaults for all handlers: the values of the table of keys and of `[limits]`. One handler gets
+    /// three quarters of the node's concurrency, so that it cannot starve the other handlers.
     pub(super) fn shared(gathered: &Gathered, node: &Limits) -> Self {
         let mut grant = Self {
             values: Table::new(),
-            places: BTreeMap::new(),
+            sources: BTreeMap::new(),
         };
         for key in keys::per_handler() {
             if let Some(value) = gathered.value(key) {
-                let place = (gathered.source(key.name), key.name.to_owned());
-                grant.places.insert(key.short().to_owned(), place);
+                let source = (gathered.source(key.name), key.name.to_owned());
+                grant.sources.insert(key.short().to_owned(), source);
                 grant.values.insert(key.short().to_owned(), value.clone());
             }
         }
@@ -39,15 +39,15 @@ impl Grant {
         grant
     }
 
-    /// Lays `values` over the present ones. `place` returns the source and the key of each.
-    pub(super) fn lay(&mut self, values: &Table, place: impl Fn(&str) -> (Source, String)) {
+    /// Overrides the settings by `values`. `source` returns the source and the key for errors of a short key.
+    pub(super) fn merge(&mut self, values: &Table, source: impl Fn(&str) -> (Source, String)) {
         for (short, value) in values {
-            self.places.insert(short.clone(), place(short));
+            self.sources.insert(short.clone(), source(short));
             self.values.insert(short.clone(), value.clone());
         }
     }
 
-    /// Returns the settings if the node has as much as they grant.
+    /// Returns the settings if they grant no more memory and concurrency than the node has.
     pub(super) fn within(self, node: &Limits) -> Result<HandlerSettings, Error> {
         let memory_budget = node.memory_budget.unwrap_or(u64::MAX);
         self.at_most("memory", "limits.memory-budget", memory_budget)?;
@@ -56,20 +56,25 @@ impl Grant {
         Ok(settings.expect("each key for one handler is a field of the same name and kind"))
     }
 
+    /// Returns an error if the value of `short` exceeds `limit`, which is the value of the key `other`.
     fn at_most(&self, short: &str, other: &'static str, limit: u64) -> Result<(), Error> {
         let value = &self.values[short];
         if value.as_integer().is_none_or(|value| value as u64 <= limit) {
             return Ok(());
         }
-        let (from, key) = self.places[short].clone();
+        let (from, key) = self.sources[short].clone();
         let kind = KEYS
             .iter()
             .find(|key| key.name == other)
             .map(|key| &key.kind);
         let write = |value: &Value| kind.map_or_else(String::new, |kind| kind.write(value));
-        let value = write(value);
+        let written = Written {
+            from,
+            key,
+            value: write(value),
+        };
         Err(Error::Exceeds {
-            written: Box::new(Written { from, key, value }),
+            written: Box::new(written),
             other,
             limit: write(&number(limit as usize)),
         })

@@ -1,33 +1,40 @@
-//! The one table of settings: name, kind with its bounds, default, what it means. Reading, unknown-key hints, the names
-//! of environment variables, what is applied live, `--print-config` and the reference are derived from it. A new
-//! setting is a row here and a field of the same name: in [`Config`](super::Config) for the node, in
+//! The table of all settings: name, kind with its bounds, default and meaning.
+//!
+//! Everything else is derived from it: the reading of values, the hints for unknown keys, the names of environment
+//! variables, the keys that are applied live, `--print-config` and the reference. A new setting is a row here and a
+//! field of the same name: in [`Config`](super::Config) for the node, in
 //! [`HandlerSettings`](crate::runtime::HandlerSettings) for a handler, or in both.
 
 use std::time::Duration;
 
 use super::commands;
 use super::text;
-use super::value::Kind;
+use super::value::ValueKind;
 
-/// A setting.
+/// One row of the table of settings.
 #[derive(Debug)]
 pub struct Key {
-    /// The section and the key: `server.body-limit`.
+    /// Full key, which is section and short key: `server.body-limit`.
     pub name: &'static str,
-    /// The kind of value that it takes.
-    pub kind: Kind,
-    /// The default as people write it; `None` when it is worked out at start.
+    /// Kind of value that the key takes, with its bounds.
+    pub kind: ValueKind,
+    /// Default, as people write it. `None` if the server computes it at start.
     pub default: Option<&'static str>,
-    /// The meaning of the setting, for the reference.
+    /// Meaning of the setting, as Markdown for the reference.
     pub doc: &'static str,
-    /// True if a change is applied while the server runs; otherwise it waits for the next start.
+    /// True if a change is applied while the server runs. Otherwise it takes effect at the next start.
     pub live: bool,
-    /// True if `[handler.NAME]` and sidecars may set it for one handler.
+    /// True if `[handler.NAME]` and sidecars may set the key for one handler.
     pub per_handler: bool,
 }
 
 impl Key {
-    const fn new(name: &'static str, kind: Kind, default: &'static str, doc: &'static str) -> Self {
+    const fn new(
+        name: &'static str,
+        kind: ValueKind,
+        default: &'static str,
+        doc: &'static str,
+    ) -> Self {
         Self {
             name,
             kind,
@@ -38,17 +45,20 @@ impl Key {
         }
     }
 
-    const fn computed(name: &'static str, kind: Kind, doc: &'static str) -> Self {
+    /// Returns a key without a default in the table.
+    const fn computed(name: &'static str, kind: ValueKind, doc: &'static str) -> Self {
         Self {
             default: None,
             ..Self::new(name, kind, "", doc)
         }
     }
 
+    /// Marks the key as applied while the server runs.
     const fn live(self) -> Self {
         Self { live: true, ..self }
     }
 
+    /// Marks the key as one that may be set for one handler. Such a key is live.
     const fn per_handler(self) -> Self {
         Self {
             live: true,
@@ -57,7 +67,7 @@ impl Key {
         }
     }
 
-    /// Makes a setting wait for the next start, although a handler's own value is applied at once.
+    /// Marks the node's value as one that takes effect at the next start, although a handler's own value is live.
     const fn at_start(self) -> Self {
         Self {
             live: false,
@@ -65,7 +75,7 @@ impl Key {
         }
     }
 
-    /// Returns the section: `server` of `server.body-limit`.
+    /// Returns the section of the key: `server` of `server.body-limit`.
     pub fn section(&self) -> &'static str {
         self.name.split_once('.').map_or("", |(section, _)| section)
     }
@@ -75,7 +85,7 @@ impl Key {
         self.name.split_once('.').map_or("", |(_, short)| short)
     }
 
-    /// Returns the environment variable: `HITCHY_SERVER__BODY_LIMIT` for `server.body-limit`.
+    /// Returns the name of the environment variable: `HITCHY_SERVER__BODY_LIMIT` for `server.body-limit`.
     pub fn variable(&self) -> String {
         let name = self.name.replace('.', "__").replace('-', "_");
         format!("HITCHY_{}", name.to_ascii_uppercase())
@@ -91,65 +101,65 @@ const MS: Duration = Duration::from_millis(1);
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 
-const fn size(min: u64, max: u64) -> Kind {
-    Kind::Size { min, max }
+const fn size(min: u64, max: u64) -> ValueKind {
+    ValueKind::Size { min, max }
 }
 
-const fn time(min: Duration, max: Duration) -> Kind {
-    Kind::Time { min, max }
+const fn time(min: Duration, max: Duration) -> ValueKind {
+    ValueKind::Time { min, max }
 }
 
-const fn count(min: u64, max: u64) -> Kind {
-    Kind::Count { min, max }
+const fn count(min: u64, max: u64) -> ValueKind {
+    ValueKind::Count { min, max }
 }
 
-const LISTEN: Kind = Kind::Text {
+const LISTEN: ValueKind = ValueKind::Text {
     what: "an address to listen on",
     example: "localhost:3000",
     read: text::listen,
 };
-const CONSOLE: Kind = Kind::Text {
+const CONSOLE: ValueKind = ValueKind::Text {
     what: "an address to listen on, or \"off\"",
     example: "127.0.0.1:9000",
     read: text::console,
 };
-const SOCKET_PATH: Kind = Kind::Text {
+const SOCKET_PATH: ValueKind = ValueKind::Text {
     what: "a path that begins with \"/\" and does not end with it",
     example: "/socket.io",
     read: text::socket_path,
 };
-const NETWORKS: Kind = Kind::List {
+const NETWORKS: ValueKind = ValueKind::List {
     what: "a list of IP addresses and blocks",
     examples: ["10.0.0.0/8", "192.168.1.7"],
     read: text::network,
 };
-const ORIGINS: Kind = Kind::List {
+const ORIGINS: ValueKind = ValueKind::List {
     what: "a list of origins, scheme and host without a path, or \"*\"",
     examples: ["https://app.example.com", "http://localhost:5173"],
     read: text::origin,
 };
-const HANDLER_NAMES: Kind = Kind::List {
+const HANDLER_NAMES: ValueKind = ValueKind::List {
     what: "a list of handlers, each the path of its file below the handlers folder without .wasm",
     examples: ["auth", "api/shop"],
     read: text::handler_name,
 };
 
-const SETUP: Kind = Kind::Table {
+const SETUP: ValueKind = ValueKind::Table {
     what: "a command and what it creates, a path below the folder",
     example: r#"{ command = "npm ci", creates = "node_modules" }"#,
     read: commands::setup,
 };
-const COMMANDS: Kind = Kind::Table {
+const COMMANDS: ValueKind = ValueKind::Table {
     what: "a table of .wasm files below the folder, each with the command that makes it",
     example: r#"{ "handlers/chat.wasm" = "make chat" }"#,
     read: commands::build,
 };
 
-/// Every setting, in the order of the reference. One line a setting: a table is read by its columns.
+/// All settings, in the order of the reference. `rustfmt` is off, because each setting should stay on one line.
 #[rustfmt::skip]
 pub const KEYS: &[Key] = &[
     Key::new("server.listen", LISTEN, "localhost:3000", "Where the server listens. `localhost` means both loopbacks, 127.0.0.1 and ::1; port 0 lets the system choose."),
-    Key::new("server.public", Kind::Folder, "public", "The folder whose files are served below the routes; it may be missing."),
+    Key::new("server.public", ValueKind::Folder, "public", "The folder whose files are served below the routes; it may be missing."),
     Key::new("server.body-limit", size(1, GIB), "1MiB", "Largest body of a request: HTTP, polling and websocket alike."),
     Key::new("server.answer-limit", size(1, GIB), "4MiB", "Largest body of an answer of a handler."),
     Key::computed("server.max-connections", count(1, 1_000_000), "Connections open at once; by default 20000, or 80 % of the descriptors the system grants when that is less."),
@@ -163,20 +173,20 @@ pub const KEYS: &[Key] = &[
     Key::new("server.write-stall", time(MS, HOUR), "20s", "How long a client may take nothing of what it is sent before its connection is closed."),
 
     Key::new("socket.path", SOCKET_PATH, "/socket.io", "Path of the socket.io endpoint."),
-    Key::new("socket.client", Kind::Folder, "node_modules/socket.io-client/dist", "The folder with the files of the official client, as `npm install socket.io-client` makes it; they are served below the path of the endpoint."),
+    Key::new("socket.client", ValueKind::Folder, "node_modules/socket.io-client/dist", "The folder with the files of the official client, as `npm install socket.io-client` makes it; they are served below the path of the endpoint."),
     Key::new("socket.ping-interval", time(MS, HOUR), "25s", "Time between two pings to a client."),
     Key::new("socket.ping-timeout", time(MS, HOUR), "20s", "Time for a client to answer a ping before it counts as gone."),
     Key::new("socket.connect-timeout", time(MS, HOUR), "10s", "Time for a client to connect to a namespace after its transport was opened."),
-    Key::new("socket.transports", Kind::Words(&["polling", "websocket"]), "polling,websocket", "Ways a socket may be connected."),
+    Key::new("socket.transports", ValueKind::Words(&["polling", "websocket"]), "polling,websocket", "Ways a socket may be connected."),
     Key::new("socket.send-buffer", count(1, 1_000_000), "1024", "Packets that may wait for one client. One that takes nothing and for which so many wait is disconnected."),
     Key::new("socket.send-bytes", size(KIB, GIB), "16MiB", "Bytes that may wait for one client, in the same way."),
     Key::new("socket.max-sockets", count(1, 1_000_000), "10000", "Clients connected at once; more are answered 503."),
     Key::new("socket.max-unclaimed", count(1, 1_000_000), "1000", "Clients at once that have not connected to a namespace yet; more are answered 503."),
-    Key::new("socket.bind-address", Kind::Switch, "true", "Whether a polling session answers only the address that opened it. Off for clients behind proxies that change their address."),
-    Key::new("socket.set-cookie", Kind::Word(&["withhold", "pass"]), "withhold", "Whether page scripts see `set-cookie` in answers to `request`. The connection remembers the cookies in any case."),
+    Key::new("socket.bind-address", ValueKind::Switch, "true", "Whether a polling session answers only the address that opened it. Off for clients behind proxies that change their address."),
+    Key::new("socket.set-cookie", ValueKind::Word(&["withhold", "pass"]), "withhold", "Whether page scripts see `set-cookie` in answers to `request`. The connection remembers the cookies in any case."),
 
-    Key::new("handlers.dir", Kind::Folder, "handlers", "The folder whose `.wasm` files are served."),
-    Key::new("handlers.watch", Kind::Switch, "true", "Whether changes in the folder are followed while the server runs."),
+    Key::new("handlers.dir", ValueKind::Folder, "handlers", "The folder whose `.wasm` files are served."),
+    Key::new("handlers.watch", ValueKind::Switch, "true", "Whether changes in the folder are followed while the server runs."),
     Key::new("handlers.settle", time(Duration::ZERO, MINUTE), "150ms", "How long a file written in place must rest before it is loaded; a rename onto a name needs none."),
     Key::new("handlers.rescan", time(Duration::from_millis(10), HOUR), "5s", "Time between two looks at the whole folder, for changes the system did not report."),
     Key::new("handlers.required", HANDLER_NAMES, "", "Handlers without which nothing is served: while one is not, every request is answered 503.").live(),
@@ -194,18 +204,18 @@ pub const KEYS: &[Key] = &[
 
     Key::new("admin.listen", CONSOLE, "127.0.0.1:9000", "Where the console listens: health, metrics, what is served; or \"off\". Where nothing is set and the default is taken, the server goes without."),
 
-    Key::new("log.level", Kind::Word(&["error", "warn", "info", "debug", "trace"]), "info", "How much is logged."),
-    Key::new("log.format", Kind::Word(&["pretty", "json"]), "pretty", "Lines for people, or one JSON object a line."),
+    Key::new("log.level", ValueKind::Word(&["error", "warn", "info", "debug", "trace"]), "info", "How much is logged."),
+    Key::new("log.format", ValueKind::Word(&["pretty", "json"]), "pretty", "Lines for people, or one JSON object a line."),
 
     Key::computed("dev.setup", SETUP, "A command that `hitchy dev` and `hitchy build` run before the first build when what it creates is missing.").live(),
     Key::computed("dev.build", COMMANDS, "Files of the handlers folder that cargo does not build, each with the command that makes it: it writes to `$OUT`, or to the file itself.").live(),
 ];
 
-/// The section of keys that only single handlers have: a row `handler.NAME` is written as `[handler.chat]` or in a
-/// sidecar.
+/// Section of the keys that exist only for single handlers. A key `handler.KEY` of the table is written in
+/// `[handler.chat]` or in a sidecar.
 pub(super) const HANDLER: &str = "handler";
 
-/// Returns the sections of the settings file that are for the whole node, in the order of the table.
+/// Returns the sections of the settings file that are for the node, in the order of the table.
 pub(super) fn sections() -> Vec<&'static str> {
     let mut sections: Vec<_> = KEYS.iter().map(Key::section).collect();
     sections.dedup();
@@ -218,22 +228,23 @@ pub(super) fn per_handler() -> impl Iterator<Item = &'static Key> {
     KEYS.iter().filter(|key| key.per_handler)
 }
 
-/// Returns true if a change of the whole key `name` is applied while the server runs, as all of `[handler.NAME]` is.
+/// Returns true if a change of the full key `name` is applied while the server runs. All keys of `[handler.NAME]` are.
 pub(super) fn is_live(name: &str) -> bool {
     let key = KEYS.iter().find(|key| key.name == name);
     key.map_or(name.starts_with("handler."), |key| key.live)
 }
 
-/// Returns the known name that is most similar to a written one, if one is similar: because of a slip in the key, which
-/// may stand in the wrong section, or in the whole name. Of several keys that were written without their section, it is
-/// the first of the table.
+/// Returns the name of `known` that is most similar to `written`, if any is similar. A name is similar if at most two
+/// letters of it differ or if at most a third of its last part (the short key) does, so a key in the wrong section is
+/// found too. Among equally similar names the first one is returned.
 pub fn nearest(written: &str, known: impl Iterator<Item = String>) -> Option<String> {
     let rank = |name: &String| {
-        let whole = strsim::osa_distance(written, name);
-        let short = strsim::osa_distance(last(written), last(name));
-        let near = whole <= 2 || short * 3 <= last(written).len();
-        let has_section = last(written) != written;
-        near.then_some((short.min(whole), if has_section { whole } else { 0 }))
+        let full = strsim::osa_distance(written, name);
+        let short = strsim::osa_distance(last_part(written), last_part(name));
+        let is_similar = full <= 2 || short * 3 <= last_part(written).len();
+        // Without a section the full distance would favour short section names over the order of the table.
+        let has_section = last_part(written) != written;
+        is_similar.then_some((short.min(full), if has_section { full } else { 0 }))
     };
     known
         .filter_map(|name| Some((rank(&name)?, name)))
@@ -241,10 +252,11 @@ pub fn nearest(written: &str, known: impl Iterator<Item = String>) -> Option<Str
         .map(|(_, name)| name)
 }
 
-/// `body-limit` of `server.body-limit`, `BODY_LIMIT` of `HITCHY_SERVER__BODY_LIMIT`.
-fn last(name: &str) -> &str {
-    let name = name.rsplit_once("__").map_or(name, |(_, last)| last);
-    name.rsplit_once('.').map_or(name, |(_, last)| last)
+/// Returns the last part of a key or variable: `body-limit` of `server.body-limit`, `BODY_LIMIT` of
+/// `HITCHY_SERVER__BODY_LIMIT`.
+fn last_part(name: &str) -> &str {
+    let key = name.rsplit_once("__").map_or(name, |(_, last)| last);
+    key.rsplit_once('.').map_or(key, |(_, last)| last)
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
-//! Settings: `hitchy.toml`, over it `HITCHY_*`, over it the flags, become one [`Config`]. Everything above this folder
-//! sees resolved values only: bytes, durations, addresses.
+//! Settings: `hitchy.toml`, the variables `HITCHY_*` and the flags become one [`Config`], in which each value is
+//! resolved to bytes, durations and addresses. A variable overrides the file, and a flag overrides both.
 //!
-//! `keys` is the table of all settings and `gather` lays what was written over its defaults; serde then hands the
-//! values to the fields here. A changed file is simply loaded again, and [`Config::changes`] says what that means for a
-//! running server.
+//! `keys` is the table of all settings, and `gather` overrides its defaults by what was written. From the result
+//! serde fills the fields of [`Config`]. A changed file is loaded again from the start, and [`Config::changes`]
+//! returns what differs for a running server.
 
 mod commands;
 mod error;
@@ -30,66 +30,71 @@ pub use reference::reference;
 pub use sections::{Admin, Dev, Handlers, Limits, Log, Server, Setup, Socket};
 pub use source::{FILE, Source};
 pub use types::{Console, Format, Level, Listen, Network, Origins, SetCookie, Transport};
-pub use value::Kind;
+pub use value::ValueKind;
 
 use gather::Gathered;
 use grant::Grant;
 
 use crate::runtime::HandlerSettings;
 
-/// Every setting, resolved. Two are equal when every setting has the same value, wherever it came from.
+/// All settings, resolved. Two configurations are equal if every setting has the same value; the sources do not count.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// `[server]`
+    /// Settings of `[server]`.
     pub server: Server,
-    /// `[socket]`
+    /// Settings of `[socket]`.
     pub socket: Socket,
-    /// `[handlers]`
+    /// Settings of `[handlers]`.
     pub handlers: Handlers,
-    /// `[limits]`, as far as it is for the node; the defaults for handlers are read by [`Config::handler_settings`].
+    /// Settings of `[limits]` for the node. The other keys are defaults for handlers, see
+    /// [`Config::handler_settings`].
     pub limits: Limits,
-    /// `[admin]`
+    /// Settings of `[admin]`.
     pub admin: Admin,
-    /// `[log]`
+    /// Settings of `[log]`.
     pub log: Log,
-    /// `[dev]`
+    /// Settings of `[dev]`.
     pub dev: Dev,
-    /// The values that the fields were read from, those of single handlers, and where each value stands.
+    /// Values from which the fields were filled, values of single handlers, and the sources of both.
     #[serde(skip)]
     gathered: Gathered,
 }
 
-/// The differences between the settings with which a server runs and newer ones, by key (`server.listen`,
-/// `handler.chat.memory`).
+/// Full keys (`server.listen`, `handler.chat.memory`) whose values differ between the settings of a running server
+/// and newer ones.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
-    /// Keys that are applied while the server runs.
+    /// Keys whose new values are applied while the server runs.
     pub live: Vec<String>,
-    /// Keys that have no effect until the next start.
+    /// Keys whose new values take effect at the next start.
     pub restart: Vec<String>,
 }
 
 impl Changes {
-    /// Returns true if nothing differs.
+    /// Returns true if no value differs.
     pub fn is_empty(&self) -> bool {
         self.live.is_empty() && self.restart.is_empty()
     }
 }
 
 impl Config {
-    /// Reads all sources. That costs one small file, so it is done again whenever the file may have changed.
+    /// Reads all sources. Nothing is kept from an earlier call, because reading one small file is cheap.
+    ///
+    /// # Errors
+    /// Returns the first error in the sources, as a sentence for the person who wrote them.
     pub fn load(sources: &Sources) -> Result<Self, Error> {
         let config = Self::from_gathered(gather::gather(sources)?);
         config.check()?;
         Ok(config)
     }
 
-    /// Returns the settings of the handler `name`, with the path and the text of its sidecar if it has one: the
-    /// defaults for handlers, over them the sidecar, over it `[handler.NAME]`. `name` is the path of the handler's file
-    /// below the handlers folder without `.wasm`, with `/` between folders.
+    /// Returns the settings of the handler `name`: the defaults for handlers, overridden by the sidecar, overridden
+    /// by `[handler.NAME]`. `name` is the path of the handler's file below the handlers folder without `.wasm`, with
+    /// `/` between folders. `sidecar` is the path and the text of the handler's sidecar, if it has one.
     ///
-    /// # Errors The sidecar is wrong, or a value grants more than the node has.
+    /// # Errors
+    /// Returns an error if the sidecar is wrong or if a value grants more than the node has.
     pub fn handler_settings(
         &self,
         name: &str,
@@ -99,10 +104,10 @@ impl Config {
         if let Some((path, text)) = sidecar {
             let from = Source::File(path.to_owned());
             let values = gather::for_handler(gather::parse(path, text)?, "", &from)?;
-            grant.lay(&values, |short| (from.clone(), short.to_owned()));
+            grant.merge(&values, |short| (from.clone(), short.to_owned()));
         }
         if let Some(values) = self.gathered.handlers.get(name) {
-            grant.lay(values, |short| {
+            grant.merge(values, |short| {
                 let key = gather::handler_key(name, short);
                 (self.source(&key), key)
             });
@@ -110,7 +115,7 @@ impl Config {
         grant.within(&self.limits)
     }
 
-    /// Returns each section `[handler.NAME]`: the name, the section as TOML writes it, and its source.
+    /// Returns each section `[handler.NAME]`: the handler's name, the section as TOML writes it, and its source.
     pub fn handler_sections(&self) -> impl Iterator<Item = (&str, String, Source)> {
         self.gathered.handlers.keys().map(|name| {
             let section = gather::handler_section(name);
@@ -119,8 +124,8 @@ impl Config {
         })
     }
 
-    /// Returns the settings that are in force when `newer` has been read while the server runs: the newer value of
-    /// every key that the table of keys marks as live, and this one's value of every other.
+    /// Returns the settings that are in force after `newer` has been read while the server runs: the value of `newer`
+    /// for each live key, and the value of `self` for each other key.
     #[must_use]
     pub fn with_live(&self, newer: &Self) -> Self {
         let mut gathered = newer.gathered.clone();
@@ -130,16 +135,12 @@ impl Config {
         Self::from_gathered(gathered)
     }
 
-    /// Returns the source of the value of `key` (`server.listen`, `handler.chat.memory`).
+    /// Returns the source of the value of the full key `key` (`server.listen`, `handler.chat.memory`).
     pub fn source(&self, key: &str) -> Source {
-        self.gathered
-            .sources
-            .get(key)
-            .cloned()
-            .unwrap_or(Source::Default)
+        self.gathered.source(key)
     }
 
-    /// Returns the settings that `newer` changes.
+    /// Returns the keys whose values differ in `newer`.
     pub fn changes(&self, newer: &Self) -> Changes {
         let (old, new) = (self.gathered.values(), newer.gathered.values());
         let keys: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
@@ -150,7 +151,7 @@ impl Config {
         Changes { live, restart }
     }
 
-    /// Returns the settings in force as a settings file, each with its source.
+    /// Returns the settings as a settings file in which a comment names the source of each value.
     pub fn render(&self) -> String {
         render::render(&self.gathered)
     }
@@ -164,7 +165,7 @@ impl Config {
         Self { gathered, ..config }
     }
 
-    /// Checks settings against each other: nobody is granted more than the node has.
+    /// Checks the settings against each other: no handler may be granted more than the node has.
     fn check(&self) -> Result<(), Error> {
         Grant::shared(&self.gathered, &self.limits).within(&self.limits)?;
         let mut names = self.gathered.handlers.keys();
@@ -173,7 +174,7 @@ impl Config {
 }
 
 impl Default for Config {
-    /// Returns the defaults, with the handlers folder in the current directory.
+    /// Returns the defaults. The folders among them start from the current directory.
     fn default() -> Self {
         let defaults = gather::defaults(Path::new("")).expect("the defaults are within bounds");
         Self::from_gathered(defaults)

@@ -1,11 +1,12 @@
-//! The reference of all settings, as Markdown: what `docs/settings.md` says is what the table of keys says.
+//! Writes the reference of all settings as Markdown. `docs/settings.md` is made from it, and it is made from the
+//! table of keys.
 
 use std::fmt::Write;
 
 use super::keys::{self, KEYS, Key};
-use super::value::Kind;
+use super::value::ValueKind;
 
-/// The text before the tables.
+/// Text before the tables of the reference.
 const INTRODUCTION: &str = "\
 # Settings
 
@@ -51,7 +52,7 @@ memory = \"512MiB\"
 ```
 ";
 
-/// Returns all settings, section by section, in the order of the table of keys.
+/// Returns the reference: the introduction, then one table for each section in the order of the table of keys.
 pub fn reference() -> String {
     let mut text = String::from(INTRODUCTION);
     for section in KEYS.chunk_by(|a, b| a.section() == b.section()) {
@@ -76,7 +77,7 @@ fn row(key: &Key) -> String {
         format!("`{short}`")
     };
     let default = match key.default {
-        None if matches!(key.kind, Kind::Table { .. }) => "none".to_owned(),
+        None if matches!(key.kind, ValueKind::Table { .. }) => "none".to_owned(),
         None => "worked out at start".to_owned(),
         Some("") => "none".to_owned(),
         Some(default) => format!("`{default}`"),
@@ -93,13 +94,13 @@ fn row(key: &Key) -> String {
     )
 }
 
-/// Returns the kind of a value with its bounds.
-fn takes(kind: &Kind) -> String {
+/// Returns the kind of a value in words, with its bounds.
+fn takes(kind: &ValueKind) -> String {
     let expected = match kind {
-        Kind::Switch => "`true` or `false`".to_owned(),
-        Kind::Word(words) => alternatives(words),
-        Kind::Words(words) => format!("a list of {}", alternatives(words)),
-        Kind::Table { what, example, .. } => {
+        ValueKind::Switch => "`true` or `false`".to_owned(),
+        ValueKind::Word(words) => alternatives(words),
+        ValueKind::Words(words) => format!("a list of {}", alternatives(words)),
+        ValueKind::Table { what, example, .. } => {
             format!("{what}: `{example}`; in the settings file only")
         }
         _ => kind.expected(),
@@ -110,20 +111,20 @@ fn takes(kind: &Kind) -> String {
     }
 }
 
-/// A value of TOML without its quotes.
+/// Returns a TOML value without its quotes.
 fn bare(value: &str) -> &str {
     value.trim_matches('"')
 }
 
-/// A text within a table.
+/// Escapes text for a cell of a Markdown table.
 fn cell(text: &str) -> String {
     text.replace('|', "\\|")
 }
 
-/// Words as code: `a`, `b` or `c`.
+/// Joins words as code: `a`, `b` or `c`.
 fn alternatives(words: &[&str]) -> String {
-    let words: Vec<_> = words.iter().map(|word| format!("`{word}`")).collect();
-    match words.split_last() {
+    let quoted: Vec<_> = words.iter().map(|word| format!("`{word}`")).collect();
+    match quoted.split_last() {
         Some((last, [])) => last.clone(),
         Some((last, others)) => format!("{} or {last}", others.join(", ")),
         None => String::new(),
@@ -139,14 +140,16 @@ mod tests {
         let reference = reference();
         for key in KEYS {
             let (start, computed) = match key.kind {
-                Kind::Table { .. } => (format!("| `{}` |", key.short()), "| none |"),
+                ValueKind::Table { .. } => (format!("| `{}` |", key.short()), "| none |"),
                 _ => (
                     format!("| `{}`<br>`{}` |", key.short(), key.variable()),
                     "| worked out at start |",
                 ),
             };
-            let row = reference.lines().find(|line| line.starts_with(&start));
-            let row = row.unwrap_or_else(|| panic!("{} is missing", key.name));
+            let row = reference
+                .lines()
+                .find(|line| line.starts_with(&start))
+                .unwrap_or_else(|| panic!("{} is missing", key.name));
             assert!(row.contains(key.default.unwrap_or(computed)), "{row}");
             assert_eq!(row.replace("\\|", "").matches('|').count(), 5, "{row}");
         }
@@ -161,9 +164,9 @@ mod tests {
 
     #[test]
     fn what_is_written_as_an_example_is_accepted() {
-        let toml = INTRODUCTION.split("```toml settings hitchy.toml").nth(1);
-        let toml = toml.and_then(|rest| rest.split("```").next());
-        let file: toml::Table = toml.expect("an example").parse().expect("TOML");
+        let rest = INTRODUCTION.split("```toml settings hitchy.toml").nth(1);
+        let example = rest.and_then(|rest| rest.split("```").next());
+        let file: toml::Table = example.expect("an example").parse().expect("TOML");
         for (short, value) in file["limits"].as_table().expect("a section") {
             let key = keys::per_handler().find(|key| key.short() == short);
             assert!(key.expect("a key").kind.read(value).is_ok(), "{short}");
@@ -179,7 +182,7 @@ mod tests {
     fn a_key_that_only_handlers_have_is_shown_without_a_variable() {
         let key = Key {
             name: "handler.mode",
-            kind: Kind::Word(&["a", "b"]),
+            kind: ValueKind::Word(&["a", "b"]),
             default: Some("a"),
             doc: "A mode.",
             live: true,

@@ -1,5 +1,5 @@
-//! `--print-config`: the settings in force as a settings file that says where each came from. Fed back it means the
-//! same.
+//! Writes the settings in force for `--print-config`, as a settings file with the source of each value in a comment.
+//! Reading the printed file results in the same settings.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -9,7 +9,7 @@ use toml::Value;
 use super::gather::{self, Gathered};
 use super::keys::{self, KEYS, Key};
 
-/// Returns the whole file.
+/// Returns the text of the file: the sections of the node, then one section for each handler with settings of its own.
 pub(super) fn render(gathered: &Gathered) -> String {
     let values = gathered.values();
     let mut text = String::from("# The settings in force, each with where it came from.\n");
@@ -38,10 +38,10 @@ fn render_section(
     values: &BTreeMap<String, Value>,
 ) {
     let _ = write!(text, "\n[{section}]\n");
-    for (key, whole) in keys {
+    for (key, full_key) in keys {
         let short = key.short();
-        let from = comment(&gathered.source(&whole).to_string());
-        let _ = match values.get(&whole) {
+        let from = comment(&gathered.source(&full_key).to_string());
+        let _ = match values.get(&full_key) {
             Some(value) => writeln!(text, "{short} = {}  # {from}", key.kind.write(value)),
             None if key.kind.is_table() => writeln!(text, "# {short}: none  # {from}"),
             None => writeln!(text, "# {short}: worked out at start  # {from}"),
@@ -49,7 +49,7 @@ fn render_section(
     }
 }
 
-/// On one line whatever a path may contain.
+/// Replaces control characters, because a path may contain a line break and a comment must stay on one line.
 fn comment(text: &str) -> String {
     text.replace(char::is_control, "?")
 }

@@ -1,4 +1,4 @@
-//! The resolved settings of the node: a struct for each section, and a field for each row of the table of keys.
+//! The sections of the settings as structs of resolved values. Each field corresponds to a row of the table of keys.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -9,35 +9,35 @@ use serde::Deserialize;
 
 use super::types::{Console, Format, Level, Listen, Network, Origins, SetCookie, Transport};
 
-/// `[server]`: the HTTP side.
+/// Settings of `[server]`: HTTP and connections.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Server {
-    /// The address on which the server listens.
+    /// Addresses on which the server listens.
     pub listen: Listen,
-    /// The folder whose files are served below the routes, absolute.
+    /// Absolute path of the folder whose files are served below the routes.
     pub public: PathBuf,
-    /// Largest body of a request, in bytes: HTTP, polling and websocket alike.
+    /// Largest body of a request in bytes, for HTTP, polling and websocket alike.
     pub body_limit: usize,
-    /// Largest body of an answer of a handler, in bytes.
+    /// Largest body of a handler's response in bytes.
     pub answer_limit: usize,
-    /// Connections open at once; `None`: 20,000, or 80 % of the descriptor limit when that is less.
+    /// Largest number of open connections. `None` means 20,000, or 80 % of the descriptor limit if that is less.
     pub max_connections: Option<usize>,
-    /// Proxies whose forwarding headers are believed.
+    /// Networks of the proxies whose forwarding headers are trusted.
     pub trusted_proxies: Vec<Network>,
-    /// Origins whose pages may call over HTTP; `Own` means that CORS is off.
+    /// Origins whose pages may send requests over HTTP. `Own` means that CORS is off.
     pub cors: Origins,
-    /// Origins whose pages may connect a socket besides the server's own.
+    /// Origins, besides the server's own, whose pages may connect a socket.
     pub origins: Origins,
-    /// The time that calls may go on after the server was told to stop.
+    /// Longest time that calls may continue after the server was asked to stop.
     pub grace: Duration,
-    /// Time for a client to send the head of a request.
+    /// Longest time for a client to send the head of a request.
     pub header_timeout: Duration,
-    /// Time for a client to send the whole body of a request.
+    /// Longest time for a client to send the complete body of a request.
     pub body_timeout: Duration,
-    /// Longest pause of a client within a body.
+    /// Longest pause between two parts of a body that a client sends.
     pub body_idle: Duration,
-    /// The longest time that a client may read nothing of what it is sent.
+    /// Longest time that a client may read nothing of what is sent to it before its connection is closed.
     pub write_stall: Duration,
 }
 
@@ -46,106 +46,106 @@ impl Server {
     pub fn trusts(&self, peer: IpAddr) -> bool {
         self.trusted_proxies
             .iter()
-            .any(|proxies| proxies.contains(peer))
+            .any(|network| network.contains(peer))
     }
 }
 
-/// `[socket]`: engine.io and socket.io.
+/// Settings of `[socket]`: engine.io and socket.io.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Socket {
-    /// Path of the endpoint: begins with `/`, does not end with it.
+    /// Path of the socket.io endpoint. It begins with `/` and does not end with it.
     pub path: String,
-    /// The folder with the files of the official client, absolute.
+    /// Absolute path of the folder with the files of the official client.
     pub client: PathBuf,
-    /// Time between two pings.
+    /// Time between two pings to a client.
     pub ping_interval: Duration,
-    /// Time for a client to answer a ping.
+    /// Longest time for a client to answer a ping.
     pub ping_timeout: Duration,
-    /// Time for a client to connect to a namespace.
+    /// Longest time for a client to connect to a namespace after its transport was opened.
     pub connect_timeout: Duration,
-    /// Ways a socket may be connected, at least one.
+    /// Transports that a socket may use, at least one.
     pub transports: Vec<Transport>,
-    /// Packets that may wait for one client.
+    /// Largest number of packets that may wait for one client.
     pub send_buffer: usize,
-    /// Bytes that may wait for one client.
+    /// Largest number of bytes that may wait for one client.
     pub send_bytes: usize,
-    /// Clients connected at once.
+    /// Largest number of connected clients.
     pub max_sockets: usize,
-    /// Clients at once that have not connected to a namespace.
+    /// Largest number of clients that have not connected to a namespace yet.
     pub max_unclaimed: usize,
-    /// True if a polling session answers only the address that opened it.
+    /// True if a polling session accepts requests only from the address that opened it.
     pub bind_address: bool,
-    /// The cookies that page scripts see in answers to `request`.
+    /// Visibility of `set-cookie` to page scripts in answers to `request`.
     pub set_cookie: SetCookie,
 }
 
-/// `[handlers]`: the folder.
+/// Settings of `[handlers]`: the folder of the handlers.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Handlers {
-    /// The folder whose `.wasm` files are served, absolute.
+    /// Absolute path of the folder whose `.wasm` files are served.
     pub dir: PathBuf,
-    /// True if changes are followed while the server runs.
+    /// True if changes in the folder are followed while the server runs.
     pub watch: bool,
-    /// The time that a file which is written in place must rest before it is loaded.
+    /// Time that a file must stay unchanged after it was written in place before it is loaded.
     pub settle: Duration,
-    /// Time between two looks at the whole folder.
+    /// Time between two scans of the folder.
     pub rescan: Duration,
-    /// Names of handlers without which nothing is served.
+    /// Names of the handlers that must be loaded before any request is served.
     pub required: Vec<String>,
 }
 
-/// `[limits]`, as far as it is for the node. The other keys of the section are defaults of
-/// [`HandlerSettings`](crate::runtime::HandlerSettings), so this type does not refuse keys that it does not know.
+/// Settings of `[limits]` for the node. The other keys of the section are defaults of
+/// [`HandlerSettings`](crate::runtime::HandlerSettings), so this type ignores keys that it does not have.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Limits {
-    /// Calls running at once, of all handlers.
+    /// Largest number of calls that run at the same time, of all handlers together.
     pub concurrency: usize,
-    /// Calls that may wait for one of the running to end.
+    /// Largest number of calls that may wait until another call ends.
     pub queue: usize,
-    /// The longest time that a call may wait.
+    /// Longest time that a call may wait before it is answered with 503.
     pub queue_wait: Duration,
-    /// Bytes of memory of all guests together; `None` means half of the machine's or of the container's.
+    /// Memory of all guests together, in bytes. `None` means half of the memory of the machine or of the container.
     pub memory_budget: Option<u64>,
 }
 
-/// `[admin]`: the console.
+/// Settings of `[admin]`: the console.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Admin {
-    /// The address on which the console listens.
+    /// Addresses on which the console listens, if it is on.
     pub listen: Console,
 }
 
-/// `[log]`
+/// Settings of `[log]`: level and format of the log.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Log {
-    /// The least severe level that is logged.
+    /// Lowest level of lines that are written.
     pub level: Level,
-    /// The format of a line.
+    /// Format of a line.
     pub format: Format,
 }
 
-/// `[dev]`: what `hitchy dev` and `hitchy build` run besides cargo.
+/// Settings of `[dev]`: the commands that `hitchy dev` and `hitchy build` run besides cargo.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Dev {
-    /// The command that has to run once before anything is built.
+    /// Command that runs before the first build if the path that it creates is missing.
     pub setup: Option<Setup>,
-    /// Files of the handlers folder, as paths below the folder of the settings, each with the command that makes it.
+    /// Commands by the `.wasm` file that each of them makes. The files are paths below the folder of the settings.
     #[serde(default)]
     pub build: BTreeMap<String, String>,
 }
 
-/// A command that is run when what it creates is missing.
+/// A command that runs if the path that it creates is missing.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Setup {
-    /// The command, for `sh -c`.
+    /// Command line for `sh -c`.
     pub command: String,
-    /// A file or folder, as a path below the folder of the settings.
+    /// Path of the file or folder that the command creates, below the folder of the settings.
     pub creates: String,
 }

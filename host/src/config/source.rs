@@ -1,21 +1,21 @@
-//! The source of a setting: a file, an environment variable or a flag.
+//! The source of a setting: the file, the environment variable or the flag that sets it.
 
 use std::fmt;
 use std::path::PathBuf;
 
-/// The name of the settings file when nobody says another.
+/// Name of the settings file if `--config` does not give another path.
 pub const FILE: &str = "hitchy.toml";
 
-/// The place in which a value is set.
+/// Source of the value of a setting. Its `Display` is used in errors and in `--print-config`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// The value is the default.
+    /// The table of keys, because no other source sets the value.
     Default,
-    /// This settings file or sidecar.
+    /// The settings file or sidecar with this path.
     File(PathBuf),
-    /// This environment variable.
+    /// The environment variable with this name.
     Variable(String),
-    /// This flag.
+    /// The flag with this name: `--listen`.
     Flag(&'static str),
 }
 

@@ -1,5 +1,5 @@
-//! Settings that are text of some form: each is read from what people write and written in its one form, or refused
-//! with `None`.
+//! Readers of settings that are text of some form. Each reads text as people write it and returns its canonical form,
+//! or `None` if the text does not have the form.
 
 use super::types::{Console, Listen, Network};
 
@@ -13,32 +13,32 @@ pub(super) fn console(text: &str) -> Option<String> {
     text.parse::<Console>().ok().map(String::from)
 }
 
-/// Reads an IP address or block.
+/// Reads an IP address or a block of addresses.
 pub(super) fn network(text: &str) -> Option<String> {
     text.parse::<Network>().ok().map(String::from)
 }
 
 /// Reads the path of the socket.io endpoint: segments of letters, digits and `-._~` (RFC 3986, unreserved).
 pub(super) fn socket_path(text: &str) -> Option<String> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-._~".contains(c);
+    let is_unreserved = |c: char| c.is_ascii_alphanumeric() || "-._~".contains(c);
     let mut segments = text.strip_prefix('/')?.split('/');
-    let good = segments.all(|segment| !segment.is_empty() && segment.chars().all(plain));
-    good.then(|| text.to_owned())
+    let is_path = segments.all(|segment| !segment.is_empty() && segment.chars().all(is_unreserved));
+    is_path.then(|| text.to_owned())
 }
 
-/// Reads a web origin or `*`, and writes it as browsers send it: lower case, without the default port.
+/// Reads a web origin or `*`. Returns an origin as browsers send it: in lower case and without the default port.
 pub(super) fn origin(text: &str) -> Option<String> {
     if text == "*" {
         return Some(text.to_owned());
     }
     let origin = text.to_ascii_lowercase();
     let (scheme, host) = origin.split_once("://")?;
-    let in_scheme = |c: char| c.is_ascii_alphanumeric() || "+-.".contains(c);
-    let in_host = |c: char| c.is_ascii_alphanumeric() || "-._:[]".contains(c);
+    let is_in_scheme = |c: char| c.is_ascii_alphanumeric() || "+-.".contains(c);
+    let is_in_host = |c: char| c.is_ascii_alphanumeric() || "-._:[]".contains(c);
     if scheme.is_empty()
         || host.is_empty()
-        || !scheme.chars().all(in_scheme)
-        || !host.chars().all(in_host)
+        || !scheme.chars().all(is_in_scheme)
+        || !host.chars().all(is_in_host)
     {
         return None;
     }
@@ -47,15 +47,17 @@ pub(super) fn origin(text: &str) -> Option<String> {
         "https" => ":443",
         _ => "",
     };
-    let host = host.strip_suffix(default_port).unwrap_or(host);
-    Some(format!("{scheme}://{host}"))
+    let short_host = host.strip_suffix(default_port).unwrap_or(host);
+    Some(format!("{scheme}://{short_host}"))
 }
 
-/// Reads the name of a handler: the path of its file below the handlers folder, `/` between folders, without `.wasm`.
+/// Reads the name of a handler: the path of its file below the handlers folder without `.wasm`, with `/` between
+/// folders.
 pub(super) fn handler_name(text: &str) -> Option<String> {
-    let good = |segment: &str| !matches!(segment, "" | "." | "..");
-    let name = text.split('/').all(good) && !text.contains('\\') && !text.ends_with(".wasm");
-    name.then(|| text.to_owned())
+    let is_segment = |segment: &str| !matches!(segment, "" | "." | "..");
+    let is_name =
+        text.split('/').all(is_segment) && !text.contains('\\') && !text.ends_with(".wasm");
+    is_name.then(|| text.to_owned())
 }
 
 #[cfg(test)]

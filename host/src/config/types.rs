@@ -1,29 +1,31 @@
-//! The values of settings that are more than a number or a string. Each reads itself from the form in which people
-//! write it.
+//! Types of setting values that are more than a number or a string. Each is parsed from the text that people write,
+//! and most are written back in the same form.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
+use ipnet::IpNet;
 use serde::Deserialize;
 
-/// An address to listen on: `localhost:3000` (both loopbacks), `0.0.0.0:80`, `[::1]:0`. Port 0 lets the system choose
-/// one.
+/// An address to listen on: `localhost:3000` (both loopback addresses), `0.0.0.0:80`, `[::1]:0`. Port 0 lets the
+/// system choose a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub enum Listen {
-    /// `localhost:PORT`: 127.0.0.1 and ::1, so that every way a browser or a tool resolves `localhost` arrives.
+    /// Both 127.0.0.1 and ::1, written `localhost:PORT`, because browsers and tools resolve `localhost` to either of
+    /// them.
     Loopbacks {
-        /// TCP port; 0 means one port chosen by the system, the same for both loopbacks.
+        /// TCP port. 0 means one port that the system chooses, the same for both addresses.
         port: u16,
     },
-    /// Exactly this address.
+    /// One socket address.
     Address(SocketAddr),
 }
 
 impl Listen {
-    /// The addresses to bind, in order. With `Loopbacks { port: 0 }` whoever binds takes the port of the first for the
-    /// second.
+    /// Returns the addresses to bind, in order. For `Loopbacks { port: 0 }` the caller must bind the second address
+    /// to the port that the system chose for the first.
     pub fn addresses(&self) -> Vec<SocketAddr> {
         match *self {
             Self::Loopbacks { port } => vec![
@@ -71,13 +73,13 @@ impl From<Listen> for String {
     }
 }
 
-/// The address of the console, if it listens: `off`, or an address as [`Listen`] has it.
+/// The setting of the console: `off`, or an address in the form of [`Listen`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub enum Console {
-    /// The console does not listen.
+    /// The console is off.
     Off,
-    /// The console listens on this address.
+    /// The console listens on these addresses.
     On(Listen),
 }
 
@@ -109,61 +111,42 @@ impl From<Console> for String {
     }
 }
 
-/// An IP address or a block of them: `10.0.0.1`, `10.0.0.0/8`, `fd00::/8`.
+/// An IP address or a block of addresses: `10.0.0.1`, `10.0.0.0/8`, `fd00::/8`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
-pub struct Network {
-    address: IpAddr,
-    prefix: u8,
-}
+pub struct Network(IpNet);
 
 impl Network {
-    /// Returns true if `address` lies in this block. An IPv4 address that is mapped into IPv6 (`::ffff:10.0.0.1`)
-    /// counts as the IPv4 address.
+    /// Returns true if `address` lies in this block. An IPv4 address mapped into IPv6 (`::ffff:10.0.0.1`) counts as the
+    /// IPv4 address.
     pub fn contains(&self, address: IpAddr) -> bool {
-        let address = address.to_canonical();
-        address.is_ipv4() == self.address.is_ipv4()
-            && leading_bits(address, self.prefix) == leading_bits(self.address, self.prefix)
+        self.0.contains(&address.to_canonical())
     }
-}
-
-/// The first `prefix` bits of an address, the rest cut off.
-fn leading_bits(address: IpAddr, prefix: u8) -> u128 {
-    let (bits, width) = match address {
-        IpAddr::V4(v4) => (u128::from(v4.to_bits()), 32),
-        IpAddr::V6(v6) => (v6.to_bits(), 128),
-    };
-    bits.checked_shr(width - u32::from(prefix)).unwrap_or(0)
 }
 
 impl FromStr for Network {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (address, prefix) = match text.split_once('/') {
-            Some((address, prefix)) => (address, Some(prefix)),
-            None => (text, None),
+        // `IpNet` requires a prefix and has its own parser of addresses, so both parts are parsed here.
+        let address = |text: &str| text.parse::<IpAddr>().map_err(|_| "not an IP address");
+        let Some((first, length)) = text.split_once('/') else {
+            return Ok(Self(IpNet::from(address(text)?)));
         };
-        let address: IpAddr = address.parse().map_err(|_| "not an IP address")?;
-        let width = if address.is_ipv4() { 32 } else { 128 };
-        let prefix = match prefix {
-            Some(prefix) => prefix.parse().map_err(|_| "not a prefix length")?,
-            None => width,
-        };
-        if prefix > width {
-            return Err("the prefix is longer than the address");
-        }
-        Ok(Self { address, prefix })
+        let start = address(first)?;
+        let prefix = length.parse().map_err(|_| "not a prefix length")?;
+        IpNet::new(start, prefix)
+            .map(Self)
+            .map_err(|_| "the prefix is longer than the address")
     }
 }
 
 impl fmt::Display for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let whole = if self.address.is_ipv4() { 32 } else { 128 };
-        if self.prefix == whole {
-            return self.address.fmt(f);
+        if self.0.prefix_len() == self.0.max_prefix_len() {
+            return self.0.addr().fmt(f);
         }
-        write!(f, "{}/{}", self.address, self.prefix)
+        self.0.fmt(f)
     }
 }
 
@@ -181,21 +164,21 @@ impl From<Network> for String {
     }
 }
 
-/// Which web origins (RFC 6454: scheme, host and port) may do something besides the server's own.
+/// Web origins (RFC 6454: scheme, host and port) that are allowed to do something, besides the server's own origin.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(from = "Vec<String>")]
 pub enum Origins {
-    /// None besides the server's own; written as an empty list.
+    /// No origin besides the server's own. Written as an empty list.
     Own,
-    /// Every origin; written `"*"`.
+    /// Every origin. Written as `"*"`.
     Any,
-    /// These, as browsers send them: lower case, without a default port, `https://app.example.com`.
+    /// The listed origins, as browsers send them: `https://app.example.com`, in lower case and without a default port.
     Listed(Vec<String>),
 }
 
 impl Origins {
-    /// Returns true if `origin`, as an `Origin` header carries it, is allowed. The server's own origin is for the
-    /// caller to know.
+    /// Returns true if `origin`, the value of an `Origin` header, is allowed. The caller must check for the server's
+    /// own origin.
     pub fn allow(&self, origin: &str) -> bool {
         match self {
             Self::Own => false,
@@ -204,7 +187,7 @@ impl Origins {
         }
     }
 
-    /// The server's own origin and these.
+    /// Returns the origins that `self` or `others` allows.
     pub fn or(self, others: Self) -> Self {
         let all = Vec::from(self).into_iter().chain(Vec::from(others));
         all.collect::<Vec<_>>().into()
@@ -231,34 +214,34 @@ impl From<Origins> for Vec<String> {
     }
 }
 
-/// A way a socket.io client may be connected.
+/// A transport of a socket.io client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Transport {
-    /// HTTP long polling.
+    /// Polling over HTTP requests that the server holds open.
     Polling,
-    /// A websocket.
+    /// A websocket connection.
     Websocket,
 }
 
-/// The least severe level that is logged.
+/// The lowest level of lines that are logged. Each level includes the levels before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
-    /// Failures that somebody has to deal with.
+    /// Failures that need somebody to act.
     Error,
-    /// And what somebody should look at.
+    /// Conditions that somebody should look at.
     Warn,
-    /// And what happened: start, loads, reloads, the end.
+    /// Events of the server: start, loads, reloads and shutdown.
     Info,
-    /// Also every call.
+    /// Calls of handlers, one line each.
     Debug,
-    /// Also everything else.
+    /// All other lines.
     Trace,
 }
 
 impl Level {
-    /// The level's name, as settings and log filters write it.
+    /// Returns the name of the level, as settings and log filters write it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Error => "error",
@@ -270,23 +253,23 @@ impl Level {
     }
 }
 
-/// The format of a log line.
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
-    /// Lines for people.
+    /// Text for people.
     Pretty,
-    /// One JSON object a line, for machines.
+    /// One JSON object per line, for machines.
     Json,
 }
 
-/// The part of `set-cookie` that page scripts see in answers to `request`.
+/// The treatment of `set-cookie` headers in answers to `request`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SetCookie {
-    /// Scripts see nothing, as with HTTP.
+    /// Page scripts do not see the headers, as with HTTP.
     Withhold,
-    /// Scripts see all of it.
+    /// Page scripts see all headers.
     Pass,
 }
 
@@ -323,6 +306,7 @@ mod tests {
     #[test]
     fn a_block_contains_its_addresses_and_their_mapped_forms() {
         let block: Network = "10.1.2.3/8".parse().unwrap();
+        assert_eq!(block.to_string(), "10.1.2.3/8");
         for inside in ["10.0.0.1", "10.255.255.255", "::ffff:10.0.0.1"] {
             assert!(block.contains(inside.parse().unwrap()), "{inside}");
         }

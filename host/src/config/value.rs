@@ -1,95 +1,99 @@
-//! Reads one value from what was written, checks its bounds, and writes it in the form that people use. The value is
-//! kept as TOML of one shape for each kind, which serde then hands to the fields of [`Config`](super::Config).
+//! Kinds of setting values: reading a value as people write it, checking its bounds, and writing it in the form
+//! people use.
+//!
+//! A value that was read is kept as TOML of one shape per kind: sizes and counts as integers, times as tables of
+//! seconds and nanoseconds, lists as arrays. From these values serde fills the fields of [`Config`](super::Config).
 
 use std::time::Duration;
 
 use toml::Value;
 
-/// Reads a piece of text and writes it in its one form; `None` when it is none of its kind.
-type Read = fn(&str) -> Option<String>;
+/// Reads text and returns its canonical form, or `None` if the text does not have the form.
+type ReadText = fn(&str) -> Option<String>;
 
-/// Reads a table; it may not be written as text.
+/// Reads a table. A table cannot be written as text.
 type ReadTable = fn(&Value) -> Result<Value, Refusal>;
 
-/// The kind of value that a setting takes.
+/// The kind of value that a setting takes, with its bounds.
 #[derive(Debug)]
-pub enum Kind {
-    /// `true` or `false`.
+pub enum ValueKind {
+    /// A value that is `true` or `false`.
     Switch,
-    /// A whole number.
+    /// A whole number that is not negative.
     Count {
-        /// The smallest that is accepted.
+        /// Smallest accepted number.
         min: u64,
-        /// The largest that is accepted.
+        /// Largest accepted number.
         max: u64,
     },
-    /// Bytes: `"64MiB"`, or a whole number of them.
+    /// A number of bytes: `"64MiB"`, or a whole number without a unit.
     Size {
-        /// The smallest that is accepted, in bytes.
+        /// Smallest accepted size, in bytes.
         min: u64,
-        /// The largest that is accepted, in bytes.
+        /// Largest accepted size, in bytes.
         max: u64,
     },
     /// A length of time: `"150ms"`.
     Time {
-        /// The shortest that is accepted.
+        /// Shortest accepted time.
         min: Duration,
-        /// The longest that is accepted.
+        /// Longest accepted time.
         max: Duration,
     },
-    /// One of these words.
+    /// One of the listed words.
     Word(&'static [&'static str]),
-    /// Some of these words, at least one.
+    /// A list with one or more of the listed words.
     Words(&'static [&'static str]),
-    /// A folder of the file system.
+    /// The path of a folder.
     Folder,
-    /// Text of some form.
+    /// Text of a form that `read` accepts.
     Text {
-        /// Its name in a sentence, with the article.
+        /// Name of the form in a sentence, with the article.
         what: &'static str,
-        /// An example that is accepted.
+        /// Example that is accepted.
         example: &'static str,
-        /// The function that reads it.
-        read: Read,
+        /// Reader of the text.
+        read: ReadText,
     },
-    /// A list of texts of some form.
+    /// A list of texts of a form that `read` accepts.
     List {
-        /// Its name in a sentence, with the article.
+        /// Name of the form in a sentence, with the article.
         what: &'static str,
         /// Examples of items that are accepted.
         examples: [&'static str; 2],
-        /// The function that reads an item.
-        read: Read,
+        /// Reader of one item.
+        read: ReadText,
     },
     /// A table, which only a file can hold.
     Table {
-        /// Its name in a sentence, with the article.
+        /// Name of the form in a sentence, with the article.
         what: &'static str,
-        /// An example that is accepted.
+        /// Example that is accepted, as TOML.
         example: &'static str,
-        /// The function that reads it.
+        /// Reader of the table.
         read: ReadTable,
     },
 }
 
-/// The reason for which a value was refused. Whoever knows its source and key makes the sentence.
+/// The reason a value was refused. The caller knows the source and the key and makes a sentence of them.
 #[derive(Debug, PartialEq)]
 pub enum Refusal {
     /// The value is not of the kind.
     Kind,
-    /// The value is of the kind, and outside the bounds.
+    /// The value is of the kind, but out of its bounds.
     Bounds,
-    /// A table with a key that it does not have.
+    /// The table has an unknown key.
     Key {
-        /// The key that was written.
+        /// Key as it was written.
         unknown: String,
-        /// The keys that exist.
+        /// Keys that the table may have.
         known: &'static [&'static str],
     },
 }
 
-impl Kind {
-    /// Reads a value. Everything may be written as a string, as environment variables and flags do.
+impl ValueKind {
+    /// Reads `written` and returns the value in the shape of this kind. Every kind except a table accepts a string,
+    /// because environment variables and flags hold only text.
     pub(super) fn read(&self, written: &Value) -> Result<Value, Refusal> {
         match self {
             Self::Switch => switch(written),
@@ -106,16 +110,16 @@ impl Kind {
         .ok_or(Refusal::Kind)
     }
 
-    /// Writes a value of this kind as TOML, in the form in which people would write it.
-    pub(super) fn write(&self, meant: &Value) -> String {
+    /// Writes a value that [`read`](Self::read) returned as TOML, in the form people would write.
+    pub(super) fn write(&self, value: &Value) -> String {
         match self {
-            Self::Size { .. } => write_size(meant),
-            Self::Time { .. } => write_time(meant),
-            _ => meant.to_string(),
+            Self::Size { .. } => write_size(value),
+            Self::Time { .. } => write_time(value),
+            _ => value.to_string(),
         }
     }
 
-    /// Returns true if only a file can hold it, because environment variables and flags are text.
+    /// Returns true if only a file can hold a value of this kind, because environment variables and flags hold text.
     pub fn is_table(&self) -> bool {
         matches!(self, Self::Table { .. })
     }
@@ -152,8 +156,8 @@ impl Kind {
         }
     }
 
-    /// Returns, for kinds that are lists, an example as it is written in an environment variable or a flag: the items
-    /// with commas between them.
+    /// Returns an example of a list as it is written in an environment variable or a flag, with commas between the
+    /// items. Returns `None` for kinds that are not lists.
     pub fn example_as_text(&self) -> Option<String> {
         match self {
             Self::Words(words) => Some(words.join(",")),
@@ -162,7 +166,7 @@ impl Kind {
         }
     }
 
-    /// Returns the smallest and the largest value that are accepted, as TOML, where the kind has such bounds.
+    /// Returns the smallest and the largest accepted value as TOML, or `None` if the kind has no bounds.
     pub fn bounds(&self) -> Option<(String, String)> {
         let (min, max) = match *self {
             Self::Count { min, max } | Self::Size { min, max } => (integer(min), integer(max)),
@@ -174,20 +178,19 @@ impl Kind {
 }
 
 fn bounded<T: PartialOrd>(value: Option<T>, min: T, max: T) -> Result<T, Refusal> {
-    let value = value.ok_or(Refusal::Kind)?;
-    if min <= value && value <= max {
-        Ok(value)
-    } else {
-        Err(Refusal::Bounds)
+    let found = value.ok_or(Refusal::Kind)?;
+    if found < min || max < found {
+        return Err(Refusal::Bounds);
     }
+    Ok(found)
 }
 
-/// A number within bounds, as TOML: the table of settings asks for none beyond an `i64`.
+/// Returns a number as TOML. No bound in the table of settings exceeds an `i64`, so no number is cut off.
 fn integer(number: u64) -> Value {
     Value::Integer(i64::try_from(number).unwrap_or(i64::MAX))
 }
 
-/// A duration the way serde writes one, which TOML itself has no word for.
+/// Returns a duration as the table that serde expects for a `Duration`, because TOML has no type for durations.
 fn span(time: Duration) -> Value {
     let fields = [
         ("secs".to_owned(), integer(time.as_secs())),
@@ -212,7 +215,7 @@ fn count(written: &Value) -> Option<u64> {
     }
 }
 
-/// Units of sizes: binary as memory is measured, decimal as disks are.
+/// Units of sizes with their bytes. The four binary units come first, from the largest; `write_size` uses only these.
 const UNITS: [(&str, u64); 9] = [
     ("TiB", 1 << 40),
     ("GiB", 1 << 30),
@@ -246,9 +249,9 @@ fn size(written: &Value) -> Option<u64> {
     }
 }
 
-/// In the largest binary unit that holds it without a rest, else in bytes.
-fn write_size(bytes: &Value) -> String {
-    let bytes = count(bytes).unwrap_or_default();
+/// Writes a size in the largest binary unit that divides it, or else in bytes.
+fn write_size(size: &Value) -> String {
+    let bytes = count(size).unwrap_or_default();
     let unit = UNITS[..4]
         .iter()
         .find(|(_, factor)| bytes > 0 && bytes.is_multiple_of(*factor));
@@ -273,7 +276,7 @@ fn text(written: &Value, read: impl Fn(&str) -> Option<String>) -> Option<Value>
     read(written.as_str()?).map(Value::String)
 }
 
-/// A list, or a string with the items between commas.
+/// Reads a list, or a string with commas between the items. An empty string is an empty list.
 fn list(written: &Value, read: impl Fn(&str) -> Option<String>) -> Option<Value> {
     let items: Vec<&str> = match written {
         Value::Array(items) => items.iter().map(Value::as_str).collect::<Option<_>>()?,
@@ -281,10 +284,9 @@ fn list(written: &Value, read: impl Fn(&str) -> Option<String>) -> Option<Value>
         Value::String(text) => text.split(',').map(str::trim).collect(),
         _ => return None,
     };
-    let read = |item| read(item).map(Value::String);
     items
         .into_iter()
-        .map(read)
+        .map(|item| read(item).map(Value::String))
         .collect::<Option<_>>()
         .map(Value::Array)
 }
@@ -303,24 +305,24 @@ fn quoted(text: &str) -> String {
 }
 
 fn alternatives(words: &[&str]) -> String {
-    let words: Vec<_> = words.iter().map(|word| quoted(word)).collect();
-    words.join(", ")
+    let quoted_words: Vec<_> = words.iter().map(|word| quoted(word)).collect();
+    quoted_words.join(", ")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const SIZE: Kind = Kind::Size {
+    const SIZE: ValueKind = ValueKind::Size {
         min: 1,
         max: 1 << 40,
     };
-    const TIME: Kind = Kind::Time {
+    const TIME: ValueKind = ValueKind::Time {
         min: Duration::ZERO,
         max: Duration::from_secs(60),
     };
 
-    fn again(kind: &Kind, written: &str) -> String {
+    fn again(kind: &ValueKind, written: &str) -> String {
         let meant = kind.read(&Value::from(written)).expect(written);
         kind.write(&meant)
     }
@@ -384,7 +386,7 @@ mod tests {
 
     #[test]
     fn a_list_may_be_a_string_with_commas() {
-        let kind = Kind::Words(&["polling", "websocket"]);
+        let kind = ValueKind::Words(&["polling", "websocket"]);
         assert_eq!(
             again(&kind, "polling, WebSocket"),
             "[\"polling\", \"websocket\"]"

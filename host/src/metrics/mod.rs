@@ -1,4 +1,7 @@
-//! The counters of the whole server, each named once. Those of single handlers are in `registry/calls`.
+//! Counters of the server. The counters of single handlers are in `registry/calls`.
+//!
+//! All counters use relaxed atomics, because a reader of a number expects nothing about other memory, and the numbers
+//! of one reading need not belong to the same moment.
 
 use std::fmt;
 use std::sync::Mutex;
@@ -7,119 +10,122 @@ use std::time::{Duration, Instant};
 
 use crate::lock::lock;
 
-/// Lines that one counter may write to the log in each [`WINDOW`].
-const LINES: u32 = 5;
-/// The time in which a counter may write [`LINES`] lines.
-const WINDOW: Duration = Duration::from_secs(1);
+/// Largest number of lines about one [`Counter`] in the log within [`LOG_WINDOW`].
+const LOG_LINES: u32 = 5;
+/// Time after which the lines of a [`Counter`] are counted from zero again.
+const LOG_WINDOW: Duration = Duration::from_secs(1);
 
-/// The counters of the server.
+/// All counters of the server.
 #[derive(Debug, Default)]
 pub struct Metrics {
-    /// Clients whose connection was ended because they did not take what they were sent.
+    /// Clients that were disconnected because they did not read what was sent to them.
     pub slow_readers: Counter,
-    /// Events that a client did not get, since its send buffer was full at that very moment.
+    /// Events that a client did not receive because its send buffer was full at that moment.
     pub lost_events: Counter,
-    /// Bodies and packets above the limit.
+    /// Bodies and packets that exceeded the limit of their size.
     pub too_large: Counter,
-    /// Connections that were closed for what they sent.
+    /// Connections that were closed because they sent something malformed.
     pub malformed: Counter,
-    /// Connections that were ended because they went on sending far too much.
+    /// Connections that were closed because they kept sending far too much.
     pub floods: Counter,
-    /// Sessions that were not opened, since there were too many.
+    /// Sessions that were not opened because there were too many.
     pub turned_away: Counter,
-    /// Requests of pages whose origin may not open sockets.
+    /// Requests of pages whose origin is not allowed to open sockets.
     pub foreign_origins: Counter,
-    /// Requests in the name of a session from another address than its own.
+    /// Requests for a session from another address than the one that opened it.
     pub foreign_addresses: Counter,
     /// Answers to requests over HTTP.
     pub answers_http: Answers,
     /// Answers to `request` over sockets.
     pub answers_socket: Answers,
-    /// Answers to requests of handlers.
+    /// Answers to requests that handlers sent to other routes.
     pub answers_dispatch: Answers,
-    /// Events that came to a good end.
+    /// Events of clients that were handled without a failure.
     pub events_handled: Count,
-    /// Events that came to a failure: refused, nobody listens, or a call failed.
+    /// Events of clients that were refused, had no listener, or whose call failed.
     pub events_failed: Count,
-    /// Connections to namespaces that were let in.
+    /// Connections to namespaces that were accepted.
     pub connects_accepted: Count,
     /// Connections to namespaces that were refused.
     pub connects_refused: Count,
     /// Events that handlers sent to one client.
     pub emits_to_one: Count,
-    /// Events that handlers sent to many: to rooms, or to a namespace.
+    /// Events that handlers sent to rooms or to a namespace.
     pub emits_to_many: Count,
 }
 
-/// A counter.
+/// A number that only grows: how many times something happened.
 #[derive(Debug, Default)]
 pub struct Count(AtomicU64);
 
 impl Count {
-    /// Adds one.
+    /// Adds one to the number.
     pub fn one(&self) {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Returns the count so far.
+    /// Returns the number so far.
     pub fn total(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 }
 
-/// The number of answers, by class of status.
+/// Numbers of answers, by class of status.
 #[derive(Debug, Default)]
 pub struct Answers([Count; CLASSES.len()]);
 
-/// Classes of status, as metrics name them.
+/// Names of the classes of status in metrics.
 const CLASSES: [&str; 4] = ["2xx", "3xx", "4xx", "5xx"];
 
 impl Answers {
-    /// Counts an answer of this status, 200 to 599.
+    /// Counts an answer with this status, 200 to 599. Any other status counts for the nearest class.
     pub fn one(&self, status: u16) {
         let class = usize::from(status / 100).clamp(2, 5) - 2;
         self.0[class].one();
     }
 
-    /// Returns the counts so far, by class of status.
+    /// Returns each class of status with the number of answers so far.
     pub fn totals(&self) -> impl Iterator<Item = (&'static str, u64)> {
         CLASSES.into_iter().zip(self.0.iter().map(Count::total))
     }
 }
 
-/// A counter that limits the log lines about what it counts, because clients can cause it as often as they like.
+/// A number of events that clients can cause as often as they like. It limits the lines about them, so that they
+/// cannot fill the log.
 #[derive(Debug, Default)]
 pub struct Counter {
     total: AtomicU64,
-    lines: Mutex<Option<(Instant, u32)>>,
+    /// Start of the current [`LOG_WINDOW`] and the events in it.
+    window: Mutex<Option<(Instant, u32)>>,
 }
 
 impl Counter {
-    /// Adds one, and returns the total if a line may be written about it.
+    /// Counts one event. Returns the total if a line about the event may be written to the log.
     pub fn count(&self) -> Option<u64> {
         let total = self.total.fetch_add(1, Ordering::Relaxed) + 1;
-        let mut lines = lock(&self.lines);
+        let mut window = lock(&self.window);
+        // The time is read under the lock, so that the start of the window never goes back.
         let now = Instant::now();
-        let (since, written) = lines.get_or_insert((now, 0));
-        if now.duration_since(*since) > WINDOW {
-            (*since, *written) = (now, 0);
+        let (start, events) = window.get_or_insert((now, 0));
+        if now.duration_since(*start) > LOG_WINDOW {
+            (*start, *events) = (now, 0);
         }
-        *written += 1;
-        (*written <= LINES).then_some(total)
+        *events += 1;
+        (*events <= LOG_LINES).then_some(total)
     }
 
-    /// Adds `many`, without a line in the log.
+    /// Counts `many` events. None of them is to be logged.
     pub fn add(&self, many: u64) {
         self.total.fetch_add(many, Ordering::Relaxed);
     }
 
-    /// Returns the count so far.
+    /// Returns the number so far.
     pub fn total(&self) -> u64 {
         self.total.load(Ordering::Relaxed)
     }
 }
 
-/// Lists the misuse by clients that happened, and leaves out what did not: nothing if all was well.
+/// Writes the misuse by clients that was counted, without the counters that are zero. Writes nothing if all are zero.
 impl fmt::Display for Metrics {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let counted = [
@@ -132,11 +138,12 @@ impl fmt::Display for Metrics {
             ("foreign origins", &self.foreign_origins),
             ("foreign addresses", &self.foreign_addresses),
         ];
-        let told = counted.iter().filter(|(_, counter)| counter.total() > 0);
-        let told: Vec<_> = told
+        let happened: Vec<_> = counted
+            .iter()
+            .filter(|(_, counter)| counter.total() > 0)
             .map(|(what, counter)| format!("{what} {}", counter.total()))
             .collect();
-        formatter.write_str(&told.join(", "))
+        formatter.write_str(&happened.join(", "))
     }
 }
 
@@ -150,8 +157,8 @@ mod tests {
         assert_eq!(metrics.to_string(), "");
         metrics.floods.count();
         metrics.too_large.count();
-        let told = metrics.to_string();
-        assert_eq!(told, "bodies and packets too large 1, floods ended 1");
+        let misuse = metrics.to_string();
+        assert_eq!(misuse, "bodies and packets too large 1, floods ended 1");
     }
 
     #[test]

@@ -1,14 +1,15 @@
-//! A report as JSON. A field is null if it cannot be known, because the file is refused or is not WebAssembly.
+//! The report of `hitchy inspect` as JSON. A field is null if its value cannot be known, because the file is refused
+//! or is not WebAssembly.
 
 use std::collections::BTreeSet;
 
 use serde::{Serialize, Serializer};
 
-use super::report::{Report, contract_of};
+use super::report::{Report, exported_contract};
 use crate::runtime::kinds::{Declarations, WORDS};
 use crate::runtime::{ImportSupport, Memory, WasmInfo, WasmKind};
 
-/// A report as `--output json` prints it.
+/// The report of one file. Fields serialise in camel case.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ReportJson<'a> {
@@ -25,7 +26,7 @@ pub(super) struct ReportJson<'a> {
     memory: Option<MemoryJson>,
     compile_ms: Option<u64>,
     #[serde(flatten)]
-    declared: Declared<'a>,
+    declared: DeclarationsJson<'a>,
     hints: &'a [String],
 }
 
@@ -35,17 +36,17 @@ struct ImportJson<'a> {
     standing: &'static str,
 }
 
-/// The memory with which a call begins and the most that it may have, in bytes.
+/// Bounds of the memory, in bytes.
 #[derive(Serialize)]
 struct MemoryJson {
     initial: u64,
     maximum: Option<u64>,
 }
 
-/// The declarations, a list for each kind; each is null if they are not known.
-struct Declared<'a>(Option<&'a Declarations>);
+/// Declarations as one list for each kind. The lists are null if the declarations are not known.
+struct DeclarationsJson<'a>(Option<&'a Declarations>);
 
-impl Serialize for Declared<'_> {
+impl Serialize for DeclarationsJson<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self.0 {
             Some(declarations) => declarations.serialize(serializer),
@@ -55,6 +56,7 @@ impl Serialize for Declared<'_> {
 }
 
 impl<'a> ReportJson<'a> {
+    /// Borrows the fields of `report`.
     pub(super) fn of(report: &'a Report) -> Self {
         let info = report.info.as_ref();
         let handler = report.verdict.as_ref().ok();
@@ -66,12 +68,12 @@ impl<'a> ReportJson<'a> {
             hash: report.content.map(|(_, hash)| hash.to_string()),
             kind: info.map(kind),
             languages: info.map(|info| &info.languages),
-            contract: info.and_then(contract_of),
+            contract: info.and_then(exported_contract).map(|(version, _)| version),
             exports: info.map(|info| &*info.exports),
             imports: info.map(|info| info.imports.iter().map(|name| import(name)).collect()),
             memory: info.and_then(|info| info.memory).map(memory),
             compile_ms: handler.map(|handler| handler.compile_time().as_millis() as u64),
-            declared: Declared(handler.map(|handler| &handler.declarations)),
+            declared: DeclarationsJson(handler.map(|handler| &handler.declarations)),
             hints: &report.hints,
         }
     }

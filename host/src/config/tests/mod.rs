@@ -1,4 +1,4 @@
-//! What people write, and what comes of it; `refused` holds what they should not have written.
+//! Tests of settings as people write them. `refused` has the tests of wrong settings.
 
 mod refused;
 
@@ -13,7 +13,7 @@ use super::*;
 
 const MIB: usize = 1 << 20;
 
-/// An empty folder with this settings file in it.
+/// Returns a temporary folder that contains only this settings file.
 fn folder(settings: &str) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join(FILE), settings).unwrap();
@@ -43,7 +43,7 @@ fn from_env(vars: &[(&str, &str)]) -> Result<Config, Error> {
     })
 }
 
-/// The error's sentence, with the settings file named as if it were in the current directory.
+/// Returns the sentence of the error, with the settings file named as if it were in the current directory.
 fn sentence(settings: &str) -> String {
     let folder = folder(settings);
     let error = Config::load(&in_folder(&folder)).unwrap_err().to_string();

@@ -1,4 +1,4 @@
-//! What is wrong with settings is said in a sentence that names the place, the value and what would be right.
+//! Tests of wrong settings: the sentence of each error names the source, the value and what would be right.
 
 use super::*;
 
@@ -92,7 +92,7 @@ fn an_unknown_key_gets_the_nearest_known_one() {
     }
 }
 
-/// What may be set for one handler, as errors tell it.
+/// Returns the keys that may be set for one handler, as errors list them.
 fn for_one_handler() -> String {
     let known: Vec<_> = keys::per_handler().map(Key::short).collect();
     assert!(known.contains(&"memory") && known.contains(&"deadline"));
@@ -261,8 +261,8 @@ fn a_section_for_what_cannot_be_a_handler_is_refused() {
 #[test]
 fn every_example_in_an_error_is_accepted() {
     for key in KEYS {
-        let example = format!("value = {}", key.kind.example());
-        let example = example.parse::<Table>().unwrap();
+        let text = format!("value = {}", key.kind.example());
+        let example = text.parse::<Table>().unwrap();
         assert!(key.kind.read(&example["value"]).is_ok(), "{}", key.name);
     }
 }

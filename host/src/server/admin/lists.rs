@@ -1,4 +1,5 @@
-//! The handlers, the reloads and the sockets as JSON, in camel case, with times as RFC 3339.
+//! Pages of the console below `/api`: handlers, routes, reloads and sockets as JSON. Names are in camel case and
+//! times are in RFC 3339.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use crate::registry::{
 use crate::runtime::HandlerSettings;
 use crate::runtime::kinds::Declarations;
 
-/// A point in time.
+/// Formats a point in time as RFC 3339 in UTC, with milliseconds.
 fn time(at: SystemTime) -> String {
     humantime::format_rfc3339_millis(at).to_string()
 }
@@ -70,7 +71,8 @@ struct FailureShown {
     id: String,
 }
 
-/// `/api/handlers`.
+/// Returns the page `/api/handlers`: handlers that are served, files that are refused and required handlers that are
+/// missing.
 pub(super) fn handlers(view: &Arc<View>) -> Shown {
     let (table, status) = (view.registry.table(), view.registry.status());
     Shown::json(&HandlersShown {
@@ -134,7 +136,7 @@ struct RoutesShown<'a> {
     routes: Vec<HandlerRow<'a>>,
 }
 
-/// `/api/routes`: by path, then by method.
+/// Returns the page `/api/routes`, sorted by path and then by method.
 pub(super) fn routes(view: &Arc<View>) -> Shown {
     let table = view.registry.table();
     let mut kinds = rows_of(&table.handlers).into_iter();
@@ -162,7 +164,7 @@ struct ReloadShown {
     error: Option<String>,
 }
 
-/// `/api/reloads`: the newest first.
+/// Returns the page `/api/reloads`, with the newest reload first.
 pub(super) fn reloads(view: &Arc<View>) -> Shown {
     let last = view.registry.journal().last();
     Shown::json(&ReloadsShown {
@@ -204,7 +206,7 @@ struct SessionsShown {
     unclaimed: usize,
 }
 
-/// `/api/sockets`.
+/// Returns the page `/api/sockets`: numbers of sockets by namespace and of sessions by transport.
 pub(super) fn sockets(view: &Arc<View>) -> Shown {
     let (websocket, polling) = view.sessions.by_transport();
     let namespaces = view.counts.counts().into_iter();

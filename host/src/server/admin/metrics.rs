@@ -1,6 +1,8 @@
-//! `/metrics`: our counters in the text format of Prometheus, written when they are asked for.
+//! The page `/metrics` of the console: the server's counters in the text format of Prometheus. They are collected for
+//! each request.
 //!
-//! Labels are names of files, of declared namespaces, and fixed words: never anything that a client sent.
+//! Labels are names of files, names of declared namespaces and fixed words. A client cannot choose the text of a
+//! label.
 
 use std::fmt;
 use std::sync::Arc;
@@ -22,15 +24,15 @@ use crate::registry::{Ended, Served, Table, What};
 use crate::runtime::kinds::CALLS;
 use crate::runtime::kinds::kind::CallKind;
 
-/// Labels and a value.
+/// One sample of a metric: its labels and its value.
 type Sample<'a, const N: usize, T> = ([(&'static str, &'a str); N], T);
 
-/// `/metrics`.
+/// Returns the page `/metrics`.
 pub(super) fn metrics(view: &Arc<View>) -> Shown {
     let mut registry = Registry::default();
     registry.register_collector(Box::new(Scrape(Arc::clone(view))));
     let mut body = String::with_capacity(16 << 10);
-    // Writing to a string does not fail.
+    // Writing to a `String` does not fail.
     let _ = prometheus_text::encode(&mut body, &registry);
     Shown {
         status: StatusCode::OK,
@@ -39,7 +41,7 @@ pub(super) fn metrics(view: &Arc<View>) -> Shown {
     }
 }
 
-/// Everything, as it is at this moment.
+/// A collector that reads all counters at the moment at which they are encoded.
 struct Scrape(Arc<View>);
 
 impl fmt::Debug for Scrape {
@@ -63,7 +65,7 @@ impl Collector for Scrape {
     }
 }
 
-/// The page that is being written.
+/// Writer of the metrics of one page.
 struct Page<'a>(DescriptorEncoder<'a>);
 
 impl Page<'_> {
@@ -333,7 +335,7 @@ impl Page<'_> {
         Ok(())
     }
 
-    /// `name` is written with `_total` at its end.
+    /// Writes a counter. The encoder appends `_total` to `name`.
     fn counters<'s, const N: usize>(
         &mut self,
         name: &str,
@@ -369,12 +371,12 @@ impl Page<'_> {
     }
 }
 
-/// Returns true if a handler is called for this, or was before a reload.
+/// Returns true if a handler is called for `kind`, or was called for it before a reload.
 fn concerns(handler: &Served, kind: CallKind) -> bool {
     handler.declarations.are_called_for(kind) || handler.calls.count_of(kind) > 0
 }
 
-/// Since 1970.
+/// Returns the seconds since the Unix epoch.
 fn seconds(time: SystemTime) -> f64 {
     let since = time.duration_since(SystemTime::UNIX_EPOCH);
     since.unwrap_or_default().as_secs_f64()
