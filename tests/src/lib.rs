@@ -14,6 +14,7 @@ pub mod expect;
 pub mod figures;
 pub mod guests;
 pub mod http;
+pub mod imports;
 pub mod lines;
 pub mod load;
 pub mod node;

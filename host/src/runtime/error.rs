@@ -82,9 +82,6 @@ pub enum LoadError {
     /// wasmtime or its parser rejects the file.
     #[error("it is not valid: {0}; build it again")]
     Invalid(String),
-    /// The component needs more than one instance of the pool may have.
-    #[error("it needs more than an instance may have: {0}")]
-    TooDemanding(String),
     /// The compilation took too long, or ended without a result.
     #[error("compiling it failed: {0}")]
     Compile(String),
