@@ -164,6 +164,11 @@ impl<A: Adapter> Connector<A> {
         socket.extensions.insert(connection);
         // `begin` takes the worker out again. Extensions must be `Clone`, which a worker is not.
         socket.extensions.insert(Arc::new(Mutex::new(Some(worker))));
+        // The library (0.18.9) ignores CONNECT to a namespace while the task of an earlier CONNECT is in its last
+        // steps: it answers, spawns `begin` and returns. The worker must not answer an event before the task has
+        // returned, because the client may then disconnect and connect again. A task that the scheduler takes up
+        // anew keeps what it spawns last for its own thread, so `begin` runs after it.
+        tokio::task::yield_now().await;
         Ok(())
     }
 
