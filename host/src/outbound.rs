@@ -53,7 +53,7 @@ pub struct Outbound {
     /// True while a task measures the delay: two tasks that wait at the same time do not wait twice as long.
     is_measured: AtomicBool,
     ended: AtomicBool,
-    gone: AtomicBool,
+    closed: AtomicBool,
     /// True if the client or the network closed the connection.
     cut_off: AtomicBool,
     stalled: AtomicBool,
@@ -87,7 +87,7 @@ impl Outbound {
             delay: AtomicU64::new(0),
             is_measured: AtomicBool::new(false),
             ended: AtomicBool::new(false),
-            gone: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
             cut_off: AtomicBool::new(false),
             stalled: AtomicBool::new(false),
             reader: AtomicWaker::new(),
@@ -98,15 +98,15 @@ impl Outbound {
     }
 
     /// Counts a packet with `bytes` of payload that is handed over for sending.
-    pub fn hand(&self, bytes: usize) {
+    pub fn add_queued(&self, bytes: usize) {
         self.backlog
             .fetch_add(bytes as u64 + FRAMING, Ordering::Relaxed);
         self.packets.fetch_add(1, Ordering::Relaxed);
         self.last_activity.store(self.now(), Ordering::Relaxed);
     }
 
-    /// Undoes [`Outbound::hand`] for a packet that could not be handed over.
-    pub fn take_back(&self, bytes: usize) {
+    /// Undoes [`Outbound::add_queued`] for a packet that could not be handed over.
+    pub fn remove_queued(&self, bytes: usize) {
         self.reduce_backlog(bytes as u64 + FRAMING);
     }
 
@@ -143,7 +143,7 @@ impl Outbound {
     }
 
     /// Notes that the client takes again.
-    pub fn take(&self) {
+    pub fn resume(&self) {
         self.last_activity.store(self.now(), Ordering::Relaxed);
         self.stopped.store(TAKING, Ordering::Relaxed);
         self.notify_watchers();
@@ -279,14 +279,14 @@ impl Outbound {
     }
 
     /// Notes that the TCP connection is closed.
-    pub fn leave(&self) {
-        self.gone.store(true, Ordering::Release);
+    pub fn set_closed(&self) {
+        self.closed.store(true, Ordering::Release);
         self.notify_watchers();
     }
 
     /// Returns true if the TCP connection is closed.
-    pub fn is_gone(&self) -> bool {
-        self.gone.load(Ordering::Acquire)
+    pub fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
     }
 
     /// Wakes the tasks that wait for something to leave. Waking takes a lock and hardly ever does a task wait, so the
@@ -344,14 +344,14 @@ mod tests {
     #[test]
     fn what_was_handed_over_and_not_written_waits() {
         let line = Outbound::of_connection();
-        line.hand(100);
-        line.hand(50);
+        line.add_queued(100);
+        line.add_queued(50);
         line.wrote(120);
         assert_eq!(line.backlog(), 30 + 2 * FRAMING);
         assert!(line.may_have(2) && !line.may_have(3));
-        line.take_back(50);
+        line.remove_queued(50);
         line.wrote(1000);
-        line.hand(7);
+        line.add_queued(7);
         assert_eq!(line.backlog(), 7 + FRAMING, "there are no debts");
     }
 
@@ -359,11 +359,11 @@ mod tests {
     fn a_line_that_takes_and_is_silent_has_nothing_waiting() {
         let mut line = Outbound::of_connection();
         let pass = |line: &mut Outbound| line.start -= IDLE * 2;
-        line.hand(100);
+        line.add_queued(100);
         line.stop();
         pass(&mut line);
         assert_ne!(line.backlog(), 0, "it takes nothing: all waits");
-        line.take();
+        line.resume();
         assert_ne!(line.backlog(), 0, "it may be just about to");
         pass(&mut line);
         assert!(!line.may_have(1));

@@ -116,7 +116,7 @@ impl Sessions {
             websocket: ArcSwapOption::from(websocket),
             claimed: AtomicBool::new(false),
             ending: OnceLock::new(),
-            said_why: AtomicBool::new(false),
+            end_logged: AtomicBool::new(false),
             ends_soon: AtomicBool::new(false),
             turn: tokio::sync::Mutex::default(),
             sessions: Arc::clone(self),
@@ -203,7 +203,7 @@ pub struct Session {
     websocket: ArcSwapOption<Outbound>,
     claimed: AtomicBool,
     ending: OnceLock<Ending>,
-    said_why: AtomicBool,
+    end_logged: AtomicBool,
     ends_soon: AtomicBool,
     turn: tokio::sync::Mutex<()>,
     sessions: Arc<Sessions>,
@@ -217,7 +217,7 @@ impl Session {
 
     /// Returns true if the session has a websocket.
     pub fn has_websocket(&self) -> bool {
-        self.of_websocket(|websocket| !websocket.is_gone())
+        self.of_websocket(|websocket| !websocket.is_closed())
     }
 
     /// Adds a websocket, to which the session moves once the upgrade is complete.
@@ -246,20 +246,20 @@ impl Session {
     fn outbound(&self) -> Arc<Outbound> {
         let is_polling = self.id.get().is_some();
         let is_used = |websocket: &Arc<Outbound>| {
-            !websocket.is_gone() && (!is_polling || websocket.written() > MAX_UPGRADE_BYTES)
+            !websocket.is_closed() && (!is_polling || websocket.written() > MAX_UPGRADE_BYTES)
         };
         let websocket = self.websocket.load_full().filter(is_used);
         websocket.unwrap_or_else(|| Arc::clone(&self.polls))
     }
 
     /// Counts a packet with `bytes` of payload that is handed over for sending.
-    pub fn hand(&self, bytes: usize) {
-        self.outbound().hand(bytes);
+    pub fn add_queued(&self, bytes: usize) {
+        self.outbound().add_queued(bytes);
     }
 
     /// Undoes [`Session::hand`] for a packet that could not be handed over.
-    pub fn take_back(&self, bytes: usize) {
-        self.outbound().take_back(bytes);
+    pub fn remove_queued(&self, bytes: usize) {
+        self.outbound().remove_queued(bytes);
     }
 
     /// Returns true if so much waits that the library's send buffer may be full.
@@ -371,8 +371,8 @@ impl Session {
     }
 
     /// Returns true for the first caller, which then logs why the session ended.
-    pub fn asks_why(&self) -> bool {
-        !self.said_why.swap(true, Ordering::AcqRel)
+    pub fn is_first_to_log_end(&self) -> bool {
+        !self.end_logged.swap(true, Ordering::AcqRel)
     }
 
     /// Returns the counters of the server.
@@ -442,7 +442,7 @@ pub(crate) mod tests {
         assert!(sessions.find("id").is_some());
         for _ in 0..2 {
             assert!(!session.may_be_full());
-            session.hand(30);
+            session.add_queued(30);
         }
         assert!(session.may_be_full() && session.is_heavy());
         while session.ending().is_none() {

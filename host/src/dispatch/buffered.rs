@@ -9,7 +9,7 @@ use futures_util::future::BoxFuture;
 use http::Method;
 
 use super::{Accepted, Dispatch, error_response};
-use crate::message::{NotWhole, Request, Response};
+use crate::message::{CollectError, Request, Response};
 use crate::payload::Failure;
 use crate::runtime::{CallContext, Dispatcher};
 
@@ -21,49 +21,51 @@ impl Dispatch {
         accepted: Accepted,
     ) -> Response<Bytes> {
         let context = CallContext::new(Arc::clone(&request.id), request.remote);
-        self.exchange_whole(request, &context, accepted).await
+        self.exchange_buffered(request, &context, accepted).await
     }
 
-    async fn exchange_whole(
+    async fn exchange_buffered(
         self: &Arc<Self>,
         request: Request,
         context: &CallContext,
         accepted: Accepted,
     ) -> Response<Bytes> {
         let (under_way, response) = self.answer(request, context).await;
-        let response = self.whole(response, &under_way.exchange.request).await;
+        let response = self
+            .collect_body(response, &under_way.exchange.request)
+            .await;
         self.hand_over(under_way, response, accepted)
     }
 
     /// Collects the body of an answer. The body of an answer to HEAD is empty, which these doors do not arrange by
     /// themselves.
-    async fn whole(&self, response: Response, request: &Request) -> Response<Bytes> {
+    async fn collect_body(&self, response: Response, request: &Request) -> Response<Bytes> {
         let (head, body) = response.parted();
         if request.method == Method::HEAD {
             return head.with(Bytes::new());
         }
-        match body.whole(self.answer_limit).await {
+        match body.collect(self.answer_limit).await {
             Ok(body) => head.with(body),
             Err(error) => {
                 tracing::warn!(
                     call = %request.id,
                     "{} {:?}: the answer is not passed on: {error}", request.method, request.target.path
                 );
-                error_response(&request.id, &not_whole(&error))
+                error_response(&request.id, &collect_failure(&error))
             }
         }
     }
 }
 
-fn not_whole(error: &NotWhole) -> Failure {
+fn collect_failure(error: &CollectError) -> Failure {
     match error {
-        NotWhole::TooLarge(limit) => Failure::new(
+        CollectError::TooLarge(limit) => Failure::new(
             502,
             format!(
                 "the answer has more than {limit} bytes (server.answer-limit); ask for it over HTTP, where it streams"
             ),
         ),
-        NotWhole::Broken(_) => Failure::new(502, "the answer broke off"),
+        CollectError::Broken(_) => Failure::new(502, "the answer broke off"),
     }
 }
 
@@ -81,7 +83,7 @@ impl Dispatcher for Arc<Dispatch> {
             remote: request.remote,
         };
         Box::pin(async move {
-            self.exchange_whole(request, &context, self.work.token())
+            self.exchange_buffered(request, &context, self.work.token())
                 .await
         })
     }

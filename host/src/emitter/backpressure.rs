@@ -23,7 +23,7 @@ pub(super) async fn make_capacity<A: Adapter>(operators: &BroadcastOperators<A>,
     join_all(crowded.map(wait_for)).await;
     for socket in &sockets {
         if let Some(connection) = connection(socket) {
-            connection.session.hand(bytes);
+            connection.session.add_queued(bytes);
         }
     }
 }

@@ -133,7 +133,7 @@ impl<A: Adapter> Broadcaster for SocketIo<A> {
 
     fn find(&self, namespace: &str, id: &str) -> Option<Arc<Connection>> {
         let socket = self.of(namespace)?.get_socket(id.parse().ok()?)?;
-        connection(&socket).filter(|connection| !connection.is_gone())
+        connection(&socket).filter(|connection| !connection.has_ended())
     }
 
     fn ids(&self, audience: Audience) -> BoxFuture<'_, Result<Vec<String>, Failure>> {
@@ -146,7 +146,7 @@ impl<A: Adapter> Broadcaster for SocketIo<A> {
             let is_here = |id: &Sid| {
                 let socket = operators.get_socket(*id);
                 let connection = socket.and_then(|socket| connection(&socket));
-                connection.is_none_or(|connection| !connection.is_gone())
+                connection.is_none_or(|connection| !connection.has_ended())
             };
             Ok(ids.filter(is_here).map(|id| id.to_string()).collect())
         })

@@ -14,7 +14,7 @@ use super::socket::{
     not_keeping_up,
 };
 use crate::payload::{Failure, Payload};
-use crate::sockets::{Connection, Link, gone};
+use crate::sockets::{Connection, Link, not_connected};
 
 /// A socket of the library. The reference is weak because the library's socket owns the [`Connection`], and the
 /// connection owns this link.
@@ -37,7 +37,7 @@ impl<A: Adapter> Link for SocketLink<A> {
     fn emit(&self, event: &str, payload: &Payload) -> Result<(), Failure> {
         check_event(event)?;
         let arguments = payload.arguments()?;
-        let socket = self.socket.upgrade().ok_or_else(gone)?;
+        let socket = self.socket.upgrade().ok_or_else(not_connected)?;
         check_namespace(socket.ns())?;
         let counted = Counted::of(&socket, payload.size())?;
         counted.after(socket.emit(event, &arguments))
@@ -53,7 +53,7 @@ impl<A: Adapter> Link for SocketLink<A> {
             check_event(event)?;
             let waiting = {
                 let arguments = payload.arguments()?;
-                let socket = self.socket.upgrade().ok_or_else(gone)?;
+                let socket = self.socket.upgrade().ok_or_else(not_connected)?;
                 check_namespace(socket.ns())?;
                 let counted = Counted::of(&socket, payload.size())?;
                 let sent = socket
@@ -111,7 +111,7 @@ impl Counted {
             if connection.session.is_heavy() {
                 return Err(not_keeping_up());
             }
-            connection.session.hand(bytes);
+            connection.session.add_queued(bytes);
         }
         Ok(Self { connection, bytes })
     }
@@ -119,7 +119,7 @@ impl Counted {
     /// Undoes the count if the packet was not sent, and converts the error.
     fn after<T>(self, sent: Result<T, SendError>) -> Result<T, Failure> {
         if let (Err(_), Some(connection)) = (&sent, &self.connection) {
-            connection.session.take_back(self.bytes);
+            connection.session.remove_queued(self.bytes);
         }
         sent.map_err(send_failure)
     }
@@ -127,7 +127,7 @@ impl Counted {
 
 fn send_failure(error: SendError) -> Failure {
     match error {
-        SendError::Socket(SocketError::Closed) => gone(),
+        SendError::Socket(SocketError::Closed) => not_connected(),
         SendError::Socket(SocketError::InternalChannelFull) => not_keeping_up(),
         SendError::Serialize(error) => Failure::new(400, error.to_string()),
     }

@@ -99,7 +99,7 @@ impl Emitter {
     pub async fn find(&self, namespace: &str, id: &str) -> Option<Arc<Connection>> {
         let connection = self.broadcaster.find(namespace, id)?;
         connection.wait_until_settled(MAX_CONNECT_WAIT).await;
-        (!connection.is_gone()).then_some(connection)
+        (!connection.has_ended()).then_some(connection)
     }
 
     /// Returns the ids of an audience.

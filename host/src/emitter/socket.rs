@@ -9,7 +9,7 @@ use socketioxide::{AckError, SocketError, SocketIo};
 
 use crate::names::{REQUESTS, RESERVED};
 use crate::payload::Failure;
-use crate::sockets::{Connection, gone};
+use crate::sockets::{Connection, not_connected};
 
 /// Refuses names that socket.io reserves.
 pub(super) fn check_event(event: &str) -> Result<(), Failure> {
@@ -75,7 +75,7 @@ pub(super) fn ack_failure(error: AckError) -> Failure {
     match error {
         AckError::Timeout => Failure::new(504, "the client did not answer in time"),
         AckError::Socket(SocketError::InternalChannelFull) => not_keeping_up(),
-        AckError::Socket(SocketError::Closed) => gone(),
+        AckError::Socket(SocketError::Closed) => not_connected(),
         AckError::Decode(error) => Failure::new(
             400,
             format!("the client's answer is no JSON array: {error}"),

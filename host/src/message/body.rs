@@ -13,7 +13,7 @@ use futures_util::stream::{self, BoxStream, Stream, StreamExt};
 #[derive(Debug)]
 pub enum Body {
     /// The body is in memory.
-    Whole(Bytes),
+    Full(Bytes),
     /// The body arrives in pieces while it is sent.
     Stream(Pieces),
 }
@@ -27,7 +27,7 @@ pub struct Pieces {
 
 /// The reason for which a stream could not be collected.
 #[derive(Debug, thiserror::Error)]
-pub enum NotWhole {
+pub enum CollectError {
     /// The stream has more bytes than the limit.
     #[error("it has more than {0} bytes")]
     TooLarge(usize),
@@ -39,15 +39,15 @@ pub enum NotWhole {
 impl Body {
     /// Makes a body without bytes.
     pub fn empty() -> Self {
-        Self::Whole(Bytes::new())
+        Self::Full(Bytes::new())
     }
 
     /// Collects a stream. Fails if the stream breaks off or has more than `limit` bytes. A body in memory is returned
     /// as it is, whatever its size.
-    pub async fn whole(self, limit: usize) -> Result<Bytes, NotWhole> {
+    pub async fn collect(self, limit: usize) -> Result<Bytes, CollectError> {
         match self {
-            Self::Whole(bytes) => Ok(bytes),
-            Self::Stream(pieces) => pieces.collected(limit).await,
+            Self::Full(bytes) => Ok(bytes),
+            Self::Stream(pieces) => pieces.collect(limit).await,
         }
     }
 
@@ -55,7 +55,7 @@ impl Body {
     #[must_use]
     pub fn keeping(self, kept: impl Send + 'static) -> Self {
         match self {
-            Self::Whole(bytes) => Self::Whole(bytes),
+            Self::Full(bytes) => Self::Full(bytes),
             Self::Stream(pieces) => Self::Stream(Pieces {
                 _kept: Some(Box::new(kept)),
                 ..pieces
@@ -87,15 +87,15 @@ impl Pieces {
         self.length
     }
 
-    async fn collected(mut self, limit: usize) -> Result<Bytes, NotWhole> {
+    async fn collect(mut self, limit: usize) -> Result<Bytes, CollectError> {
         if self.length.is_some_and(|length| length > limit as u64) {
-            return Err(NotWhole::TooLarge(limit));
+            return Err(CollectError::TooLarge(limit));
         }
         let mut whole = BytesMut::new();
         while let Some(piece) = self.next().await {
             let piece = piece?;
             if whole.len() + piece.len() > limit {
-                return Err(NotWhole::TooLarge(limit));
+                return Err(CollectError::TooLarge(limit));
             }
             whole.extend_from_slice(&piece);
         }
@@ -129,19 +129,22 @@ mod tests {
 
     #[tokio::test]
     async fn r13_a_stream_is_collected_up_to_the_limit() {
-        let whole = body(None, &["ab", "cd"]).whole(4).await;
+        let whole = body(None, &["ab", "cd"]).collect(4).await;
         assert_eq!(whole.unwrap(), "abcd");
-        let late = body(None, &["ab", "cd", "e"]).whole(4).await;
-        assert!(matches!(late, Err(NotWhole::TooLarge(4))), "{late:?}");
-        let at_once = body(Some(5), &[]).whole(4).await;
-        assert!(matches!(at_once, Err(NotWhole::TooLarge(4))), "{at_once:?}");
+        let late = body(None, &["ab", "cd", "e"]).collect(4).await;
+        assert!(matches!(late, Err(CollectError::TooLarge(4))), "{late:?}");
+        let at_once = body(Some(5), &[]).collect(4).await;
+        assert!(
+            matches!(at_once, Err(CollectError::TooLarge(4))),
+            "{at_once:?}"
+        );
     }
 
     #[tokio::test]
     async fn r13_one_that_breaks_off_is_no_body() {
         let pieces = stream::iter([Ok(Bytes::from("ab")), Err(io::ErrorKind::Other.into())]);
-        let broken = Body::Stream(Pieces::new(None, pieces)).whole(4).await;
-        assert!(matches!(broken, Err(NotWhole::Broken(_))), "{broken:?}");
+        let broken = Body::Stream(Pieces::new(None, pieces)).collect(4).await;
+        assert!(matches!(broken, Err(CollectError::Broken(_))), "{broken:?}");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
-pub use self::body::{Body, NotWhole, Pieces};
+pub use self::body::{Body, CollectError, Pieces};
 
 use crate::lock::lock;
 use crate::path::Target;
@@ -103,7 +103,7 @@ impl<B> Response<B> {
 impl From<Response<Bytes>> for Response {
     fn from(response: Response<Bytes>) -> Self {
         let (head, body) = response.parted();
-        head.with(Body::Whole(body))
+        head.with(Body::Full(body))
     }
 }
 

@@ -125,7 +125,7 @@ pub(super) fn response(
         body: if is_bodiless {
             Body::empty()
         } else {
-            Body::Whole(Bytes::from(body))
+            Body::Full(Bytes::from(body))
         },
     })
 }

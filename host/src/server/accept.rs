@@ -337,6 +337,6 @@ impl AsyncWrite for ClientStream {
 
 impl Drop for ClientStream {
     fn drop(&mut self) {
-        self.outbound.leave();
+        self.outbound.set_closed();
     }
 }

@@ -62,7 +62,7 @@ impl SocketCount {
 
 impl CountGuard {
     /// Subtracts the socket. A second call does nothing.
-    pub fn leave(&self) {
+    pub fn release(&self) {
         // The swap lets one caller subtract, even if two run at the same time.
         if self.is_counted.swap(false, Ordering::Relaxed) {
             self.count.0.fetch_sub(1, Ordering::Relaxed);
@@ -72,7 +72,7 @@ impl CountGuard {
 
 impl Drop for CountGuard {
     fn drop(&mut self) {
-        self.leave();
+        self.release();
     }
 }
 
@@ -87,7 +87,7 @@ mod tests {
         assert!(counts.open("/lobby").is_none(), "it is known");
         let (first, second) = (lobby.guard(), lobby.guard());
         assert_eq!(counts.counts(), [("/lobby".to_owned(), 2)]);
-        first.leave();
+        first.release();
         drop(first);
         assert_eq!(counts.counts(), [("/lobby".to_owned(), 1)]);
         drop(second);

@@ -169,13 +169,13 @@ impl Connection {
     ) -> Result<(), Failure> {
         let last_rooms = lock(&self.last_rooms);
         if last_rooms.is_some() {
-            return Err(gone());
+            return Err(not_connected());
         }
         change(self.link.as_ref())
     }
 
     /// Marks the connection as ended and stores its rooms before the library forgets them. Later calls do nothing.
-    pub fn leave_for_good(&self) {
+    pub fn mark_ended(&self) {
         let mut last_rooms = lock(&self.last_rooms);
         if last_rooms.is_none() {
             *last_rooms = Some(self.link.rooms());
@@ -219,11 +219,11 @@ impl Connection {
         // Set before the rooms are stored: a thread that sees that the connection has ended also sees that the server
         // did it.
         self.dismissed.store(true, Ordering::Release);
-        self.leave_for_good();
+        self.mark_ended();
     }
 
     /// Returns true if the connection has ended, from either side.
-    pub fn is_gone(&self) -> bool {
+    pub fn has_ended(&self) -> bool {
         lock(&self.last_rooms).is_some()
     }
 
@@ -261,7 +261,7 @@ impl fmt::Debug for Connection {
 }
 
 /// Returns the failure of an operation on a connection that has ended.
-pub fn gone() -> Failure {
+pub fn not_connected() -> Failure {
     Failure::new(410, "the client is no longer connected")
 }
 
@@ -357,7 +357,7 @@ mod tests {
 
     impl Link for Hasty {
         fn emit(&self, _: &str, _: &Payload) -> Result<(), Failure> {
-            Err(gone())
+            Err(not_connected())
         }
 
         fn emit_with_ack<'a>(
@@ -366,7 +366,7 @@ mod tests {
             _: &'a Payload,
             _: Duration,
         ) -> BoxFuture<'a, Result<Payload, Failure>> {
-            Box::pin(async { Err(gone()) })
+            Box::pin(async { Err(not_connected()) })
         }
 
         fn rooms(&self) -> Vec<String> {
@@ -411,7 +411,7 @@ mod tests {
         const LONG: Duration = Duration::from_secs(3600);
         let ways: [fn(&Connection); 3] = [
             Connection::set_answered,
-            Connection::leave_for_good,
+            Connection::mark_ended,
             |connection| connection.disconnect(false),
         ];
         for way in ways {

@@ -140,7 +140,7 @@ fn without_hop_by_hop(mut headers: HeaderMap) -> HeaderMap {
 /// Converts a response for hyper, which sets `content-length` itself from the size hint of the body.
 pub(super) fn to_axum(response: Response) -> AxumResponse {
     let body = match response.body {
-        message::Body::Whole(bytes) => Body::from(bytes),
+        message::Body::Full(bytes) => Body::from(bytes),
         message::Body::Stream(pieces) => Body::new(StreamBody(pieces)),
     };
     let mut answer = AxumResponse::new(body);

@@ -138,7 +138,7 @@ impl<A: Adapter> Ack<A> {
             return true;
         };
         let session = &self.connection.session;
-        let has_ended = self.connection.is_gone() || session.ending().is_some();
+        let has_ended = self.connection.has_ended() || session.ending().is_some();
         let Some(socket) = self.socket.upgrade().filter(|_| !has_ended) else {
             self.ack_id = None;
             return true;
@@ -147,10 +147,10 @@ impl<A: Adapter> Ack<A> {
             return false;
         }
         // Counts the bytes before it sends, because another thread may write them at once.
-        session.hand(bytes);
+        session.add_queued(bytes);
         match sender(&socket, ack_id).send(value) {
             Err(SendError::Socket(SocketError::InternalChannelFull)) => {
-                session.take_back(bytes);
+                session.remove_queued(bytes);
                 return false;
             }
             Err(SendError::Serialize(error)) => {

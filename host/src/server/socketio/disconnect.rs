@@ -35,8 +35,8 @@ impl<A: Adapter> DisconnectHandler<A, OnDisconnect<A>> for OnDisconnect<A> {
         reason: DisconnectReason,
         forget: fn(Arc<Socket<A>>),
     ) {
-        self.guard.leave();
-        self.connection.leave_for_good();
+        self.guard.release();
+        self.connection.mark_ended();
         let session = &self.connection.session;
         if session.of_websocket(Outbound::is_stalled) {
             session.end_slow_reader("it took nothing within server.write-stall");
@@ -84,7 +84,7 @@ impl<A: Adapter> OnDisconnect<A> {
             }
             _ => return,
         };
-        if session.asks_why()
+        if session.is_first_to_log_end()
             && let Some(total) = session.metrics().malformed.count()
         {
             let Connection { id, namespace, .. } = &*self.connection;

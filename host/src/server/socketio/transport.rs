@@ -285,7 +285,7 @@ struct PollGuard<'a>(&'a Session);
 
 impl<'a> PollGuard<'a> {
     fn new(session: &'a Session) -> Self {
-        session.polls().take();
+        session.polls().resume();
         Self(session)
     }
 }
