@@ -20,7 +20,7 @@ use hitchy::runtime::{
     RuntimeSettings,
 };
 use hitchy::session::{Bounds, Sessions};
-use hitchy::sockets::{Connection, Handshake, Link, gone};
+use hitchy::sockets::{Connection, Handshake, Link, not_connected};
 use hitchy_tests::guests::{example, guest};
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method};
 use tokio::sync::mpsc::unbounded_channel;
@@ -198,7 +198,7 @@ impl Link for Nobody {
         _: &'a Payload,
         _: Duration,
     ) -> BoxFuture<'a, Result<Payload, Failure>> {
-        Box::pin(async { Err(gone()) })
+        Box::pin(async { Err(not_connected()) })
     }
 
     fn rooms(&self) -> Vec<String> {
