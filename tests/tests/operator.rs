@@ -68,6 +68,27 @@ async fn a_change_of_the_settings_reloads_whom_it_concerns() {
 }
 
 #[tokio::test]
+async fn a_change_of_the_settings_is_not_lost_while_the_folder_cannot_be_read() {
+    let server = Server::prepare()
+        .handler("faults.wasm", guest("faults"))
+        .settings("[limits]\ndeadline = \"5s\"")
+        .start()
+        .await;
+    let (folder, away) = (server.handlers(""), server.dir().join("away"));
+    fs::rename(&folder, &away).expect("renamed");
+    server.wait_for_log(&["cannot be read"]).await;
+    let settings = server.dir().join("hitchy.toml");
+    fs::write(&settings, "[limits]\ndeadline = \"300ms\"").expect("written");
+    server
+        .wait_for_log(&["settings changed", "limits.deadline"])
+        .await;
+    assert_eq!(server.get("/fault/sleep/1000").await.status, 200);
+    fs::rename(&away, &folder).expect("renamed");
+    server.wait_for_log(&["readable again"]).await;
+    server.wait_for_status("/fault/sleep/1000", 504).await;
+}
+
+#[tokio::test]
 async fn required_guards_must_not_vanish() {
     let server = Server::prepare()
         .handler("v.wasm", guest("version_one"))

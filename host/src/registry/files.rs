@@ -38,6 +38,8 @@ struct File {
     looked_at: Option<(ContentHash, HandlerSettings)>,
     /// True if the file was refused for a reason that may pass by itself.
     again: bool,
+    /// True if a setting has changed since the file was checked last.
+    with_old_settings: bool,
     serving: Option<Arc<Served>>,
     /// Loaded, but not served because of a conflict, which may end.
     waiting: Option<Arc<Served>>,
@@ -115,10 +117,21 @@ impl Files {
             .cloned()
     }
 
-    /// Returns true if a file looks as it did when it was checked last.
+    /// Notes that a setting has changed, so that every file is checked again. A file that is still settling is checked
+    /// by a later reload.
+    pub(super) fn settings_changed(&mut self) {
+        for file in self.files.values_mut() {
+            file.with_old_settings = true;
+        }
+    }
+
+    /// Returns true if a file looks as it did when it was checked last, and the settings are the same.
     pub(super) fn is_unchanged(&self, found: &Found) -> bool {
         self.files.get(&found.name).is_some_and(|file| {
-            !file.again && file.stamp == found.stamp && file.sidecar == found.sidecar
+            !file.again
+                && !file.with_old_settings
+                && file.stamp == found.stamp
+                && file.sidecar == found.sidecar
         })
     }
 
@@ -174,6 +187,7 @@ impl Files {
             file.sidecar = found.sidecar;
             file.looked_at = Some((hash, settings.clone()));
             file.again = false;
+            file.with_old_settings = false;
         }
         is_known
     }
@@ -220,6 +234,7 @@ impl Files {
                 sidecar: None,
                 looked_at: None,
                 again,
+                with_old_settings: false,
                 serving: None,
                 waiting: None,
                 refusal: None,
@@ -228,6 +243,7 @@ impl Files {
         file.sidecar = found.sidecar;
         file.looked_at = looked_at;
         file.again = again;
+        file.with_old_settings = false;
     }
 
     /// Logs the files that were removed and the handlers that were put into service. It is called once the new table is

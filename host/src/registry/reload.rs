@@ -37,6 +37,8 @@ pub(super) struct Reloader {
     files: Files,
     arrivals: Arrivals,
     problems: Problems,
+    /// True if a setting has changed since the last table was made.
+    settings_changed: bool,
 }
 
 impl Reloader {
@@ -55,6 +57,7 @@ impl Reloader {
             journal,
             arrivals: Arrivals::default(),
             problems: Problems::default(),
+            settings_changed: false,
         }
     }
 
@@ -77,7 +80,11 @@ impl Reloader {
     /// Reads the folder and the settings. Returns a table if what is served has changed.
     pub(super) async fn reload(&mut self) -> Option<Table> {
         let first = self.arrivals.begin();
-        let settings_changed = self.read_settings();
+        if self.read_settings() {
+            // Kept until they are applied, because the folder may be unreadable in this reload.
+            self.settings_changed = true;
+            self.files.settings_changed();
+        }
         let mut listing = self.list().await?;
         self.leave_out_surplus(&mut listing);
         self.report_unfit(&listing);
@@ -85,11 +92,12 @@ impl Reloader {
         let removed = self.files.remove(&listing);
         let mut verdicts = Vec::new();
         for found in listing.found {
-            let verdict = self.check(&found, settings_changed, first).await;
+            let verdict = self.check(&found, first).await;
             verdicts.push((found.name, verdict));
         }
         self.arrivals.end();
         let changed = self.files.conclude(verdicts);
+        let settings_changed = std::mem::take(&mut self.settings_changed);
         (first || removed || changed || settings_changed).then(|| self.table())
     }
 
@@ -260,10 +268,9 @@ impl Reloader {
     }
 
     /// Reads and loads a file, if it has changed and is complete.
-    async fn check(&mut self, found: &Found, settings_changed: bool, first: bool) -> Verdict {
+    async fn check(&mut self, found: &Found, first: bool) -> Verdict {
         let settle = self.config.handlers.settle;
-        let is_unchanged = self.files.is_unchanged(found) && !settings_changed;
-        if is_unchanged || (!first && self.arrivals.is_settling(found, settle)) {
+        if self.files.is_unchanged(found) || (!first && self.arrivals.is_settling(found, settle)) {
             return Verdict::Unchanged;
         }
         let settings = match settings(&self.config, found).await {
