@@ -1,6 +1,6 @@
 //! Reads the format `application/x-www-form-urlencoded`, `name=value&…`, of queries and forms.
 //!
-//! The parser is written by hand because it is strict: a `%` that two hexadecimal digits do not follow, and text that
+//! The parser is written by hand because it is strict: a `%` that is not followed by two hexadecimal digits, and text that
 //! is not UTF-8, are errors, which reach the client as a 400. The crate form_urlencoded is lenient: it keeps a broken
 //! `%` as it is and replaces invalid UTF-8, so that a handler would read another value than the client meant.
 
@@ -55,7 +55,7 @@ pub(crate) fn decode(text: &str, plus: u8) -> Result<String, Error> {
                     .map(|(high, low)| high << 4 | low);
                 byte.ok_or_else(|| {
                     Error::custom(format_args!(
-                        "`{text}` has a `%` that two hexadecimal digits must follow"
+                        "`{text}` has a `%` that is not followed by two hexadecimal digits"
                     ))
                 })?
             }
@@ -275,15 +275,15 @@ mod tests {
         assert_eq!(error("q=x&q=y"), "`q`: is given more than once");
         assert_eq!(
             error("q=100%"),
-            "`100%` has a `%` that two hexadecimal digits must follow"
+            "`100%` has a `%` that is not followed by two hexadecimal digits"
         );
         assert_eq!(
             error("q=%zz"),
-            "`%zz` has a `%` that two hexadecimal digits must follow"
+            "`%zz` has a `%` that is not followed by two hexadecimal digits"
         );
         assert_eq!(
             error("q=%+1"),
-            "`%+1` has a `%` that two hexadecimal digits must follow"
+            "`%+1` has a `%` that is not followed by two hexadecimal digits"
         );
         assert_eq!(error("q=%ff"), "`%ff` is not UTF-8");
     }

@@ -18,7 +18,7 @@ pub struct Key {
     pub name: &'static str,
     /// Kind of value that the key takes, with its bounds.
     pub kind: ValueKind,
-    /// Default, as people write it. `None` if the server computes it at start.
+    /// Default, as people write it. `None` if the server computes it at start, or if the key may be left out.
     pub default: Option<&'static str>,
     /// Meaning of the setting, as Markdown for the reference.
     pub doc: &'static str,
@@ -46,7 +46,7 @@ impl Key {
     }
 
     /// Returns a key without a default in the table.
-    const fn computed(name: &'static str, kind: ValueKind, doc: &'static str) -> Self {
+    const fn without_default(name: &'static str, kind: ValueKind, doc: &'static str) -> Self {
         Self {
             default: None,
             ..Self::new(name, kind, "", doc)
@@ -159,37 +159,37 @@ const COMMANDS: ValueKind = ValueKind::Table {
 #[rustfmt::skip]
 pub const KEYS: &[Key] = &[
     Key::new("server.listen", LISTEN, "localhost:3000", "Where the server listens. `localhost` means both loopbacks, 127.0.0.1 and ::1; port 0 lets the system choose."),
-    Key::new("server.public", ValueKind::Folder, "public", "The folder whose files are served below the routes; it may be missing."),
+    Key::new("server.public", ValueKind::Folder, "public", "The folder whose files are served where no route matches; it may be missing."),
     Key::new("server.body-limit", size(1, GIB), "1MiB", "Largest body of a request: HTTP, polling and websocket alike."),
     Key::new("server.answer-limit", size(1, GIB), "4MiB", "Largest body of an answer of a handler."),
-    Key::computed("server.max-connections", count(1, 1_000_000), "Connections open at once; by default 20000, or 80 % of the descriptors the system grants when that is less."),
+    Key::without_default("server.max-connections", count(1, 1_000_000), "Connections open at once; by default 20000, or 80 % of the descriptors the system grants when that is less."),
     Key::new("server.trusted-proxies", NETWORKS, "", "Proxies whose `x-forwarded-for` says who the client is, and whose forwarding headers handlers see."),
     Key::new("server.cors", ORIGINS, "", "Origins whose pages may call over HTTP (CORS), or \"*\"; none by default."),
     Key::new("server.origins", ORIGINS, "", "Origins besides the server's own whose pages may connect a socket, or \"*\"."),
     Key::new("server.grace", time(Duration::ZERO, HOUR), "25s", "How long calls may go on after the server was told to stop."),
     Key::new("server.header-timeout", time(MS, HOUR), "10s", "Time for a client to send the head of a request."),
     Key::new("server.body-timeout", time(MS, HOUR), "30s", "Time for a client to send the whole body of a request."),
-    Key::new("server.body-idle", time(MS, HOUR), "10s", "Longest pause of a client within a body."),
+    Key::new("server.body-idle", time(MS, HOUR), "10s", "Longest time between two parts of a request's body."),
     Key::new("server.write-stall", time(MS, HOUR), "20s", "How long a client may take nothing of what it is sent before its connection is closed."),
 
     Key::new("socket.path", SOCKET_PATH, "/socket.io", "Path of the socket.io endpoint."),
     Key::new("socket.client", ValueKind::Folder, "node_modules/socket.io-client/dist", "The folder with the files of the official client, as `npm install socket.io-client` makes it; they are served below the path of the endpoint."),
     Key::new("socket.ping-interval", time(MS, HOUR), "25s", "Time between two pings to a client."),
-    Key::new("socket.ping-timeout", time(MS, HOUR), "20s", "Time for a client to answer a ping before it counts as gone."),
+    Key::new("socket.ping-timeout", time(MS, HOUR), "20s", "Time for a client to answer a ping before the connection counts as broken."),
     Key::new("socket.connect-timeout", time(MS, HOUR), "10s", "Time for a client to connect to a namespace after its transport was opened."),
     Key::new("socket.transports", ValueKind::Words(&["polling", "websocket"]), "polling,websocket", "Ways a socket may be connected."),
-    Key::new("socket.send-buffer", count(1, 1_000_000), "1024", "Packets that may wait for one client. One that takes nothing and for which so many wait is disconnected."),
-    Key::new("socket.send-bytes", size(KIB, GIB), "16MiB", "Bytes that may wait for one client, in the same way."),
+    Key::new("socket.send-buffer", count(1, 1_000_000), "1024", "Packets that may wait for one client. When so many wait, an emit to this client fails with 503, and a broadcast disconnects the client if it does not read."),
+    Key::new("socket.send-bytes", size(KIB, GIB), "16MiB", "Bytes that may wait for one client, with the same effect."),
     Key::new("socket.max-sockets", count(1, 1_000_000), "10000", "Clients connected at once; more are answered 503."),
     Key::new("socket.max-unclaimed", count(1, 1_000_000), "1000", "Clients at once that have not connected to a namespace yet; more are answered 503."),
-    Key::new("socket.bind-address", ValueKind::Switch, "true", "Whether a polling session answers only the address that opened it. Off for clients behind proxies that change their address."),
+    Key::new("socket.bind-address", ValueKind::Switch, "true", "Whether a polling session answers only the address that opened it. Turn it off if clients are behind proxies that change their address."),
     Key::new("socket.set-cookie", ValueKind::Word(&["withhold", "pass"]), "withhold", "Whether page scripts see `set-cookie` in answers to `request`. The connection remembers the cookies in any case."),
 
     Key::new("handlers.dir", ValueKind::Folder, "handlers", "The folder whose `.wasm` files are served."),
     Key::new("handlers.watch", ValueKind::Switch, "true", "Whether changes in the folder are followed while the server runs."),
-    Key::new("handlers.settle", time(Duration::ZERO, MINUTE), "150ms", "How long a file written in place must rest before it is loaded; a rename onto a name needs none."),
-    Key::new("handlers.rescan", time(Duration::from_millis(10), HOUR), "5s", "Time between two looks at the whole folder, for changes the system did not report."),
-    Key::new("handlers.required", HANDLER_NAMES, "", "Handlers without which nothing is served: while one is not, every request is answered 503.").live(),
+    Key::new("handlers.settle", time(Duration::ZERO, MINUTE), "150ms", "How long a file written in place must rest before it is loaded; a file that was renamed into place is loaded at once."),
+    Key::new("handlers.rescan", time(Duration::from_millis(10), HOUR), "5s", "Time between two scans of the whole folder, for changes that the system did not report."),
+    Key::new("handlers.required", HANDLER_NAMES, "", "Handlers without which nothing is served: while one of them is not loaded, every request is answered 503.").live(),
 
     Key::new("limits.memory", size(64 * KIB, 4 * GIB), "128MiB", "Memory of a guest in one call.").per_handler(),
     Key::new("limits.deadline", time(MS, MINUTE), "10s", "Time from the start of a call to its end.").per_handler(),
@@ -200,15 +200,15 @@ pub const KEYS: &[Key] = &[
     Key::new("limits.emits-per-call", count(0, 100_000), "256", "Events a call may emit.").per_handler(),
     Key::new("limits.emit-bytes-per-call", size(0, GIB), "4MiB", "Bytes a call may emit in all.").per_handler(),
     Key::new("limits.dispatches-per-call", count(0, 10_000), "16", "Requests a call may send to other routes of this server.").per_handler(),
-    Key::computed("limits.memory-budget", size(MIB, 1024 * TIB), "Memory of all guests together; by default half of the machine's or, in a container, of the container's."),
+    Key::without_default("limits.memory-budget", size(MIB, 1024 * TIB), "Memory of all guests together; by default half of the machine's or, in a container, of the container's."),
 
-    Key::new("admin.listen", CONSOLE, "127.0.0.1:9000", "Where the console listens: health, metrics, what is served; or \"off\". Where nothing is set and the default is taken, the server goes without."),
+    Key::new("admin.listen", CONSOLE, "127.0.0.1:9000", "Where the console listens: health, metrics, what is served; or \"off\". If nothing is set and the default is in use by another program, the server starts without a console."),
 
     Key::new("log.level", ValueKind::Word(&["error", "warn", "info", "debug", "trace"]), "info", "How much is logged."),
     Key::new("log.format", ValueKind::Word(&["pretty", "json"]), "pretty", "Lines for people, or one JSON object a line."),
 
-    Key::computed("dev.setup", SETUP, "A command that `hitchy dev` and `hitchy build` run before the first build when what it creates is missing.").live(),
-    Key::computed("dev.build", COMMANDS, "Files of the handlers folder that cargo does not build, each with the command that makes it: it writes to `$OUT`, or to the file itself.").live(),
+    Key::without_default("dev.setup", SETUP, "A command that `hitchy dev` and `hitchy build` run before the first build when what it creates is missing.").live(),
+    Key::without_default("dev.build", COMMANDS, "Files of the handlers folder that cargo does not build, each with the command that makes it: it writes to `$OUT`, or to the file itself.").live(),
 ];
 
 /// Section of the keys that exist only for single handlers. A key `handler.KEY` of the table is written in
@@ -234,9 +234,9 @@ pub(super) fn is_live(name: &str) -> bool {
     key.map_or(name.starts_with("handler."), |key| key.live)
 }
 
-/// Returns the name of `known` that is most similar to `written`, if any is similar. A name is similar if at most two
-/// letters of it differ or if at most a third of its last part (the short key) does, so a key in the wrong section is
-/// found too. Among equally similar names the first one is returned.
+/// Returns the name of `known` that is most similar to `written`, if any is similar. A name is similar if it
+/// differs in at most two letters, or if its last part (the short key) differs in at most a third of its letters. A key
+/// in the wrong section is therefore found too. Among equally similar names the first one is returned.
 pub fn nearest(written: &str, known: impl Iterator<Item = String>) -> Option<String> {
     let rank = |name: &String| {
         let full = strsim::osa_distance(written, name);

@@ -15,7 +15,7 @@ use super::types::{Console, Format, Level, Listen, Network, Origins, SetCookie, 
 pub struct Server {
     /// Addresses on which the server listens.
     pub listen: Listen,
-    /// Absolute path of the folder whose files are served below the routes.
+    /// Absolute path of the folder whose files are served where no route matches.
     pub public: PathBuf,
     /// Largest body of a request in bytes, for HTTP, polling and websocket alike.
     pub body_limit: usize,

@@ -58,7 +58,7 @@ fn how(error: &CallError) -> Ended {
 }
 
 /// Returns the counts of the answers through a door.
-pub(super) fn answers(metrics: &Metrics, door: Door) -> &Answers {
+pub(super) fn answer_counters(metrics: &Metrics, door: Door) -> &Answers {
     match door {
         Door::Http => &metrics.answers_http,
         Door::Socket => &metrics.answers_socket,

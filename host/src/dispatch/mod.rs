@@ -1,7 +1,7 @@
 //! Takes requests and events from the doors, finds the policies, the route, the file, the listeners or the hooks, takes
 //! a permit, calls the handler, and makes an answer of its outcome.
 //!
-//! Every request and every wanted ack gets exactly one answer here.
+//! Every request and every event that was accepted gets exactly one answer here. The doors refuse the rest.
 
 mod answer;
 mod buffered;
@@ -24,7 +24,7 @@ pub use self::files::Files;
 pub use self::gate::{GateSettings, Load};
 
 use self::answer::{allow_header, of_call_error, options_response};
-use self::call_log::{RequestName, Running, answers, is_logged, log_call_error, log_hook};
+use self::call_log::{RequestName, Running, answer_counters, is_logged, log_call_error, log_hook};
 use self::gate::{Gate, Permits};
 use self::ids::Ids;
 use crate::message::{Body, CallId, Door, Exchange, Request, Response};
@@ -40,17 +40,17 @@ use crate::runtime::{CallContext, CallError, Outcome};
 pub struct Dispatch {
     registry: Arc<Registry>,
     files: Box<dyn Files>,
-    /// Bytes of a body that is collected for a door that cannot stream.
+    /// Largest size, in bytes, of a body that is collected for a door that cannot stream.
     answer_limit: usize,
     gate: Gate,
     ids: Ids,
     metrics: Arc<Metrics>,
-    /// Requests and connects that were accepted and have not been answered yet.
+    /// Requests, connects and events that were accepted and have not been answered yet.
     work: TaskTracker,
     draining: AtomicBool,
 }
 
-/// A request or connect that was accepted. Shutting down waits until it is dropped.
+/// A request, connect or event that was accepted. Shutting down waits until it is dropped.
 pub type Accepted = TaskTrackerToken;
 
 /// A request that was answered, and whose answer has not been handed to its door yet.
@@ -60,8 +60,8 @@ struct UnderWay {
 }
 
 impl Dispatch {
-    /// Makes a dispatch that answers with the handlers of `registry` and, below their routes, with `files`, within the
-    /// bounds of `gate`, and that counts in `metrics`. Where a body has to be collected, it has at most `answer_limit`
+    /// Makes a dispatch that answers with the handlers of `registry` and, where no route matches, with `files`, within
+    /// the bounds of `gate`, and that counts in `metrics`. Where a body has to be collected, it has at most `answer_limit`
     /// bytes.
     pub fn new(
         registry: Arc<Registry>,
@@ -82,14 +82,15 @@ impl Dispatch {
         })
     }
 
-    /// Returns an id for a call.
+    /// Returns an id that no other call of this process has. The log shows it, and answers carry it as
+    /// `x-request-id`.
     pub fn next_id(&self) -> CallId {
         self.ids.next()
     }
 
     /// Accepts work, or says why not.
     pub fn accept(&self) -> Result<Accepted, Refusal> {
-        // Counted before it is looked at, so that shutting down sees it or it sees shutting down.
+        // The token is taken before `draining` is read. Otherwise `drain` could miss this work.
         let accepted = self.work.token();
         self.readiness()?;
         Ok(accepted)
@@ -117,7 +118,7 @@ impl Dispatch {
 
     /// Counts an answer that a door gave by itself.
     pub fn answered(&self, door: Door, status: u16) {
-        answers(&self.metrics, door).one(status);
+        answer_counters(&self.metrics, door).one(status);
     }
 
     /// Accepts nothing new from now on, and returns when everything that was accepted has been answered.
@@ -152,7 +153,8 @@ impl Dispatch {
         (UnderWay { table, exchange }, response)
     }
 
-    /// Adds what every answer has, counts it, and starts the policies that run afterwards.
+    /// Adds the call's id and the headers that handlers added, counts the answer, and starts the policies that run
+    /// after it.
     fn hand_over<B>(
         self: &Arc<Self>,
         UnderWay { table, exchange }: UnderWay,
@@ -163,8 +165,8 @@ impl Dispatch {
             response.headers.append(name.clone(), value.clone());
         }
         let response = with_id(response, &exchange.request.id);
-        answers(&self.metrics, exchange.request.door).one(response.status.as_u16());
-        self.look_back(&table, exchange, response.status.as_u16(), accepted);
+        answer_counters(&self.metrics, exchange.request.door).one(response.status.as_u16());
+        self.run_after_policies(&table, exchange, response.status.as_u16(), accepted);
         response
     }
 
@@ -232,8 +234,8 @@ impl Dispatch {
         }
     }
 
-    /// Runs the policies that look at answers, once the answer has been handed to its door.
-    fn look_back(
+    /// Runs the policies of the stage `after`, once the answer has been handed to its door.
+    fn run_after_policies(
         self: &Arc<Self>,
         table: &Table,
         exchange: Arc<Exchange>,
@@ -256,21 +258,22 @@ impl Dispatch {
                 let _permits = dispatch.gate.enter_patiently(&handler.permits).await;
                 let context = CallContext::new(Arc::clone(&request.id), request.remote);
                 let running = Running::begin(&handler, policy::AFTER);
-                let told = handler
+                let outcome = handler
                     .on_after(context, index, Arc::clone(&exchange), status)
                     .await;
-                running.end(&told);
+                running.end(&outcome);
                 log_hook(
                     &handler,
                     &request.id,
                     &format_args!("after {}", RequestName(request)),
-                    told,
+                    outcome,
                 );
             }
         });
     }
 
-    /// Calls a handler within the bounds on calls. A dispatched call uses the permits of its caller.
+    /// Calls a handler within the bounds on calls. A call that a handler dispatches uses the permits
+    /// of its caller.
     async fn call<T, F: Future<Output = Outcome<T>>>(
         &self,
         handler: &Served,

@@ -6,7 +6,7 @@ wasmtime::component::bindgen!({
     path: "../wit",
     world: "handler",
     imports: {
-        // What may wait is async; accessors are not, since each async call costs a switch of stacks when it waits.
+        // Only functions that may wait are async.
         "hitchy:platform/sockets.[method]socket.emit-with-ack": async | trappable,
         "hitchy:platform/sockets.emit": async | trappable,
         "hitchy:platform/sockets.emit-to": async | trappable,

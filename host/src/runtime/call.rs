@@ -14,14 +14,14 @@ pub struct CallContext {
     pub id: CallId,
     /// The caller's own deadline. The call ends at this time or at the handler's deadline, whichever comes first.
     pub until: Option<Instant>,
-    /// The number of nested dispatches above the call; 0 for a call from a door.
+    /// The number of nested dispatches above the call; 0 for a call that is not nested.
     pub depth: u32,
     /// The address of the client that caused the call.
     pub remote: SocketAddr,
 }
 
 impl CallContext {
-    /// Makes the context of a call from a door, without a deadline of its own.
+    /// Makes the context of a call that is not nested in another and has no deadline of its caller.
     pub fn new(id: CallId, remote: SocketAddr) -> Self {
         Self {
             id,

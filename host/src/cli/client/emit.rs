@@ -7,8 +7,8 @@ use serde::Deserialize;
 
 use super::args::{ServerArgs, namespace, read_file};
 use super::connection::Connection;
-use super::converse::{converse, outcome};
 use super::header::Header;
+use super::run::{outcome, run_client};
 use crate::cli::error::CommandError;
 use crate::cli::output::json::{self, Binary};
 use crate::cli::output::{Output, terminal};
@@ -24,7 +24,7 @@ The ack is printed one argument a line, a binary one as its size. --output json 
 
 Exit codes:
   0  sent, and with --ack acknowledged
-  1  the server was not reached, let nobody in, took too long, or acknowledged with an error that has no status
+  1  the server was not reached, refused the connection, took too long, or acknowledged with an error that has no status
   2  the command line is wrong
   4  acknowledged with {\"error\":{\"code\":…}}, 400 to 499: 404 when nobody listens
   5  the same, 500 to 599
@@ -49,7 +49,7 @@ pub(in crate::cli) struct EmitArgs {
     /// The namespace to emit in
     #[arg(long, value_name = "NAME", default_value = "/", value_parser = namespace)]
     namespace: String,
-    /// A header of the handshake, again for more
+    /// A header of the handshake; repeat the flag for more
     #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
     headers: Vec<Header>,
     #[command(flatten)]
@@ -60,7 +60,7 @@ pub(in crate::cli) struct EmitArgs {
 pub(super) fn run(args: EmitArgs) -> Result<(), CommandError> {
     let event = payload(&args.event, &args.args)?;
     let target = args.server.target(&args.namespace, &args.headers);
-    let ack = converse(async {
+    let ack = run_client(async {
         let emitted = async {
             let mut connection = Connection::open(&target).await?;
             let ack = if args.ack {

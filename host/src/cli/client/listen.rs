@@ -8,10 +8,10 @@ use tokio::time::sleep;
 
 use super::args::{ServerArgs, namespace};
 use super::connection::{Connection, Target};
-use super::converse::converse;
 use super::error::Error;
 use super::header::Header;
 use super::packet::Packet;
+use super::run::run_client;
 use crate::cli::error::CommandError;
 use crate::cli::output::Output;
 use crate::cli::output::json::{self, Binary};
@@ -28,7 +28,7 @@ empty one, at once: a listener holds up nobody.
 
 Exit codes:
   0  ended by Ctrl-C, by --for, or after --count events
-  1  the server was not reached at first, let nobody in, or sent this client away; or --for was over before --count events came
+  1  the server was not reached at first, refused the connection, or sent this client away; or --for was over before --count events came
   2  the command line is wrong
 
 Examples:
@@ -58,7 +58,7 @@ pub(in crate::cli) struct ListenArgs {
     /// Say when each event came
     #[arg(long)]
     time_stamps: bool,
-    /// A header of the handshake, again for more
+    /// A header of the handshake; repeat the flag for more
     #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
     headers: Vec<Header>,
     #[command(flatten)]
@@ -74,7 +74,7 @@ pub(super) fn run(args: ListenArgs) -> Result<(), CommandError> {
         target: &target,
         printed: 0,
     };
-    converse(async {
+    run_client(async {
         tokio::select! {
             ended = listener.listen() => match ended {
                 Ok(()) => Ok(()),

@@ -8,7 +8,6 @@ mod answer;
 mod args;
 mod body;
 mod connection;
-mod converse;
 mod emit;
 mod error;
 mod header;
@@ -16,6 +15,7 @@ mod http_door;
 mod listen;
 mod packet;
 mod request;
+mod run;
 
 pub(super) use self::emit::EmitArgs;
 pub(super) use self::listen::ListenArgs;

@@ -8,9 +8,9 @@ use super::answer::Answer;
 use super::args::ServerArgs;
 use super::body::Body;
 use super::connection::Connection;
-use super::converse::{converse, outcome};
 use super::header::{Header, override_headers};
 use super::http_door;
+use super::run::{outcome, run_client};
 use crate::cli::error::CommandError;
 use crate::cli::output::json;
 use crate::names::REQUESTS;
@@ -27,7 +27,7 @@ where -H puts them.
 
 Exit codes:
   0  answered, with a status below 400
-  1  the server was not reached, let nobody in, or took too long
+  1  the server was not reached, refused the connection, or took too long
   2  the command line is wrong
   4  answered with 400 to 499
   5  answered with 500 to 599
@@ -55,7 +55,7 @@ pub(in crate::cli) struct RequestArgs {
     /// A body of bytes; - is standard input
     #[arg(long, value_name = "FILE", group = "content")]
     file: Option<String>,
-    /// A header of the request, again for more
+    /// A header of the request; repeat the flag for more
     #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
     headers: Vec<Header>,
     /// Ask over HTTP instead of over a socket
@@ -82,7 +82,7 @@ pub(super) fn run(args: RequestArgs) -> Result<(), CommandError> {
         Answer::of_response(&response)
     } else {
         let request = packed(&method, &target, &headers, body);
-        converse(send(&args.server, &args.headers, &request))?
+        run_client(send(&args.server, &args.headers, &request))?
     };
     answer
         .print(args.server.output, args.include)

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::kind::{CallKind, Kind, Row, Words, exported};
+use super::kind::{CallKind, Kind, Row, Words, impl_export};
 use super::namespace;
 use crate::runtime::bindings::exports::hitchy::platform::connections::GuestIndices;
 use crate::runtime::call::{CallContext, Outcome};
@@ -29,7 +29,7 @@ pub struct ConnectionHook {
 impl Kind for ConnectionHook {
     /// The namespace as the guest declared it.
     type Raw = String;
-    exported!(GuestIndices);
+    impl_export!(GuestIndices);
 
     const WORDS: Words = Words {
         key: "hooks",

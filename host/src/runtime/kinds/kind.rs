@@ -76,7 +76,7 @@ pub(in crate::runtime) trait Kind: Sized + 'static {
 }
 
 /// Implements the export interface of a [`Kind`] with its generated indices, whose types share no trait.
-macro_rules! exported {
+macro_rules! impl_export {
     ($indices:ty) => {
         type Export = $indices;
 
@@ -95,7 +95,7 @@ macro_rules! exported {
         }
     };
 }
-pub(super) use exported;
+pub(super) use impl_export;
 
 /// A declaration as tables show it.
 pub struct Row<'a> {

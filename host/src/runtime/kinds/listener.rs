@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::kind::{CallKind, Kind, Row, Words, check_text, exported, refuse};
+use super::kind::{CallKind, Kind, Row, Words, check_text, impl_export, refuse};
 use super::namespace;
 use crate::message::Event;
 use crate::names::{REQUESTS, RESERVED};
@@ -31,7 +31,7 @@ pub struct Listener {
 impl Kind for Listener {
     /// The namespace and the event as the guest declared them.
     type Raw = (String, String);
-    exported!(GuestIndices);
+    impl_export!(GuestIndices);
 
     const WORDS: Words = Words {
         key: "listeners",

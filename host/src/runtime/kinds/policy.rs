@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::kind::{CallKind, Kind, Row, Words, check_text, exported};
+use super::kind::{CallKind, Kind, Row, Words, check_text, impl_export};
 use super::method;
 use crate::message::{Exchange, Response};
 use crate::path;
@@ -64,7 +64,7 @@ impl Policy {
 impl Kind for Policy {
     /// The stage, the method and the prefix as the guest declared them.
     type Raw = (Stage, String, String);
-    exported!(GuestIndices);
+    impl_export!(GuestIndices);
 
     const WORDS: Words = Words {
         key: "policies",

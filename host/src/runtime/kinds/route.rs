@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::Method;
 
-use super::kind::{CallKind, Kind, Row, Words, check_text, exported, refuse};
+use super::kind::{CallKind, Kind, Row, Words, check_text, impl_export, refuse};
 use super::method;
 use crate::message::{Exchange, Response};
 use crate::runtime::bindings::exports::hitchy::platform::http::GuestIndices;
@@ -43,7 +43,7 @@ impl Route {
 impl Kind for Route {
     /// The method and the path as the guest declared them.
     type Raw = (String, String);
-    exported!(GuestIndices);
+    impl_export!(GuestIndices);
 
     const WORDS: Words = Words {
         key: "routes",

@@ -96,7 +96,7 @@ impl Admin {
     /// Stops accepting, and returns when the connections have ended or their time to close is over.
     pub(super) async fn close(self) {
         drop(self.stop);
-        // An error means that the thread has ended without a message, which is just as well.
+        // An error means that the thread has ended without a message, and is closed too.
         let _ = self.closed.await;
     }
 }

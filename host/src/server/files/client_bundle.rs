@@ -26,7 +26,7 @@ const NAMES: [&str; 6] = [
     "/socket.io.esm.min.js.map",
 ];
 
-/// The folder of the client's files.
+/// The files of the npm package `socket.io-client` for browsers.
 pub(in crate::server) struct ClientBundle {
     http: Arc<HttpDoor>,
     folder: Folder,

@@ -1,10 +1,10 @@
-//! Serves folders of static files: the folder `server.public` below the routes, and the files of the official client.
+//! Serves folders of static files: the folder `server.public` where no route matches, and the files of the official client.
 //!
 //! tower-http does the work: content types, validators, ranges and compressed copies. The code here restricts
 //! which files are served and shapes the responses.
 //!
-//! A path with a slash at its end never names a file. A folder's page whose path lacks the slash is answered
-//! with a redirect, because relative links in the page would lead elsewhere. Routes and policies do not
+//! A path with a slash at its end never names a file. A request for a folder without the slash at its end is
+//! redirected to the path with it, because relative links in the page would lead elsewhere. Routes and policies do not
 //! distinguish the two.
 
 pub(super) mod client_bundle;
@@ -31,7 +31,7 @@ use crate::metrics::Counter;
 use crate::payload::Failure;
 
 /// The headers of a request that are passed to tower-http, besides `range`.
-const CONDITIONS: [HeaderName; 5] = [
+const PASSED_HEADERS: [HeaderName; 5] = [
     header::ACCEPT_ENCODING,
     header::IF_MATCH,
     header::IF_NONE_MATCH,
@@ -111,7 +111,7 @@ impl Folder {
         let mut request = HttpRequest::new(());
         request.method_mut().clone_from(wanted.method);
         *request.uri_mut() = wanted.path_with_slash().parse().ok()?;
-        for name in CONDITIONS {
+        for name in PASSED_HEADERS {
             for value in wanted.headers.get_all(&name) {
                 request.headers_mut().append(name.clone(), value.clone());
             }
@@ -203,7 +203,8 @@ fn matches_if_range(headers: &HeaderMap, found: &FileResponse) -> bool {
     has(header::ETAG) || has(header::LAST_MODIFIED)
 }
 
-/// Returns true for a partial response without bytes. tower-http gives an empty file a range that cannot be written.
+/// Returns true for a partial response without bytes. For an empty file
+/// tower-http answers 206 with a range that `content-range` cannot express.
 fn is_empty_part(found: &FileResponse) -> bool {
     found.status() == StatusCode::PARTIAL_CONTENT && content_length(found.headers()) == Some(0)
 }

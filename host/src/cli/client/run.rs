@@ -4,7 +4,7 @@ use crate::cli::error::CommandError;
 use crate::cli::executor::{self, Threads};
 
 /// Runs a conversation with a server on this thread.
-pub(super) fn converse<T>(
+pub(super) fn run_client<T>(
     conversation: impl Future<Output = Result<T, CommandError>>,
 ) -> Result<T, CommandError> {
     let runtime = executor::runtime(Threads::Current)?;
