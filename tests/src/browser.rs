@@ -20,39 +20,39 @@ pub struct Page {
     name: String,
 }
 
-/// How large a window is, and how it looks.
+/// The size of a window, and the colours that its person prefers.
 #[derive(Clone, Copy)]
 pub struct Window {
     /// In CSS pixels.
     pub width: u32,
     /// In CSS pixels.
     pub height: u32,
-    /// Whether the person prefers a dark page.
+    /// True if the person prefers a dark page.
     pub dark: bool,
 }
 
 impl Window {
-    /// As on a desk.
+    /// A window as on a desk.
     pub const WIDE: Self = Self {
         width: 1280,
         height: 800,
         dark: false,
     };
-    /// As on a phone.
+    /// A window as on a phone.
     pub const NARROW: Self = Self {
         width: 390,
         height: 844,
         dark: false,
     };
 
-    /// As on a small phone.
+    /// A window as on a small phone.
     pub const SMALL: Self = Self {
         width: 360,
         height: 640,
         dark: false,
     };
 
-    /// The same for a person who prefers a dark page.
+    /// Returns this window for a person who prefers a dark page.
     pub const fn dark(self) -> Self {
         Self { dark: true, ..self }
     }
@@ -62,7 +62,7 @@ impl Browser {
     /// Starts the browser.
     ///
     /// # Panics
-    /// When there is none, or Node is missing.
+    /// Panics if there is none, or Node is missing.
     pub async fn start() -> Self {
         let chromium = chromium().expect(
             "no chromium on the PATH: install it with apt-get install chromium, or set CHROMIUM to where it is",
@@ -79,7 +79,7 @@ impl Browser {
     /// Opens a page in a new window.
     ///
     /// # Panics
-    /// When it cannot be loaded.
+    /// Panics if it cannot be loaded.
     pub async fn open(&self, url: &str, window: Window) -> Page {
         let page = Page {
             browser: Arc::clone(&self.0),
@@ -121,7 +121,7 @@ impl Page {
     /// Waits until the element that this selector finds is seen and has this text in it.
     ///
     /// # Panics
-    /// When it is not so soon.
+    /// Panics if it is not so soon.
     pub async fn sees(&self, selector: &str, text: &str) {
         self.command("sees", json!({ "selector": selector, "text": text }))
             .await;
@@ -130,7 +130,7 @@ impl Page {
     /// Waits until what the selector finds is not seen.
     ///
     /// # Panics
-    /// When it is not so soon.
+    /// Panics if it is not so soon.
     pub async fn sees_no(&self, selector: &str) {
         self.command("seesNo", json!({ "selector": selector }))
             .await;
@@ -145,7 +145,7 @@ impl Page {
     /// Waits until an expression in the page is true.
     ///
     /// # Panics
-    /// When it is not soon.
+    /// Panics if it is not soon.
     pub async fn until(&self, expression: &str) {
         self.command("until", json!({ "expression": expression }))
             .await;
@@ -162,7 +162,7 @@ impl Page {
         self.command("picture", json!({ "path": path })).await;
     }
 
-    /// What a person would not accept as it is now, and what the page has complained about so far: a sentence each.
+    /// Returns what a person would not accept now and what the page has complained about so far, a sentence each.
     pub async fn complaints(&self) -> Vec<String> {
         let complaints = self.command("complaints", json!({})).await;
         serde_json::from_value(complaints).expect("a list of sentences")

@@ -20,7 +20,7 @@ pub enum Way {
     RequestPolling,
     /// Events, connections and broadcasts in other namespaces, over a websocket.
     EventWebsocket,
-    /// The same over polling.
+    /// The same door over polling.
     EventPolling,
 }
 
@@ -48,13 +48,13 @@ impl Way {
     /// The way of this name.
     ///
     /// # Panics
-    /// When there is none.
+    /// Panics if there is none.
     pub fn named(name: &str) -> Self {
         let way = Self::ALL.into_iter().find(|way| way.name() == name);
         way.unwrap_or_else(|| panic!("there is no way {name}"))
     }
 
-    /// What the official client calls the transport.
+    /// Returns the name that the official client gives to the transport.
     ///
     /// # Panics
     /// For HTTP, which needs no client of socket.io.
@@ -80,7 +80,7 @@ pub fn skip() {
 /// Runs a test of clauses and records that it passed.
 ///
 /// # Panics
-/// When the test does, or the record cannot be written.
+/// Panics if the test does, or the record cannot be written.
 pub async fn run(test: &str, way: Way, told: impl Future<Output = ()>) {
     let record = records().join(format!("{test}.{}", way.name()));
     // What passed once may fail now.
@@ -93,7 +93,7 @@ pub async fn run(test: &str, way: Way, told: impl Future<Output = ()>) {
     fs::write(record, "").expect("the record can be written");
 }
 
-/// Where records lie: one empty file `TEST.WAY` for each test that passed.
+/// The folder of records: one empty file `TEST.WAY` for each test that passed.
 pub fn records() -> PathBuf {
     crate::target_dir().join("conformance")
 }

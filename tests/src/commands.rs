@@ -11,7 +11,7 @@ use crate::server::binary;
 /// Runs `hitchy` in a folder to its end.
 ///
 /// # Panics
-/// When it does not start.
+/// Panics if it does not start.
 pub fn hitchy(folder: &Path, args: &[&str]) -> Output {
     program(Command::new(binary()), folder)
         .args(args)
@@ -33,7 +33,7 @@ pub fn program(mut command: Command, folder: &Path) -> Command {
 /// Asserts that it ended with this code and one sentence that has these words, and printed nothing else.
 ///
 /// # Panics
-/// When it is not so.
+/// Panics if it is not so.
 #[track_caller]
 pub fn refused(output: &Output, code: i32, words: &[&str]) {
     let said = err(output);
@@ -49,19 +49,19 @@ pub fn refused(output: &Output, code: i32, words: &[&str]) {
 /// The JSON that it printed.
 ///
 /// # Panics
-/// When it printed something else.
+/// Panics if it printed something else.
 #[track_caller]
 pub fn json_of(output: &Output) -> Value {
     let text = out(output);
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}\n{}", err(output)))
 }
 
-/// What it printed.
+/// The lines that it printed.
 pub fn out(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-/// What it said on standard error.
+/// Its standard error.
 pub fn err(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
@@ -69,7 +69,7 @@ pub fn err(output: &Output) -> String {
 /// An empty folder, which goes when this is dropped.
 ///
 /// # Panics
-/// When there can be none.
+/// Panics if there can be none.
 pub fn folder() -> TempDir {
     TempDir::with_prefix("hitchy-").expect("a temporary folder can be made")
 }

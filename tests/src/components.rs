@@ -3,7 +3,7 @@
 /// A component from its text.
 ///
 /// # Panics
-/// When the text is no WebAssembly.
+/// Panics if the text is no WebAssembly.
 pub fn component(text: &str) -> Vec<u8> {
     wat::parse_str(text).unwrap_or_else(|error| panic!("{error}\n{text}"))
 }
@@ -16,7 +16,7 @@ pub fn describing(body: &str) -> Vec<u8> {
     )
 }
 
-/// The same, with this body in its start function: it runs when the handler is instantiated.
+/// Returns such a component with this body in its start function, which runs when the handler is instantiated.
 pub fn starting(body: &str) -> Vec<u8> {
     handler(
         "",
@@ -71,7 +71,7 @@ pub fn without_setup() -> Vec<u8> {
     )
 }
 
-/// What Rust makes of a library whose author forgot to export the app: a component without exports.
+/// A component without exports, as Rust makes it of a library whose author forgot to export the app.
 pub fn rust_without_export() -> Vec<u8> {
     component(&format!("(component {RUST})"))
 }

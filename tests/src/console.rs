@@ -1,4 +1,4 @@
-//! What the console shows, as its tests read it.
+//! The pages of the console, as its tests read them.
 
 use serde_json::Value;
 
@@ -8,7 +8,7 @@ use crate::server::{Plan, Server};
 /// A server with the guest that has a bit of everything, and its console.
 ///
 /// # Panics
-/// When there can be none.
+/// Panics if there can be none.
 pub fn probe() -> Plan {
     Server::prepare()
         .handler("probe.wasm", guest("probe"))
@@ -18,7 +18,7 @@ pub fn probe() -> Plan {
 /// The JSON of a page of the console.
 ///
 /// # Panics
-/// When there is none.
+/// Panics if there is none.
 pub async fn page(server: &Server, target: &str) -> Value {
     let answer = server.ask_console(target).await;
     assert_eq!(answer.status, 200, "{answer:?}");
@@ -28,7 +28,7 @@ pub async fn page(server: &Server, target: &str) -> Value {
 /// One of a list of objects, by the value of one of its fields.
 ///
 /// # Panics
-/// When it is no list.
+/// Panics if it is no list.
 pub fn find<'a>(list: &'a Value, field: &str, value: &str) -> Option<&'a Value> {
     let list = list.as_array().expect("a list");
     list.iter().find(|one| one[field] == value)

@@ -27,7 +27,7 @@ pub struct Block {
 /// All documents with code that people try: the README and `docs/`.
 ///
 /// # Panics
-/// When they cannot be read.
+/// Panics if they cannot be read.
 pub fn documents() -> Vec<String> {
     let names = fs::read_dir(root().join("docs")).expect("docs/ can be read");
     let names = names.map(|entry| entry.expect("docs/ can be read").file_name());
@@ -44,7 +44,7 @@ pub fn documents() -> Vec<String> {
 /// The code blocks of a document, in its order.
 ///
 /// # Panics
-/// When it cannot be read.
+/// Panics if it cannot be read.
 pub fn blocks(document: &str) -> Vec<Block> {
     let text = fs::read_to_string(root().join(document)).expect("the document can be read");
     let mut blocks: Vec<Block> = Vec::new();
@@ -98,7 +98,7 @@ impl Story {
     /// The story `name` of a document.
     ///
     /// # Panics
-    /// When no block belongs to it.
+    /// Panics if no block belongs to it.
     pub fn of(document: &str, name: &str) -> Self {
         let mut left = blocks(document);
         left.retain(|block| block.story == name);
@@ -115,7 +115,7 @@ impl Story {
     /// The text of its next block, which has to be in this language.
     ///
     /// # Panics
-    /// When it is not.
+    /// Panics if it is not.
     pub fn next(&mut self, language: &str) -> String {
         let none = format!("the story {} has no more blocks", self.name);
         assert!(!self.left.is_empty(), "{none}");
@@ -131,7 +131,7 @@ impl Story {
     /// The text of the block that is this file.
     ///
     /// # Panics
-    /// When there is none.
+    /// Panics if there is none.
     pub fn file(&mut self, file: &str) -> String {
         let place = self
             .left
@@ -155,7 +155,7 @@ impl Drop for Story {
     }
 }
 
-/// What is wrong with the code blocks when `told` are the stories that tests play, each with its document.
+/// Returns what is wrong with the code blocks if tests play the stories `told`, each with its document.
 pub fn complaints(told: &[(&str, &str)]) -> Vec<String> {
     let all: Vec<Block> = documents()
         .iter()

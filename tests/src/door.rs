@@ -16,7 +16,7 @@ use crate::server::Server;
 /// A client that asks one server in one way.
 pub struct Client {
     addr: SocketAddr,
-    /// What it says of itself: in its handshake, or with each request over HTTP.
+    /// The headers of its handshake or, over HTTP, of each request.
     identity: Vec<(String, Value)>,
     /// None over HTTP.
     socket: Option<Socket>,
@@ -34,7 +34,7 @@ pub struct Answer {
     pub body: Value,
 }
 
-/// What belongs to HTTP itself, and not to an answer.
+/// Headers that belong to HTTP itself, and not to an answer.
 const OF_HTTP: [&str; 4] = ["date", "connection", "content-length", "transfer-encoding"];
 
 /// A server with the guest `probe`, and a client of it.
@@ -59,7 +59,7 @@ impl Client {
     /// One with these options of the official client, of which HTTP knows `extraHeaders`.
     ///
     /// # Panics
-    /// When the server does not let it in.
+    /// Panics if the server does not let it in.
     pub async fn open_with(way: Way, server: &Server, mut options: Value) -> Option<Self> {
         let headers = options["extraHeaders"].as_object().cloned();
         let mut client = Self {
@@ -90,7 +90,7 @@ impl Client {
     /// Sends `{method, url, headers, body}` and waits for the answer.
     ///
     /// # Panics
-    /// When there is none, or it is not of the form that answers have.
+    /// Panics if there is none, or it is not of the form that answers have.
     pub async fn ask(&self, request: Value) -> Answer {
         match &self.socket {
             Some(socket) => Answer::of_ack(&socket.ask("request", json!([request])).await),
@@ -157,7 +157,7 @@ impl Answer {
     /// The answer in the arguments of an ack.
     ///
     /// # Panics
-    /// When the ack is of another form.
+    /// Panics if the ack is of another form.
     #[track_caller]
     pub fn of_ack(ack: &Value) -> Self {
         assert_eq!(ack.as_array().map(Vec::len), Some(1), "one argument: {ack}");
@@ -182,7 +182,7 @@ impl Answer {
     /// The values of a header as the guest `probe` saw them, when this is the answer of its `/echo`.
     ///
     /// # Panics
-    /// When it is another answer.
+    /// Panics if it is another answer.
     #[track_caller]
     pub fn seen(&self, name: &str) -> Vec<String> {
         let all = self.all_seen().into_iter();
@@ -194,7 +194,7 @@ impl Answer {
     /// The names of all headers as the guest saw them.
     ///
     /// # Panics
-    /// As [`Answer::seen`].
+    /// See [`Answer::seen`].
     #[track_caller]
     pub fn seen_names(&self) -> Vec<String> {
         self.all_seen().into_iter().map(|(name, _)| name).collect()

@@ -15,7 +15,7 @@ use crate::sources;
 /// The packages of `client/package.json`.
 const PACKAGES: [&str; 2] = ["playwright-core", "socket.io-client"];
 
-/// How long a script may take to end.
+/// The longest time for a script to end.
 const TO_END: Duration = Duration::from_secs(5);
 
 /// The process. It is ended when this is dropped.
@@ -31,7 +31,7 @@ impl Driven {
     /// Starts a script of `client/`.
     ///
     /// # Panics
-    /// When Node does not start: see [`installed`].
+    /// Panics if Node does not start: see [`installed`].
     pub fn start(script: &str) -> Self {
         let mut child = Command::new("node")
             .arg(sources().join("client").join(script))
@@ -63,7 +63,7 @@ impl Driven {
     /// Sends a command and waits for its answer; also says at which place that came.
     ///
     /// # Panics
-    /// When none comes by the deadline, or the script failed.
+    /// Panics if none comes by the deadline, or the script failed.
     pub async fn command(&self, mut command: Value, deadline: Duration) -> (usize, Value) {
         let n = self.number();
         command["n"] = json!(n);
@@ -116,7 +116,7 @@ fn unpoisoned<T>(mutex: &mut Mutex<T>) -> &mut T {
 /// Installs what the scripts need once, from their lock file.
 ///
 /// # Errors
-/// What is missing.
+/// The programs that are missing.
 pub fn installed() -> Result<(), String> {
     static INSTALLED: OnceLock<Result<(), String>> = OnceLock::new();
     INSTALLED.get_or_init(install).clone()

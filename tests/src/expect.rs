@@ -1,4 +1,4 @@
-//! What may be expected of whatever the host itself refuses: of its answers, and of its lines in the log.
+//! Assertions on everything that the host itself refuses: on its answers, and on its lines in the log.
 
 use serde_json::Value;
 
@@ -9,7 +9,8 @@ use crate::server::Server;
 /// Asserts that the answer is a refusal of the host's own, whichever door it came through: the id of the call in the
 /// header, and `{error, code, id}` with nothing else in the body. Gives back the sentence.
 ///
-/// # Panics When it is not so.
+/// # Panics
+/// Panics if it is not so.
 #[track_caller]
 pub fn refusal(answer: &door::Answer, status: u16) -> String {
     let id = of_call(answer, status);
@@ -20,10 +21,10 @@ pub fn refusal(answer: &door::Answer, status: u16) -> String {
     body["error"].as_str().unwrap_or_default().to_owned()
 }
 
-/// The same for an error that may carry data, too. Gives back the id of the call.
+/// Asserts an error that may carry data, too. Returns the id of the call.
 ///
 /// # Panics
-/// When it is not so.
+/// Panics if it is not so.
 #[track_caller]
 pub fn of_call(answer: &door::Answer, status: u16) -> String {
     assert_eq!(answer.status, status, "{answer:?}");
@@ -43,7 +44,8 @@ pub fn of_call(answer: &door::Answer, status: u16) -> String {
 /// Asserts that the answer is an error of this status in the shape that all errors have: `{"error": …, "code": …}` as
 /// JSON.
 ///
-/// # Panics When it is not.
+/// # Panics
+/// Panics if it is not.
 #[track_caller]
 pub fn error(answer: &Answer, status: u16) -> Value {
     assert_eq!(answer.status, status, "{answer:?}");
@@ -60,10 +62,10 @@ pub fn error(answer: &Answer, status: u16) -> Value {
     body
 }
 
-/// The same for a call that failed: its id stands in the body and in `x-request-id`. Gives back the id.
+/// Asserts the answer of a call that failed, whose id is in the body and in `x-request-id`. Returns the id.
 ///
 /// # Panics
-/// When it is not so.
+/// Panics if it is not so.
 #[track_caller]
 pub fn failure(answer: &Answer, status: u16) -> String {
     let body = error(answer, status);
@@ -80,7 +82,7 @@ pub fn failure(answer: &Answer, status: u16) -> String {
 /// Asserts that the only argument of an ack is an error of this code: `{"error": {"code", "message", "id"}}`.
 ///
 /// # Panics
-/// When it is not.
+/// Panics if it is not.
 #[track_caller]
 pub fn failed_ack(ack: &Value, code: u16) -> Value {
     let error = &ack[0]["error"];
@@ -95,7 +97,8 @@ pub fn failed_ack(ack: &Value, code: u16) -> Value {
 /// Waits for the line of the log that refuses `file`, from place `from` on: the file, the cause in these words, what to
 /// do, and what is served instead. Gives back the line.
 ///
-/// # Panics When there is none soon, or it lacks something.
+/// # Panics
+/// Panics if there is none soon, or it lacks something.
 pub async fn refused(
     server: &Server,
     from: usize,

@@ -13,7 +13,7 @@ impl Durations {
         Self(durations)
     }
 
-    /// How many.
+    /// Their number.
     pub fn count(&self) -> usize {
         self.0.len()
     }
@@ -31,7 +31,7 @@ impl Durations {
     }
 }
 
-/// Whether `cargo bench` started this program. `cargo test --benches` starts it too, and nobody waits for figures then.
+/// Returns true if `cargo bench` started this program. `cargo test --benches` starts it too, without need for figures.
 #[expect(clippy::print_stdout, reason = "whoever started it reads it")]
 pub fn are_wanted() -> bool {
     let wanted = std::env::args().any(|arg| arg == "--bench");

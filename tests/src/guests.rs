@@ -10,14 +10,14 @@ use crate::{cargo, sources, target_dir};
 
 const TARGET: &str = "wasm32-wasip2";
 
-/// What the guest `scripted` looks for its script behind.
+/// The marker behind which the guest `scripted` finds its script.
 const MARK: &[u8] = b"@@HITCHY-SCRIPT@@";
 const SCRIPT_SPACE: usize = 4096;
 
 /// The component of the guest `name` of `fixtures/`.
 ///
 /// # Panics
-/// When it cannot be built: the compiler's words stand above.
+/// Panics if it cannot be built: the compiler's words stand above.
 pub fn guest(name: &str) -> Vec<u8> {
     let path = built().join(format!("{name}.wasm"));
     std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
@@ -26,7 +26,7 @@ pub fn guest(name: &str) -> Vec<u8> {
 /// The guest `scripted` with these lines as its script: a handler that declares what they say. See `fixtures/scripted`.
 ///
 /// # Panics
-/// When the script is too long.
+/// Panics if the script is too long.
 pub fn scripted(script: &str) -> Vec<u8> {
     let mut component = guest("scripted");
     let mark = component
@@ -44,7 +44,7 @@ pub fn scripted(script: &str) -> Vec<u8> {
     component
 }
 
-/// The same component with other bytes: a custom section with this text is added.
+/// Returns the component with other bytes: a custom section with this text is added.
 pub fn stamped(component: &[u8], text: &str) -> Vec<u8> {
     let name = b"stamp";
     let length = u8::try_from(1 + name.len() + text.len())
@@ -61,7 +61,7 @@ pub fn stamped(component: &[u8], text: &str) -> Vec<u8> {
 /// The component of the example `name` of `examples/`.
 ///
 /// # Panics
-/// When it cannot be built: the compiler's words stand above.
+/// Panics if it cannot be built: the compiler's words stand above.
 pub fn example(name: &str) -> Vec<u8> {
     let built = build(sources().join("../examples"), &["--package", name]);
     let path = built
@@ -70,10 +70,10 @@ pub fn example(name: &str) -> Vec<u8> {
     std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// The same built from a copy of its sources in which `edit` has changed `src/lib.rs`.
+/// Builds an example from a copy of its sources in which `edit` has changed `src/lib.rs`.
 ///
 /// # Panics
-/// When it cannot be built, or `edit` changed nothing.
+/// Panics if it cannot be built, or `edit` changed nothing.
 pub fn changed_example(name: &str, edit: impl FnOnce(&str) -> String) -> Vec<u8> {
     let copy = target_dir().join("changed").join(name);
     let library = copy_example(name, &copy).join("src/lib.rs");
@@ -91,7 +91,8 @@ pub fn changed_example(name: &str, edit: impl FnOnce(&str) -> String) -> Vec<u8>
 /// Copies an example, its page too, into a workspace of its own, and says where it is in it. The workspace has the
 /// profile and the versions of the examples, so that only the handler itself is built anew, as `NAME-changed`.
 ///
-/// # Panics When a file cannot be read or written.
+/// # Panics
+/// Panics if a file cannot be read or written.
 pub fn copy_example(name: &str, workspace: &Path) -> PathBuf {
     let examples = sources().join("../examples");
     let (from, to) = (examples.join(name), workspace.join("handler"));
@@ -129,7 +130,7 @@ fn copy(from: &Path, to: &Path) {
 /// The interfaces that a component imports, without their versions: `wasi:cli/exit`.
 ///
 /// # Panics
-/// When the bytes are no component.
+/// Panics if the bytes are no component.
 pub fn imports(component: &[u8]) -> Vec<String> {
     let (mut names, mut depth) = (Vec::new(), 0);
     for payload in Parser::new(0).parse_all(component) {
@@ -160,7 +161,7 @@ fn build(workspace: PathBuf, which: &[&str]) -> Result<PathBuf, String> {
     build_unlocked(workspace, &[&["--locked"], which].concat())
 }
 
-/// The same where the lock file need not name the packages of the workspace itself.
+/// Runs cargo where the lock file need not name the packages of the workspace itself.
 fn build_unlocked(workspace: PathBuf, which: &[&str]) -> Result<PathBuf, String> {
     add_target();
     let target_dir = target_dir().join("fixtures");

@@ -46,7 +46,7 @@ impl Answer {
     /// The body as JSON.
     ///
     /// # Panics
-    /// When it is none.
+    /// Panics if it is none.
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body)
             .unwrap_or_else(|error| panic!("no JSON ({error}): {self:?}"))
@@ -60,7 +60,7 @@ impl Connection {
     /// Connects.
     ///
     /// # Panics
-    /// When nobody listens.
+    /// Panics if nobody listens.
     pub async fn open(addr: SocketAddr) -> Self {
         Self::try_open(addr).await.expect("somebody listens")
     }
@@ -68,7 +68,7 @@ impl Connection {
     /// Connects, if somebody listens.
     ///
     /// # Errors
-    /// When nobody does.
+    /// Fails if nobody does.
     pub async fn try_open(addr: SocketAddr) -> std::io::Result<Self> {
         Self::over(TcpStream::connect(addr).await?)
     }
@@ -76,7 +76,7 @@ impl Connection {
     /// Talks over a TCP connection that is there already.
     ///
     /// # Errors
-    /// When it is no longer.
+    /// Fails if it is no longer.
     pub fn over(stream: TcpStream) -> std::io::Result<Self> {
         stream.set_nodelay(true)?;
         Ok(Self(BufReader::new(stream)))
@@ -85,7 +85,7 @@ impl Connection {
     /// Sends bytes as they are.
     ///
     /// # Errors
-    /// When the peer closed the connection.
+    /// Fails if the peer closed the connection.
     pub async fn send(&mut self, bytes: impl AsRef<[u8]>) -> std::io::Result<()> {
         self.0.get_mut().write_all(bytes.as_ref()).await
     }
@@ -93,7 +93,7 @@ impl Connection {
     /// Sends a request and reads its answer.
     ///
     /// # Panics
-    /// When no whole answer comes.
+    /// Panics if no whole answer comes.
     pub async fn ask(
         &mut self,
         method: &str,
@@ -106,10 +106,10 @@ impl Connection {
             .expect("an answer")
     }
 
-    /// The same, for when the connection may be closed.
+    /// Sends a request and reads its answer on a connection that may be closed.
     ///
     /// # Errors
-    /// When no whole answer comes.
+    /// Fails if no whole answer comes.
     pub async fn try_ask(
         &mut self,
         method: &str,
@@ -124,7 +124,7 @@ impl Connection {
     /// Reads one answer. The method decides whether a body may follow.
     ///
     /// # Errors
-    /// When the connection ends before it is whole.
+    /// Fails if the connection ends before it is whole.
     pub async fn read(&mut self, method: &str) -> std::io::Result<Answer> {
         within("a whole answer", PATIENCE, async {
             let mut answer = self.read_head().await?;
@@ -137,7 +137,7 @@ impl Connection {
     /// Waits until the peer closes the connection; gives back what came before.
     ///
     /// # Panics
-    /// When it stays open.
+    /// Panics if it stays open.
     pub async fn rest(&mut self) -> Vec<u8> {
         let mut rest = Vec::new();
         let read = within(
@@ -231,7 +231,7 @@ impl Connection {
 /// A TCP connection to `addr` that comes from the address `from` of this machine.
 ///
 /// # Panics
-/// When there is no such address, or nobody listens.
+/// Panics if there is no such address, or nobody listens.
 pub async fn tcp_from(from: IpAddr, addr: SocketAddr) -> TcpStream {
     let socket = TcpSocket::new_v4().expect("a socket");
     socket
@@ -243,7 +243,7 @@ pub async fn tcp_from(from: IpAddr, addr: SocketAddr) -> TcpStream {
 /// One request on a connection of its own.
 ///
 /// # Panics
-/// When no whole answer comes.
+/// Panics if no whole answer comes.
 pub async fn ask(
     addr: SocketAddr,
     method: &str,

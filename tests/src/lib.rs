@@ -1,5 +1,5 @@
-//! What the black-box tests and benchmarks share: the real server over an empty folder, the guests that are dropped
-//! into it, and the clients that talk to it.
+//! The parts that black-box tests and benchmarks share: the real server over an empty folder, the guests that are
+//! dropped into it, and the clients that talk to it.
 
 pub mod browser;
 pub mod clauses;
@@ -45,7 +45,7 @@ pub fn sources() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Where this build keeps its programs, for example `target/debug`: found from where this program itself lies.
+/// Returns the folder of this build's programs, for example `target/debug`. It is found from the place of this program.
 fn profile_dir() -> PathBuf {
     let program = std::env::current_exe().expect("a running program has a path");
     let dir = program.parent().expect("a program lies in a folder");
@@ -57,7 +57,7 @@ fn profile_dir() -> PathBuf {
     dir.to_path_buf()
 }
 
-/// Where cargo puts everything, for example `target`.
+/// Returns the folder of everything that cargo builds, for example `target`.
 pub fn target_dir() -> PathBuf {
     profile_dir()
         .parent()

@@ -35,12 +35,12 @@ impl Lines {
         self.lock().clone()
     }
 
-    /// How many lines there are so far: a place to look from.
+    /// Returns the number of lines so far, which is a place to look from.
     pub fn len(&self) -> usize {
         self.lock().len()
     }
 
-    /// Whether there are none so far.
+    /// Returns true if there are no lines so far.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

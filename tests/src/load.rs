@@ -13,12 +13,12 @@ use crate::figures::Durations;
 use crate::http::{self, Connection};
 use crate::raw::RawSocket;
 
-/// What came of a load.
+/// The results of a load.
 #[derive(Debug, Clone, Default)]
 pub struct Outcome {
-    /// How long each good answer took.
+    /// The time that each good answer took.
     pub times: Durations,
-    /// What went wrong, each in words.
+    /// Everything that went wrong, each in words.
     pub errors: Vec<String>,
     /// For how long it went on.
     pub duration: Duration,
@@ -41,13 +41,13 @@ impl Stop {
         self.0.store(true, Ordering::Relaxed);
     }
 
-    /// Whether it was asked to end.
+    /// True if the load was asked to end.
     pub fn asked(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 }
 
-/// How much load.
+/// The size of a load.
 #[derive(Clone)]
 pub struct Plan {
     /// So many clients, each waiting for its answer before it asks again.

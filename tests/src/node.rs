@@ -23,7 +23,7 @@ pub struct Socket {
     seen: Mutex<Vec<usize>>,
 }
 
-/// Why the server did not let a client in: its `connect_error`.
+/// The reason for which the server refused a client: its `connect_error`.
 #[derive(Debug)]
 pub struct Refused {
     /// Its message.
@@ -57,7 +57,7 @@ pub fn binaries(bytes: &[u8]) -> [(&'static str, Value); 3] {
 /// Bytes that came.
 ///
 /// # Panics
-/// When the value is none.
+/// Panics if the value is none.
 pub fn bytes(value: &Value) -> Vec<u8> {
     let base64 = value["$binary"].as_str();
     let base64 = base64.unwrap_or_else(|| panic!("no bytes: {value}"));
@@ -73,7 +73,7 @@ pub fn undefined() -> Value {
 /// Starts Node, if there is one; says so when there is none.
 ///
 /// # Panics
-/// When Node or npm is missing and `CI=true`.
+/// Panics if Node or npm is missing and `CI=true`.
 pub async fn official_client() -> Option<Node> {
     if let Err(missing) = driven::installed() {
         assert!(std::env::var("CI").as_deref() != Ok("true"), "{missing}");
@@ -95,7 +95,7 @@ impl Node {
     /// Connects over websocket.
     ///
     /// # Panics
-    /// When the server refuses.
+    /// Panics if the server refuses.
     pub async fn connect(&self, server: &Server, namespace: &str) -> Socket {
         self.connect_with(server, namespace, json!({}))
             .await
@@ -105,7 +105,7 @@ impl Node {
     /// Connects with these options of the client, for example `{"auth": …, "transports": ["polling"], "query": …}`.
     ///
     /// # Errors
-    /// When the server refuses.
+    /// Fails if the server refuses.
     pub async fn connect_with(
         &self,
         server: &Server,
@@ -116,11 +116,11 @@ impl Node {
             .await
     }
 
-    /// The same, and the client emits these events (name, arguments) with a callback each in its `connect` handler, the
+    /// Connects a client that emits these events (name, arguments) with a callback each in its `connect` handler, the
     /// earliest moment there is.
     ///
     /// # Errors
-    /// When the server refuses.
+    /// Fails if the server refuses.
     pub async fn connect_and_greet(
         &self,
         server: &Server,
@@ -184,15 +184,15 @@ impl Socket {
     /// Emits with a callback and gives back the list of its arguments.
     ///
     /// # Panics
-    /// When no ack comes soon.
+    /// Panics if no ack comes soon.
     pub async fn ask(&self, event: &str, args: Value) -> Value {
         self.ask_at(event, args).await.1
     }
 
-    /// The same, with the place of the ack among all that happened.
+    /// Emits an event and returns its ack, with the place of the ack among everything that happened.
     ///
     /// # Panics
-    /// When no ack comes soon.
+    /// Panics if no ack comes soon.
     pub async fn ask_at(&self, event: &str, args: Value) -> (usize, Value) {
         let ask = json!({ "do": "ask", "socket": self.name, "event": event, "args": args });
         self.process.command(ask, SOON * 2).await
@@ -201,7 +201,8 @@ impl Socket {
     /// Emits all these (`[event, argument, …]`) at once, each with a callback: the list of `{index, ack}` in the order
     /// in which the acks came.
     ///
-    /// # Panics When not all acks come soon.
+    /// # Panics
+    /// Panics if not all acks come soon.
     pub async fn ask_all(&self, calls: &[Value]) -> Vec<Value> {
         let ask = json!({ "do": "askAll", "socket": self.name, "calls": calls });
         self.process
@@ -238,15 +239,15 @@ impl Socket {
     /// Waits for the next event of this name that was not waited for before: its arguments.
     ///
     /// # Panics
-    /// When none comes soon.
+    /// Panics if none comes soon.
     pub async fn wait_event(&self, event: &str) -> Value {
         self.wait_event_at(event).await.what["args"].clone()
     }
 
-    /// The same with all that belongs to it.
+    /// Waits for an event and returns it with everything that belongs to it.
     ///
     /// # Panics
-    /// When none comes soon.
+    /// Panics if none comes soon.
     pub async fn wait_event_at(&self, event: &str) -> Happened {
         self.wait(&format!("event {event}"), |what| {
             what["what"] == "event" && what["event"] == event
@@ -257,7 +258,7 @@ impl Socket {
     /// Waits for the end of the connection: its reason.
     ///
     /// # Panics
-    /// When it does not end soon.
+    /// Panics if it does not end soon.
     pub async fn wait_disconnect(&self) -> String {
         let end = self
             .wait("the end of the connection", |what| {
@@ -270,7 +271,7 @@ impl Socket {
     /// Waits for the ack of an event that was emitted when the client connected.
     ///
     /// # Panics
-    /// When it does not come soon.
+    /// Panics if it does not come soon.
     pub async fn wait_greeting_ack(&self) -> Value {
         self.wait("the ack of a greeting", |what| {
             what["what"] == "greeting-ack"

@@ -39,7 +39,7 @@ fn manifest(name: &str) -> String {
 /// A folder for `hitchy dev` whose dependencies are those that the fixtures were built with, where they were built.
 ///
 /// # Panics
-/// When there can be none.
+/// Panics if there can be none.
 pub fn project() -> Plan {
     let target = target_dir().join("fixtures");
     Server::prepare().command("dev").env(
@@ -51,7 +51,8 @@ pub fn project() -> Plan {
 /// With a handler in Rust in the folder `name`. No two tests use the same name: cargo makes the files of all in one
 /// folder.
 ///
-/// # Panics When it cannot be written.
+/// # Panics
+/// Panics if it cannot be written.
 pub fn with_package(plan: Plan, name: &str, answer: &str) -> Plan {
     package(plan.dir(), name, answer);
     plan
@@ -60,7 +61,7 @@ pub fn with_package(plan: Plan, name: &str, answer: &str) -> Plan {
 /// Writes such a handler.
 ///
 /// # Panics
-/// When it cannot be written.
+/// Panics if it cannot be written.
 pub fn package(dir: &Path, name: &str, answer: &str) {
     let folder = dir.join(name);
     fs::create_dir_all(folder.join("src")).expect("a folder can be made");

@@ -21,7 +21,7 @@ struct Told(RawSocket);
 pub struct Refusing {
     /// The server.
     pub server: Server,
-    /// Who asks it.
+    /// The client that asks.
     pub client: Client,
     told: Told,
 }
@@ -45,7 +45,7 @@ impl Refusing {
     /// Asserts that the request is refused with a sentence that has this word in it, and that no handler was run.
     ///
     /// # Panics
-    /// When it is not so.
+    /// Panics if it is not so.
     pub async fn refuses(&mut self, status: u16, word: &str, request: Value) {
         let answer = self.client.ask(request.clone()).await;
         self.refused(status, word, &answer, &request).await;
@@ -54,7 +54,7 @@ impl Refusing {
     /// Asserts the same of this answer to a request.
     ///
     /// # Panics
-    /// When it is not so.
+    /// Panics if it is not so.
     pub async fn refused(&mut self, status: u16, word: &str, answer: &Answer, request: &Value) {
         let request: String = request.to_string().chars().take(200).collect();
         assert_eq!(answer.status, status, "{request}");
@@ -67,7 +67,7 @@ impl Refusing {
     /// The requests (`METHOD url`) that policies were asked about since the last time.
     ///
     /// # Panics
-    /// When the server does not answer.
+    /// Panics if the server does not answer.
     pub async fn asked(&mut self) -> Vec<String> {
         let fence = json!({ "url": "/hello/fence" });
         assert_eq!(self.client.ask(fence).await.status, 200);

@@ -1,4 +1,4 @@
-//! What `/metrics` shows, read strictly: the text format of Prometheus, version 0.0.4.
+//! A strict reader of `/metrics`: the text format of Prometheus, version 0.0.4.
 //! <https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format>
 
 use std::collections::BTreeMap;
@@ -47,7 +47,7 @@ impl Scrape {
     /// The value of a series, written as in the text.
     ///
     /// # Panics
-    /// When there is none.
+    /// Panics if there is none.
     pub fn value(&self, series: &str) -> f64 {
         self.get(series)
             .unwrap_or_else(|| panic!("no {series} in {:#?}", self.0))

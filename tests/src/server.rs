@@ -39,15 +39,15 @@ impl Server {
         Self::prepare().handler(name, bytes).start().await
     }
 
-    /// Where it listens.
+    /// Returns the address that the server listens on.
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
 
-    /// Where the console listens.
+    /// The address of the console.
     ///
     /// # Panics
-    /// When it was not asked for: see [`Plan::console`].
+    /// Panics if it was not asked for: see [`Plan::console`].
     pub fn console(&self) -> SocketAddr {
         self.console.expect("a console was asked for")
     }
@@ -57,10 +57,10 @@ impl Server {
         http::ask(self.console(), "GET", target, &[], b"").await
     }
 
-    /// What the console's `/metrics` shows.
+    /// Returns the counters of the console's page `/metrics`.
     ///
     /// # Panics
-    /// When it is not what Prometheus reads.
+    /// Panics if it is not what Prometheus reads.
     pub async fn metrics(&self) -> Scrape {
         let answer = self.ask_console("/metrics").await;
         assert_eq!(answer.status, 200, "{answer:?}");
@@ -89,12 +89,12 @@ impl Server {
         self.dir.path().join("handlers").join(path)
     }
 
-    /// The log so far.
+    /// Returns the lines of the log so far.
     pub fn log(&self) -> &Lines {
         &self.log
     }
 
-    /// What was printed on standard output so far.
+    /// Returns the lines of standard output so far.
     pub fn out(&self) -> &Lines {
         &self.out
     }
@@ -102,15 +102,15 @@ impl Server {
     /// Waits for a line of the log that has all these words in it, and gives it back.
     ///
     /// # Panics
-    /// When there is none soon.
+    /// Panics if there is none soon.
     pub async fn wait_for_log(&self, words: &[&str]) -> String {
         self.wait_for_log_from(0, words).await
     }
 
-    /// The same, looking only at lines from place `from` on: see [`Lines::len`].
+    /// Waits for such a line among the lines from place `from` on: see [`Lines::len`].
     ///
     /// # Panics
-    /// When there is none soon.
+    /// Panics if there is none soon.
     pub async fn wait_for_log_from(&self, from: usize, words: &[&str]) -> String {
         let has_all = |_, line: &str| {
             words
@@ -126,7 +126,7 @@ impl Server {
     /// Drops a file into the handlers folder as a careful person does: written under another name, then renamed.
     ///
     /// # Panics
-    /// When it cannot be written.
+    /// Panics if it cannot be written.
     pub fn drop_in(&self, path: &str, bytes: impl AsRef<[u8]>) {
         let target = self.handlers(path);
         let folder = target.parent().expect("a file lies in a folder");
@@ -140,7 +140,7 @@ impl Server {
     /// Copies a file into the handlers folder in place, in pieces, calling `between` after each but the last.
     ///
     /// # Panics
-    /// When it cannot be written.
+    /// Panics if it cannot be written.
     pub async fn copy_slowly(
         &self,
         path: &str,
@@ -165,7 +165,7 @@ impl Server {
     /// Removes a file from the handlers folder.
     ///
     /// # Panics
-    /// When it cannot be removed.
+    /// Panics if it cannot be removed.
     pub fn remove(&self, path: &str) {
         fs::remove_file(self.handlers(path)).expect("the file can be removed");
     }
@@ -173,7 +173,7 @@ impl Server {
     /// Renames a file of the handlers folder.
     ///
     /// # Panics
-    /// When it cannot be renamed.
+    /// Panics if it cannot be renamed.
     pub fn rename(&self, from: &str, to: &str) {
         fs::rename(self.handlers(from), self.handlers(to)).expect("the file can be renamed");
     }
@@ -204,7 +204,7 @@ impl Server {
     /// Runs a script of the guest `probe` through HTTP and lists its results.
     ///
     /// # Panics
-    /// When the answer is not the probe's.
+    /// Panics if the answer is not the probe's.
     pub async fn script(&self, steps: &Value) -> Value {
         let answer = self.post("/script", steps).await;
         assert_eq!(answer.status, 200, "{answer:?}");
@@ -214,7 +214,7 @@ impl Server {
     /// Waits until `GET target` answers with this status.
     ///
     /// # Panics
-    /// When it does not soon.
+    /// Panics if it does not soon.
     pub async fn wait_for_status(&self, target: &str, status: u16) -> Answer {
         let what = format!("GET {target} answers {status}");
         let look = async || Some(self.get(target).await).filter(|answer| answer.status == status);
@@ -224,7 +224,7 @@ impl Server {
     /// Waits until `GET target` answers 200 with a body that has this in it.
     ///
     /// # Panics
-    /// When it does not soon.
+    /// Panics if it does not soon.
     pub async fn wait_for_body(&self, target: &str, part: &str) -> Answer {
         let what = format!("GET {target} answers {part}");
         let look = async || {
@@ -237,7 +237,7 @@ impl Server {
     /// Asks the server to end, as an operator does.
     ///
     /// # Panics
-    /// When there is no such process.
+    /// Panics if there is no such process.
     pub fn terminate(&self) {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM)
@@ -247,7 +247,7 @@ impl Server {
     /// Waits until the server has ended.
     ///
     /// # Panics
-    /// When it has not by the deadline.
+    /// Panics if it has not by the deadline.
     pub async fn wait_for_end(&mut self, deadline: Duration) -> ExitStatus {
         let child = &mut self.child;
         eventually("the server ends", deadline, async || {
@@ -259,7 +259,7 @@ impl Server {
     /// Asserts that the process is the same and that nothing in it panicked, whatever its guests did.
     ///
     /// # Panics
-    /// When it is not so.
+    /// Panics if it is not so.
     pub fn assert_unharmed(&mut self) {
         let ended = self.child.try_wait().expect("a child can be waited for");
         assert!(ended.is_none(), "the server ended: {ended:?}");

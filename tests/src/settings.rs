@@ -12,7 +12,7 @@ pub fn file() -> PathBuf {
     sources().join("../docs/settings.md")
 }
 
-/// Whether the file says what the table of settings says.
+/// Returns true if the file agrees with the table of settings.
 pub fn is_up_to_date() -> bool {
     std::fs::read_to_string(file()).is_ok_and(|text| text == hitchy::config::reference())
 }

@@ -15,7 +15,7 @@ use crate::server::binary;
 use crate::wait::{SOON, eventually, within};
 use crate::{cargo, sources};
 
-/// How long commands may take that build something, with everything else going on.
+/// The longest time for commands that build something while other tests run.
 pub const TO_BUILD: Duration = SOON.saturating_mul(120);
 
 /// A terminal: a folder, and where the server is that its commands talk to.
@@ -26,7 +26,7 @@ pub struct Shell {
     console: Option<SocketAddr>,
 }
 
-/// What was typed, and still runs. All of it ends when this is dropped.
+/// Commands that were typed and still run. All of them end when this is dropped.
 pub struct Running {
     child: Child,
     /// Standard output.
@@ -65,7 +65,7 @@ impl Shell {
     /// Types a block and waits for its end: what it printed.
     ///
     /// # Panics
-    /// When it fails, or does not end.
+    /// Panics if it fails, or does not end.
     pub async fn types(&self, block: &str) -> String {
         let mut command = tokio::process::Command::from(self.command(&self.placed(block)));
         let typed = within(block, TO_BUILD, command.kill_on_drop(true).output());
@@ -79,7 +79,7 @@ impl Shell {
     /// Types a block that goes on.
     ///
     /// # Panics
-    /// When there is no shell.
+    /// Panics if there is no shell.
     pub fn starts(&self, block: &str) -> Running {
         let mut child = self
             .command(&self.placed(block))
@@ -94,7 +94,7 @@ impl Shell {
     /// Saves a script as `name` and runs it in Node, with the packages of `tests/client` installed.
     ///
     /// # Panics
-    /// When it cannot be saved, or there is no Node.
+    /// Panics if it cannot be saved, or there is no Node.
     pub fn node(&self, name: &str, script: &str) -> Running {
         let modules = self.folder.join("node_modules");
         if !modules.exists() {
@@ -144,7 +144,7 @@ impl Running {
     /// Waits until it listens and is ready: where.
     ///
     /// # Panics
-    /// When it ends instead.
+    /// Panics if it ends instead.
     pub async fn is_ready(&mut self) -> SocketAddr {
         let (child, out, log) = (&mut self.child, &self.out, &self.log);
         eventually("it is ready", TO_BUILD, async || {
@@ -163,7 +163,7 @@ impl Running {
     /// Waits for a line of standard output that has this in it.
     ///
     /// # Panics
-    /// When there is none soon.
+    /// Panics if there is none soon.
     pub async fn says(&self, part: &str) {
         let has = |_, line: &str| line.contains(part).then_some(());
         let said = self.out.wait(part, 0, TO_BUILD, has);

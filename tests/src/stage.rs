@@ -1,5 +1,5 @@
-//! What most tests of events begin with: a server with the guest `probe`, and official clients that come the way of the
-//! test.
+//! The beginning of most tests of events: a server with the guest `probe`, and official clients that come the way of
+//! the test.
 
 use serde_json::{Value, json};
 
@@ -25,7 +25,7 @@ impl Stage {
         Self::set_with(way, plan).await
     }
 
-    /// The same with another server.
+    /// Makes a stage with another server.
     pub async fn set_with(way: Way, plan: Plan) -> Option<Self> {
         let node = official_client().await?;
         let server = plan.start().await;
@@ -43,24 +43,24 @@ impl Stage {
     /// A client connected to a namespace.
     ///
     /// # Panics
-    /// When the server refuses.
+    /// Panics if the server refuses.
     pub async fn connect(&self, namespace: &str) -> Socket {
         let connected = self.connect_with(namespace, json!({})).await;
         connected.expect("the server lets the client in")
     }
 
-    /// The same with these options of the client.
+    /// Connects a client with these options.
     ///
     /// # Errors
-    /// When the server refuses.
+    /// Fails if the server refuses.
     pub async fn connect_with(&self, namespace: &str, options: Value) -> Result<Socket, Refused> {
         self.connect_and_greet(namespace, options, &[]).await
     }
 
-    /// The same, and the client emits these events in its `connect` handler: see [`Node::connect_and_greet`].
+    /// Connects a client that emits these events in its `connect` handler: see [`Node::connect_and_greet`].
     ///
     /// # Errors
-    /// When the server refuses.
+    /// Fails if the server refuses.
     pub async fn connect_and_greet(
         &self,
         namespace: &str,
@@ -77,7 +77,7 @@ impl Stage {
     /// A client in `/` with this `auth`.
     ///
     /// # Panics
-    /// When the server refuses.
+    /// Panics if the server refuses.
     pub async fn connect_as(&self, auth: Value) -> Socket {
         let connected = self.connect_with("/", json!({ "auth": auth })).await;
         connected.expect("the server lets the client in")
@@ -113,15 +113,15 @@ impl Caller<'_> {
     /// Runs a script of the guest `probe`: its results.
     ///
     /// # Panics
-    /// When the answer is not the probe's.
+    /// Panics if the answer is not the probe's.
     pub async fn script(&self, steps: Value) -> Value {
         self.script_at(steps).await.1
     }
 
-    /// The same, with the place of the answer among all that happened to the clients (0 for HTTP).
+    /// Asks, and returns the answer with its place among everything that happened to the clients (0 for HTTP).
     ///
     /// # Panics
-    /// When the answer is not the probe's.
+    /// Panics if the answer is not the probe's.
     pub async fn script_at(&self, steps: Value) -> (usize, Value) {
         let Some(socket) = &self.socket else {
             return (0, self.stage.server.script(&steps).await);

@@ -9,10 +9,10 @@ use crate::lines::Lines;
 use crate::server::binary;
 use crate::wait::{SOON, eventually, within};
 
-/// How long a command may take that should end at once.
+/// The longest time for a command that should end at once.
 const LONG: Duration = SOON.saturating_mul(3);
 
-/// What a command left behind.
+/// The result of a command.
 #[derive(Debug)]
 pub struct Said {
     /// The exit code; none when a signal ended it.
@@ -27,7 +27,7 @@ impl Said {
     /// Standard output as text.
     ///
     /// # Panics
-    /// When it is none.
+    /// Panics if it is none.
     pub fn text(&self) -> &str {
         std::str::from_utf8(&self.out).expect("the output is UTF-8")
     }
@@ -35,7 +35,7 @@ impl Said {
     /// Standard output as JSON on one line.
     ///
     /// # Panics
-    /// When it is none.
+    /// Panics if it is none.
     pub fn json(&self) -> Value {
         let line = self.text().strip_suffix('\n').expect("a line");
         assert!(!line.contains('\n'), "one line: {line}");
@@ -45,7 +45,7 @@ impl Said {
     /// Asserts that it ended with this code, without output, and with one sentence that has these words.
     ///
     /// # Panics
-    /// When it did not.
+    /// Panics if it did not.
     pub fn assert_refused(&self, code: i32, words: &[&str]) {
         assert_eq!(self.code, Some(code), "{self:?}");
         assert!(self.out.is_empty(), "{self:?}");
@@ -60,7 +60,7 @@ impl Said {
 /// Runs `hitchy` with these arguments against the server at `url`, to its end.
 ///
 /// # Panics
-/// When it does not end.
+/// Panics if it does not end.
 pub async fn hitchy(url: &str, args: &[&str]) -> Said {
     let mut command = tokio::process::Command::from(command(url, args));
     let running = command.kill_on_drop(true).output();
@@ -86,17 +86,17 @@ impl Listening {
     /// Starts it and waits until it listens.
     ///
     /// # Panics
-    /// When it does not.
+    /// Panics if it does not.
     pub async fn to(url: &str, args: &[&str]) -> Self {
         let (listening, out) = Self::unread(url, args).await;
         listening.out.follow(out);
         listening
     }
 
-    /// The same, with its output left to the caller.
+    /// Starts such a command and leaves its output to the caller.
     ///
     /// # Panics
-    /// When it does not listen.
+    /// Panics if it does not listen.
     pub async fn unread(url: &str, args: &[&str]) -> (Self, ChildStdout) {
         let args = [&["listen"], args].concat();
         let mut child = command(url, &args).spawn().expect("hitchy runs");
@@ -115,7 +115,7 @@ impl Listening {
     /// Waits until it has said so many times that it listens.
     ///
     /// # Panics
-    /// When it does not.
+    /// Panics if it does not.
     pub async fn wait_until_listening(&self, times: usize) {
         let said = async || {
             let lines = self.err.all();
@@ -128,7 +128,7 @@ impl Listening {
     /// The line at this place.
     ///
     /// # Panics
-    /// When it does not come.
+    /// Panics if it does not come.
     pub async fn line(&self, place: usize) -> String {
         let line = |_: usize, line: &str| Some(line.to_owned());
         self.out.wait("a line of hitchy", place, LONG, line).await
@@ -137,7 +137,7 @@ impl Listening {
     /// Presses Ctrl-C.
     ///
     /// # Panics
-    /// When it has ended.
+    /// Panics if it has ended.
     pub fn interrupt(&self) {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, rustix::process::Signal::INT)
@@ -147,7 +147,7 @@ impl Listening {
     /// Waits for its end.
     ///
     /// # Panics
-    /// When it does not end.
+    /// Panics if it does not end.
     pub async fn wait_for_end(&mut self) -> ExitStatus {
         let child = &mut self.child;
         let ended = async || child.try_wait().expect("a child can be waited for");

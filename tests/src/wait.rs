@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 /// Long enough for anything that should happen at once, on a busy machine.
 pub const SOON: Duration = Duration::from_secs(10);
 
-/// How often a fact is looked at.
+/// The time between two looks at a fact.
 const INTERVAL: Duration = Duration::from_millis(5);
 
 /// Waits until `look` sees something, and gives it back.

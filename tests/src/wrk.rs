@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use tokio::process::Command;
 
-/// What `wrk` said.
+/// The figures that `wrk` printed.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Said {
     /// Answers.
@@ -19,7 +19,7 @@ pub struct Said {
     pub rate: f64,
 }
 
-/// Whether it is installed.
+/// Returns true if `wrk` is installed.
 pub fn installed() -> bool {
     // Called without arguments it explains itself.
     std::process::Command::new("wrk").output().is_ok()
@@ -28,7 +28,7 @@ pub fn installed() -> bool {
 /// Runs it with one thread.
 ///
 /// # Errors
-/// When it does not run, or says something else than usual.
+/// Fails if it does not run, or says something else than usual.
 pub async fn run(
     addr: SocketAddr,
     target: &str,

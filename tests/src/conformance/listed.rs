@@ -26,7 +26,7 @@ impl Listed {
         format!("{}.{}", self.name, way.name())
     }
 
-    /// Whether it tests the clause through this way.
+    /// Returns true if it tests the clause through this way.
     pub(super) fn covers(&self, clause: &str, way: Way) -> bool {
         self.ways.contains(&way) && self.clauses.iter().any(|it| it == clause)
     }

@@ -42,7 +42,7 @@ struct Part {
     title: String,
 }
 
-/// Why a field may be empty.
+/// The reason for which a field may be empty.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Reason {
@@ -55,15 +55,15 @@ struct Reason {
 struct Clause {
     id: String,
     says: String,
-    /// What its tests leave out.
+    /// The parts that its tests leave out.
     note: Option<String>,
-    /// Why there are no tests through a way: way, or `request` or `event` for both of their transports, and id of the
-    /// reason.
+    /// The reasons for which there are no tests through a way: way, or `request` or `event` for both of their
+    /// transports, and id of the reason.
     #[serde(default)]
     without: toml::Table,
 }
 
-/// Where the table is kept.
+/// The file of the table.
 pub fn file() -> PathBuf {
     sources().join("../docs/conformance.md")
 }
@@ -72,7 +72,7 @@ impl Table {
     /// Reads data, sources and records.
     ///
     /// # Errors
-    /// When one of them cannot be read, or the data is not well formed.
+    /// Fails if one of them cannot be read, or the data is not well formed.
     pub fn read() -> Result<Self> {
         let text = fs::read_to_string(sources().join("clauses.toml"));
         let text = text.context("tests/clauses.toml")?;
@@ -88,7 +88,7 @@ impl Table {
         })
     }
 
-    /// What is wrong with the table: nothing, when every field has a test that passed, or a reason.
+    /// Returns what is wrong with the table: nothing, if every field has a test that passed, or a reason.
     pub fn complaints(&self) -> Vec<String> {
         let mut complaints = self.complaints_of_tests();
         for clause in &self.clauses.clause {
@@ -169,7 +169,7 @@ impl Table {
         test.ways.iter().copied().filter(passed)
     }
 
-    /// How many tests of a clause passed through a way.
+    /// Returns the number of tests of a clause that passed through a way.
     fn count(&self, clause: &str, way: Way) -> usize {
         let tests = self.listed.iter().filter(|test| test.covers(clause, way));
         tests

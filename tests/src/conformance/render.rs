@@ -129,7 +129,7 @@ impl Page<'_> {
     }
 }
 
-/// What the page calls a way.
+/// Returns the name that the page gives to a way.
 fn title(way: Way) -> &'static str {
     match way {
         Way::Http => "HTTP",

@@ -17,7 +17,7 @@ use tokio_tungstenite::tungstenite::Bytes;
 
 use crate::wait::{SOON, within};
 
-/// What came in, apart from pings, which are answered.
+/// A packet that came in. Pings are answered and left out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Packet {
     /// A packet of engine.io as text, for example `43` + id + arguments for an ack.
@@ -47,7 +47,7 @@ impl RawClient {
     /// Opens a session over `websocket` or `polling` without connecting to a namespace.
     ///
     /// # Errors
-    /// When the server does not open it.
+    /// Fails if the server does not open it.
     pub async fn open(transport: &str, addr: SocketAddr) -> Result<Self> {
         Ok(match transport {
             "polling" => Self::Polling(Box::new(RawPolling::open(addr).await?)),
@@ -58,15 +58,15 @@ impl RawClient {
     /// Opens a session and connects to a namespace.
     ///
     /// # Panics
-    /// When the server refuses.
+    /// Panics if the server refuses.
     pub async fn connect(transport: &str, addr: SocketAddr, namespace: &str) -> Self {
         Self::connect_with(transport, addr, namespace, "").await
     }
 
-    /// The same with this JSON text as `auth`.
+    /// Opens a session and connects to a namespace with this JSON text as `auth`.
     ///
     /// # Panics
-    /// When the server refuses.
+    /// Panics if the server refuses.
     pub async fn connect_with(
         transport: &str,
         addr: SocketAddr,
@@ -81,7 +81,7 @@ impl RawClient {
     /// Connects to a namespace with this text as `auth`, and waits for the answer.
     ///
     /// # Errors
-    /// When the server refuses; with its words.
+    /// Fails if the server refuses. The error has its words.
     pub async fn enter(&mut self, namespace: &str, auth: &str) -> Result<()> {
         self.send(connect_packet(namespace, auth)).await?;
         loop {
@@ -99,7 +99,7 @@ impl RawClient {
         }
     }
 
-    /// What the server's log may call it: the session's id, or the address of its one connection.
+    /// Returns its names in the server's log: the session's id, and the address of its one connection.
     pub fn names(&self) -> Vec<String> {
         let mut names = vec![self.sid().to_owned()];
         if let Self::Websocket(client) = self {
@@ -111,7 +111,7 @@ impl RawClient {
     /// Sends a packet of engine.io as text.
     ///
     /// # Errors
-    /// When the session is gone.
+    /// Fails if the session is gone.
     pub async fn send(&mut self, packet: impl Into<String>) -> Result<()> {
         match self {
             Self::Websocket(client) => client.send(packet).await,
@@ -122,7 +122,7 @@ impl RawClient {
     /// Sends an attachment.
     ///
     /// # Errors
-    /// When the session is gone.
+    /// Fails if the session is gone.
     pub async fn send_binary(&mut self, bytes: &[u8]) -> Result<()> {
         match self {
             Self::Websocket(client) => client.send_binary(bytes.to_vec()).await,
@@ -133,10 +133,10 @@ impl RawClient {
     /// The next packet; pings are answered on the way.
     ///
     /// # Errors
-    /// When the session ends.
+    /// Fails if the session ends.
     ///
     /// # Panics
-    /// When none comes soon.
+    /// Panics if none comes soon.
     pub async fn next(&mut self) -> Result<Packet> {
         let next = async {
             match self {
@@ -150,7 +150,8 @@ impl RawClient {
     /// Waits for the ack of this id (with its namespace: `7`, or `/chat,7`): the text of its arguments. What else comes
     /// in is dropped.
     ///
-    /// # Errors When the session ends.
+    /// # Errors
+    /// Fails if the session ends.
     pub async fn ack(&mut self, id: &str) -> Result<String> {
         loop {
             if let Some(arguments) = ack_of(&self.next().await?, id) {
@@ -162,7 +163,8 @@ impl RawClient {
     /// Sends an event of `/` with this id for its ack, and waits for that. `packet` is the text of the array:
     /// `["event",1]`.
     ///
-    /// # Errors When the session ends.
+    /// # Errors
+    /// Fails if the session ends.
     pub async fn ask(&mut self, id: &str, packet: &str) -> Result<String> {
         self.send(format!("42{id}{packet}")).await?;
         self.ack(id).await
@@ -171,7 +173,7 @@ impl RawClient {
     /// Waits until the server has ended the session; gives back the packets that came before.
     ///
     /// # Panics
-    /// When it does not within `deadline`.
+    /// Panics if it does not within `deadline`.
     pub async fn ended(&mut self, deadline: Duration) -> Vec<Packet> {
         let mut before = Vec::new();
         let start = Instant::now();
@@ -200,7 +202,7 @@ fn connect_packet(namespace: &str, auth: &str) -> String {
     }
 }
 
-/// What a packet says to CONNECT, if it is its answer.
+/// Returns the result of CONNECT if a packet is the answer to it.
 fn answer_to_connect(packet: &Packet) -> Option<Result<()>> {
     let text = packet.text()?;
     match text.get(..2)? {

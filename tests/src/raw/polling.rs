@@ -13,7 +13,7 @@ use super::socket::RawSocket;
 use super::{Packet, answer_to_connect, connect_packet};
 use crate::http::{Answer, Connection};
 
-/// What stands between the packets of a payload.
+/// The separator of the packets of a payload.
 pub const SEPARATOR: char = '\x1e';
 
 /// One session over polling, on two connections that stay open.
@@ -29,7 +29,7 @@ impl RawPolling {
     /// Opens a session without connecting to a namespace.
     ///
     /// # Errors
-    /// When the server does not open it.
+    /// Fails if the server does not open it.
     pub async fn open(addr: SocketAddr) -> Result<Self> {
         let mut gets = Connection::try_open(addr).await?;
         let answer = gets.try_ask("GET", OPEN, &[], b"").await?;
@@ -48,7 +48,7 @@ impl RawPolling {
     /// Connects to a namespace with this text as `auth`.
     ///
     /// # Errors
-    /// When the server refuses; with its words.
+    /// Fails if the server refuses. The error has its words.
     pub async fn enter(&mut self, namespace: &str, auth: &str) -> Result<()> {
         self.send(&connect_packet(namespace, auth)).await?;
         loop {
@@ -71,7 +71,7 @@ impl RawPolling {
     /// Sends a packet.
     ///
     /// # Errors
-    /// When the server does not take it.
+    /// Fails if the server does not take it.
     pub async fn send(&mut self, packet: &str) -> Result<()> {
         let answer = self.post(packet.as_bytes()).await?;
         if answer.status != 200 {
@@ -83,7 +83,7 @@ impl RawPolling {
     /// Sends an attachment.
     ///
     /// # Errors
-    /// When the server does not take it.
+    /// Fails if the server does not take it.
     pub async fn send_binary(&mut self, bytes: &[u8]) -> Result<()> {
         self.send(&attachment(bytes)).await
     }
@@ -91,7 +91,7 @@ impl RawPolling {
     /// Posts a payload as it is.
     ///
     /// # Errors
-    /// When no whole answer comes.
+    /// Fails if no whole answer comes.
     pub async fn post(&mut self, payload: &[u8]) -> Result<Answer> {
         let target = self.target();
         let answer = self.posts.try_ask("POST", &target, TEXT, payload).await?;
@@ -105,7 +105,7 @@ impl RawPolling {
     /// One GET: what the server has for the client, as it came.
     ///
     /// # Errors
-    /// When no whole answer comes.
+    /// Fails if no whole answer comes.
     pub async fn poll(&mut self) -> Result<Answer> {
         let target = self.target();
         Ok(self.gets.try_ask("GET", &target, &[], b"").await?)
@@ -114,7 +114,7 @@ impl RawPolling {
     /// Polls on two connections at once, which the protocol forbids, until the server refuses to go on: its answer.
     ///
     /// # Errors
-    /// When no whole answer comes.
+    /// Fails if no whole answer comes.
     pub async fn overlap(&mut self) -> Result<Answer> {
         let target = self.target();
         let mut other = Connection::try_open(self.addr).await?;
@@ -136,7 +136,7 @@ impl RawPolling {
     /// The next packet; pings are answered on the way.
     ///
     /// # Errors
-    /// When the session ends.
+    /// Fails if the session ends.
     pub async fn next(&mut self) -> Result<Packet> {
         loop {
             if let Some(packet) = self.waiting.pop_front() {
@@ -155,7 +155,7 @@ impl RawPolling {
     /// Becomes a websocket, as the official client does it: a probe, its echo, the word that ends polling.
     ///
     /// # Errors
-    /// When the server does not go along.
+    /// Fails if the server does not go along.
     pub async fn upgrade(self) -> Result<RawSocket> {
         let tcp = TcpStream::connect(self.addr).await?;
         let mut socket = RawSocket::resume(tcp, self.addr, &self.sid).await?;
@@ -183,9 +183,9 @@ impl RawPolling {
     }
 }
 
-/// What opens a session over polling.
+/// The request that opens a session over polling.
 pub const OPEN: &str = "/socket.io/?EIO=4&transport=polling";
-/// What the official client says of its payloads.
+/// The content type that the official client sends with its payloads.
 const TEXT: &[(&str, &str)] = &[("content-type", "text/plain;charset=UTF-8")];
 
 /// The target of requests of a session.

@@ -32,15 +32,15 @@ impl RawSocket {
     /// Opens a connection without connecting to a namespace.
     ///
     /// # Errors
-    /// When the server does not open it.
+    /// Fails if the server does not open it.
     pub async fn open(addr: SocketAddr) -> Result<Self> {
         Self::open_over(TcpStream::connect(addr).await?, addr).await
     }
 
-    /// The same over a TCP connection to `addr` that is there already.
+    /// Opens a session over a TCP connection to `addr` that is open already.
     ///
     /// # Errors
-    /// When the server does not open it.
+    /// Fails if the server does not open it.
     pub async fn open_over(tcp: TcpStream, addr: SocketAddr) -> Result<Self> {
         Self::resume(tcp, addr, "").await?.opened().await
     }
@@ -48,7 +48,7 @@ impl RawSocket {
     /// Opens a connection with these headers in its handshake.
     ///
     /// # Errors
-    /// When the server does not open it.
+    /// Fails if the server does not open it.
     pub async fn open_with(addr: SocketAddr, headers: &[(&str, &str)]) -> Result<Self> {
         let mut request = url(addr).into_client_request()?;
         for (name, value) in headers {
@@ -70,7 +70,7 @@ impl RawSocket {
     /// A websocket for a session that was opened over polling; what is said on it is up to the caller.
     ///
     /// # Errors
-    /// When the server does not open it.
+    /// Fails if the server does not open it.
     pub async fn resume(tcp: TcpStream, addr: SocketAddr, sid: &str) -> Result<Self> {
         let mut url = url(addr);
         if !sid.is_empty() {
@@ -92,7 +92,7 @@ impl RawSocket {
     /// Connects to a namespace.
     ///
     /// # Errors
-    /// When the server refuses; with its words.
+    /// Fails if the server refuses. The error has its words.
     pub async fn connect(addr: SocketAddr, namespace: &str) -> Result<Self> {
         let mut socket = Self::open(addr).await?;
         socket.enter(namespace, "").await?;
@@ -102,7 +102,7 @@ impl RawSocket {
     /// Connects an open session to a namespace with this text as `auth`.
     ///
     /// # Errors
-    /// When the server refuses; with its words.
+    /// Fails if the server refuses. The error has its words.
     pub async fn enter(&mut self, namespace: &str, auth: &str) -> Result<()> {
         self.send(connect_packet(namespace, auth)).await?;
         loop {
@@ -120,7 +120,7 @@ impl RawSocket {
     /// Its own address.
     ///
     /// # Panics
-    /// When the connection has none any more.
+    /// Panics if the connection has none any more.
     pub fn address(&self) -> SocketAddr {
         let address = self.stream.get_ref().local_addr();
         address.expect("a connection has an address")
@@ -129,7 +129,7 @@ impl RawSocket {
     /// Sends a packet of engine.io as text.
     ///
     /// # Errors
-    /// When the connection is gone.
+    /// Fails if the connection is gone.
     pub async fn send(&mut self, packet: impl Into<String>) -> Result<()> {
         let packet: String = packet.into();
         Ok(self.stream.send(Message::text(packet)).await?)
@@ -138,7 +138,7 @@ impl RawSocket {
     /// Sends an attachment.
     ///
     /// # Errors
-    /// When the connection is gone.
+    /// Fails if the connection is gone.
     pub async fn send_binary(&mut self, bytes: Vec<u8>) -> Result<()> {
         Ok(self.stream.send(Message::binary(bytes)).await?)
     }
@@ -146,16 +146,16 @@ impl RawSocket {
     /// Sends a frame that need not be a whole message, nor text that is text.
     ///
     /// # Errors
-    /// When the connection is gone.
+    /// Fails if the connection is gone.
     pub async fn send_frame(&mut self, kind: Data, bytes: Vec<u8>, last: bool) -> Result<()> {
         self.feed_frame(kind, bytes, last).await?;
         Ok(self.stream.flush().await?)
     }
 
-    /// The same, though it may wait for more to be sent with it.
+    /// Queues a packet, which may wait for more that is sent with it.
     ///
     /// # Errors
-    /// When the connection is gone.
+    /// Fails if the connection is gone.
     pub async fn feed_frame(&mut self, kind: Data, bytes: Vec<u8>, last: bool) -> Result<()> {
         let frame = Frame::message(bytes, OpCode::Data(kind), last);
         Ok(self.stream.feed(Message::Frame(frame)).await?)
@@ -164,7 +164,8 @@ impl RawSocket {
     /// Sends an event that wants an ack so many times at once, and reads until no more than `most` of all are without
     /// one: their number is `unanswered`.
     ///
-    /// # Errors When the connection ends.
+    /// # Errors
+    /// Fails if the connection ends.
     pub async fn flood(
         &mut self,
         event: &str,
@@ -195,7 +196,7 @@ impl RawSocket {
     /// The next packet; pings are answered on the way.
     ///
     /// # Errors
-    /// When the connection ends.
+    /// Fails if the connection ends.
     pub async fn next(&mut self) -> Result<Packet> {
         loop {
             match self.stream.next().await.context("the connection ended")?? {
@@ -211,7 +212,8 @@ impl RawSocket {
     /// Emits in namespace `/` so many times at once and waits for all acks, each of which `good` must like. What else
     /// comes in is dropped.
     ///
-    /// # Errors When the connection ends, or an ack is not good.
+    /// # Errors
+    /// Fails if the connection ends, or an ack is not good.
     pub async fn ask_many(
         &mut self,
         count: usize,
@@ -246,7 +248,7 @@ impl RawSocket {
     /// Emits in namespace `/` and waits for the ack: the text of its arguments. What else comes in is dropped.
     ///
     /// # Errors
-    /// When the connection ends.
+    /// Fails if the connection ends.
     pub async fn ask(&mut self, event: &str, args: &[Value]) -> Result<String> {
         let id = self.next_ack;
         self.next_ack += 1;

@@ -37,7 +37,7 @@ impl Witness {
     /// With this server, in which the probe is put.
     ///
     /// # Panics
-    /// When it does not let the client in.
+    /// Panics if it does not let the client in.
     pub async fn start_with(plan: Plan) -> Self {
         let plan = plan.handler("probe.wasm", guest("probe"));
         let server = plan.start().await;
@@ -57,7 +57,7 @@ impl Witness {
     /// Asserts that its events go on, and that the server did not panic.
     ///
     /// # Panics
-    /// When it is not so.
+    /// Panics if it is not so.
     pub async fn assert_unharmed(&mut self) {
         self.asked += 1;
         let args = [json!(self.asked)];
@@ -72,7 +72,8 @@ impl Witness {
 /// Waits for the line that tells of the end of a connection, looking from place `from` of the log: it has one of these
 /// names of it (or its address, without which there is no client), and a cause. The rest is up to whoever writes it.
 ///
-/// # Panics When there is none soon, or more than one.
+/// # Panics
+/// Panics if there is none soon, or more than one.
 pub async fn wait_for_end_in_log(server: &Server, from: usize, names: &[String]) -> String {
     let tells = |line: &str| {
         let named = names.iter().any(|name| line.contains(name)) || line.contains(ADDRESS);

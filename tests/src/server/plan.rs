@@ -1,4 +1,4 @@
-//! What a server starts with: the program, its folder, its flags, its environment.
+//! The parts of a server that is about to start: the program, its folder, its flags, its environment.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -24,7 +24,7 @@ pub struct Plan {
     console: Console,
 }
 
-/// Whether a server has its console: many run side by side, and only one could have the usual port.
+/// The console of a server. Many servers run side by side, and only one of them could have the usual port.
 enum Console {
     Off,
     On,
@@ -32,10 +32,10 @@ enum Console {
     Unsaid,
 }
 
-/// Where the console listens.
+/// The address of the console.
 const CONSOLE: &str = "HITCHY_ADMIN__LISTEN";
 
-/// How a server ended that was not meant to go on.
+/// The end of a server that was not meant to go on.
 pub struct Ended {
     /// The exit code; none when a signal ended it.
     pub code: Option<i32>,
@@ -123,7 +123,7 @@ impl Plan {
     /// Starts the server and waits until it has read its folder.
     ///
     /// # Panics
-    /// When it does not come up.
+    /// Panics if it does not come up.
     pub async fn start(self) -> Server {
         let server = self.start_at_once().await;
         server.says_ready().await;
@@ -133,7 +133,7 @@ impl Plan {
     /// Starts the server and waits only until it listens.
     ///
     /// # Panics
-    /// When it does not.
+    /// Panics if it does not.
     pub async fn start_at_once(self) -> Server {
         let mut child = self.program().spawn().expect("the server starts");
         let (out, log) = (Lines::default(), Lines::default());
@@ -172,7 +172,7 @@ impl Plan {
     /// Starts a server that is expected to end by itself.
     ///
     /// # Panics
-    /// When it does not.
+    /// Panics if it does not.
     pub async fn fail(self) -> Ended {
         self.run().await
     }
@@ -180,7 +180,7 @@ impl Plan {
     /// Runs a command that ends by itself.
     ///
     /// # Panics
-    /// When it does not.
+    /// Panics if it does not.
     pub async fn run(&self) -> Ended {
         let mut child = self.program().spawn().expect("the server starts");
         let (out, log) = (Lines::default(), Lines::default());
@@ -219,7 +219,7 @@ impl Plan {
     /// Starts the program and nothing else.
     ///
     /// # Panics
-    /// When it cannot be started.
+    /// Panics if it cannot be started.
     pub fn spawn(&self) -> std::process::Child {
         let spawned = self
             .program()
@@ -266,7 +266,7 @@ impl Plan {
     }
 }
 
-/// Where the console of a server listens that has just begun to.
+/// Returns the address of the console, once the server has printed it.
 async fn console(out: &Lines) -> SocketAddr {
     let address = |_, line: &str| line.strip_prefix("console on http://")?.trim().parse().ok();
     eventually("the console listens", SOON, async || out.find(0, address)).await
