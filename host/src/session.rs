@@ -257,7 +257,7 @@ impl Session {
         self.outbound().add_queued(bytes);
     }
 
-    /// Undoes [`Session::hand`] for a packet that could not be handed over.
+    /// Undoes [`Session::add_queued`] for a packet that could not be handed over.
     pub fn remove_queued(&self, bytes: usize) {
         self.outbound().remove_queued(bytes);
     }

@@ -87,10 +87,14 @@ impl Files {
             .collect()
     }
 
+    /// Returns the handler of a file that is served.
+    pub(super) fn serving_as(&self, name: &str) -> Option<&Served> {
+        self.files.get(name)?.serving.as_deref()
+    }
+
     /// Returns the generation of a file that is served.
     pub(super) fn generation(&self, name: &str) -> Option<u64> {
-        let serving = self.files.get(name)?.serving.as_ref()?;
-        Some(serving.generation)
+        self.serving_as(name).map(|handler| handler.generation)
     }
 
     /// Returns the files that are not served as they are now.

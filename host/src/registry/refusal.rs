@@ -42,6 +42,10 @@ impl FileRefusal {
     /// Returns true if the same file may be served when it is tried again, because the machine and not the file is the
     /// cause.
     pub(super) fn is_transient(&self) -> bool {
-        matches!(self, Self::Load(error) if error.is_transient())
+        match self {
+            Self::Load(error) => error.is_transient(),
+            Self::Unreadable(_) => true,
+            Self::Settings(_) | Self::Conflict(_) => false,
+        }
     }
 }

@@ -230,7 +230,10 @@ impl Reloader {
             .replace(is_unfit, files.chain(folders).collect())
         {
             match subject {
-                Subject::File(name) => self.journal.refused(&name, &cause, None),
+                Subject::File(name) => {
+                    let serving = self.files.serving_as(&name);
+                    self.journal.refused(&name, &cause, serving);
+                }
                 Subject::Subfolder(name) => {
                     tracing::error!("{}", subfolder_trouble(&visible(&name), &cause));
                 }
@@ -276,14 +279,14 @@ impl Reloader {
         let settings = match settings(&self.config, found).await {
             Ok(settings) => settings,
             Err(refusal) => {
-                self.files.remember(found, None, false);
+                self.files.remember(found, None, refusal.is_transient());
                 return Verdict::Refused(refusal);
             }
         };
         let wasm = match read(found.path.clone()).await {
             Ok(wasm) => wasm,
             Err(refusal) => {
-                self.files.remember(found, None, true);
+                self.files.remember(found, None, refusal.is_transient());
                 return Verdict::Refused(refusal);
             }
         };

@@ -97,8 +97,13 @@ async fn in_child(program: &PathBuf, wasm: Bytes) -> Result<Vec<u8>, LoadError> 
     };
     let work = async {
         let mut artifact = Vec::new();
-        let mut error_text = String::new();
-        let mut bounded_stderr = stderr.take(MAX_ERROR_TEXT);
+        let mut error_text = Vec::new();
+        let errors = async {
+            let mut beginning = stderr.take(MAX_ERROR_TEXT);
+            beginning.read_to_end(&mut error_text).await?;
+            // The rest is read too, because a child that cannot write would wait for ever.
+            tokio::io::copy(&mut beginning.into_inner(), &mut tokio::io::sink()).await
+        };
         let write = async {
             let written = stdin.write_all(&wasm).await;
             drop(stdin);
@@ -106,12 +111,9 @@ async fn in_child(program: &PathBuf, wasm: Bytes) -> Result<Vec<u8>, LoadError> 
         };
         // A child that ends early stops reading. Its exit status and its error text say more than the broken pipe, so
         // the result of writing is ignored.
-        let (_, read, _) = tokio::join!(
-            write,
-            stdout.read_to_end(&mut artifact),
-            bounded_stderr.read_to_string(&mut error_text)
-        );
+        let (_, read, _) = tokio::join!(write, stdout.read_to_end(&mut artifact), errors);
         read?;
+        let error_text = String::from_utf8_lossy(&error_text).into_owned();
         Ok((child.wait().await?, artifact, error_text))
     };
     let (status, artifact, error_text) = match tokio::time::timeout(COMPILE_TIMEOUT, work).await {

@@ -19,7 +19,7 @@ pub struct SocketCounts {
 #[derive(Debug, Default)]
 pub struct SocketCount(AtomicU64);
 
-/// One connected socket, counted until [`CountGuard::leave`] is called or the guard is dropped.
+/// One connected socket, counted until [`CountGuard::release`] is called or the guard is dropped.
 #[derive(Debug)]
 pub struct CountGuard {
     count: Arc<SocketCount>,

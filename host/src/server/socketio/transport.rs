@@ -23,6 +23,7 @@ use crate::server::http::HttpDoor;
 use crate::server::http::body::BodyReader;
 use crate::server::http::headers::content_length;
 use crate::server::http::peer::{Peer, remote};
+use crate::server::limits::CLOSE_TIMEOUT;
 use crate::session::{Ending, Session, Sessions};
 
 /// Largest response of the library that opens a session, in bytes. Real responses have some 100 bytes.
@@ -275,8 +276,9 @@ pub(in crate::server) async fn close_ended(
         let Ok(request) = Request::post(uri).body(Body::from("1")) else {
             continue;
         };
-        // The library refuses the request if the session is closed already or has become a websocket.
-        let Ok(_) = library.clone().oneshot(request).await;
+        // The library refuses the request if the session is closed already or has become a websocket. The time is
+        // bounded so that one session cannot hold up the end of the others.
+        let _ = tokio::time::timeout(CLOSE_TIMEOUT, library.clone().oneshot(request)).await;
     }
 }
 
