@@ -1,6 +1,6 @@
-//! What a call costs in process, each with a fresh instance: the runtime alone, without doors, on one core.
+//! The cost of a call in process, each with a fresh instance: the runtime alone, without doors, on one core.
 //!
-//! `cargo bench --workspace --bench call`.
+//! Run the benchmark with `cargo bench --workspace --bench call`.
 
 use std::hint::black_box;
 use std::net::SocketAddr;
@@ -25,7 +25,7 @@ use hitchy_tests::guests::{example, guest};
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method};
 use tokio::sync::mpsc::unbounded_channel;
 
-/// The server's own.
+/// The allocator that the server uses too.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -51,7 +51,7 @@ fn calls(criterion: &mut Criterion) {
         ("request: hello", &hello),
         ("request: version (without SDK)", &version),
     ] {
-        // What the door makes of a client's bytes is not part of the call.
+        // The door converts a client's bytes to an exchange, and this is not part of the call.
         let exchange = Arc::new(Exchange::new(request()));
         criterion.bench_function(name, |bencher| {
             bencher.to_async(&tokio).iter(|| async {
@@ -132,7 +132,7 @@ fn id() -> CallId {
     "0123456789abcdef".into()
 }
 
-/// What a browser sends: a dozen headers.
+/// Returns a request as a browser sends it, with a dozen headers.
 fn request() -> Request {
     let headers = (0..12).map(|number| {
         let name = HeaderName::try_from(format!("x-header-{number}")).expect("a name");
@@ -184,7 +184,7 @@ fn connection() -> Connection {
     )
 }
 
-/// A client that is not there.
+/// A client that takes every emit and never acks.
 struct Nobody;
 
 impl Link for Nobody {

@@ -1,7 +1,8 @@
-//! The example `hello` on Hitchy against the same handlers written natively on axum and on socketioxide's typed handlers.
+//! The example `hello` on Hitchy, compared with the same handlers written natively on axum and on socketioxide's typed
+//! handlers.
 //!
-//! `cargo bench --workspace --bench compare`. Each round measures all four in turn; the figures are medians of
-//! the rounds. Load comes from the same machine, over the loopback.
+//! Run the benchmark with `cargo bench --workspace --bench compare`. Each round measures all four servers in turn, and
+//! the figures are medians of the rounds. The load comes from the same machine over the loopback interface.
 #![allow(clippy::print_stdout, reason = "it prints a table")]
 
 use std::net::SocketAddr;
@@ -67,7 +68,7 @@ fn row(name: &str, rates: [Vec<f64>; 2]) {
     );
 }
 
-/// Requests each second.
+/// Measures requests per second.
 async fn requests(addr: SocketAddr) -> Result<f64> {
     let target = "/api/hello/you";
     if wrk::installed() {
@@ -81,7 +82,7 @@ async fn requests(addr: SocketAddr) -> Result<f64> {
     Ok(outcome.rate())
 }
 
-/// Acks each second.
+/// Measures acks per second.
 async fn events(addr: SocketAddr) -> f64 {
     let message = [json!({ "room": "general", "text": "hello there" })];
     let plan = Plan {
@@ -100,7 +101,7 @@ async fn events(addr: SocketAddr) -> f64 {
     outcome.rate() * WINDOW as f64
 }
 
-/// The native server: this program again, in a process of its own.
+/// The native server: this program, started again in a process of its own.
 struct Native {
     child: Child,
     addr: SocketAddr,

@@ -1,8 +1,10 @@
-//! The same request three ways: `request` over a socket, HTTP with connections that are kept, HTTP with a connection for each request.
+//! The same request in three ways: `request` over a socket, HTTP with kept connections, and HTTP with a connection for
+//! each request.
 //!
-//! `cargo bench --workspace --bench doors`. Handlers see the same headers through each: those of a browser, which HTTP sends with every
-//! request and a socket with its handshake. Each round measures all in turn; the figures are medians of the rounds. All clients are
-//! this program's, on the same machine, over the loopback.
+//! Run the benchmark with `cargo bench --workspace --bench doors`. Handlers see the same headers in each way. They are
+//! the headers of a browser: HTTP sends them with every request, and a socket sends them with its handshake. Each round
+//! measures all ways in turn, and the figures are medians of the rounds. All clients run in this program, on the same
+//! machine, over the loopback interface.
 #![allow(clippy::print_stdout, reason = "it prints a table")]
 
 use std::net::SocketAddr;
@@ -19,11 +21,11 @@ use tokio::task::JoinSet;
 const ROUNDS: usize = 5;
 const TIME: Duration = Duration::from_secs(4);
 const CLIENTS: usize = 32;
-/// Requests that one socket has under way in the second measurement of sockets.
+/// The number of requests that a socket keeps under way in the second measurement of sockets.
 const SIDE_BY_SIDE: usize = 8;
 const TARGET: &str = "/api/hello/you";
 
-/// What a browser sends.
+/// The headers that a browser sends.
 const HEADERS: [(&str, &str); 10] = [
     (
         "user-agent",
@@ -43,7 +45,7 @@ const HEADERS: [(&str, &str); 10] = [
     ("priority", "u=4"),
 ];
 
-/// How requests are sent.
+/// A way to send requests.
 #[derive(Clone, Copy)]
 enum Way {
     Socket(usize),
@@ -87,18 +89,18 @@ async fn main() -> Result<()> {
     Ok(())
 }
 
-/// What a process has spent of the processors' time.
+/// Returns the processor time that a process has used, in user and system mode.
 fn processor_time(pid: u32) -> Duration {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    // After the name, which stands in brackets: user and system time are the 12th and 13th.
+    // After the name, which is in brackets, the 12th and 13th fields are the user and system time.
     let fields = stat.rsplit(')').next().unwrap_or_default();
     let ticks = fields.split_whitespace().skip(11).take(2);
     let ticks: u64 = ticks.filter_map(|field| field.parse::<u64>().ok()).sum();
-    // Linux counts them in hundredths of a second, whatever its own clock.
+    // Linux counts these times in hundredths of a second, independently of the kernel's clock rate.
     Duration::from_millis(ticks * 10)
 }
 
-/// How many answers came, and for how long.
+/// Sends requests in one way for the length of a measurement. Returns the number of answers and the time they took.
 async fn measure(addr: SocketAddr, way: Way) -> Result<(f64, Duration)> {
     let start = Instant::now();
     let until = start + TIME;

@@ -1,6 +1,6 @@
-//! Answers of one handler while another loops, traps and eats memory, against the quiet run.
+//! Answers of one handler while another handler loops, traps or uses up its memory, compared with an undisturbed run.
 //!
-//! `cargo bench --workspace --bench isolation`.
+//! Run the benchmark with `cargo bench --workspace --bench isolation`.
 #![allow(clippy::print_stdout, reason = "it prints a table")]
 
 use std::time::Duration;

@@ -1,8 +1,8 @@
-//! Order: 100 sockets send 1,000 numbered events each, with payloads of every kind, while the handler is replaced every second. The
-//! handler broadcasts each event to all of them before it acks.
+//! The order of events: 100 sockets send 1,000 numbered events each, with payloads of every kind, while the handler is
+//! replaced every second. The handler broadcasts each event to all sockets before it acks.
 //!
-//! `cargo bench --workspace --bench order`. Every socket must get each of its acks, and each broadcast of each sender, once and in
-//! order.
+//! Run the benchmark with `cargo bench --workspace --bench order`. Every socket must get each of its acks, and each
+//! broadcast of each sender, once and in order.
 #![allow(clippy::print_stdout, reason = "it prints a report")]
 
 use std::collections::HashMap;
@@ -22,7 +22,7 @@ use tokio::task::JoinSet;
 
 const SOCKETS: usize = 100;
 const EVENTS: usize = 1000;
-/// Events of one socket that wait for their ack.
+/// The number of events of one socket that may be waiting for their acks.
 const WINDOW: usize = 4;
 const AT_MOST: Duration = Duration::from_secs(900);
 
@@ -64,7 +64,7 @@ async fn main() -> Result<()> {
     Ok(())
 }
 
-/// Replaces the handler every second until all is acked.
+/// Replaces the handler every second until all events are acked. Returns the number of reloads.
 async fn reload_until(server: &Server, acked: &AtomicUsize) -> usize {
     let component = guest("probe");
     let mut every = tokio::time::interval(Duration::from_secs(1));
@@ -79,7 +79,7 @@ async fn reload_until(server: &Server, acked: &AtomicUsize) -> usize {
     reloads
 }
 
-/// One socket: how many broadcasts it got.
+/// Runs one socket. Returns the number of broadcasts that it received.
 async fn live(addr: SocketAddr, barrier: Arc<Barrier>, acked: Arc<AtomicUsize>) -> Result<usize> {
     let mut socket = RawSocket::connect(addr, "/").await?;
     barrier.wait().await;
@@ -91,7 +91,7 @@ async fn live(addr: SocketAddr, barrier: Arc<Barrier>, acked: Arc<AtomicUsize>) 
             sent += 1;
         }
         let Packet::Text(text) = socket.next().await? else {
-            // An attachment: it belongs to what came before it.
+            // An attachment belongs to the text packet before it.
             continue;
         };
         let json = text.find('[').context("a packet with arguments")?;
@@ -133,7 +133,7 @@ async fn send(socket: &mut RawSocket, number: usize) -> Result<()> {
     Ok(())
 }
 
-/// The arguments of an event, and its attachment.
+/// Returns the arguments of an event as JSON, and its attachment.
 fn arguments(number: usize) -> (String, Option<Vec<u8>>) {
     match number % 5 {
         0 => (format!("[{number}]"), None),

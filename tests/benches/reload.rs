@@ -1,7 +1,8 @@
-//! A hundred reloads by rename, alternating two versions, while sockets send events with acks and HTTP requests come in.
+//! A hundred reloads by rename between two versions, while sockets send events with acks and HTTP requests arrive.
 //!
-//! `cargo bench --workspace --bench reload`. Nothing may fail, and nobody may be disconnected. The time of a
-//! reload is from the return of the rename to the first answer of the new version, asked every 2 ms.
+//! Run the benchmark with `cargo bench --workspace --bench reload`. Nothing may fail, and no client may be
+//! disconnected. The time of a reload is measured from the return of the rename to the first answer of the new version,
+//! with a request every 2 ms.
 #![allow(clippy::print_stdout, reason = "it prints a table")]
 
 use std::collections::BTreeSet;
@@ -96,7 +97,7 @@ fn report(name: &str, outcome: &Outcome) {
     }
 }
 
-/// How long each reload took.
+/// Reloads the handler again and again. Returns the time of each reload.
 async fn reloads(server: &Server) -> Result<Durations> {
     let versions = [("two", guest("version_two")), ("one", guest("version_one"))];
     let mut connection = Connection::try_open(server.addr()).await?;
@@ -123,7 +124,7 @@ async fn reloads(server: &Server) -> Result<Durations> {
     Ok(Durations::of(times))
 }
 
-/// HTTP load until `stop`: with wrk, or without.
+/// Sends HTTP requests until `stop`, with `wrk` if it is installed.
 async fn requests(addr: std::net::SocketAddr, stop: Stop) -> Result<Outcome> {
     if !wrk::installed() {
         let plan = Plan {

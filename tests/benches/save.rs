@@ -1,7 +1,9 @@
-//! From the save of a handler's source to the new behaviour in the browser: twenty edits of the chat under `hitchy dev`.
+//! The time from the save of a handler's source to the new behaviour in the browser: twenty edits of the chat under
+//! `hitchy dev`.
 //!
-//! `cargo bench --workspace --bench save`. The time is from the write of the file to the moment at which a page that has been open all
-//! the time shows a message as the new code makes it. It begins again with each edit; the page must never be disconnected.
+//! Run the benchmark with `cargo bench --workspace --bench save`. The time is measured from the write of the file until
+//! a page, which stays open for all edits, shows a message as the new code makes it. The page must never be
+//! disconnected.
 #![allow(clippy::print_stdout, reason = "it prints a table")]
 
 use std::net::SocketAddr;
@@ -18,11 +20,11 @@ use hitchy_tests::{Browser, Page, server, sources, target_dir};
 use serde_json::json;
 
 const EDITS: usize = 20;
-/// The first build makes all dependencies.
+/// The time limit of the first build, which compiles all dependencies.
 const FIRST_BUILD: Duration = Duration::from_secs(900);
 const EACH: Duration = Duration::from_secs(120);
 
-/// What is edited, in the chat's `src/lib.rs`.
+/// The text that each edit replaces in the chat's `src/lib.rs`.
 const LINE: &str = "\"text\": text,";
 
 #[tokio::main]
@@ -65,7 +67,7 @@ async fn main() -> Result<()> {
     Ok(())
 }
 
-/// Saves an edit, and says how long the page waited for it.
+/// Saves an edit. Returns the time until the page shows a message of the new version.
 async fn save(library: &Path, page: &Page, edit: usize) -> Result<Duration> {
     let mark = format!("edit {edit}:");
     let original = std::fs::read_to_string(sources().join("../examples/chat/src/lib.rs"))?;
@@ -73,7 +75,7 @@ async fn save(library: &Path, page: &Page, edit: usize) -> Result<Duration> {
     anyhow::ensure!(edited != original, "the chat has no line {LINE}");
     std::fs::write(library, edited)?;
     let saved = Instant::now();
-    // Asked below the page, so that it is not filled with messages.
+    // The request bypasses the page, because the page would otherwise fill with messages.
     let ask =
         "new Promise(told => sockets[0].emit('message', 'general', 'x', 'x', it => told(it.text)))";
     while page.eval(ask).await != json!(format!("{mark} x")) {
@@ -86,7 +88,7 @@ async fn save(library: &Path, page: &Page, edit: usize) -> Result<Duration> {
     Ok(saved.elapsed())
 }
 
-/// A running `hitchy dev`. It is killed when this is dropped.
+/// A running `hitchy dev`, which is killed on drop.
 struct Dev(Child);
 
 impl Dev {
@@ -95,7 +97,7 @@ impl Dev {
             .arg("dev")
             .arg(folder)
             .args(["--listen", "127.0.0.1:0"])
-            // The dependencies are those of the tests' guests.
+            // The dependencies are those of the tests' guests, which are compiled already.
             .env("CARGO_TARGET_DIR", target_dir().join("fixtures"))
             .env("HITCHY_ADMIN__LISTEN", "127.0.0.1:0")
             .stdin(Stdio::null())

@@ -1,8 +1,9 @@
-//! Slow readers: 50 clients that do not take what they are sent, under a broadcast of 64 KiB 50 times a second for a minute, beside
-//! ten clients that do.
+//! Slow readers: 50 clients that do not read what they are sent, under a broadcast of 64 KiB 50 times a second for a
+//! minute, beside ten clients that read everything.
 //!
-//! `cargo bench --workspace --bench slow`. It shows when each was ended, what the good ones received, and descriptors, rooms and
-//! memory before, during and after.
+//! Run the benchmark with `cargo bench --workspace --bench slow`. It prints the time at which each slow reader was
+//! ended, the number of broadcasts that the good clients received, and the server's descriptors, memory and members of
+//! `/` before, during and after.
 #![allow(clippy::print_stdout, reason = "it prints a report")]
 
 use std::collections::BTreeMap;
@@ -20,11 +21,11 @@ use hitchy_tests::{Server, guest};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-/// Websockets that read nothing.
+/// The number of websockets that read nothing.
 const SILENT: usize = 20;
-/// Websockets that read nothing and send pongs all the same.
+/// The number of websockets that read nothing but send pongs.
 const PONGING: usize = 15;
-/// Polling clients that never poll again.
+/// The number of polling clients that never poll again.
 const POLLING: usize = 15;
 const GOOD: usize = 10;
 const SIZE: usize = 64 << 10;
@@ -97,7 +98,7 @@ async fn main() -> Result<()> {
     Ok(())
 }
 
-/// What the server holds.
+/// The resources that the server uses.
 #[derive(Debug)]
 struct State {
     _descriptors: usize,
@@ -116,7 +117,7 @@ impl State {
     }
 }
 
-/// KiB of memory of a process.
+/// Returns the resident memory of a process in KiB, or 0 if the process has ended.
 fn resident(pid: u32) -> usize {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let line = status.lines().find(|line| line.starts_with("VmRSS:"));
@@ -124,7 +125,7 @@ fn resident(pid: u32) -> usize {
     number.unwrap_or(0)
 }
 
-/// Receives so many broadcasts, numbered and in order.
+/// Receives `count` broadcasts and fails if they are not numbered in order.
 async fn receive(mut socket: RawSocket, count: usize) -> Result<usize> {
     for number in 0..count {
         let Packet::Text(text) = socket.next().await? else {
@@ -140,7 +141,7 @@ async fn receive(mut socket: RawSocket, count: usize) -> Result<usize> {
     Ok(count)
 }
 
-/// Holds a connection without reading from it.
+/// Holds a connection without reading from it, until `over` is set.
 async fn hold(mut socket: RawSocket, pongs: bool, over: Arc<AtomicBool>) {
     let mut every = tokio::time::interval(Duration::from_secs(5));
     while !over.load(Ordering::Relaxed) {
@@ -151,7 +152,7 @@ async fn hold(mut socket: RawSocket, pongs: bool, over: Arc<AtomicBool>) {
     }
 }
 
-/// Connects by polling and never polls for more.
+/// Connects by polling, fetches the first packets, and never polls again.
 async fn poll_once(server: &Server) -> Result<Connection> {
     let mut connection = Connection::try_open(server.addr()).await?;
     let path = "/socket.io/?EIO=4&transport=polling";
@@ -163,7 +164,7 @@ async fn poll_once(server: &Server) -> Result<Connection> {
     Ok(connection)
 }
 
-/// How many are connected.
+/// Returns the number of sockets in the namespace `/`.
 async fn ids(server: &Server) -> usize {
     let listed = server
         .script(&json!([{ "do": "list-ids", "namespace": "/" }]))
@@ -178,7 +179,8 @@ async fn connected(server: &Server, count: usize) {
     .await;
 }
 
-/// Counts those that were ended by the second in which it was seen, and the most memory.
+/// Watches the server for the length of the run. Returns the number of ended connections by the second in which the end
+/// was seen, and the largest memory in KiB.
 async fn watch(server: &Server, start: Instant) -> (BTreeMap<u64, usize>, usize) {
     let (mut ended, mut peak, mut left) = (BTreeMap::new(), 0, GOOD + SILENT + PONGING + POLLING);
     while start.elapsed() < TIME {
@@ -193,7 +195,7 @@ async fn watch(server: &Server, start: Instant) -> (BTreeMap<u64, usize>, usize)
     (ended, peak)
 }
 
-/// Sends all broadcasts, each at its time: how long the slowest took.
+/// Sends all broadcasts at their times. Returns the duration of the slowest call.
 async fn blast(server: &Server, count: usize) -> Result<Duration> {
     let mut connection = Connection::try_open(server.addr()).await?;
     let mut every = tokio::time::interval(EVERY);

@@ -1,7 +1,10 @@
-//! Run it with `cargo run -- dev examples/chat` from the repository's top, then open <http://localhost:3000> in two tabs.
+//! A chat with names, rooms, lists of people, typing notices and announcements.
 //!
-//! A chat with names, rooms, who is here, who is typing, and announcements. Every call runs in a fresh instance, so nothing is kept
-//! here: who somebody is stands in the connection's context, where somebody is in its rooms, and the page keeps the messages.
+//! Run the example with `cargo run -- dev examples/chat` from the top of the repository, and open
+//! <http://localhost:3000> in two tabs.
+//!
+//! Every call runs in a fresh instance, so this handler keeps nothing in memory. The name of a person is in the context
+//! of the connection, the rooms of a person are the rooms of the connection, and the page keeps the messages.
 
 mod names;
 
@@ -12,7 +15,7 @@ use hitchy_guest::{App, Data, Failure, Json, Result, Socket, emit, find, to};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-/// The longest message, in characters.
+/// The maximum length of a message, in characters.
 const LONGEST: usize = 500;
 
 fn app() -> App {
@@ -34,7 +37,7 @@ fn gone(socket: Socket) -> Result<()> {
     Ok(rooms.try_for_each(tell_that_it_changed)?)
 }
 
-/// `emit("join", "general", ({ error }) => …)`
+/// Handles `emit("join", "general", ({ error }) => …)`.
 fn join(socket: Socket, Data(room): Data<String>) -> Result<()> {
     if !is_between(1, &room, 30) || room.contains(|c: char| !c.is_alphanumeric() && c != '-') {
         return Err(Failure::new(400, "A room has 1 to 30 letters, digits and hyphens.").into());
@@ -43,18 +46,20 @@ fn join(socket: Socket, Data(room): Data<String>) -> Result<()> {
     Ok(tell_that_it_changed(&room)?)
 }
 
-/// `emit("leave", "general")`
+/// Handles `emit("leave", "general")`.
 fn leave(socket: Socket, Data(room): Data<String>) -> Result<()> {
     socket.leave(format!("room:{room}"))?;
     Ok(tell_that_it_changed(&room)?)
 }
 
-/// Whoever is in the room asks `who` then. A list sent from here could be outdated by one that another call sends.
+/// Tells the clients in the room to ask `who` again. A list sent from here could be older than one that another call
+/// sends.
 fn tell_that_it_changed(room: &str) -> Result<(), Failure> {
     to(format!("room:{room}")).emit("changed", room)
 }
 
-/// `emit("who", "general", names => …)`: each name once, though somebody may have several tabs open.
+/// Handles `emit("who", "general", names => …)`. Each name is returned once, although a person may have several tabs
+/// open.
 fn who_is_in(room: &str) -> Result<Json<BTreeSet<String>>> {
     let ids = to(format!("room:{room}")).ids()?;
     let sockets = ids.iter().filter_map(|id| find("/", id));
@@ -64,15 +69,16 @@ fn who_is_in(room: &str) -> Result<Json<BTreeSet<String>>> {
     names.map(Json)
 }
 
-/// `emit("typing", "general")`: may be left out for a client that is not keeping up.
+/// Handles `emit("typing", "general")`. Clients that read too slowly may miss the event.
 fn typing(socket: Socket, Data(room): Data<String>) -> Result<()> {
     let from: Option<String> = socket.get("name")?;
     let others = socket.to(inside(&socket, &room)?).volatile();
     Ok(others.emit("typing", &json!({ "room": room, "from": from }))?)
 }
 
-/// `emit("message", "general", "hello", id, message => …)`: the others in the room get the message, the sender gets it as the ack. The
-/// id is the client's choice: by it, a message that was sent again after a lost connection is known.
+/// Handles `emit("message", "general", "hello", id, message => …)`. The other clients in the room get the message, and
+/// the sender gets it as the ack. The client chooses the id. By this id, the page recognises a message that was sent
+/// again after a lost connection.
 fn message(
     socket: Socket,
     Data((room, text, id)): Data<(String, String, String)>,
@@ -89,14 +95,15 @@ struct Announcement {
     text: String,
 }
 
-/// `POST /api/announce` with `{"text":"…"}` reaches everyone. Anybody may, in this example: the example `counter` has a policy.
+/// Answers `POST /api/announce` with `{"text":"…"}` and sends the announcement to everyone. Any client may call it in
+/// this example. The example `counter` has a policy.
 fn announce(Json(Announcement { text }): Json<Announcement>) -> Result<Json<Value>> {
     let announcement = json!({ "text": checked(&text)?, "at": now() });
     emit("announcement", &announcement)?;
     Ok(Json(announcement))
 }
 
-/// The room as the server knows it; fails for one that the socket is not in.
+/// Returns the server's name of the room, and fails if the socket is not in the room.
 fn inside(socket: &Socket, room: &str) -> Result<String, Failure> {
     let room = format!("room:{room}");
     let is_in = socket.rooms().contains(&room);
@@ -122,7 +129,7 @@ fn is_between(least: usize, text: &str, most: usize) -> bool {
     (least..=most).contains(&text.chars().count())
 }
 
-/// Milliseconds since 1970, as JavaScript counts.
+/// Returns the time in milliseconds since 1970, as JavaScript does.
 fn now() -> u128 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
@@ -138,7 +145,7 @@ mod tests {
 
     use super::*;
 
-    /// A client that signed in and is in the room `general`.
+    /// Returns a client that is signed in and in the room `general`.
     fn signed_in(app: &testing::App, name: &str) -> Socket {
         let auth = json!({ "name": name, "key": format!("key of {name}") });
         let socket = app.client().auth(&auth).connect();

@@ -1,15 +1,16 @@
-//! Who has which name: a connection hook that asks for it, and sees to it that nobody else has it.
+//! A connection hook that asks for a name and makes sure that no two people have the same name.
 
 use hitchy_guest::{Auth, Failure, Result, Socket, find, to};
 use serde::Deserialize;
 use serde_json::json;
 
-/// Offered to everyone; other rooms exist as long as somebody is in them.
+/// The rooms that are offered to everyone. Other rooms exist as long as somebody is in them.
 const ROOMS: [&str; 3] = ["general", "random", "help"];
 const TAKEN: &str = "This name is taken. Please choose another.";
 
-/// `io({ auth: { name: "Ada", key: "…" } })`. The key is a secret of the browser tab: who comes back with it after a lost
-/// connection gets the name again, though nobody may have noticed yet that the old connection is dead.
+/// The argument of `io({ auth: { name: "Ada", key: "…" } })`. The key is a secret of the browser tab. A tab that comes
+/// back with its key after a lost connection gets its name again, even if the server still counts the old connection as
+/// open.
 #[derive(Default, Deserialize)]
 pub(crate) struct SignIn {
     #[serde(default)]
@@ -17,7 +18,7 @@ pub(crate) struct SignIn {
     key: Option<String>,
 }
 
-/// Lets in who has a name that is free; everyone else reads why in `connect_error`.
+/// Accepts a client whose name is free. Other clients get the reason in `connect_error`.
 pub(crate) fn sign_in(socket: Socket, auth: Option<Auth<SignIn>>) -> Result<()> {
     let Auth(SignIn { name, key }) = auth.unwrap_or_default();
     let name = name.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -40,8 +41,9 @@ pub(crate) fn sign_in(socket: Socket, auth: Option<Auth<SignIn>>) -> Result<()> 
     }
 }
 
-/// Two who ask for one name in the same moment do not see each other in `sign_in`: there, only who is connected is seen. The later
-/// of them sees the other here, and the one with the smaller id stays.
+/// Resolves a race of two clients that ask for one name at the same moment. They do not see each other in `sign_in`,
+/// because only connected clients are visible there. The later one sees the other here, and the client with the smaller
+/// id stays.
 pub(crate) fn welcome(socket: Socket) -> Result<()> {
     let mut all = rivals(&socket)?;
     all.push(socket.id());
@@ -57,7 +59,7 @@ pub(crate) fn welcome(socket: Socket) -> Result<()> {
     Ok(socket.emit("welcome", &json!({ "name": name, "rooms": ROOMS }))?)
 }
 
-/// Everyone who is connected with this socket's name, but not with its key.
+/// Returns the ids of the clients with this socket's name but another key.
 fn rivals(socket: &Socket) -> Result<Vec<String>> {
     let [name, key]: [String; 2] = socket.get("seat")?.unwrap_or_default();
     Ok(to(name).except(key).ids()?)

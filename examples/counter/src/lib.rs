@@ -1,15 +1,19 @@
-//! Run it with `cargo run -- dev examples/counter` from the repository's top, then open <http://localhost:3000> in two tabs.
+//! A counter of the people who come along. A policy finds the user of a request, the route reads the user from the
+//! request's context, and every tab sees the new count at once.
 //!
-//! Counts who comes along. A policy finds out who asks, the route reads it from the request's context, and every tab sees the new
-//! count at once. Every call runs in a fresh instance, so the count lives where the server keeps things between calls: in rooms. All
-//! tabs of Ada are in the room `user:ada`, those of whoever comes along in `in` too, and who closes the last tab is out.
+//! Run the example with `cargo run -- dev examples/counter` from the top of the repository, and open
+//! <http://localhost:3000> in two tabs.
+//!
+//! Every call runs in a fresh instance, so the count is kept in rooms, which the server keeps between calls. All tabs
+//! of Ada are in the room `user:ada`. The tabs of users who come along are also in the room `in`, and a user who closes
+//! the last tab is no longer counted.
 
 use std::collections::BTreeSet;
 
 use hitchy_guest::{App, Auth, Context, Failure, Headers, Json, Result, Socket, emit, find, to};
 use serde::{Deserialize, Serialize};
 
-/// For show only: tokens belong into no program. A real policy asks whoever issued them.
+/// Tokens for this demonstration. A real program contains no tokens: its policy asks the issuer of the token.
 const TOKENS: [(&str, &str); 3] = [
     ("token-of-ada", "ada"),
     ("token-of-bob", "bob"),
@@ -27,14 +31,15 @@ fn app() -> App {
         .on_disconnect("/", tell)
 }
 
-/// What the page shows.
+/// The count that the page shows.
 #[derive(Serialize, PartialEq)]
 struct Count {
     count: usize,
     who: BTreeSet<String>,
 }
 
-/// The policy: `authorization: Bearer token-of-ada` puts `ada` into the request's context, anything else goes no further.
+/// Puts the user of a request into its context: `authorization: Bearer token-of-ada` gives `ada`. The policy refuses
+/// all requests without a valid token.
 fn authenticate(headers: Headers, context: Context) -> Result<()> {
     let authorization = headers.get("authorization").unwrap_or_default();
     let user = authorization.strip_prefix("Bearer ").and_then(user_of);
@@ -50,7 +55,7 @@ fn user_of(token: &str) -> Option<&'static str> {
     known.map(|(_, user)| *user)
 }
 
-/// `PUT /api/count/me`, as `curl` sends it or the page over its socket: every tab of the user is in now.
+/// Answers `PUT /api/count/me`, sent by `curl` or by the page over its socket, and counts every tab of the user.
 fn come(context: Context) -> Result<Json<Count>> {
     let tabs = tabs_of(&context)?;
     if to(&tabs).ids()?.is_empty() {
@@ -65,14 +70,14 @@ fn come(context: Context) -> Result<Json<Count>> {
     count().map(Json)
 }
 
-/// `DELETE /api/count/me`
+/// Answers `DELETE /api/count/me` and counts the user no longer.
 fn stay_away(context: Context) -> Result<Json<Count>> {
     to(tabs_of(&context)?).leave("in")?;
     tell()?;
     count().map(Json)
 }
 
-/// The room of whom the policy found.
+/// Returns the room of the user that the policy found.
 fn tabs_of(context: &Context) -> Result<String> {
     let user: Option<String> = context.get("user")?;
     Ok(format!("user:{}", user.unwrap_or_default()))
@@ -83,7 +88,8 @@ struct SignIn {
     token: String,
 }
 
-/// `io({ auth: { token } })`. Policies are for requests; who connects is asked here. Everyone may look on, without a token too.
+/// Handles `io({ auth: { token } })`. Policies are for requests, so the token of a connection is checked here. A client
+/// without a token may connect too and see the count.
 fn connect(socket: Socket, auth: Option<Auth<SignIn>>) -> Result<()> {
     let Some(user) = auth.and_then(|Auth(auth)| user_of(&auth.token)) else {
         return Ok(());
@@ -98,7 +104,8 @@ fn connect(socket: Socket, auth: Option<Auth<SignIn>>) -> Result<()> {
     }
 }
 
-/// Tells every tab. Two calls may count and tell at the same time: who told what was no longer so by then tells again.
+/// Sends the count to every tab. Two calls may count and send at the same time. The call whose count is outdated by
+/// then sends again.
 fn tell() -> Result<()> {
     let mut told = None;
     loop {

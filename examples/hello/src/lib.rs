@@ -1,6 +1,7 @@
-//! Run it with `cargo run -- dev examples/hello` from the repository's top, then open <http://localhost:3000/api/hello/you>.
+//! A route with a parameter, a JSON body that becomes a broadcast, and an event with an ack.
 //!
-//! A route with a parameter, a JSON body that becomes a broadcast, an event with an ack.
+//! Run the example with `cargo run -- dev examples/hello` from the top of the repository, and open
+//! <http://localhost:3000/api/hello/you>.
 
 use hitchy_guest::{App, Data, Json, Path, Result, Socket, emit};
 use serde::{Deserialize, Serialize};
@@ -20,24 +21,25 @@ struct Message {
     text: String,
 }
 
-/// `GET /api/hello/you`
+/// Answers `GET /api/hello/you`.
 fn hello(Path(name): Path<String>) -> Json<Value> {
     Json(json!({ "hello": name }))
 }
 
-/// `POST /api/messages` with `{"room":"…","text":"…"}`: every client of the server is told.
+/// Answers `POST /api/messages` with `{"room":"…","text":"…"}` and sends the message to every client of the server.
 fn post(Json(message): Json<Message>) -> Result<(u16, Json<Message>)> {
     emit("chat:message", &message)?;
     Ok((201, Json(message)))
 }
 
-/// `socket.emit("chat:join", "general", (rooms) => …)`
+/// Handles `socket.emit("chat:join", "general", (rooms) => …)`.
 fn join(socket: Socket, Data(room): Data<String>) -> Result<Json<Vec<String>>> {
     socket.join(&room)?;
     Ok(Json(socket.rooms()))
 }
 
-/// `socket.emit("chat:send", { room: "general", text: "hi" }, (answer) => …)`: the others in the room are told.
+/// Handles `socket.emit("chat:send", { room: "general", text: "hi" }, (answer) => …)` and sends the message to the
+/// other clients in the room.
 fn send(socket: Socket, Data(message): Data<Message>) -> Result<&'static str> {
     socket.to(&message.room).emit("chat:message", &message)?;
     Ok("sent")
