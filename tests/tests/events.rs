@@ -137,7 +137,8 @@ async fn c04_a_failure_is_an_ack_with_code_message_id_and_data(way: Way) {
     stage.server.wait_for_log(&["the listener gave up"]).await;
 }
 
-/// Sends a burst of events. Over polling, all events may arrive in one POST, and no ack can be fetched while the server reads it.
+/// Sends a burst of events. Over polling, all events may arrive in one POST, and no ack can be fetched while the server reads
+/// it.
 async fn c04_a_burst_beyond_the_bounds_is_answered_to_the_last(way: Way) {
     let Some(stage) = Stage::set(way).await else {
         return;

@@ -115,7 +115,8 @@ async fn r14_a_packet_beyond_the_limit_is_413_and_the_connection_stays(way: Way)
     assert!(is_connected(refusing.client.socket()));
 }
 
-/// Sends bytes above the limit, but below four times the limit. Over polling, bytes are a third longer on the wire, which does not count.
+/// Sends bytes above the limit, but below four times the limit. Over polling, bytes are a third longer on the wire,
+/// which does not count.
 async fn r14_bytes_up_to_four_times_the_limit_are_413(way: Way) {
     let Some(node) = official_client().await else {
         return;
