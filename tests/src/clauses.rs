@@ -1,31 +1,31 @@
-//! Tests of the product's clauses, each through every way into the server that can express it.
+//! Tests of the product's clauses, each through every way into the server that can express the clause.
 //!
-//! A test is an ordinary function that is told its [`Way`]; its name begins with the ids of its clauses.
-//! [`clauses!`](crate::clauses!) lists which are run through which ways. Each that passes leaves a record behind, of
-//! which the program `conformance` makes the table in `docs/conformance.md`. One that was skipped, for want of the
-//! official client, leaves none.
+//! A test is an ordinary function with its [`Way`] as the argument. The name of the function begins with the ids of its
+//! clauses. [`clauses!`](crate::clauses!) lists the tests and the ways through which each one runs. Each test that
+//! passes writes a record, and the program `conformance` makes the table in `docs/conformance.md` from the records. A
+//! test that is skipped because the official client is not installed writes no record.
 
 use std::cell::Cell;
 use std::fs;
 use std::path::PathBuf;
 
-/// A door, and the transport on which it was reached.
+/// A way into the server: a door and the transport that carries it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Way {
-    /// HTTP.
+    /// The HTTP door.
     Http,
-    /// `request` in `/hitchy`, over a websocket.
+    /// The event `request` in the namespace `/hitchy`, over a websocket.
     RequestWebsocket,
-    /// `request` in `/hitchy`, over polling.
+    /// The event `request` in the namespace `/hitchy`, over polling.
     RequestPolling,
     /// Events, connections and broadcasts in other namespaces, over a websocket.
     EventWebsocket,
-    /// The same door over polling.
+    /// Events, connections and broadcasts in other namespaces, over polling.
     EventPolling,
 }
 
 impl Way {
-    /// All of them, in the order of the table's columns.
+    /// All ways, in the order of the table's columns.
     pub const ALL: [Self; 5] = [
         Self::Http,
         Self::RequestWebsocket,
@@ -34,7 +34,7 @@ impl Way {
         Self::EventPolling,
     ];
 
-    /// Its name in names of tests.
+    /// Returns the name of the way as it is used in the names of tests.
     pub fn name(self) -> &'static str {
         match self {
             Self::Http => "http",
@@ -45,19 +45,19 @@ impl Way {
         }
     }
 
-    /// The way of this name.
+    /// Returns the way with this name.
     ///
     /// # Panics
-    /// Panics if there is none.
+    /// Panics if there is no way with this name.
     pub fn named(name: &str) -> Self {
         let way = Self::ALL.into_iter().find(|way| way.name() == name);
         way.unwrap_or_else(|| panic!("there is no way {name}"))
     }
 
-    /// Returns the name that the official client gives to the transport.
+    /// Returns the official client's name of the transport.
     ///
     /// # Panics
-    /// For HTTP, which needs no client of socket.io.
+    /// Panics for HTTP, because it does not need a client of socket.io.
     pub fn transport(self) -> &'static str {
         match self {
             Self::Http => panic!("HTTP is no transport of socket.io"),
@@ -68,22 +68,23 @@ impl Way {
 }
 
 thread_local! {
-    /// Each test runs on a thread of its own.
+    /// True if the test on this thread was skipped. The flag is local to the thread, because each test runs on a thread
+    /// of its own.
     static SKIPPED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Notes that the test that runs on this thread cannot be run here.
+/// Marks the test that runs on this thread as skipped.
 pub fn skip() {
     SKIPPED.set(true);
 }
 
-/// Runs a test of clauses and records that it passed.
+/// Runs a test of clauses and writes a record if the test passes and is not skipped.
 ///
 /// # Panics
-/// Panics if the test does, or the record cannot be written.
+/// Panics if the test panics, or if the record cannot be written.
 pub async fn run(test: &str, way: Way, told: impl Future<Output = ()>) {
     let record = records().join(format!("{test}.{}", way.name()));
-    // What passed once may fail now.
+    // The record of an earlier run is removed first, because the test may fail this time.
     let _ = fs::remove_file(&record);
     told.await;
     if SKIPPED.get() {
@@ -93,12 +94,12 @@ pub async fn run(test: &str, way: Way, told: impl Future<Output = ()>) {
     fs::write(record, "").expect("the record can be written");
 }
 
-/// The folder of records: one empty file `TEST.WAY` for each test that passed.
+/// Returns the folder of the records. It has one empty file `TEST.WAY` for each test that passed.
 pub fn records() -> PathBuf {
     crate::target_dir().join("conformance")
 }
 
-/// Lists tests of clauses and the ways through which each is run:
+/// Lists tests of clauses and the ways through which each test runs:
 ///
 /// ```text
 /// clauses! {
@@ -107,7 +108,8 @@ pub fn records() -> PathBuf {
 /// }
 /// ```
 ///
-/// Each becomes a test `NAME::WAY`. One that is in no list is dead code, of which the compiler warns.
+/// Each pair becomes a test `NAME::WAY`. A test function that is in no list is dead code, and the compiler warns about
+/// it.
 #[macro_export]
 macro_rules! clauses {
     ($($way:ident)+ : $($test:ident)+ ; $($rest:tt)*) => {

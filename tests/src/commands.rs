@@ -1,4 +1,4 @@
-//! Commands of `hitchy` that run to their end in a folder, without settings from outside.
+//! Runs commands of `hitchy` to their end in a folder, without settings from the environment.
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -8,10 +8,10 @@ use tempfile::TempDir;
 
 use crate::server::binary;
 
-/// Runs `hitchy` in a folder to its end.
+/// Runs `hitchy` in a folder until it exits.
 ///
 /// # Panics
-/// Panics if it does not start.
+/// Panics if `hitchy` does not start.
 pub fn hitchy(folder: &Path, args: &[&str]) -> Output {
     program(Command::new(binary()), folder)
         .args(args)
@@ -19,7 +19,7 @@ pub fn hitchy(folder: &Path, args: &[&str]) -> Output {
         .expect("hitchy starts")
 }
 
-/// A command of the test in a folder, without settings from outside.
+/// Prepares a command to run in a folder, without settings and without colours from the environment.
 pub fn program(mut command: Command, folder: &Path) -> Command {
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("HITCHY_") {
@@ -30,10 +30,10 @@ pub fn program(mut command: Command, folder: &Path) -> Command {
     command
 }
 
-/// Asserts that it ended with this code and one sentence that has these words, and printed nothing else.
+/// Asserts that the command exited with this code and printed only one error sentence, which contains these words.
 ///
 /// # Panics
-/// Panics if it is not so.
+/// Panics if the assertion does not hold.
 #[track_caller]
 pub fn refused(output: &Output, code: i32, words: &[&str]) {
     let said = err(output);
@@ -46,30 +46,30 @@ pub fn refused(output: &Output, code: i32, words: &[&str]) {
     }
 }
 
-/// The JSON that it printed.
+/// Returns the JSON that the command printed on standard output.
 ///
 /// # Panics
-/// Panics if it printed something else.
+/// Panics if the output is not JSON.
 #[track_caller]
 pub fn json_of(output: &Output) -> Value {
     let text = out(output);
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}\n{}", err(output)))
 }
 
-/// The lines that it printed.
+/// Returns the command's standard output.
 pub fn out(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-/// Its standard error.
+/// Returns the command's standard error.
 pub fn err(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// An empty folder, which goes when this is dropped.
+/// Creates an empty folder, which is deleted on drop.
 ///
 /// # Panics
-/// Panics if there can be none.
+/// Panics if the folder cannot be created.
 pub fn folder() -> TempDir {
     TempDir::with_prefix("hitchy-").expect("a temporary folder can be made")
 }

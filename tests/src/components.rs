@@ -1,14 +1,14 @@
-//! Files that are no handlers, or bad ones, written as text: what no honest toolchain builds.
+//! WebAssembly files that are broken or not handlers, written as text because no ordinary toolchain builds them.
 
-/// A component from its text.
+/// Encodes a component from its text format.
 ///
 /// # Panics
-/// Panics if the text is no WebAssembly.
+/// Panics if the text is not valid WebAssembly text.
 pub fn component(text: &str) -> Vec<u8> {
     wat::parse_str(text).unwrap_or_else(|error| panic!("{error}\n{text}"))
 }
 
-/// A handler that declares nothing and runs this body (text of WebAssembly instructions) when it is described.
+/// Returns a handler that declares nothing and runs this body (text of WebAssembly instructions) in `describe`.
 pub fn describing(body: &str) -> Vec<u8> {
     handler(
         "",
@@ -16,7 +16,8 @@ pub fn describing(body: &str) -> Vec<u8> {
     )
 }
 
-/// Returns such a component with this body in its start function, which runs when the handler is instantiated.
+/// Returns a handler that declares nothing and runs this body in its start function, which is when the handler is
+/// instantiated.
 pub fn starting(body: &str) -> Vec<u8> {
     handler(
         "",
@@ -26,7 +27,7 @@ pub fn starting(body: &str) -> Vec<u8> {
     )
 }
 
-/// A handler that declares the route `GET /routed` and exports nothing that could answer it.
+/// Returns a handler that declares the route `GET /routed` but does not export the interface that answers requests.
 pub fn route_without_http() -> Vec<u8> {
     component(
         r#"(component
@@ -52,7 +53,7 @@ pub fn route_without_http() -> Vec<u8> {
     )
 }
 
-/// A handler that imports an interface which no host offers.
+/// Returns a handler that imports `interface`, which no host offers.
 pub fn importing(interface: &str) -> Vec<u8> {
     handler(
         &format!(r#"(import "{interface}" (instance (export "do" (func))))"#),
@@ -60,7 +61,7 @@ pub fn importing(interface: &str) -> Vec<u8> {
     )
 }
 
-/// A component with an export of its own, and no `setup`.
+/// Returns a component that has an export of its own but does not export `setup`.
 pub fn without_setup() -> Vec<u8> {
     component(
         r#"(component
@@ -71,20 +72,20 @@ pub fn without_setup() -> Vec<u8> {
     )
 }
 
-/// A component without exports, as Rust makes it of a library whose author forgot to export the app.
+/// Returns the component that Rust builds from a library whose author did not export the app: it has no exports.
 pub fn rust_without_export() -> Vec<u8> {
     component(&format!("(component {RUST})"))
 }
 
-/// A handler that declares nothing, made by Rust with the stack that it gives when nobody says another.
+/// Returns a handler that declares nothing and has a module with Rust's default stack of 1 MiB.
 pub fn rust_with_a_large_stack() -> Vec<u8> {
     handler(RUST, r#"(module (func (export "describe") (param i32)))"#)
 }
 
-/// A module as Rust's linker makes it: the stack comes first in the memory.
+/// A module with the memory layout of Rust's linker: the stack comes first in the memory.
 const RUST: &str = r#"(core module (@producers (language "Rust" "1.95.0")) (memory 17) (global (mut i32) (i32.const 1048576)))"#;
 
-/// A component that is a command: it has `wasi:cli/run` and nothing else.
+/// Returns a component that is a command. Its only export is `wasi:cli/run`.
 pub fn command() -> Vec<u8> {
     component(
         r#"(component
@@ -96,14 +97,14 @@ pub fn command() -> Vec<u8> {
     )
 }
 
-/// A core module that is a command of preview 1.
+/// Returns a core module that is a command of WASI preview 1.
 pub fn core_command() -> Vec<u8> {
     component(r#"(module (func (export "_start")) (memory (export "memory") 1))"#)
 }
 
-/// The headers of some files that are no WebAssembly: a picture, and a program (as compiled code of wasmtime is one).
+/// The first bytes of a JPEG picture, which is not WebAssembly.
 pub const JPEG: &[u8] = b"\xff\xd8\xff\xe0\x00\x10JFIF\x00\x01\x01\x00\x00\x01\x00\x01\x00\x00";
-/// See [`JPEG`].
+/// The first bytes of an ELF program, which is the format of code that wasmtime has compiled.
 pub const ELF: &[u8] =
     b"\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x01\x00\x3e\x00\x01\x00\x00\x00";
 

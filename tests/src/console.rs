@@ -1,34 +1,34 @@
-//! The pages of the console, as its tests read them.
+//! Access to the JSON pages of the console, for its tests.
 
 use serde_json::Value;
 
 use crate::guest;
 use crate::server::{Plan, Server};
 
-/// A server with the guest that has a bit of everything, and its console.
+/// Returns the plan of a server with the guest `probe` and with a console.
 ///
 /// # Panics
-/// Panics if there can be none.
+/// Panics if the guest cannot be built.
 pub fn probe() -> Plan {
     Server::prepare()
         .handler("probe.wasm", guest("probe"))
         .console()
 }
 
-/// The JSON of a page of the console.
+/// Returns the JSON of a page of the console.
 ///
 /// # Panics
-/// Panics if there is none.
+/// Panics if the page does not answer with status 200 and JSON.
 pub async fn page(server: &Server, target: &str) -> Value {
     let answer = server.ask_console(target).await;
     assert_eq!(answer.status, 200, "{answer:?}");
     answer.json()
 }
 
-/// One of a list of objects, by the value of one of its fields.
+/// Returns the first object of a list whose `field` has this value.
 ///
 /// # Panics
-/// Panics if it is no list.
+/// Panics if `list` is not an array.
 pub fn find<'a>(list: &'a Value, field: &str, value: &str) -> Option<&'a Value> {
     let list = list.as_array().expect("a list");
     list.iter().find(|one| one[field] == value)

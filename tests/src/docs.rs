@@ -1,5 +1,6 @@
-//! The code blocks of the README and of `docs/`. Each says in its first line, after its language, which story it belongs to and perhaps
-//! which file it is: ` ```toml mine hitchy.toml `. A test plays the story. Rust that names no story is a doctest of the SDK.
+//! The code blocks of the README and of `docs/`. After its language, the first line of a block names the story to which
+//! the block belongs, and may name a file: ` ```toml mine hitchy.toml `. Each story is run by a test. Rust code that
+//! names no story is a doctest of the SDK.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -9,25 +10,25 @@ use pulldown_cmark::{CodeBlockKind, Event, Parser, Tag, TagEnd};
 
 use crate::sources;
 
-/// A code block.
+/// A code block of a document.
 #[derive(Clone, Debug)]
 pub struct Block {
-    /// The document, from the top of the repository: `docs/folder.md`.
+    /// The path of the document from the top of the repository, for example `docs/folder.md`.
     pub document: String,
-    /// `sh`, `toml`, `rust` …
+    /// The language, for example `sh`, `toml` or `rust`.
     pub language: String,
-    /// Which story it belongs to; empty when it names none.
+    /// The story to which the block belongs. Empty if the block does not name a story.
     pub story: String,
-    /// Which file it is, if it says so.
+    /// The file that has the block as its content, if the block names a file.
     pub file: Option<String>,
-    /// Its lines.
+    /// The lines of the block.
     pub text: String,
 }
 
-/// All documents with code that people try: the README and `docs/`.
+/// Returns the documents whose code is tested: the README and all files of `docs/`, sorted by path.
 ///
 /// # Panics
-/// Panics if they cannot be read.
+/// Panics if `docs/` cannot be read.
 pub fn documents() -> Vec<String> {
     let names = fs::read_dir(root().join("docs")).expect("docs/ can be read");
     let names = names.map(|entry| entry.expect("docs/ can be read").file_name());
@@ -41,10 +42,10 @@ pub fn documents() -> Vec<String> {
     documents
 }
 
-/// The code blocks of a document, in its order.
+/// Returns the code blocks of a document, in the order of the document.
 ///
 /// # Panics
-/// Panics if it cannot be read.
+/// Panics if the document cannot be read.
 pub fn blocks(document: &str) -> Vec<Block> {
     let text = fs::read_to_string(root().join(document)).expect("the document can be read");
     let mut blocks: Vec<Block> = Vec::new();
@@ -82,23 +83,24 @@ fn block(document: &str, kind: &CodeBlockKind) -> Block {
     }
 }
 
-/// The top of the repository.
+/// Returns the top folder of the repository.
 pub fn root() -> PathBuf {
     let top = sources().join("..");
     top.canonicalize().unwrap_or(top)
 }
 
-/// The blocks of one story, which a test takes one after the other. Dropped before all are taken, it fails the test.
+/// The blocks of one story, which a test takes one after the other. A test fails if it drops a story before all blocks
+/// are taken.
 pub struct Story {
     name: String,
     left: Vec<Block>,
 }
 
 impl Story {
-    /// The story `name` of a document.
+    /// Reads the story `name` of a document.
     ///
     /// # Panics
-    /// Panics if no block belongs to it.
+    /// Panics if no block of the document belongs to the story.
     pub fn of(document: &str, name: &str) -> Self {
         let mut left = blocks(document);
         left.retain(|block| block.story == name);
@@ -112,10 +114,10 @@ impl Story {
         }
     }
 
-    /// The text of its next block, which has to be in this language.
+    /// Takes the next block of the story and returns its text.
     ///
     /// # Panics
-    /// Panics if it is not.
+    /// Panics if there are no more blocks, or if the block is in another language.
     pub fn next(&mut self, language: &str) -> String {
         let none = format!("the story {} has no more blocks", self.name);
         assert!(!self.left.is_empty(), "{none}");
@@ -128,10 +130,10 @@ impl Story {
         block.text
     }
 
-    /// The text of the block that is this file.
+    /// Takes the block that is the content of `file` and returns its text.
     ///
     /// # Panics
-    /// Panics if there is none.
+    /// Panics if no block that is left names the file.
     pub fn file(&mut self, file: &str) -> String {
         let place = self
             .left
@@ -155,7 +157,7 @@ impl Drop for Story {
     }
 }
 
-/// Returns what is wrong with the code blocks if tests play the stories `told`, each with its document.
+/// Returns the problems of the code blocks. `told` lists the stories that tests run, each after its document.
 pub fn complaints(told: &[(&str, &str)]) -> Vec<String> {
     let all: Vec<Block> = documents()
         .iter()

@@ -1,4 +1,4 @@
-//! The guests that the tests drop into folders: built once per process, from `fixtures/`.
+//! Builds the guests that the tests copy into handlers folders. The fixtures of `fixtures/` are built once per process.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,20 +10,21 @@ use crate::{cargo, sources, target_dir};
 
 const TARGET: &str = "wasm32-wasip2";
 
-/// The marker behind which the guest `scripted` finds its script.
+/// The mark in the component `scripted` after which the script begins.
 const MARK: &[u8] = b"@@HITCHY-SCRIPT@@";
 const SCRIPT_SPACE: usize = 4096;
 
-/// The component of the guest `name` of `fixtures/`.
+/// Returns the component of the guest `name` of `fixtures/`.
 ///
 /// # Panics
-/// Panics if it cannot be built: the compiler's words stand above.
+/// Panics if the guest does not build. The compiler has then printed the errors.
 pub fn guest(name: &str) -> Vec<u8> {
     let path = built().join(format!("{name}.wasm"));
     std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// The guest `scripted` with these lines as its script: a handler that declares what they say. See `fixtures/scripted`.
+/// Returns the guest `scripted` with these lines as its script, which name the declarations of the handler. See
+/// `fixtures/scripted`.
 ///
 /// # Panics
 /// Panics if the script is too long.
@@ -44,7 +45,7 @@ pub fn scripted(script: &str) -> Vec<u8> {
     component
 }
 
-/// Returns the component with other bytes: a custom section with this text is added.
+/// Returns an equivalent component with different bytes, by adding a custom section with this text.
 pub fn stamped(component: &[u8], text: &str) -> Vec<u8> {
     let name = b"stamp";
     let length = u8::try_from(1 + name.len() + text.len())
@@ -58,10 +59,10 @@ pub fn stamped(component: &[u8], text: &str) -> Vec<u8> {
     stamped
 }
 
-/// The component of the example `name` of `examples/`.
+/// Returns the component of the example `name` of `examples/`.
 ///
 /// # Panics
-/// Panics if it cannot be built: the compiler's words stand above.
+/// Panics if the example does not build. The compiler has then printed the errors.
 pub fn example(name: &str) -> Vec<u8> {
     let built = build(sources().join("../examples"), &["--package", name]);
     let path = built
@@ -70,10 +71,10 @@ pub fn example(name: &str) -> Vec<u8> {
     std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// Builds an example from a copy of its sources in which `edit` has changed `src/lib.rs`.
+/// Returns the component of an example, built from a copy of its sources in which `edit` has changed `src/lib.rs`.
 ///
 /// # Panics
-/// Panics if it cannot be built, or `edit` changed nothing.
+/// Panics if the copy does not build, or if `edit` changes nothing.
 pub fn changed_example(name: &str, edit: impl FnOnce(&str) -> String) -> Vec<u8> {
     let copy = target_dir().join("changed").join(name);
     let library = copy_example(name, &copy).join("src/lib.rs");
@@ -88,8 +89,9 @@ pub fn changed_example(name: &str, edit: impl FnOnce(&str) -> String) -> Vec<u8>
     std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// Copies an example, its page too, into a workspace of its own, and says where it is in it. The workspace has the
-/// profile and the versions of the examples, so that only the handler itself is built anew, as `NAME-changed`.
+/// Copies an example, with its page, into a workspace of its own, and returns the folder of the copied package. The
+/// workspace has the profile and the dependency versions of the examples, so only the handler itself is built again, as
+/// `NAME-changed`.
 ///
 /// # Panics
 /// Panics if a file cannot be read or written.
@@ -100,7 +102,7 @@ pub fn copy_example(name: &str, workspace: &Path) -> PathBuf {
         copy(&examples.join(file), &workspace.join(file));
     }
     for folder in ["src", "public"] {
-        // Not every example has a page.
+        // Some examples do not have a page.
         let entries = std::fs::read_dir(from.join(folder));
         for entry in entries.into_iter().flatten() {
             let name = entry.expect("a folder can be read").file_name();
@@ -127,10 +129,10 @@ fn copy(from: &Path, to: &Path) {
         .unwrap_or_else(|error| panic!("{}: {error}", from.display()));
 }
 
-/// The interfaces that a component imports, without their versions: `wasi:cli/exit`.
+/// Returns the interfaces that a component imports, without their versions, for example `wasi:cli/exit`.
 ///
 /// # Panics
-/// Panics if the bytes are no component.
+/// Panics if the bytes are not a well-formed component.
 pub fn imports(component: &[u8]) -> Vec<String> {
     let (mut names, mut depth) = (Vec::new(), 0);
     for payload in Parser::new(0).parse_all(component) {
@@ -149,19 +151,19 @@ pub fn imports(component: &[u8]) -> Vec<String> {
     names
 }
 
-/// Builds all guests of `fixtures/`, and says where they are.
+/// Builds all guests of `fixtures/` on the first call, and returns the folder of the components.
 fn built() -> &'static PathBuf {
     static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     let built = BUILT.get_or_init(|| build(sources().join("fixtures"), &[]));
     built.as_ref().unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// Builds guests of a workspace, and says where they are.
+/// Builds guests of a workspace with its lock file as it is, and returns the folder of the components.
 fn build(workspace: PathBuf, which: &[&str]) -> Result<PathBuf, String> {
     build_unlocked(workspace, &[&["--locked"], which].concat())
 }
 
-/// Runs cargo where the lock file need not name the packages of the workspace itself.
+/// Builds guests of a workspace whose lock file may lack the packages of the workspace itself.
 fn build_unlocked(workspace: PathBuf, which: &[&str]) -> Result<PathBuf, String> {
     add_target();
     let target_dir = target_dir().join("fixtures");
@@ -170,7 +172,7 @@ fn build_unlocked(workspace: PathBuf, which: &[&str]) -> Result<PathBuf, String>
         .args(which)
         .current_dir(&workspace)
         .env("CARGO_TARGET_DIR", &target_dir)
-        // The stack comes first in a guest's memory, and a small one makes calls cheap.
+        // The stack comes first in a guest's memory, and a small stack makes calls cheap.
         .env(
             "CARGO_TARGET_WASM32_WASIP2_RUSTFLAGS",
             "-Clink-arg=-zstack-size=65536",
@@ -186,7 +188,8 @@ fn build_unlocked(workspace: PathBuf, which: &[&str]) -> Result<PathBuf, String>
     Ok(target_dir.join(TARGET).join("release"))
 }
 
-/// Adds the target through rustup when it is missing; without rustup the compiler says what is missing.
+/// Installs the compilation target through rustup if it is missing. Without rustup, the compiler reports the missing
+/// target.
 fn add_target() {
     let Ok(installed) = Command::new("rustup")
         .args(["target", "list", "--installed"])

@@ -1,11 +1,12 @@
-//! The imports of a crate's source files, read without a compiler: which file uses which, also through re-exports.
+//! Reads the imports of a crate's source files without a compiler: the files that each file uses, also through
+//! re-exports.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Re-exports that are followed one after the other.
+/// The maximum number of re-exports that are followed one after the other.
 const MAX_HOPS: usize = 8;
 
 /// Reads all source files below `root`, the folder of a crate's root.
@@ -97,8 +98,8 @@ impl SourceFile {
         &self.code[..end.unwrap_or(self.code.len())]
     }
 
-    /// Returns the imports from this crate, each with its name here and its path from the root: those that are passed on
-    /// (`pub use`), or the others.
+    /// Returns the imports from this crate, each with its name in this file and its path from the root. With
+    /// `passed_on`, the result has the re-exports (`pub use`), and without it the other imports.
     fn imports(&self, passed_on: bool) -> Vec<(String, Vec<String>)> {
         let code = self.code_in_use();
         let mut imports = Vec::new();
@@ -182,7 +183,8 @@ pub fn uses(files: &[SourceFile]) -> Vec<BTreeSet<usize>> {
     (0..).zip(files).map(uses_of).collect()
 }
 
-/// Finds the file that a path names: the longest prefix that is a module, then through what that module re-exports.
+/// Finds the file that a path names. The longest prefix of the path that is a module is tried first, then the
+/// re-exports of that module.
 fn target(
     path: &[String],
     by_module: &BTreeMap<Vec<String>, usize>,
@@ -202,7 +204,7 @@ fn target(
     }
 }
 
-/// Returns a way from a file through the files that it uses back to itself, if there is one.
+/// Returns a path from a file through the files that it uses and back to the file, if there is such a circle.
 pub fn circle(start: usize, uses: &[BTreeSet<usize>]) -> Option<Vec<usize>> {
     let mut came_from = BTreeMap::new();
     let mut next = vec![start];
@@ -228,7 +230,7 @@ pub fn circle(start: usize, uses: &[BTreeSet<usize>]) -> Option<Vec<usize>> {
     None
 }
 
-/// Adds the paths of a `use` tree: `a::{b, c::{d, e}}` is `a::b`, `a::c::d` and `a::c::e`.
+/// Adds the paths of a `use` tree: `a::{b, c::{d, e}}` adds `a::b`, `a::c::d` and `a::c::e`.
 fn expand(tree: &str, prefix: &str, paths: &mut BTreeSet<String>) {
     let tree = tree.trim();
     let Some(open) = tree.find('{') else {
@@ -295,7 +297,7 @@ fn text_length(rest: &str) -> usize {
     rest.len()
 }
 
-/// Returns the length of the raw string literal with which `rest` begins, or 0.
+/// Returns the length of the raw string literal with which `rest` begins, or 0 if there is none.
 fn raw_text_length(rest: &str) -> usize {
     let hashes = rest[1..].chars().take_while(|c| *c == '#').count();
     if !rest[1 + hashes..].starts_with('"') {
@@ -358,7 +360,7 @@ mod tests {
                 "use crate::a::{Item, Plain};\nfn f() { super::a::b::g() }",
             ),
         ];
-        // `Item` and the path written out lead to b, and what is a's own leads to a.
+        // `Item` and the inline path lead to b, and the item that a itself defines leads to a.
         assert_eq!(
             uses(&files),
             [BTreeSet::from([2]), BTreeSet::new(), BTreeSet::from([0, 1])]

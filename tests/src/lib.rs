@@ -1,5 +1,5 @@
-//! The parts that black-box tests and benchmarks share: the real server over an empty folder, the guests that are
-//! dropped into it, and the clients that talk to it.
+//! Shared parts of the black-box tests and benchmarks: the real server over an empty folder, the guests that a test
+//! copies into it, and the clients that talk to it.
 
 pub mod browser;
 pub mod clauses;
@@ -40,12 +40,12 @@ pub use stage::Stage;
 
 use std::path::PathBuf;
 
-/// The `tests/` folder of the sources.
+/// Returns the folder `tests/` of the sources.
 pub fn sources() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Returns the folder of this build's programs, for example `target/debug`. It is found from the place of this program.
+/// Returns the folder of this build's programs, for example `target/debug`, from the path of the running program.
 fn profile_dir() -> PathBuf {
     let program = std::env::current_exe().expect("a running program has a path");
     let dir = program.parent().expect("a program lies in a folder");
@@ -57,7 +57,7 @@ fn profile_dir() -> PathBuf {
     dir.to_path_buf()
 }
 
-/// Returns the folder of everything that cargo builds, for example `target`.
+/// Returns the target folder of this build, for example `target`.
 pub fn target_dir() -> PathBuf {
     profile_dir()
         .parent()
@@ -65,7 +65,7 @@ pub fn target_dir() -> PathBuf {
         .to_path_buf()
 }
 
-/// `cargo`, as it was called itself, without the settings that it gave to this program.
+/// Returns the command `cargo`, without the settings that the outer cargo put into the environment of this program.
 pub fn cargo() -> std::process::Command {
     let mut cargo =
         std::process::Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
@@ -77,8 +77,8 @@ pub fn cargo() -> std::process::Command {
     ] {
         cargo.env_remove(name);
     }
-    // What cargo says of this package. Build scripts that watch it, such as ring's, would run anew at each change of
-    // hands.
+    // Variables in which cargo describes this package. Build scripts that watch them, such as ring's, would run again
+    // each time that their values change.
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy();
         if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {

@@ -1,4 +1,5 @@
-//! Folders of sources for `hitchy dev` and `hitchy build`: the smallest handler in Rust, built where the fixtures are.
+//! Source folders for `hitchy dev` and `hitchy build`: the smallest handler in Rust, built in the target folder of the
+//! fixtures.
 
 use std::fs;
 use std::path::Path;
@@ -7,10 +8,10 @@ use std::time::Duration;
 use crate::server::Plan;
 use crate::{Server, sources, target_dir};
 
-/// Cargo may have to wait for its turn, and the machine may be busy.
+/// The time limit of a build. Cargo may have to wait for another build, and the machine may be busy.
 pub const BUILT: Duration = Duration::from_secs(300);
 
-/// A handler that answers `GET /NAME` and the event `NAME` with `answer`.
+/// Returns the source of a handler that answers `GET /NAME` and the event `NAME` with `answer`.
 pub fn source(name: &str, answer: &str) -> String {
     format!(
         "use hitchy_guest::{{App, Result}};\n\
@@ -36,10 +37,11 @@ fn manifest(name: &str) -> String {
     )
 }
 
-/// A folder for `hitchy dev` whose dependencies are those that the fixtures were built with, where they were built.
+/// Returns the plan of `hitchy dev` over an empty folder. Builds use the target folder of the fixtures, where the
+/// dependencies are compiled already.
 ///
 /// # Panics
-/// Panics if there can be none.
+/// Panics if the path of the target folder is not UTF-8.
 pub fn project() -> Plan {
     let target = target_dir().join("fixtures");
     Server::prepare().command("dev").env(
@@ -48,20 +50,20 @@ pub fn project() -> Plan {
     )
 }
 
-/// With a handler in Rust in the folder `name`. No two tests use the same name: cargo makes the files of all in one
-/// folder.
+/// Adds a handler in Rust in the folder `name`. Each test uses a name of its own, because cargo writes the output of
+/// all tests into one folder.
 ///
 /// # Panics
-/// Panics if it cannot be written.
+/// Panics if the handler's files cannot be written.
 pub fn with_package(plan: Plan, name: &str, answer: &str) -> Plan {
     package(plan.dir(), name, answer);
     plan
 }
 
-/// Writes such a handler.
+/// Writes the package of a handler in Rust into the folder `name` of `dir`.
 ///
 /// # Panics
-/// Panics if it cannot be written.
+/// Panics if a file cannot be written.
 pub fn package(dir: &Path, name: &str, answer: &str) {
     let folder = dir.join(name);
     fs::create_dir_all(folder.join("src")).expect("a folder can be made");

@@ -1,4 +1,4 @@
-//! A small site: files beside the handlers, and those who ask for them.
+//! A small site, which is files beside the handlers, and clients that ask for those files.
 
 use std::path::PathBuf;
 
@@ -7,10 +7,10 @@ use crate::door::Client;
 use crate::guests::guest;
 use crate::server::{Plan, Server};
 
-/// The page of its root.
+/// The content of `public/index.html`, the page at `/`.
 pub const PAGE: &str = "<!doctype html><h1>Hello</h1>";
 
-/// A server with the guest `probe` and some files in `public/`.
+/// Returns the plan of a server with the guest `probe` and some files in `public/`.
 pub fn site() -> Plan {
     Server::prepare()
         .handler("probe.wasm", guest("probe"))
@@ -24,7 +24,7 @@ pub fn site() -> Plan {
         .file("public/empty.txt", "")
 }
 
-/// A client of each door; only of HTTP when the official client cannot run here.
+/// Returns a client for each door. Only the client for HTTP is returned if the official client cannot run here.
 pub async fn doors(server: &Server) -> Vec<Client> {
     let mut doors = Vec::new();
     for way in [Way::Http, Way::RequestWebsocket] {
@@ -33,7 +33,7 @@ pub async fn doors(server: &Server) -> Vec<Client> {
     doors
 }
 
-/// A path in `public/`.
+/// Returns the location of a path below the server's `public/`.
 pub fn public(server: &Server, path: &str) -> PathBuf {
     server.dir().join("public").join(path)
 }

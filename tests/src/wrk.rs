@@ -1,4 +1,4 @@
-//! `wrk`, where it is installed.
+//! The load generator `wrk`, for machines on which it is installed.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -6,29 +6,29 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use tokio::process::Command;
 
-/// The figures that `wrk` printed.
+/// The figures that a run of `wrk` reports.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Said {
-    /// Answers.
+    /// The number of answers.
     pub requests: u64,
-    /// Answers that were no 2xx or 3xx.
+    /// The number of answers with a status other than 2xx and 3xx.
     pub bad: u64,
-    /// Connects, reads, writes and timeouts that failed.
+    /// The number of connects, reads and writes that failed, and of timeouts.
     pub socket_errors: u64,
-    /// Answers each second.
+    /// Answers per second.
     pub rate: f64,
 }
 
 /// Returns true if `wrk` is installed.
 pub fn installed() -> bool {
-    // Called without arguments it explains itself.
+    // Without arguments, `wrk` prints its usage and exits.
     std::process::Command::new("wrk").output().is_ok()
 }
 
-/// Runs it with one thread.
+/// Runs `wrk` with one thread against `target`, for at least one second.
 ///
 /// # Errors
-/// Fails if it does not run, or says something else than usual.
+/// Fails if `wrk` does not start, exits with an error, or prints a report without the number of requests or the rate.
 pub async fn run(
     addr: SocketAddr,
     target: &str,

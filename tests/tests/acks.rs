@@ -1,4 +1,4 @@
-//! The callback of a request: when it is called, with what, and how often.
+//! The callback of a request: the time at which it is called, its argument, and the number of calls.
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
@@ -34,7 +34,7 @@ async fn b24_without_a_callback_the_request_runs_and_its_response_is_dropped(way
     ] {
         socket.emit("request", json!([request])).await;
     }
-    // All but the last, which is refused before.
+    // All requests except the last arrive, because the last is refused earlier.
     let mut asked = refusing.asked().await;
     while asked.len() < 2 {
         asked.extend(refusing.asked().await);
@@ -108,7 +108,7 @@ async fn b26_every_request_is_acked_exactly_once(way: Way) {
         json!({ "method": "POST", "url": "/answer", "body": { "hex": "ff" } }),
         json!({ "method": "POST", "url": "/answer", "body": { "status": 99 } }),
     ];
-    // Each ack is looked at as one argument of three fields.
+    // `Answer::of_ack` also asserts that each ack is one argument with three fields.
     let came = client.ask_all(&requests).await;
     let statuses: HashSet<_> = came.iter().map(|(_, answer)| answer.status).collect();
     assert_eq!(statuses, HashSet::from([200, 404, 405, 500, 400, 502]));
@@ -159,7 +159,7 @@ async fn b27_more_than_may_wait_are_429(way: Way) {
         expect::refusal(answer, 429);
         assert_eq!(answer.header("retry-after"), Some("1"));
     }
-    // They are told at once.
+    // The refused calls get their answers at once.
     let mut told: Vec<_> = came[..more].iter().map(|(place, _)| *place).collect();
     told.sort_unstable();
     assert_eq!(told, Vec::from_iter(run + wait..run + wait + more));

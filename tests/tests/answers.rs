@@ -1,4 +1,4 @@
-//! What comes back for a request: status, headers and body, read the same through every door.
+//! Answers to requests: status, headers and body, read in the same way through every door.
 
 use std::collections::HashSet;
 
@@ -32,12 +32,12 @@ clauses! {
         r12_redirects_are_returned;
 }
 
-/// Asks the probe to answer so.
+/// Lets the probe give the answer that `wish` describes.
 async fn wish(client: &Client, wish: Value) -> Answer {
     client.post("/answer", wish).await
 }
 
-/// Asks for an answer of this type; the body is text, or bytes in hexadecimal.
+/// Lets the probe give an answer of this content type. The body is text, or bytes in hexadecimal.
 async fn typed(client: &Client, kind: &str, body: Value) -> Value {
     let mut wished = body;
     wished["headers"] = json!([["content-type", kind]]);
@@ -127,7 +127,7 @@ async fn r04_json_is_a_value(way: Way) {
     }
 }
 
-/// JavaScript would round them: the packet is looked at as text.
+/// Reads the packet as text, because JavaScript would round these numbers.
 async fn r04_large_numbers_survive(way: Way) {
     let server = Server::with("probe.wasm", guest("probe")).await;
     let text = r#"{"id":18446744073709551615,"exact":0.10000000000000000000001}"#;
@@ -216,7 +216,7 @@ async fn r08_empty_is_null(way: Way) {
         .await;
         assert_eq!((answer.status, answer.body), (status, Value::Null));
     }
-    // Nothing may follow these, whatever the guest says.
+    // These statuses allow no body, even if the guest gives one.
     for status in [204, 304] {
         let answer = wish(&client, json!({ "status": status, "body": "too much" })).await;
         assert_eq!((answer.status, answer.body), (status, Value::Null));
@@ -259,7 +259,7 @@ async fn r09_wrong_method_is_405_with_allow(way: Way) {
     assert_eq!(allowed(&answer), ["GET", "HEAD", "OPTIONS", "POST"]);
 }
 
-/// The methods in `allow`, sorted.
+/// Returns the methods of the header `allow`, sorted.
 fn allowed(answer: &Answer) -> Vec<&str> {
     let allow = answer.header("allow").expect("allow");
     let mut methods: Vec<_> = allow.split(',').map(str::trim).collect();
@@ -296,7 +296,7 @@ async fn r11_head_falls_back_to_get(way: Way) {
         client.get("/hello/you").await,
     );
     assert_eq!(fallen.without_id().headers, got.without_id().headers);
-    // A route of any method gets it as it is.
+    // A route for any method gets HEAD requests unchanged.
     let own = client.ask(head("/echo")).await;
     assert_eq!(own.header("x-method"), Some("HEAD"));
     let none = client.ask(head("/mirror")).await;

@@ -1,4 +1,4 @@
-//! The body of a request: each kind of value that a client can pass, and which type the guest is told.
+//! Request bodies: each kind of value that a client can pass, and the content type that the guest sees.
 
 use hitchy_tests::clauses::Way;
 use hitchy_tests::door::{Answer, probed};
@@ -24,7 +24,7 @@ clauses! {
         b21_bytes_with_content_type_keep_it;
 }
 
-/// What no string is, and its JSON.
+/// Returns values that are not strings, each with its JSON.
 fn values() -> [(Value, &'static str); 8] {
     [
         (json!({ "an": "object" }), r#"{"an":"object"}"#),
@@ -43,13 +43,13 @@ async fn post(client: &Client, headers: Value, body: Value) -> Answer {
     client.ask(request).await
 }
 
-/// The body as the guest saw it, and its type.
+/// Returns the body as the guest saw it, and its content types.
 fn seen(echo: &Answer) -> (String, Vec<String>) {
     let body = echo.body["body"].as_str().unwrap_or_default();
     (body.to_owned(), echo.seen("content-type"))
 }
 
-/// The same for bytes: the guest sends them back.
+/// Posts bytes to a route that sends them back. Returns the body of the answer and its content type.
 async fn mirrored(client: &Client, headers: Value, body: Value) -> (Value, Option<String>) {
     let request = json!({ "method": "POST", "url": "/mirror", "headers": headers, "body": body });
     let answer = client.ask(request).await;
@@ -163,7 +163,7 @@ async fn b20_string_without_content_type_is_plain_text(way: Way) {
     }
 }
 
-/// An even number of bytes, none of which is text.
+/// An even number of bytes that are not valid text.
 const BYTES: [u8; 6] = [0, 0xff, 0x80, 0x0d, 0x0a, 0xfe];
 
 async fn b21_bytes_without_content_type_are_octets(way: Way) {
@@ -184,7 +184,7 @@ async fn b21_bytes_with_content_type_keep_it(way: Way) {
     };
     let headers = json!({ "content-type": "image/png; x=y" });
     for (kind, bytes) in binaries(&BYTES) {
-        // To HTTP they are all the same.
+        // HTTP sends all kinds of binaries as the same bytes.
         if way == Way::Http && bytes != binary(&BYTES) {
             continue;
         }
@@ -210,7 +210,7 @@ async fn b22_bytes_inside_a_value_are_400(way: Way) {
     }
 }
 
-/// What looks like a placeholder in a packet without attachments.
+/// Sends a value that looks like a placeholder, in a packet without attachments.
 async fn b23_forged_placeholder_is_an_ordinary_object(way: Way) {
     let Some((_server, client)) = probed(way).await else {
         return;
@@ -224,7 +224,7 @@ async fn b23_forged_placeholder_is_an_ordinary_object(way: Way) {
     }
 }
 
-/// An argument more, which is ignored, makes the packet a binary one.
+/// Sends an extra argument, which is ignored but makes the packet a binary one.
 async fn b23_placeholder_out_of_range_is_400(way: Way) {
     let Some(mut refusing) = Refusing::open(way, "").await else {
         return;

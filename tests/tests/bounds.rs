@@ -1,4 +1,5 @@
-//! What one client may make the server keep: events that wait, packets that it does not read, rooms, sessions.
+//! Bounds on the memory that one client can use in the server: waiting events, packets that it does not read, rooms and
+//! sessions.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
@@ -11,7 +12,7 @@ use hitchy_tests::raw::{
 use hitchy_tests::wait::{SOON, until, within};
 use serde_json::{Value, json};
 
-/// Events of one connection that may wait, the one that runs among them.
+/// The maximum number of waiting events of one connection, including the event that runs.
 const WAITING: usize = 256;
 
 async fn with(settings: &str) -> Witness {
@@ -23,7 +24,7 @@ async fn s06_events_above_the_bound_are_acked_429_and_the_rest_is_answered() {
     let mut witness = Witness::start().await;
     for transport in ["websocket", "polling"] {
         let mut client = witness.other(transport).await;
-        // The first keeps the others waiting until all of them are there.
+        // The first event runs until all others have arrived.
         client.send("421000[\"slow\",2000]").await.expect("sent");
         let events = WAITING + 44;
         let packets: Vec<String> = (0..events)
@@ -55,7 +56,7 @@ async fn s06_events_above_the_bound_are_acked_429_and_the_rest_is_answered() {
     }
 }
 
-/// Sends packets at once: over polling as few payloads.
+/// Sends packets at once. Over polling, they are sent in as few payloads as possible.
 async fn send_all(client: &mut RawClient, packets: &[String]) {
     match client {
         RawClient::Websocket(client) => {
@@ -73,14 +74,14 @@ async fn send_all(client: &mut RawClient, packets: &[String]) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn s06_who_goes_on_at_ten_times_the_bound_is_disconnected() {
-    // The witness answers no pings meanwhile.
+    // The long timeout is needed because the witness answers no pings during the flood.
     let mut witness = with("[socket]\nping-timeout = \"10min\"").await;
     let from = witness.server.log().len();
     let client = RawSocket::connect(witness.server.addr(), "/").await;
     let mut client = client.expect("let in");
     let names = [client.sid().to_owned()];
-    // One runs and the others wait; all the rest are too many. It reads every answer: it is not for a full send buffer that it is
-    // ended.
+    // One event runs, others wait, and all further events exceed the bound. The client reads every answer, so the
+    // connection does not end because of a full send buffer.
     let (event, mut unanswered) = ("421[\"slow\",3000]", 0);
     let flood =
         async { while let Ok(()) = client.flood(event, 300, &mut unanswered, WAITING).await {} };
@@ -108,7 +109,7 @@ async fn c11_more_than_1000_rooms_are_refused_to_one_and_to_an_audience() {
         audience(rooms("b", 250)),
         one(rooms("c", 250)),
         audience(rooms("d", 240)),
-        // 991 with its own.
+        // The member has 991 rooms at this point, including its own.
         audience(rooms("e", 100)),
         one(rooms("f", 100)),
         { "do": "socket.rooms", "of": of },
@@ -154,7 +155,7 @@ async fn s12_a_session_is_used_from_the_address_that_opened_it() {
     let tcp = tcp_from(ELSEWHERE, addr).await;
     let resumed = RawSocket::resume(tcp, addr, client.sid()).await;
     assert!(resumed.is_err(), "nor as a websocket");
-    // Its owner goes on.
+    // The owner of the session can continue.
     let mut client = RawClient::Polling(Box::new(client));
     assert_eq!(
         client.ask("2", "[\"echo\",2]").await.expect("an ack"),
@@ -176,7 +177,7 @@ async fn s12_sessions_need_not_be_bound_to_an_address() {
     assert_eq!(client.ack("1").await.expect("an ack"), "[1]");
 }
 
-/// Asserts that no more sessions are opened now, over either transport.
+/// Asserts that no more sessions can be opened, over either transport.
 async fn assert_full(server: &Server) {
     let upgrade = [
         ("connection", "upgrade"),
@@ -222,7 +223,7 @@ async fn s11_sessions_that_join_no_namespace_are_ended_in_time() {
 
 #[tokio::test]
 async fn s11_sessions_are_bounded() {
-    // The witness is one of them.
+    // The witness has one of the sessions.
     let mut witness = with("[socket]\nmax-sockets = 3").await;
     let mut first = witness.other("polling").await;
     let _second = witness.other("websocket").await;
@@ -266,7 +267,7 @@ async fn s13_a_client_that_answers_no_ping_is_gone_in_time() {
         assert!(is_listed().await);
         until("it is gone", SOON, async || !is_listed().await).await;
         let took = start.elapsed();
-        // The first ping is sent at once.
+        // The server sends the first ping at once.
         let fair = Duration::from_millis(700)..Duration::from_millis(3000);
         assert!(fair.contains(&took), "{transport}: {took:?}");
     }

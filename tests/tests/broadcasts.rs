@@ -1,4 +1,4 @@
-//! What handlers send to clients, and ask of them: C7, C8, C9, C11 and C13.
+//! Emits and questions from handlers to clients: C7, C8, C9, C11 and C13.
 
 use hitchy_tests::clauses::Way;
 use hitchy_tests::node::{Socket, binary};
@@ -44,13 +44,13 @@ async fn c07_emit_reaches_every_socket_of_the_root_namespace_and_nobody_in_hitch
         let update = socket.wait_event("some-update").await;
         assert_eq!(update, json!([{ "n": 1 }, 2]));
     }
-    // What these two answer comes after anything that was emitted to them before.
+    // Both answers arrive after any event that was emitted to these sockets before.
     chat.ask("say", json!(["x"])).await;
     hitchy.ask("request", json!([{ "url": "/hello/x" }])).await;
     assert!(chat.events("some-update").is_empty() && hitchy.events("some-update").is_empty());
 }
 
-/// The client that calls, when it is in `/` itself.
+/// Returns the socket of the calling client, if it is in `/` itself.
 fn sender_in_root<'a>(caller: &'a Caller) -> Option<&'a Socket> {
     let socket = caller.socket.as_ref();
     socket.filter(|_| matches!(caller.way(), Way::EventWebsocket | Way::EventPolling))
@@ -400,7 +400,7 @@ async fn c13_a_client_that_goes_while_it_is_asked_is_not_waited_for(way: Way) {
     assert!(start.elapsed().as_secs() < 8, "{:?}", start.elapsed());
 }
 
-/// Runs a script of the guest `probe` in the name of this socket.
+/// Runs a script of the guest `probe` as this socket's listener.
 async fn script(socket: &Socket, steps: Value) -> Value {
     socket.ask("script", json!([steps])).await[0].clone()
 }

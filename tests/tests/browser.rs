@@ -1,12 +1,12 @@
-//! The pages of the examples in Chromium, as people use them: on a desk and on a phone. Pictures are taken on the way, into
-//! `target/screenshots/`.
+//! The pages of the examples in Chromium, used like people use them, on a desktop and on a phone. The tests save
+//! screenshots in `target/screenshots/`.
 
 use hitchy_tests::browser::Window;
 use hitchy_tests::guests::{changed_example, example};
 use hitchy_tests::{Browser, Page, Server, sources};
 use serde_json::json;
 
-/// A server with an example's handler and page.
+/// Starts a server with an example's handler and page.
 async fn serve(name: &str) -> Server {
     let mut plan = Server::prepare().handler(&format!("{name}.wasm"), example(name));
     let public = sources().join("../examples").join(name).join("public");
@@ -23,7 +23,7 @@ async fn serve(name: &str) -> Server {
         .await
 }
 
-/// Takes a picture and looks for what a person would not accept.
+/// Takes a screenshot and asserts that the page has no visible defects.
 async fn look(page: &Page, picture: &str) {
     page.picture(picture).await;
     let complaints = page.complaints().await;
@@ -41,7 +41,7 @@ async fn say(page: &Page, text: &str) {
     page.press("Enter").await;
 }
 
-/// The people in the room, as the sidebar lists them.
+/// Waits until the sidebar lists these people.
 async fn sees_people(page: &Page, names: &[&str]) {
     let list = "[...document.querySelectorAll('#here bdi')].map(it => it.textContent)";
     page.until(&format!(
@@ -133,7 +133,7 @@ async fn who_wants_a_name_that_is_taken_reads_so_and_may_choose_another() {
     sign_in(&other, "Grace").await;
     sees_people(&ada, &["Ada", "Grace"]).await;
 
-    // The same tab, that has not gone yet, comes back.
+    // The same tab reconnects while its old connection may still be open.
     other.eval("location.reload()").await;
     other.sees("#state", "Connected").await;
     sees_people(&ada, &["Ada", "Grace"]).await;
@@ -152,7 +152,8 @@ async fn who_loses_the_connection_comes_back_with_name_rooms_and_what_was_not_se
     bob.click("# random Join").await;
     sees_people(&ada, &["Ada", "Bob"]).await;
 
-    // As a network that fails does; the message is written while there is none.
+    // The connection closes without a goodbye, as in a network failure. The message is written while there is no
+    // connection.
     ada.eval("void (sockets[0].io.engine.close(), document.getElementById('text').value = 'Was I away?', document.getElementById('composer').requestSubmit())")
         .await;
     ada.until("seen.length === 3").await;
@@ -198,7 +199,7 @@ async fn long_texts_and_many_messages_stay_readable() {
     ada.until("(list => list.scrollHeight - list.scrollTop - list.clientHeight < 40)(document.getElementById('messages'))")
         .await;
     look(&ada, "chat-full-narrow").await;
-    // Who reads further up is not torn away.
+    // The page does not scroll while the reader is further up.
     ada.eval("document.getElementById('messages').scrollTop = 0")
         .await;
     ada.until("document.getElementById('messages').scrollTop === 0")

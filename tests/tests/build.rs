@@ -1,4 +1,5 @@
-//! `hitchy build`, and what it shares with `hitchy dev`: the setup, what is missing to build, settings that are wrong.
+//! The command `hitchy build`, and the parts that it shares with `hitchy dev`: setup, missing tools, and wrong
+//! settings.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -87,7 +88,7 @@ async fn what_is_missing_to_build_rust_is_one_sentence() {
     assert!(ended.log.contains("https://rustup.rs"), "{}", ended.log);
     assert!(!ended.log.contains("panicked"), "{}", ended.log);
 
-    // A toolchain without the target, and a rustup that cannot add it.
+    // The toolchain lacks the target, and rustup cannot add it.
     let plan = with_package(project(), "lacking", "one");
     for (name, script) in [
         ("rustc", "#!/bin/sh\necho /nowhere\n"),
@@ -154,7 +155,7 @@ async fn build_makes_what_it_can_and_tells_by_its_exit_code() {
     assert_eq!(ended.code, Some(0), "{}", ended.log);
     assert!(ended.out.contains("KiB, unchanged)"), "{}", ended.out);
 
-    // What nothing makes any more goes, also in a later run; what somebody put there stays.
+    // A file whose source is deleted is removed, also in a later run. A file that a person put there stays.
     fs::write(plan.dir().join("handlers/mine.wasm"), "mine").expect("a file can be written");
     fs::remove_file(plan.dir().join("hitchy.toml")).expect("a file can be removed");
     let ended = plan.run().await;

@@ -1,4 +1,4 @@
-//! The official client for browsers, beside the endpoint that it connects to.
+//! The official client for browsers, which the server offers beside the socket.io endpoint.
 
 use hitchy_tests::server::Plan;
 use hitchy_tests::{Server, expect, official_client, sources};
@@ -12,7 +12,7 @@ const NAMES: [&str; 6] = [
     "socket.io.esm.min.js.map",
 ];
 
-/// A server with the client of the tests' own npm package; none when that is not installed.
+/// Returns the plan of a server with the client of the tests' npm package, or `None` if that package is not installed.
 async fn with_client(settings: &str) -> Option<Plan> {
     drop(official_client().await?);
     let dist = sources().join("client/node_modules/socket.io-client/dist");
@@ -83,7 +83,7 @@ async fn without_the_package_it_says_how_to_get_it() {
         }
         expect::failure(&answer, 404);
     }
-    // As soon as it is installed.
+    // The client is served as soon as it is installed.
     let dist = server.dir().join("node_modules/socket.io-client/dist");
     std::fs::create_dir_all(&dist).expect("a folder");
     std::fs::write(dist.join("socket.io.js"), "io").expect("written");

@@ -1,4 +1,4 @@
-//! The command line as a whole: what it says of itself.
+//! The help texts of the command line.
 
 use hitchy_tests::commands::{err, folder, hitchy, out};
 
@@ -28,7 +28,7 @@ fn every_command_says_in_a_line_what_it_does_and_has_examples() {
     let listed = help.split("Commands:").nth(1).expect("a list of commands");
     let listed = listed.split("Options:").next().unwrap_or_default();
     let mut commands = 0;
-    // A long summary goes on in the next line, further in.
+    // A long summary continues on the next line with a deeper indentation.
     let is_command = |line: &&str| line.starts_with("  ") && !line.starts_with("   ");
     for line in listed.lines().filter(is_command) {
         let (name, summary) = line.trim().split_once(' ').expect("a name and a summary");

@@ -1,4 +1,4 @@
-//! Connection hooks, what they see and decide (C12), and the contexts that they fill.
+//! Connection hooks: the data that they see, their decisions (C12), and the contexts that they fill.
 
 use hitchy_tests::clauses::Way;
 use hitchy_tests::{Server, Stage, clauses, guest, scripted};
@@ -62,7 +62,7 @@ async fn c12_a_hook_that_fails_lets_nobody_in(way: Way) {
         let inner = ["gave up", "unreachable", "wasm", "trap"];
         let tells = inner.iter().any(|word| message.contains(word));
         assert!(!message.is_empty() && !tells, "{auth}: {message}");
-        // A message is all that a client gets: it tells under which id the log has the rest.
+        // The client gets only a message, with the id under which the log has the details.
         let id = message.split_once(" (id ").map(|(_, id)| id);
         let id = id.and_then(|id| id.strip_suffix(')'));
         let id = id.unwrap_or_else(|| panic!("{auth}: no id in {message:?}"));
@@ -138,7 +138,7 @@ async fn c12_a_refused_client_is_not_there(way: Way) {
     let list = json!([{ "do": "list-ids" }]);
     let listed = stage.server.script(&list).await;
     assert_eq!(listed[0]["ok"], json!([watcher.id()]));
-    // Nobody tells that it came or went. Somebody who comes and goes after it is told of.
+    // Hooks report neither the arrival nor the end of the refused client. They report a later client.
     let auth = json!({ "announce": true, "user": "ann" });
     stage.connect_as(auth).await.disconnect().await;
     assert_eq!(watcher.wait_event("left").await[0]["user"], "ann");

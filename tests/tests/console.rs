@@ -1,4 +1,5 @@
-//! The console as a listener: who may ask it and what, where it listens, and that it answers whatever guests do.
+//! The console as a listener: the clients and requests that it accepts, its address, and its answers while guests
+//! misbehave.
 
 use std::net::TcpListener;
 
@@ -64,7 +65,7 @@ async fn the_console_is_only_read_and_says_what_there_is() {
             "{path} is named to who is lost"
         );
     }
-    // The doors of the server are not those of the console.
+    // The doors of the server are not available on the console.
     expect::error(&server.get("/healthz").await, 404);
 }
 
@@ -108,7 +109,7 @@ async fn a_server_whose_console_is_off_has_none() {
 
 #[tokio::test]
 async fn a_server_goes_without_its_console_when_another_has_the_usual_port() {
-    // Whoever has it, it is taken.
+    // The port is taken either by this listener or by another program.
     let _taken = TcpListener::bind("127.0.0.1:9000");
     let server = Server::prepare()
         .handler("probe.wasm", guest("probe"))

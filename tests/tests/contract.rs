@@ -1,9 +1,9 @@
-//! The promise of the contract: what was built against 0.1.0 runs on every 0.1.x host.
+//! The promise of the contract: a handler that was built against 0.1.0 runs on every 0.1.x host.
 
 use hitchy_tests::{Server, official_client, sources};
 use serde_json::json;
 
-/// A handler that uses every door, built when 0.1.0 was frozen and kept as it was.
+/// Reads a handler that uses every door. It was built when 0.1.0 was frozen, and is never rebuilt.
 fn fixture() -> Vec<u8> {
     let path = sources().join("fixtures/contract-0.1.0.wasm");
     std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))

@@ -1,4 +1,4 @@
-//! Cookies over a socket: what is set is kept from page scripts, and remembered for the connection.
+//! Cookies over a socket: page scripts cannot read them, and the connection remembers them.
 
 use hitchy_tests::clauses::Way;
 use hitchy_tests::door::{Answer, probed};
@@ -27,7 +27,7 @@ async fn set(client: &Client, cookies: &[&str]) -> Answer {
     answer
 }
 
-/// The cookies that the guest sees, sorted.
+/// Returns the cookies that the guest sees, sorted.
 async fn seen(client: &Client) -> Vec<String> {
     let lines = client.get("/echo").await.seen("cookie");
     assert!(lines.len() <= 1, "one header: {lines:?}");
@@ -50,7 +50,7 @@ async fn r03_set_cookie_is_withheld_and_remembered(way: Way) {
     assert_eq!(seen(&client).await, ["a=1", "b=2"]);
     set(&client, &["b=two=2; Max-Age=1000", "c=\"3\""]).await;
     assert_eq!(seen(&client).await, ["a=1", "b=two=2", "c=\"3\""]);
-    // Failures set cookies, too, and what is no cookie sets none.
+    // Failures also set cookies. An invalid cookie is ignored.
     let headers = json!([
         ["set-cookie", "d=4"],
         ["set-cookie", "nonsense"],
@@ -59,7 +59,7 @@ async fn r03_set_cookie_is_withheld_and_remembered(way: Way) {
     let failed = json!({ "status": 400, "headers": headers, "body": "no" });
     assert_eq!(client.post("/answer", failed).await.status, 400);
     assert_eq!(seen(&client).await, ["a=1", "b=two=2", "c=\"3\"", "d=4"]);
-    // They are one connection's.
+    // Each connection has its own cookies.
     let other = Client::open(way, &server).await.expect("as the first");
     assert_eq!(seen(&other).await, Vec::<String>::new());
 }
@@ -85,7 +85,7 @@ async fn r03_an_expiry_in_the_past_deletes(way: Way) {
         "a=; Expires=Thu, 01 Jan 1970 00:00:00 GMT",
         "a=1; Max-Age=0",
         "a=1; max-age=-1; Path=/",
-        // RFC 6265, 5.3: of both the age counts.
+        // RFC 6265, 5.3: `Max-Age` has priority over `Expires`.
         "a=1; Expires=Fri, 01 Jan 2100 00:00:00 GMT; Max-Age=0",
     ] {
         set(&client, &["a=1; Expires=Fri, 01 Jan 2100 00:00:00 GMT"]).await;

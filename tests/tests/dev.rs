@@ -1,5 +1,5 @@
-//! `hitchy dev`, as the person at the terminal sees it: what a save becomes, what is said when it does not build, and what is not
-//! built at all.
+//! The command `hitchy dev`, as a person at the terminal sees it: the result of a save, the messages for a failed
+//! build, and files that are not built.
 
 use std::fs;
 use std::net::TcpListener;
@@ -12,7 +12,7 @@ use hitchy_tests::{Server, guest, official_client};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
-/// With a handler that a command copies, and so a save of it is a build that takes no time.
+/// Adds a handler that a command copies, so that each build is immediate.
 fn with_copy(plan: Plan) -> Plan {
     plan.file(
         "hitchy.toml",
@@ -25,7 +25,7 @@ fn save(server: &Server, path: &str, text: impl AsRef<[u8]>) {
     fs::write(server.dir().join(path), text).expect("a file can be written");
 }
 
-/// How often this stood on standard output.
+/// Returns the number of times that this line was printed on standard output.
 fn said(server: &Server, line: &str) -> usize {
     server
         .out()
@@ -53,8 +53,8 @@ async fn wait_for_body(server: &Server, target: &str, text: &str) {
     until(&what, BUILT, answers).await;
 }
 
-/// Saves what takes no time to build, and waits until its turn comes: what was saved before, and comes before it by name, has had
-/// its own.
+/// Saves the file of a build that is immediate, and waits for that build. Files that were saved before and whose names
+/// come first are built before it.
 async fn settle(server: &Server, mark: &str) {
     let before = said(server, "building copy");
     save(
@@ -90,7 +90,7 @@ async fn a_save_becomes_new_behaviour_and_nobody_is_disconnected() {
     ];
     wait_for_log(&server, &words).await;
 
-    // As many editors save: under another name, then renamed.
+    // Many editors save in this way: they write another file and rename it.
     save(&server, "saved/src/lib.rs.tmp", source("saved", "three"));
     let renamed = |name: &str| server.dir().join("saved/src").join(name);
     fs::rename(renamed("lib.rs.tmp"), renamed("lib.rs")).expect("a file can be renamed");
@@ -192,7 +192,7 @@ async fn a_command_builds_what_is_not_cargos_and_its_failure_is_told() {
     let server = with_copy(project()).start().await;
     assert_eq!(server.get("/version").await.text(), "one");
 
-    // Settings are followed too.
+    // Changes of the settings are noticed too.
     let settings =
         |command: &str| format!("[dev]\nbuild = {{ \"handlers/copy.wasm\" = {command:?} }}\n");
     save(
@@ -220,7 +220,7 @@ async fn a_command_builds_what_is_not_cargos_and_its_failure_is_told() {
 
 #[tokio::test]
 async fn a_save_while_something_is_built_is_built_afterwards() {
-    // The first build reads what it builds, says so, and then takes until it is told to go on.
+    // The first build reads its source, creates `begun`, and waits until the test creates `go`.
     let command =
         "cp prebuilt.wasm half; : > begun; while [ ! -e go ]; do sleep 0.05; done; cp half $OUT";
     let plan = project()
@@ -254,7 +254,7 @@ async fn a_file_that_every_build_writes_anew_is_named_and_builds_nothing_more() 
     let words = ["stamp.txt", ".gitignore"];
     wait_for_log(&server, &words).await;
 
-    // A save is built, and only once.
+    // A save causes exactly one build.
     let before = said(&server, "building copy");
     for (guest, body) in [(guest("version_two"), "two"), (guest("version_one"), "one")] {
         save(&server, "prebuilt.wasm", guest);
@@ -291,7 +291,7 @@ async fn a_port_in_use_is_told_before_anything_is_built() {
 #[tokio::test]
 async fn told_to_stop_while_it_builds_it_ends_with_all_that_it_started() {
     ends_with_all_that_it_started(Signal::TERM).await;
-    // Under nohup it is meant to go on.
+    // Under nohup, the process must ignore SIGHUP.
     if !ignores_hangup() {
         ends_with_all_that_it_started(Signal::HUP).await;
     }
@@ -321,7 +321,7 @@ async fn ends_with_all_that_it_started(signal: Signal) {
         child.try_wait().expect("a child can be waited for")
     });
     assert_eq!(ended.await.code(), Some(0));
-    // In a container it may be that nobody buries it.
+    // In a container, there may be no process that reaps the builder, so a zombie counts as ended.
     let is_gone = async || {
         let state = fs::read_to_string(format!("/proc/{builder}/stat"));
         state.map_or(true, |state| state.contains(") Z "))

@@ -1,4 +1,5 @@
-//! What the README and `docs/` say, done: every code block belongs to a story, and each story is played here as a reader would play it.
+//! Runs the README and `docs/`: every code block belongs to a story, and each story is run here as a reader would run
+//! it.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -13,7 +14,7 @@ use hitchy_tests::{Server, target_dir};
 use serde_json::json;
 use tempfile::TempDir;
 
-/// The stories that tests of this file play, each with its document.
+/// The stories that the tests of this file run, each after its document.
 const STORIES: &[(&str, &str)] = &[
     ("README.md", "try"),
     ("README.md", "mine"),
@@ -42,7 +43,7 @@ fn folder() -> TempDir {
 async fn the_readmes_first_two_commands_open_a_chat() {
     let mut story = Story::of("README.md", "try");
     let block = story.next("sh");
-    // This is the clone.
+    // The repository of this test takes the place of the clone.
     let commands = block
         .strip_prefix("git clone <this repository> hitchy && cd hitchy\n")
         .expect("the first command clones");
@@ -80,7 +81,7 @@ async fn a_handler_of_ones_own_is_made_changed_and_asked() {
     client.says("200 { hello: 'you' }").await;
 }
 
-/// Whether these are settings that the server accepts.
+/// Asserts that the server accepts the settings of the document.
 async fn accepts(document: &str) {
     let mut story = Story::of(document, "settings");
     let folder = folder();
@@ -106,7 +107,7 @@ async fn the_settings_of_the_reference_are_accepted() {
     accepts("docs/settings.md").await;
 }
 
-/// That is this very run: `.ci/run` takes the command from the README.
+/// Compares the command in the README with the one that this run uses, because `.ci/run` reads it from the README.
 #[test]
 fn the_command_for_the_tests_is_the_one_that_has_to_pass() {
     let test = "cargo test --workspace\n";
@@ -143,7 +144,7 @@ async fn a_file_is_replaced_as_the_guide_says_and_granted_more() {
     assert_eq!(report["limits"]["deadlineMs"], json!(30_000));
 }
 
-/// With programs that do what npm and jco do, as far as it matters here.
+/// Uses replacements for npm and npx that do the necessary part of their work.
 #[tokio::test]
 async fn what_cargo_does_not_build_is_built_by_its_command() {
     let mut story = Story::of("docs/handlers.md", "dev");
@@ -200,7 +201,7 @@ async fn a_request_over_a_socket_is_answered_as_the_guide_says() {
     client.says("201 application/json; charset=utf-8 hi").await;
 }
 
-/// nginx with this configuration before a server: where it listens.
+/// Starts nginx with this configuration in front of a server. Returns the process and the port of nginx.
 async fn start_nginx(folder: &Path, server: &str, conf: &str) -> (Running, u16) {
     loop {
         let port = free_port();
@@ -210,7 +211,7 @@ async fn start_nginx(folder: &Path, server: &str, conf: &str) -> (Running, u16) 
         fs::write(folder.join("nginx.conf"), whole(&conf)).expect("a file");
         let nginx = "PATH=$PATH:/usr/sbin; exec nginx -p \"$PWD\" -c nginx.conf";
         let running = Shell::new(folder, folder).starts(nginx);
-        // It may have been taken meanwhile.
+        // Another program may have taken the port meanwhile.
         let taken = |_, line: &str| line.contains("bind()").then_some(false);
         let address = SocketAddr::from(([127, 0, 0, 1], port));
         let what = "nginx listens (install it: apt-get install nginx-light)";
@@ -224,7 +225,7 @@ async fn start_nginx(folder: &Path, server: &str, conf: &str) -> (Running, u16) 
     }
 }
 
-/// A whole configuration, with these lines in it, that keeps to its folder.
+/// Returns a complete configuration that has these lines and writes only to its own folder.
 fn whole(conf: &str) -> String {
     let folders = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
     let folders = folders.map(|name| format!("{name}_temp_path {name};\n"));
@@ -234,7 +235,8 @@ fn whole(conf: &str) -> String {
     )
 }
 
-/// One that was free a moment ago: nginx cannot say which it chose.
+/// Returns a port that was free a moment ago. The test chooses the port because nginx does not report one that the
+/// system chose.
 fn free_port() -> u16 {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.local_addr().expect("it has an address").port()

@@ -1,4 +1,4 @@
-//! Large files on their way out over HTTP: in pieces, while the client reads, and until it has all of them.
+//! Downloads of large files over HTTP: in pieces, at the client's speed, and complete.
 
 use std::fs::File;
 use std::time::Duration;
@@ -9,10 +9,10 @@ use hitchy_tests::wait::{SOON, until, within};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// More than the buffers of a connection hold, on both sides.
+/// A length in bytes that exceeds the buffers on both sides of a connection.
 const LARGE: u64 = 64 << 20;
 
-/// A server with the file `/large.bin`, which takes no room on the disk.
+/// Starts a server with the sparse file `/large.bin`, which needs no space on the disk.
 async fn with_large_file(settings: &str, length: u64) -> Server {
     let plan = Server::prepare().file("public/small.txt", "small");
     let server = plan.settings(settings).start().await;
@@ -21,7 +21,7 @@ async fn with_large_file(settings: &str, length: u64) -> Server {
     server
 }
 
-/// How many bytes of memory the server has had at most.
+/// Returns the peak memory of the server in bytes.
 fn peak(server: &Server) -> u64 {
     let status = format!("/proc/{}/status", server.pid());
     let status = std::fs::read_to_string(status).expect("a running process");
@@ -30,7 +30,7 @@ fn peak(server: &Server) -> u64 {
     kib.expect("the kernel counts it") << 10
 }
 
-/// Whether the server has the large file open.
+/// Returns true if the server has the large file open.
 fn is_open(server: &Server) -> bool {
     let open = std::fs::read_dir(format!("/proc/{}/fd", server.pid())).expect("a running process");
     open.flatten()
@@ -38,7 +38,7 @@ fn is_open(server: &Server) -> bool {
         .any(|path| path.ends_with("public/large.bin"))
 }
 
-/// Asks for the large file and reads nothing.
+/// Requests the large file and reads nothing.
 async fn ask(server: &Server) -> TcpStream {
     let mut stream = TcpStream::connect(server.addr()).await.expect("it listens");
     let headers = [("connection", "close")];
@@ -48,11 +48,11 @@ async fn ask(server: &Server) -> TcpStream {
     stream
 }
 
-/// How many bytes come, head and body together, until the connection ends.
+/// Returns the number of bytes, head and body together, that arrive before the connection ends.
 async fn read_all(stream: &mut TcpStream) -> u64 {
     let mut piece = vec![0; 1 << 20];
     let mut all = 0;
-    // A reset is an end, too.
+    // A reset also ends the connection.
     while let Ok(read) = stream.read(&mut piece).await
         && read > 0
     {

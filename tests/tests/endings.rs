@@ -1,5 +1,5 @@
-//! How connections end, and what the disconnect hooks are told: C12 and C11. The official client where it can end a connection in
-//! that way, else a raw one; the watcher is an official one always.
+//! The ends of connections, and the arguments of the disconnect hooks: C12 and C11. Each test uses the official client
+//! if it can end a connection in that way, and a raw client otherwise. The watcher is always an official client.
 
 use hitchy_tests::clauses::Way;
 use hitchy_tests::raw::{RawClient, RawSocket};
@@ -23,7 +23,7 @@ clauses! {
         c12_c11_a_websocket_that_ends_without_goodbye;
 }
 
-/// Somebody who watches, on a server with these settings.
+/// Starts a server with these settings and connects a watcher.
 async fn watched(way: Way, settings: &str) -> Option<(Stage, Socket)> {
     let plan = Server::prepare()
         .handler("probe.wasm", guest("probe"))
@@ -37,14 +37,14 @@ fn auth(user: &str) -> Value {
     json!({ "announce": true, "user": user, "room": "lobby" })
 }
 
-/// An official client that is told of when it comes and goes.
+/// Connects an official client whose arrival and end the hooks report.
 async fn join(stage: &Stage, watcher: &Socket, user: &str) -> Socket {
     let socket = stage.connect_as(auth(user)).await;
     assert_eq!(watcher.wait_event("joined").await, json!([user]));
     socket
 }
 
-/// A raw one.
+/// Connects a raw client whose arrival and end the hooks report.
 async fn join_raw(stage: &Stage, watcher: &Socket, user: &str) -> RawClient {
     let (transport, addr) = (stage.transport(), stage.server.addr());
     let client = RawClient::connect_with(transport, addr, "/", &auth(user).to_string()).await;
@@ -52,7 +52,7 @@ async fn join_raw(stage: &Stage, watcher: &Socket, user: &str) -> RawClient {
     client
 }
 
-/// Waits for what the disconnect hook tells: user, id, reason, and rooms that are still readable.
+/// Waits for the report of the disconnect hook: user, id, reason, and rooms, which are still readable.
 async fn told(watcher: &Socket, user: &str, id: &str, reasons: &[&str]) {
     let left = watcher.wait_event("left").await[0].clone();
     assert_eq!((&left["user"], &left["id"]), (&json!(user), &json!(id)));
@@ -68,7 +68,7 @@ async fn c12_c11_client_namespace_disconnect(way: Way) {
     let Some((stage, watcher)) = watched(way, "").await else {
         return;
     };
-    // More than once: whoever is told of an end may be faster than the one who tells.
+    // The test repeats this because the report can arrive before the client's own call returns.
     for _ in 0..5 {
         let ann = join(&stage, &watcher, "ann").await;
         ann.disconnect().await;
@@ -108,10 +108,10 @@ async fn c12_c11_ping_timeout(way: Way) {
     let Some((mut stage, watcher)) = watched(way, settings).await else {
         return;
     };
-    // It answers no ping, since nobody reads what it gets.
+    // The client answers no ping, because the test does not read its packets.
     let silent = join_raw(&stage, &watcher, "silent").await;
     told(&watcher, "silent", silent.sid(), &["ping timeout"]).await;
-    // The official client answers, and stays.
+    // The official client answers the pings and stays connected.
     assert_eq!(watcher.ask("echo", json!([1])).await, json!([1]));
     stage.server.assert_unharmed();
 }
@@ -123,7 +123,7 @@ async fn c12_c11_transport_error(way: Way) {
     let mut client = join_raw(&stage, &watcher, "dan").await;
     match &mut client {
         RawClient::Websocket(client) => {
-            // No websocket has frames of this kind.
+            // Frames with this opcode do not exist in websockets.
             let sent = client.send_frame(Data::Reserved(3), b"?".to_vec(), true);
             sent.await.expect("sent");
         }
@@ -132,7 +132,7 @@ async fn c12_c11_transport_error(way: Way) {
             assert_eq!(refused.status, 400, "{refused:?}");
         }
     }
-    // It lives on, or it might be told as a client that went away.
+    // The client stays alive until here, because a dropped client would end for another reason.
     told(&watcher, "dan", client.sid(), &["transport error"]).await;
 }
 
@@ -141,12 +141,12 @@ async fn c12_c11_parse_error(way: Way) {
         return;
     };
     let mut eve = join_raw(&stage, &watcher, "eve").await;
-    // Over polling the answer may be that it was no packet.
+    // Over polling, the server may answer that this is not a packet.
     let _ = eve.send("4?").await;
     told(&watcher, "eve", eve.sid(), &["parse error"]).await;
 }
 
-/// The network failed: no close frame came. Node says the one, the library's word is the other.
+/// Ends without a close frame, as in a network failure. Node and the library name different reasons.
 async fn c12_c11_a_websocket_that_ends_without_goodbye(way: Way) {
     let Some((stage, watcher)) = watched(way, "").await else {
         return;
@@ -187,7 +187,7 @@ async fn c12_a_handler_disconnects_one_namespace_or_the_whole_connection(way: Wa
     };
     stage.server.script(&disconnect(ann.id(), false)).await;
     assert_eq!(ann.wait_disconnect().await, "io server disconnect");
-    // A client in two namespaces loses both.
+    // A client in two namespaces leaves both.
     let (transport, addr) = (stage.transport(), stage.server.addr());
     let mut bob = RawClient::connect(transport, addr, "/").await;
     bob.enter("/chat", "").await.expect("let in");

@@ -1,4 +1,4 @@
-//! Custom events of clients and what becomes of them: C1 to C6, and their names, C10.
+//! Custom events of clients and their handling: C1 to C6, and the names of events, C10.
 
 use hitchy_tests::clauses::Way;
 use hitchy_tests::node::{Socket, binary};
@@ -137,7 +137,8 @@ async fn c04_a_failure_is_an_ack_with_code_message_id_and_data(way: Way) {
     stage.server.wait_for_log(&["the listener gave up"]).await;
 }
 
-/// Over polling all of them may come in one POST: no ack can be fetched while it is read.
+/// Sends a burst of events. Over polling, all events may arrive in one POST, and no ack can be fetched while the server reads
+/// it.
 async fn c04_a_burst_beyond_the_bounds_is_answered_to_the_last(way: Way) {
     let Some(stage) = Stage::set(way).await else {
         return;
@@ -290,7 +291,7 @@ async fn c05_an_ack_larger_than_what_clients_may_send(way: Way) {
     let size = 2 << 20;
     let ack = socket.ask("fault", json!(["ack-large", size])).await;
     assert_eq!(ack[0].as_str().map(str::len), Some(size));
-    // Nothing waits behind it.
+    // Later events do not wait for the large ack.
     assert_eq!(
         socket.ask("fault", json!(["memory", 1])).await,
         json!(["1"])
@@ -368,10 +369,10 @@ async fn c10_event_names_in_any_script_work_both_ways(way: Way) {
     }
 }
 
-/// Names that JSON must write with an escape.
+/// Event names that JSON must write with an escape.
 const ESCAPED: [&str; 4] = ["say \"hi\"", "back\\slash", "two\nlines", "bell\u{7}"];
 
-/// A known limit, pinned: the socket.io library closes the connection.
+/// Pins a known limit: the socket.io library closes the connection.
 async fn c10_a_name_that_json_must_escape_closes_that_connection_only(way: Way) {
     let Some(mut stage) = Stage::set(way).await else {
         return;

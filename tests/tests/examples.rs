@@ -1,4 +1,4 @@
-//! The examples keep what they promise: their own tests pass, as a reader would run them.
+//! Runs the examples' own tests as a reader would run them.
 
 use std::process::Command;
 
@@ -13,7 +13,7 @@ fn the_tests_of_the_examples_pass() {
         .output()
         .expect("cargo starts");
     let said = String::from_utf8_lossy(&tested.stdout);
-    // Each has tests: 10 of chat, 4 of counter, 2 of hello.
+    // All examples have tests: chat has 10, counter has 4, and hello has 2.
     let passed = ["10 passed", "4 passed", "2 passed"];
     assert!(
         tested.status.success() && passed.iter().all(|passed| said.contains(passed)),

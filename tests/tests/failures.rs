@@ -1,4 +1,4 @@
-//! Calls that go wrong: what the client gets, what the log says, and that nothing else is harmed.
+//! Calls that fail: the answer to the client, the lines in the log, and the isolation of other calls.
 
 use std::time::{Duration, Instant};
 
@@ -62,7 +62,7 @@ async fn r10_a_trap_is_500_with_the_id_that_the_log_has_and_nothing_else(way: Wa
         server.wait_for_log(&["faults", &id]).await;
     }
     server.wait_for_log(&["the guest gave up"]).await;
-    // The frames are readable: the function's name, demangled.
+    // The frames are readable, because the names of functions are demangled.
     server.wait_for_log(&["faults::deeds::commit"]).await;
     still_good(&mut server).await;
 }
@@ -153,7 +153,7 @@ async fn r10_more_calls_than_fit_are_503_with_retry_after(way: Way) {
     let good = came.iter().filter(|(_, answer)| answer.status == 200);
     let good = good.count();
     assert!((1..=4).contains(&good), "{good} were answered");
-    // Those that are refused do not wait for the others.
+    // Refused calls do not wait for the others.
     for (_, answer) in &came[..16 - good] {
         expect::refusal(answer, 503);
         let retry = answer.header("retry-after");
@@ -185,7 +185,7 @@ async fn g09_endless_recursion_is_500() {
     for _ in 0..20 {
         expect::failure(&server.get("/fault/recurse/1").await, 500);
     }
-    // What the machine says of it is only that an address was out of bounds.
+    // The trap itself only reports that an address was out of bounds.
     let id = expect::failure(&server.get("/fault/recurse/1").await, 500);
     let words = ["stack", "64 KiB", "-zstack-size", "faults::deeds"];
     let line = server.wait_for_log(&[&id, "trap: "]).await;
@@ -204,7 +204,7 @@ async fn g07_a_call_that_eats_memory_is_500() {
     for _ in 0..3 {
         expect::failure(&server.get("/fault/memory/10000").await, 500);
     }
-    // What fits is given.
+    // A smaller amount of memory is granted.
     assert_eq!(server.get("/fault/memory/8").await.text(), "8");
     still_good(&mut server).await;
 }
@@ -308,9 +308,9 @@ async fn policies_that_trap_or_fail_fail_closed() {
     let answer = server.get("/fails/x").await;
     expect::failure(&answer, 403);
     assert_eq!(answer.json()["data"], json!({ "why": "policy" }));
-    // A trapping policy stands even before a path that no route has.
+    // A policy that traps also refuses paths without a route.
     expect::failure(&server.get("/fault-before/nobody").await, 500);
-    // One that runs after the answer changes nothing of it.
+    // A policy that runs after the answer does not change the answer.
     let before = server.log().len();
     assert_eq!(
         server.get("/fault/after-trap").await.text(),
@@ -320,7 +320,7 @@ async fn policies_that_trap_or_fail_fail_closed() {
     still_good(&mut server).await;
 }
 
-/// The same faults behind an event: the ack always comes.
+/// Runs the same faults in a listener. The ack always arrives.
 async fn c04_a_listener_that_fails_acks_an_error_with_an_id(way: Way) {
     let Some(node) = official_client().await else {
         return;

@@ -1,4 +1,4 @@
-//! The handlers folder: how what is served follows its changes.
+//! The handlers folder: the served handlers follow its changes.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -69,7 +69,7 @@ async fn l04_a_hundred_replacements_at_once_end_with_the_last() {
             .wait_for_log(&["v.wasm: reloaded", &format!(" {hash} ")])
             .await;
         assert_eq!(server.get("/version").await.text(), "two");
-        // Nothing older comes after it: the newest generation is the last one.
+        // No older version follows: the newest generation is the last one.
         let log = server.log();
         let reloads = |log: &hitchy_tests::lines::Lines| {
             log.all()
@@ -147,7 +147,7 @@ async fn l06_a_renamed_file_keeps_its_routes_without_a_conflict() {
 async fn l06_l19_calls_under_way_finish_on_the_old_code() {
     let server = Server::with("v.wasm", guest("version_one")).await;
     let mut busy = Connection::open(server.addr()).await;
-    // A call that was sent after another and is answered shows that the other is under way.
+    // The answer to a later call shows that the earlier call is under way.
     let send_slow = async |busy: &mut Connection| {
         busy.send(request("GET", "/version/after/1500", &[], b""))
             .await
@@ -190,7 +190,7 @@ async fn a_reload_says_file_generation_and_what_changed_and_the_same_content_is_
     });
     assert_eq!(again, None, "the content decides");
 
-    // Neither is putting back what is served after something bad.
+    // Restoring the served file after a bad one is not a reload either.
     let from = server.log().len();
     server.drop_in("api/v.wasm", "no handler");
     expect::refused(

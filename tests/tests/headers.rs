@@ -1,4 +1,4 @@
-//! Headers of a request: which reach the guest, which are refused, and which nobody but the host may say.
+//! Headers of a request: those that reach the guest, those that are refused, and those that only the host may set.
 
 use hitchy_tests::clauses::Way;
 use hitchy_tests::door::probed;
@@ -67,7 +67,7 @@ async fn b10_names_are_lower_cased(way: Way) {
     assert_eq!(echo.seen("X-Story"), Vec::<String>::new());
 }
 
-/// An object of JavaScript keeps the order in which its names were set.
+/// Sends names that differ only in case. A JavaScript object keeps the order in which its names were set.
 async fn b10_of_two_names_the_last_wins(way: Way) {
     let Some((_server, client)) = probed(way).await else {
         return;
@@ -212,7 +212,7 @@ async fn b12_the_handshake_says_who_the_client_is(way: Way) {
     ] {
         assert_eq!(echo.seen(name), [value], "{name}");
     }
-    // Who did not say it in the handshake cannot say it later.
+    // A header that was missing in the handshake cannot be added later.
     let Some(silent) = Client::open(way, &server).await else {
         return;
     };
@@ -230,7 +230,7 @@ async fn b12_what_only_proxies_may_say_is_dropped(way: Way) {
         "x-forwarded-whatever": "1", "X-Real-IP": "192.0.2.1",
     });
     let names = forwarding.as_object().cloned().unwrap_or_default();
-    // Neither in the request, nor in what is said when the connection is made.
+    // These headers are dropped both in the handshake and in the request.
     let Some(client) = Client::open_as(way, &server, forwarding.clone()).await else {
         return;
     };
@@ -279,7 +279,7 @@ async fn b13_framing_and_hop_by_hop_headers_are_dropped(way: Way) {
         "Keep-Alive": "timeout=5", "te": "trailers", "trailer": "x-end", "Proxy-Authorization": "Basic x", "proxy-connection": "close",
         "proxy-whatever": "1",
     });
-    // Over HTTP these have a meaning, and the client sets them where it means it.
+    // Over HTTP, these headers have a meaning for the connection, so the client sets them itself.
     if way != Way::Http {
         for (name, value) in [
             ("Content-Length", json!(7)),

@@ -1,4 +1,4 @@
-//! What only HTTP can say: bytes on the wire, framing, and connections that carry many requests.
+//! Properties of the HTTP door alone: bytes on the wire, framing, and connections that carry many requests.
 
 use hitchy_tests::clauses::Way;
 use hitchy_tests::http::{Connection, request};
@@ -18,7 +18,7 @@ async fn probed() -> Server {
     Server::with("probe.wasm", guest("probe")).await
 }
 
-/// The values of a header as the guest `probe` saw them.
+/// Returns the values of a header as the guest `probe` saw them.
 fn seen(echo: &Value, name: &str) -> Vec<String> {
     let headers = echo["headers"].as_array().expect("probe lists the headers");
     let named = headers.iter().filter(|pair| pair[0] == name);
@@ -147,7 +147,7 @@ async fn r08_an_empty_answer_has_no_length_and_the_connection_stays_in_step(_: W
             )
             .await;
         assert_eq!((answer.status, answer.body.len()), (status, 0));
-        // RFC 9110, 8.6: no length where there can be no body.
+        // RFC 9110, 8.6: an answer that cannot have a body has no length.
         for header in ["transfer-encoding", "content-length"] {
             assert_eq!(answer.header(header), None, "{answer:?}");
         }
@@ -162,7 +162,7 @@ async fn r08_an_empty_answer_has_no_length_and_the_connection_stays_in_step(_: W
         )
         .await;
     assert_eq!(answer.header("content-length"), Some("0"));
-    // The connection is still in step.
+    // The connection is still usable.
     assert_eq!(
         connection.ask("GET", "/hello/again", &[], b"").await.json(),
         json!({ "hello": "again" })

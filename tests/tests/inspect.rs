@@ -1,4 +1,5 @@
-//! `hitchy inspect` and `hitchy routes`: what a file has and what a folder would serve, in the words of the server.
+//! The commands `hitchy inspect` and `hitchy routes`: the contents of a file and the routes of a folder, in the
+//! server's words.
 
 use std::fs;
 
@@ -134,7 +135,7 @@ async fn a_component_of_rust_that_exports_nothing_is_refused_with_the_line_that_
         "not served",
     ];
     server.wait_for_log(&words).await;
-    // Whoever writes in another language is not told of Rust.
+    // An error for a handler in another language does not mention Rust.
     server.drop_in("other.wasm", components::without_setup());
     let line = server.wait_for_log(&["other.wasm: refused", "wit/"]).await;
     assert!(!line.contains("hitchy_guest"), "{line}");
@@ -284,7 +285,7 @@ fn an_empty_folder_has_no_routes() {
     );
 }
 
-/// A folder whose `handlers` holds these.
+/// Creates a folder with these files in `handlers`.
 fn with_handlers(files: &[(&str, Vec<u8>)]) -> TempDir {
     let folder = folder();
     fs::create_dir(folder.path().join("handlers")).expect("made");

@@ -1,4 +1,5 @@
-//! The socket.io server and the handlers: which namespaces there are, who may declare them, and what holds before and without any.
+//! The socket.io server and the handlers: the existing namespaces, the right to declare them, and the behaviour before
+//! and without handlers.
 
 use hitchy_tests::clauses::Way;
 use hitchy_tests::node::Socket;
@@ -38,7 +39,7 @@ async fn connect(node: &Node, server: &Server, namespace: &str, way: Way) -> Soc
     socket.expect("the server lets the client in")
 }
 
-/// The words with which a client is refused.
+/// Returns the message with which a client is refused.
 async fn refusal(node: &Node, server: &Server, namespace: &str, way: Way) -> String {
     let options = json!({ "transports": [way.transport()] });
     let refused = node.connect_with(server, namespace, options).await;
@@ -69,7 +70,7 @@ async fn a01_events_are_answered_without_any_handler(way: Way) {
     expect::failed_ack(&socket.ask("anything", json!([])).await, 404);
 }
 
-/// Emits to `/`, and lists who is there.
+/// Returns a script that emits to `/` and lists its sockets.
 fn reach() -> Value {
     json!([
         { "do": "emit", "event": "reached", "args": ["all of /"] },
@@ -77,7 +78,7 @@ fn reach() -> Value {
     ])
 }
 
-/// Asserts that the socket in `/`, of this id, was reached and listed.
+/// Asserts that the socket in `/` with this id was reached and listed.
 async fn assert_reached(mut listener: RawSocket, results: &Value) {
     assert_eq!(results[0], json!({ "ok": null }), "{results}");
     let listed = results[1]["ok"].as_array().map(Vec::len);
@@ -142,7 +143,8 @@ async fn a03_request_elsewhere_is_an_ordinary_event(way: Way) {
     expect::failed_ack(&chat.ask("request", request).await, 404);
 }
 
-/// What declares listeners in what is reserved, and what only has hooks there.
+/// Returns the plan of a server with handlers that declare listeners in reserved namespaces, and one that only has
+/// hooks there.
 fn reserved() -> Plan {
     let listener = "name bad\nlistener /hitchy request\nroute GET /bad";
     let below = "name below\nlistener /hitchy/below x\nroute GET /below";
@@ -186,7 +188,7 @@ async fn a04_nothing_below_hitchy_is_a_namespace(way: Way) {
     assert_eq!(refused, "Invalid namespace");
 }
 
-/// Describing its handlers takes a while.
+/// Returns the plan of a server whose handlers are slow to describe.
 fn slow_to_start() -> Plan {
     let names = ["a", "b", "c", "d"].into_iter();
     names.fold(Server::prepare(), |plan, name| {
@@ -219,10 +221,10 @@ async fn a06_an_empty_folder_is_a_404(_: Way) {
     expect::error(&server.get("/anything?q=1").await, 404);
 }
 
-/// Connects while the server starts; the client tries again until it is let in.
+/// Connects while the server starts. The client tries again until the server accepts it.
 async fn connect_early(namespace: &str, way: Way) -> Option<(Server, Node, Socket)> {
     let node = official_client().await?;
-    // Node has started when it has said something.
+    // Node is running when it has printed something.
     let other = Server::prepare().start().await;
     node.connect(&other, "/").await;
     let server = slow_to_start().start_at_once().await;

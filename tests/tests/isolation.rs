@@ -1,11 +1,11 @@
-//! One handler misbehaves; another keeps answering. The measurement at full length is the benchmark `isolation`.
+//! Isolation: one handler misbehaves and another keeps answering. The benchmark `isolation` is the full measurement.
 
 use std::time::Duration;
 
 use hitchy_tests::load::{self, Plan};
 use hitchy_tests::{Server, guest};
 
-/// Answers of the good handler may take so long while the other misbehaves (two cores, shared).
+/// The time limit for answers of the good handler while the other misbehaves, on a machine with two shared cores.
 const PATIENCE: Duration = Duration::from_millis(250);
 
 async fn good_while(fault: &str) {

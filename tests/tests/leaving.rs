@@ -1,4 +1,4 @@
-//! Clients that go away while their calls run.
+//! Clients that disconnect while their calls run.
 
 use std::time::{Duration, Instant};
 
@@ -22,7 +22,8 @@ async fn r15_a_client_that_goes_away_cancels_its_call(_: Way) {
     let mut gone = Connection::open(server.addr()).await;
     let slow = request("GET", "/slow/700", &[], b"");
     gone.send(slow).await.expect("sent");
-    // A second call that began later and takes longer is the clock: when it has ended the first would have ended, too.
+    // A second call that begins later and takes longer serves as the clock: when it ends, the first would have ended
+    // too.
     let clock = server.get("/slow/50").await;
     assert_eq!(clock.status, 200, "the first call is under way");
     drop(gone);
@@ -34,7 +35,7 @@ async fn r15_a_client_that_goes_away_cancels_its_call(_: Way) {
     assert_eq!(heard.expect("open"), expected, "the first never ended");
 }
 
-/// One call at a time fits.
+/// Sets the limit to one call at a time.
 async fn r15_a_client_that_goes_away_frees_its_instance(_: Way) {
     let server = Server::prepare()
         .handler("probe.wasm", guest("probe"))

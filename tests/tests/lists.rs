@@ -62,7 +62,7 @@ async fn a_refused_file_is_shown_with_its_sentence_and_with_what_still_serves() 
     server.remove("other.wasm");
     let is_well = async || page(&server, "/healthz").await == json!({ "status": "ok" });
     until("nothing is wrong any more", SOON, is_well).await;
-    // They are told when the table is served.
+    // The events appear when the table is served.
     for what in ["reloaded", "removed"] {
         let is_told = async || {
             let events = page(&server, "/api/reloads").await;

@@ -1,4 +1,4 @@
-//! Packets that the official client would not send. Each harms at most the connection that sent it.
+//! Packets that the official client never sends. Each packet harms at most the connection that sent it.
 
 use hitchy_tests::raw::{Packet, RawClient, Witness, wait_for_end_in_log};
 use hitchy_tests::wait::{SOON, within};
@@ -6,19 +6,19 @@ use serde_json::{Value, json};
 
 const TRANSPORTS: [&str; 2] = ["websocket", "polling"];
 
-/// Bytes between packets, for those in the list that are several: text first, then attachments.
+/// The packets of one case. Each case is a text and its attachments.
 type Sent = (&'static str, &'static [&'static [u8]]);
 
-/// What nobody can understand, sent by a client that is in `/`.
+/// Packets without a meaning, sent by a client that is in `/`.
 const NONSENSE: &[Sent] = &[
-    // Kinds that do not exist, or that only the server sends.
+    // Packet types that do not exist, or that only the server sends.
     ("4", &[]),
     ("4?", &[]),
     ("4é", &[]),
     ("47", &[]),
     ("49[\"echo\"]", &[]),
     ("44{\"message\":\"a refusal of the server\"}", &[]),
-    // Acks of nothing.
+    // Acks without an id or an event.
     ("43", &[]),
     ("43[1]", &[]),
     ("46", &[]),
@@ -39,7 +39,7 @@ const NONSENSE: &[Sent] = &[
     ("421[{\"echo\":1}]", &[]),
     ("421[\"echo", &[]),
     ("421[", &[]),
-    // Attachments that are too many, or not of a number.
+    // Too many attachments, or an invalid number of attachments.
     ("45", &[]),
     ("45[\"echo\"]", &[]),
     ("45-[\"echo\"]", &[]),
@@ -48,7 +48,7 @@ const NONSENSE: &[Sent] = &[
     ("45100000-1[\"echo\"]", &[]),
     ("455100000-1[\"echo\"]", &[]),
     ("4599999999999999999999-1[\"echo\"]", &[]),
-    // More attachments than were announced.
+    // More attachments than announced.
     (
         "451-1[\"echo\",{\"_placeholder\":true,\"num\":0}]",
         &[b"a", b"b"],
@@ -57,7 +57,7 @@ const NONSENSE: &[Sent] = &[
     ("421[\"echo\"]", &[b"a"]),
 ];
 
-/// Sends it; what the server does not take over polling is answered so.
+/// Sends the packets of a case. Over polling, the server may refuse them in its answer, which is ignored.
 async fn send(client: &mut RawClient, (text, attachments): &Sent) {
     let _ = client.send(*text).await;
     for bytes in *attachments {
@@ -138,7 +138,7 @@ async fn s03_attachments_that_do_not_come_hold_up_nobody_else() {
         client.send(header).await.expect("sent");
         client.send_binary(b"one of three").await.expect("sent");
         witness.assert_unharmed().await;
-        // They may still come.
+        // The missing attachments may still arrive.
         client.send_binary(b"two").await.expect("sent");
         client.send_binary(b"three").await.expect("sent");
         let ack = client.next().await.expect("an ack");
@@ -147,7 +147,7 @@ async fn s03_attachments_that_do_not_come_hold_up_nobody_else() {
     }
 }
 
-/// Arguments that are no JSON, after a name that can be read. To socket.io such a packet is as good as none.
+/// Arguments that are not JSON, after a readable name. For socket.io, such a packet does not count as an event.
 const BROKEN: &[&str] = &[
     "[\"echo\"",
     "[\"echo\",",
@@ -200,7 +200,7 @@ async fn s04_what_follows_the_array_is_acked_400() {
     }
 }
 
-/// Placeholders that stand for none of the attachments that came.
+/// Placeholders that refer to none of the attachments.
 const LOST: [&str; 10] = [
     "1",
     "10",
@@ -337,7 +337,7 @@ async fn s04_attachments_beside_odd_keys_are_acked_whatever_comes_of_them() {
     }
 }
 
-/// The next ack, with or without attachments.
+/// Returns the text of the next ack, with or without attachments.
 async fn text_of_an_ack(client: &mut RawClient) -> String {
     loop {
         if let Packet::Text(text) = client.next().await.expect("an ack") {
@@ -346,7 +346,7 @@ async fn text_of_an_ack(client: &mut RawClient) -> String {
     }
 }
 
-/// Asserts that the text of an ack is an error of this code.
+/// Asserts that the text of an ack is an error with this code.
 #[track_caller]
 fn assert_failed(ack: &str, code: u16, what: &str) {
     let what: String = what.chars().take(60).collect();

@@ -1,4 +1,4 @@
-//! The console's numbers: they move with what happens, and with nothing else.
+//! The console's metrics: each changes with its events and with nothing else.
 
 use hitchy_tests::console::{find, page};
 use hitchy_tests::http::{Connection, request};
@@ -149,7 +149,7 @@ async fn counts_survive_a_reload_of_the_same_file() {
     })
     .await;
     assert_eq!((reloads("loaded"), reloads("refused")), (1.0, 0.0));
-    // A new bound on its calls is a reload, too.
+    // A new limit for concurrent calls also counts as a reload.
     let before = metrics.value(ok);
     server.drop_in("v.toml", "concurrency = 3");
     server

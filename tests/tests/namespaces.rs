@@ -1,4 +1,5 @@
-//! Namespaces come and go with the handlers that declare them: A4 and A5; and what connection hooks may not break.
+//! Namespaces appear and disappear with the handlers that declare them (A4 and A5), and misbehaving connection hooks do
+//! not harm them.
 
 use hitchy_tests::clauses::Way;
 use hitchy_tests::{Server, Stage, clauses, scripted};
@@ -118,7 +119,7 @@ async fn c06_r15_events_of_a_client_that_went_away_still_run_and_then_its_hook(w
     for number in 0..3 {
         leaver.emit("slow", json!([150, number])).await;
     }
-    // They travel in front of the end of the connection.
+    // The events arrive before the end of the connection.
     leaver.close_transport().await;
     let mut last = 0;
     for number in 0..3 {

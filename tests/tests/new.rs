@@ -1,4 +1,4 @@
-//! `hitchy new`: what it makes works, and what it cannot make leaves nothing behind.
+//! The command `hitchy new`: a new handler works, and a failed command leaves nothing behind.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -37,7 +37,7 @@ async fn a_new_handler_passes_its_tests_and_answers_in_a_server() {
     let ack = client.ask("1", said).await.expect("an ack");
     assert_eq!(ack, r#"["told everyone"]"#);
 
-    // The flag for the small stack is in its own settings of cargo.
+    // The flag for the small stack is in the handler's own settings of cargo.
     let inspected = hitchy(folder.path(), &["inspect", path(&wasm), "--output", "json"]);
     let report = json_of(&inspected);
     assert_eq!(report["hints"], json!([]));
@@ -65,7 +65,7 @@ fn what_was_made_is_said_with_the_next_steps() {
     assert_eq!(names(folder.path()), ["mine"]);
     let files = [".cargo", ".gitignore", "Cargo.toml", "hitchy.toml", "src"];
     assert_eq!(names(&folder.path().join("mine")), files);
-    // Its settings are in order as they are, and with the examples in them taken out of the comments.
+    // The new settings are valid as they are, and also with the commented examples enabled.
     let settings = folder.path().join("mine/hitchy.toml");
     let text = fs::read_to_string(&settings).expect("readable");
     let example = |line: &str| match line.strip_prefix("# ") {
@@ -160,7 +160,7 @@ fn a_folder_that_is_not_the_sdk_is_refused() {
 #[test]
 fn nothing_half_written_is_left_when_writing_fails() {
     let folder = folder();
-    // No file may have a byte: the folders can be made, the first file cannot be written.
+    // The limit forbids any byte in a file: the folders can be created, but the first file cannot be written.
     let script = r#"trap "" XFSZ; ulimit -f 0; exec "$0" new services/mine"#;
     let output = program(Command::new("sh"), folder.path())
         .args(["-c", script])
@@ -174,7 +174,7 @@ fn nothing_half_written_is_left_when_writing_fails() {
     let output = hitchy(folder.path(), &["new", "file/mine"]);
     refused(&output, 1, &["file/mine"]);
     assert_eq!(names(folder.path()), ["file"]);
-    // Nobody may make a folder there, whoever runs the tests.
+    // No user can create a folder there, not even root.
     refused(
         &hitchy(folder.path(), &["new", "/proc/mine"]),
         1,
@@ -200,7 +200,7 @@ fn a_new_handler_stands_alone_inside_another_workspace() {
     );
     assert_eq!(root_of(&folder.path().join("member")), folder.path());
 
-    // Where the other workspace takes in what lies in it, nobody stands alone until it is told.
+    // The other workspace includes all its folders, so the new handler needs an `exclude` to stand alone.
     fs::write(&manifest, workspace.replace("\"member\"", "\"*\"")).expect("written");
     let made = hitchy(folder.path(), &["new", "other"]);
     assert!(
@@ -231,7 +231,8 @@ fn near_the_sources_the_sdk_is_a_relative_path() {
     assert_eq!(root_of(&mine), mine);
 }
 
-/// Runs cargo in a new handler, and gives back what it said. Dependencies are those of the examples, which are there already.
+/// Runs cargo in a new handler and returns its output. The dependencies are those of the examples, which are downloaded
+/// already.
 #[track_caller]
 fn cargo_in(handler: &Path, target: &str, args: &[&str]) -> String {
     let output = cargo()
@@ -246,7 +247,7 @@ fn cargo_in(handler: &Path, target: &str, args: &[&str]) -> String {
     out(&output)
 }
 
-/// The root of the workspace that cargo finds for a package.
+/// Returns the root of the workspace that cargo finds for a package.
 #[track_caller]
 fn root_of(package: &Path) -> PathBuf {
     let args = ["metadata", "--no-deps", "--format-version", "1"];
@@ -259,7 +260,7 @@ fn path(path: &Path) -> &str {
     path.to_str().expect("temporary paths are UTF-8")
 }
 
-/// Everything that lies in a folder, hidden files as well.
+/// Returns the names in a folder, including hidden files.
 fn names(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).expect("a folder");
     let mut names: Vec<_> = entries

@@ -1,4 +1,4 @@
-//! What an operator says of handlers: sidecars, sections of the settings, and which must not be missing.
+//! The operator's settings for handlers: sidecars, sections of the settings, and handlers that are required.
 
 use std::fs;
 
@@ -199,7 +199,7 @@ async fn settings_of_a_handler_that_is_not_there_are_told_once() {
     server
         .wait_for_log_from(from, &["WARN", "ent.wasm", "did you mean end?"])
         .await;
-    // Gone and named again is news again.
+    // A name that disappears and comes back is reported again.
     let from = server.log().len();
     fs::write(&settings, "[handler.chatt]\ncpu = \"1s\"").expect("written");
     server

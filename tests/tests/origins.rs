@@ -1,4 +1,4 @@
-//! Which pages may ask: CORS as it is set, and the origins that may open sockets.
+//! The origins that are allowed: CORS as it is set, and the origins that may open sockets.
 
 use hitchy_tests::clauses::Way;
 use hitchy_tests::http::Answer;
@@ -33,7 +33,7 @@ async fn ask(server: &Server, method: &str, target: &str, origin: &str) -> Answe
     server.request(method, target, &headers, b"").await
 }
 
-/// The status of an attempt to open a websocket.
+/// Returns the status of an attempt to open a websocket.
 async fn upgrade(server: &Server, origin: Option<&str>) -> u16 {
     let mut headers = vec![
         ("connection", "upgrade"),
@@ -60,11 +60,11 @@ async fn s18_by_default_only_pages_of_this_server_open_sockets() {
         expect::error(&ask(&server, "GET", OPEN_SESSION, origin).await, 403);
         assert_eq!(upgrade(&server, Some(origin)).await, 403);
     }
-    // The host that the requests name.
+    // The origin is the host that the requests name.
     let own = "http://localhost";
     assert_eq!(ask(&server, "GET", OPEN_SESSION, own).await.status, 200);
     assert_eq!(upgrade(&server, Some(own)).await, 101);
-    // Clients that are no browsers do not say where they come from.
+    // Clients that are not browsers send no origin.
     assert_eq!(server.get(OPEN_SESSION).await.status, 200);
     assert_eq!(upgrade(&server, None).await, 101);
 }

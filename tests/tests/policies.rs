@@ -1,4 +1,4 @@
-//! Policies: who is asked, in which order, and what they decide.
+//! Policies: the requests to which they apply, their order, and their decisions.
 
 use hitchy_tests::{Server, guest, official_client, scripted};
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! What handlers built with the SDK print: whole lines in the log, with the handler's name and the call's id.
+//! Printed text of handlers that use the SDK: complete lines in the log, with the handler's name and the call's id.
 
 use hitchy_tests::guests::{example, imports};
 use hitchy_tests::http::Answer;
@@ -18,7 +18,7 @@ fn id(answer: &Answer) -> &str {
         .expect("every answer has an id")
 }
 
-/// Waits for a line of this level and text, of the call that gave this answer.
+/// Waits for a log line with this level and text, from the call that gave this answer.
 async fn logged(server: &Server, answer: &Answer, level: &str, text: &str) {
     let record = format!("{level} {text} handler=printing.wasm call={}", id(answer));
     server.wait_for_log(&[&record]).await;
@@ -71,7 +71,8 @@ async fn g02_a_panic_is_in_the_log_with_its_place_and_words() {
     server
         .wait_for_log(&["WARN", id(&answer), "panicked at", "src/lib.rs"])
         .await;
-    // The trap's line is the last of the call. A guest has no environment in which to follow Rust's advice.
+    // The trap's line is the last line of the call. Rust's advice to set a variable is left out, because guests have no
+    // environment.
     server.wait_for_log(&["ERROR", id(&answer), "trap"]).await;
     let advice = server
         .log()
@@ -87,7 +88,7 @@ async fn g21_what_is_printed_is_cut_and_the_log_says_so() {
     server
         .wait_for_log(&["(the rest of this call's output is left out)", id(&answer)])
         .await;
-    // What a later call prints comes later.
+    // The output of a later call follows.
     let later = server.get("/print").await;
     logged(&server, &later, "INFO", "out: first").await;
     let lines = server.log().all();
@@ -107,7 +108,7 @@ async fn l12_files_are_there_for_the_linker_and_nobody_else() {
         .await;
 }
 
-/// Each fresh instance pays for every import.
+/// Counts the imports, because each fresh instance pays for every import.
 #[test]
 fn a_handler_that_asks_nothing_of_the_system_imports_little_of_it() {
     let mut system = imports(&example("hello"));

@@ -1,4 +1,4 @@
-//! The console's probes: whether a server is ready, whether it is sound, and why not.
+//! The console's probes: readiness and health of the server, with the reasons.
 
 use hitchy_tests::console::{page, probe};
 use hitchy_tests::http::{Connection, request};
@@ -82,7 +82,7 @@ async fn settings_that_cannot_be_read_are_told_and_do_not_fail_the_probe() {
     assert_eq!(page(&server, "/readyz").await["status"], "ready");
 }
 
-/// Waits until `/readyz` gives this status, with this word.
+/// Waits until `/readyz` gives this status code and this word.
 async fn wait_for_readiness(server: &Server, code: u16, status: &str) -> Value {
     let look = async || {
         let answer = server.ask_console("/readyz").await;

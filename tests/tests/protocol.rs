@@ -1,4 +1,4 @@
-//! Packets that are well formed and come when they should not: acks, CONNECT, DISCONNECT. Clients that are no official ones.
+//! Well-formed packets at the wrong time: acks, CONNECT and DISCONNECT. The clients are not official ones.
 
 use hitchy_tests::raw::{Packet, RawClient, Witness};
 use hitchy_tests::wait::{SOON, within};
@@ -36,8 +36,8 @@ async fn s10_an_ack_has_the_id_that_was_sent_however_long() {
     }
 }
 
-/// No client counts that far: JavaScript cannot. It must not wait for ever all the same.
-/// No client counts so far. The library takes such a number for none.
+/// Uses ack ids that no real client reaches. The library treats such a number as a missing id, so the listener runs
+/// without an ack.
 #[tokio::test]
 async fn s10_an_ack_id_of_more_than_64_bits_is_taken_for_none() {
     let mut witness = Witness::start().await;
@@ -69,7 +69,8 @@ async fn s10_acks_that_nobody_asked_for_are_ignored() {
     }
 }
 
-/// Asks the client through the probe, which answers with this packet after the id of the ack: what the guest got.
+/// Asks the client through the probe. The client answers with this packet after the id of the ack. Returns the guest's
+/// result.
 async fn asked(witness: &Witness, client: &mut RawClient, answer: &str) -> Value {
     let of = json!({ "namespace": "/", "id": client.sid() });
     let ask = json!([{ "do": "socket.emit-with-ack", "of": of, "event": "question", "args": [], "timeout": 8000 }]);
@@ -81,7 +82,7 @@ async fn asked(witness: &Witness, client: &mut RawClient, answer: &str) -> Value
             .strip_prefix("42")
             .and_then(|rest| rest.split('[').next());
         let id = id.expect("an event with an id").to_owned();
-        // Of several with the same id the first counts.
+        // The first of several acks with the same id counts.
         let _ = client.send(format!("43{id}{answer}")).await;
         let _ = client.send(format!("43{id}[\"again\"]")).await;
     };
@@ -135,7 +136,7 @@ async fn s10_events_in_namespaces_that_were_not_entered_end_the_connection() {
     }
 }
 
-/// The standard client sends nothing to a namespace that it has not entered.
+/// Sends events that the standard client never sends, because it only sends to namespaces that it has entered.
 #[tokio::test]
 async fn s10_events_in_namespaces_that_do_not_exist_are_ignored() {
     let mut witness = Witness::start().await;
@@ -175,7 +176,7 @@ async fn s10_a_second_connect_is_ignored() {
             "[\"1\"]"
         );
         client.send("41").await.expect("sent");
-        // One joined, and one left: the hooks ran once.
+        // The hooks ran once, for one join and one leave.
         let mut told = Vec::new();
         while told.last() != Some(&"left") {
             let Packet::Text(text) = watcher.next().await.expect("told") else {
@@ -241,11 +242,12 @@ async fn s10_coming_and_going_again_and_again_ends_in_order() {
     for transport in TRANSPORTS {
         let mut client = witness.other(transport).await;
         for round in 0..20 {
-            // Until something has come back after its answer, the library may still be at the CONNECT before, and passes over another.
+            // Until the client has received something after the answer to CONNECT, the library may still handle that
+            // CONNECT and ignore the next one.
             assert_eq!(client.ask("0", "[\"echo\"]").await.expect("an ack"), "[]");
             client.send("41").await.expect("sent");
             client.enter("/", "").await.expect("let in");
-            // The context is that of a new connection.
+            // The context is the context of a new connection.
             let noted = client.ask("1", &format!("[\"note\",{round}]")).await;
             assert_eq!(noted.expect("an ack"), format!("[\"{round}\"]"));
         }

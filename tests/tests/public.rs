@@ -1,4 +1,5 @@
-//! Files of `public/`: what is served, below what, in which versions and parts. What never is: `secret.rs`.
+//! The files of `public/`: paths, versions and parts that are served. The files that are never served are in
+//! `secret.rs`.
 
 use std::fs;
 use std::os::unix::fs::symlink;

@@ -1,4 +1,4 @@
-//! Clients that do not read, and connections that do not close: what is kept for them has an end.
+//! Clients that do not read, and connections that do not close: the data that is kept for them is bounded.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use hitchy_tests::{Server, guest};
 use serde_json::json;
 use tokio::net::TcpSocket;
 
-/// Letters in each broadcast.
+/// The number of letters in each broadcast.
 const SIZE: usize = 64 << 10;
 
-/// A server with the guest `probe`.
+/// Starts a server with the guest `probe` and these settings.
 async fn with(settings: &str) -> Server {
     Server::prepare()
         .handler("probe.wasm", guest("probe"))
@@ -20,7 +20,7 @@ async fn with(settings: &str) -> Server {
         .await
 }
 
-/// A client in `/` whose system keeps little of what comes for it.
+/// Connects a client in `/` with a small receive buffer.
 async fn narrow(server: &Server, auth: &str) -> RawSocket {
     let tcp = TcpSocket::new_v4().expect("a socket");
     tcp.set_recv_buffer_size(4096).expect("a small buffer");
@@ -36,11 +36,11 @@ async fn is_listed(server: &Server, id: &str) -> bool {
     listed.to_string().contains(id)
 }
 
-/// A client that reads every broadcast, and asserts that it comes in its place.
+/// A client that reads every broadcast and asserts that it arrives in order.
 struct Reader {
     client: RawClient,
     next: u64,
-    /// Whether it was told that somebody left, with these words.
+    /// The packet that reports the end of another client, if it has arrived.
     left: Option<String>,
 }
 
@@ -53,7 +53,7 @@ impl Reader {
         }
     }
 
-    /// Broadcasts, and reads what was broadcast.
+    /// Emits broadcasts and reads all of them.
     async fn broadcast(&mut self, server: &Server, times: u64) {
         let from = self.next;
         let emit = json!([{ "do": "emit-many", "event": "news", "times": times, "from": from, "size": SIZE }]);
@@ -84,7 +84,8 @@ impl Reader {
     }
 }
 
-/// Broadcasts to a client that does not read until it is gone; then its hook has run and the log tells why it went.
+/// Broadcasts to a client that does not read until the server ends it. Asserts that its hook has run and that the log
+/// has the reason.
 async fn is_ended(server: &mut Server, at_once: u64) {
     let from = server.log().len();
     let mut reader = Reader::connect(server).await;
@@ -122,7 +123,7 @@ async fn s13_a_client_whose_send_buffer_is_full_is_ended() {
     within("it ends in time", SOON * 2, is_ended(&mut server, 8)).await;
 }
 
-/// The same over polling, by a client that never comes for what waits.
+/// Lets a polling client stop fetching its packets.
 #[tokio::test]
 async fn s13_a_client_that_polls_no_more_is_ended_when_its_send_buffer_is_full() {
     let settings = "[socket]\nsend-buffer = 16\nping-interval = \"10min\"";
@@ -141,7 +142,7 @@ async fn s13_a_client_that_polls_no_more_is_ended_when_its_send_buffer_is_full()
     server.assert_unharmed();
 }
 
-/// R10: the ack always comes, unless the connection ends.
+/// R10: the ack always arrives unless the connection ends.
 #[tokio::test]
 async fn s13_who_reads_slowly_gets_every_ack_or_its_end() {
     let mut server = with("[socket]\nsend-buffer = 16").await;
@@ -157,7 +158,7 @@ async fn s13_who_reads_slowly_gets_every_ack_or_its_end() {
     let mut client = RawClient::Websocket(Box::new(client));
     let mut acks = Vec::new();
     while acks.len() < events {
-        // It panics when neither an ack comes nor the end.
+        // `next` panics if neither a packet nor the end arrives in time.
         let Ok(packet) = client.next().await else {
             break;
         };
@@ -208,7 +209,7 @@ async fn c12_disconnect_without_close_leaves_the_connection_open() {
     }
 }
 
-/// A client that is ended while it does not read takes nothing with it.
+/// Disconnects a client that does not read, which affects no other client.
 #[tokio::test]
 async fn s13_who_does_not_read_can_be_disconnected() {
     let mut server = with("").await;

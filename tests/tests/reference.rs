@@ -1,4 +1,4 @@
-//! What is written about the settings is what they are.
+//! The reference of the settings matches the settings.
 
 use hitchy_tests::settings::{COMMAND, is_up_to_date};
 

@@ -1,4 +1,4 @@
-//! What lies in the handlers folder and is no handler that can be served: each is refused in words that help.
+//! Files in the handlers folder that cannot be served: each is refused with a helpful sentence.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use hitchy_tests::components::{self, ELF, JPEG};
 use hitchy_tests::{Server, expect, guest, scripted};
 
-/// The files that are no handlers, and words that tell the cause.
+/// Returns files that are not handlers, with words that name the cause.
 fn no_handlers() -> Vec<(&'static str, Vec<u8>, &'static [&'static str])> {
-    // The header of code that wasmtime compiled ahead: an ELF file with its own mark.
+    // The header of code that wasmtime compiled ahead of time: an ELF file with its own mark.
     let mut compiled = ELF.to_vec();
     compiled.resize(4096, 0);
     compiled[7] = 200;
@@ -182,7 +182,7 @@ async fn l02_a_component_cut_anywhere_is_never_served_in_parts() {
         let from = server.log().len();
         server.drop_in("v.wasm", &whole[..cut]);
         let line = server.wait_for_log_from(from, &["v.wasm: "]).await;
-        // What only lost a trailing custom section is whole.
+        // A file that lost only a trailing custom section is still complete.
         let name = if line.contains("refused") {
             "old"
         } else {

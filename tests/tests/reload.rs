@@ -1,4 +1,4 @@
-//! C14: reloads disconnect nobody and lose nothing. The measurement at full length is the benchmark `reload`.
+//! C14: reloads disconnect no client and lose no call. The benchmark `reload` is the full measurement.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -26,7 +26,7 @@ clauses! {
 const SOCKETS: usize = 20;
 const RELOADS: usize = 20;
 
-/// Replaces the code again and again, and returns when all versions were served.
+/// Replaces the code again and again, and returns when all versions have been served.
 async fn reload(server: &Server, mut after_each: impl AsyncFnMut(&str)) {
     let versions = [guest("version_two"), guest("version_one")];
     for number in 0..RELOADS {

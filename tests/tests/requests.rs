@@ -1,4 +1,4 @@
-//! Method and url of a request, and that both doors give the guest the same one.
+//! Method and url of a request, which are the same for the guest through both doors.
 
 use hitchy_tests::clauses::Way;
 use hitchy_tests::door::probed;
@@ -120,7 +120,7 @@ async fn b04_what_is_no_url_is_400(way: Way) {
     }
 }
 
-/// Somebody listens where the url points, and is never asked.
+/// Starts a listener at the host of the url, which must never get a request.
 async fn b04_an_absolute_url_is_never_fetched(way: Way) {
     let Some(mut refusing) = Refusing::open(way, "").await else {
         return;
@@ -136,7 +136,7 @@ async fn b04_an_absolute_url_is_never_fetched(way: Way) {
     ] {
         refusing.refuses(400, "url", json!({ "url": url })).await;
     }
-    // Without a scheme it is a path of this server, whatever it looks like.
+    // Without a scheme, the url is always a path of this server.
     let url = format!("//{addr}/echo");
     assert_eq!(refusing.client.get(&url).await.status, 404);
     let asked = futures_util::FutureExt::now_or_never(elsewhere.accept());
@@ -238,7 +238,7 @@ async fn b08_parameters_are_percent_decoded(way: Way) {
     }
 }
 
-/// The router and the guest see the same form of a path.
+/// Sends equivalent paths. The router and the guest see the same normal form.
 async fn b08_a_path_has_one_normal_form(way: Way) {
     let Some((_server, client)) = probed(way).await else {
         return;
@@ -265,7 +265,7 @@ async fn b08_a_path_has_one_normal_form(way: Way) {
     }
     let inside = client.get("/echo/../hello/x").await;
     assert_eq!(inside.body, json!({ "hello": "x" }));
-    // An encoded slash separates nothing.
+    // An encoded slash does not separate segments.
     expect::refusal(&client.get("/echo%2fa").await, 404);
     for url in [
         "/echo/%00",
@@ -293,7 +293,7 @@ async fn b14_the_guest_can_tell_the_doors_apart(way: Way) {
     }
 }
 
-/// The same request through both doors: what the guest is told differs in the door, and the connection that is behind it.
+/// Sends the same request through both doors. The guest sees a difference only in the door and in the connection.
 async fn b14_both_doors_give_the_guest_the_same_request(way: Way) {
     let server = Server::with("probe.wasm", guest("probe")).await;
     let identity = json!({ "user-agent": "story", "cookie": "s=1; t=2", "accept-language": "de", "origin": server.url() });

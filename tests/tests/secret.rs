@@ -1,4 +1,4 @@
-//! Files of `public/` that are not for everyone, and files that are for nobody: no spelling of a path leads to them.
+//! Files of `public/` that need permission, and files that are never served: no spelling of a path leads to them.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -34,7 +34,7 @@ async fn policies_are_asked_about_files_and_add_to_them() {
             "/docs%252Fa%20page.txt",
         ];
         for path in spelled {
-            // Over HTTP a space would end the target.
+            // Over HTTP, a space would end the target.
             let path = path.replace(' ', "%20");
             let answer = client.get(&path).await;
             assert!(
@@ -166,7 +166,7 @@ async fn what_is_no_file_is_not_waited_for() {
 #[tokio::test]
 async fn a_file_that_may_not_be_read_is_404_and_a_line_in_the_log() {
     if rustix::process::geteuid().is_root() {
-        // Nothing is forbidden to root.
+        // Root has access to all files.
         return;
     }
     let server = site().start().await;

@@ -1,11 +1,11 @@
-//! Command line and settings: what is wrong is said in one sentence, with the exit code that fits.
+//! Command line and settings: an error is one sentence, with the matching exit code.
 
 use std::net::TcpListener;
 
 use hitchy_tests::server::{Ended, Plan};
 use hitchy_tests::{Server, guest};
 
-/// Asserts that it ended with this code and one sentence that has these words.
+/// Asserts that the server ended with this code and one sentence with these words.
 fn refused(ended: &Ended, code: i32, words: &[&str]) {
     assert_eq!(ended.code, Some(code), "{}", ended.log);
     for word in words {
@@ -166,7 +166,7 @@ async fn the_environment_wins_over_the_file_and_flags_over_both() {
         "{}",
         line("limits", "queue-wait")
     );
-    // Fed back it means the same.
+    // The printed settings can be read as a settings file.
     toml::from_str::<toml::Table>(&ended.out).expect("it is a settings file");
 }
 

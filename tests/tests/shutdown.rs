@@ -1,4 +1,4 @@
-//! SIGTERM: calls under way get their answers, new ones are turned away, then everybody is let go.
+//! SIGTERM: running calls get their answers, new calls are refused, and then all clients are disconnected.
 
 use std::time::{Duration, Instant};
 
@@ -22,7 +22,7 @@ clauses! {
 async fn r16_an_idle_server_ends_at_once_with_code_0(_: Way) {
     let mut server = Server::with("probe.wasm", guest("probe")).await;
     assert_eq!(server.get("/hello/x").await.status, 200);
-    // An idle connection does not hold it up.
+    // An idle connection does not delay the end.
     let _idle = Connection::open(server.addr()).await;
     server.terminate();
     let start = Instant::now();
@@ -42,7 +42,7 @@ async fn r16_calls_under_way_are_answered_and_new_ones_turned_away(_: Way) {
     busy.send(request("GET", "/slow/1500", &[], b""))
         .await
         .expect("sent");
-    // The slow call is under way when this later one was answered.
+    // The answer to this later call shows that the slow call is under way.
     assert_eq!(server.get("/slow/20").await.status, 200);
     server.terminate();
     let addr = server.addr();
@@ -54,7 +54,7 @@ async fn r16_calls_under_way_are_answered_and_new_ones_turned_away(_: Way) {
         },
     };
     hitchy_tests::wait::until("new calls are turned away", SOON, turned_away).await;
-    // A connection that was kept open is closed, or told 503.
+    // A connection that was kept open is closed, or gets status 503.
     if let Ok(answer) = kept.try_ask("GET", "/hello/x", &[], b"").await {
         assert_eq!(answer.status, 503, "{answer:?}");
     }
@@ -72,7 +72,7 @@ async fn r16_answers_under_way_come_new_requests_are_503_then_sockets_close(way:
     };
     let under_way = client.get("/slow/2000");
     let others = async {
-        // The slow call is under way when this later one was answered.
+        // The answer to this later call shows that the slow call is under way.
         assert_eq!(client.get("/slow/100").await.status, 200);
         server.terminate();
         let refused = async || {
@@ -99,7 +99,7 @@ async fn r16_acks_under_way_come_new_events_are_503_then_sockets_close(way: Way)
         let socket = node.connect_with(&server, "/", options).await;
         socket.expect("let in")
     };
-    // Events of one socket wait for each other: the second asks what the first cannot.
+    // Events of one socket run one after the other, so the test sends the later calls on another socket.
     let (busy, other) = (connect().await, connect().await);
     let under_way = busy.ask("slow", json!([2000]));
     let others = async {

@@ -1,4 +1,4 @@
-//! How large a request or an event may be: one limit for all doors and transports.
+//! The size of requests and events: one limit for all doors and transports.
 
 use hitchy_tests::clauses::Way;
 use hitchy_tests::door::Answer;
@@ -26,7 +26,7 @@ clauses! {
 const LIMIT: usize = 64 << 10;
 const SETTINGS: &str = "[server]\nbody-limit = \"64KiB\"";
 
-/// What stands around a body in its packet, at most.
+/// The maximum number of bytes around a body in its packet.
 const AROUND: usize = 256;
 
 async fn limited() -> Server {
@@ -49,7 +49,7 @@ fn bytes(size: usize) -> Value {
     binary(&vec![b'x'; size])
 }
 
-/// Bytes over polling are a third longer on their way, which does not count.
+/// Sends bodies up to the limit. Over polling, bytes are a third longer on the wire, which does not count.
 async fn r14_a_body_up_to_the_limit_passes(way: Way) {
     let Some(refusing) = Refusing::open(way, SETTINGS).await else {
         return;
@@ -71,7 +71,7 @@ async fn r14_a_body_beyond_the_limit_is_413_and_the_guest_is_not_called(way: Way
     };
     refusing.refuses(413, "body", upload(text(LIMIT + 1))).await;
 
-    // It is answered before it was sent.
+    // The server answers before the body is sent.
     let addr = refusing.server.addr();
     let mut announcing = Connection::open(addr).await;
     let head = "POST /echo HTTP/1.1\r\nhost: h\r\n";
@@ -80,7 +80,7 @@ async fn r14_a_body_beyond_the_limit_is_413_and_the_guest_is_not_called(way: Way
     let answer = announcing.read("POST").await;
     expect::error(&answer.expect("an answer"), 413);
 
-    // It does not say how long it will be.
+    // The request does not announce its length.
     let mut chunked = Connection::open(addr).await;
     let head = format!("{head}transfer-encoding: chunked\r\n\r\n");
     chunked.send(head).await.expect("sent");
@@ -104,18 +104,19 @@ async fn r14_a_packet_beyond_the_limit_is_413_and_the_connection_stays(way: Way)
         text(2 * LIMIT),
         bytes(2 * LIMIT),
         text(4 * LIMIT - AROUND),
-        // Together they are too much.
+        // Both parts together exceed the limit.
         json!([bytes(half), bytes(half)]),
         json!([text(half), bytes(half)]),
     ] {
         refusing.refuses(413, "bytes", upload(body)).await;
     }
-    // What clients can cause so often fills no log: the first few are in it.
+    // The log has only the first of these errors, because clients can cause many of them.
     refusing.server.wait_for_log(&["server.body-limit"]).await;
     assert!(is_connected(refusing.client.socket()));
 }
 
-/// Over polling they are a third longer on their way, which does not count here either.
+/// Sends bytes above the limit, but below four times the limit. Over polling, bytes are a third longer on the wire,
+/// which does not count.
 async fn r14_bytes_up_to_four_times_the_limit_are_413(way: Way) {
     let Some(node) = official_client().await else {
         return;

@@ -1,4 +1,5 @@
-//! `hitchy request` from the terminal: the same answer through both doors, output that fits its reader, exit codes that say how it went.
+//! The command `hitchy request` in a terminal: the same answer through both doors, output for people and for programs,
+//! and exit codes by result.
 
 use std::net::SocketAddr;
 
@@ -14,7 +15,7 @@ async fn probed() -> Server {
     Server::with("probe.wasm", guest("probe")).await
 }
 
-/// `hitchy request` through both doors: over a socket, and over HTTP.
+/// Runs `hitchy request` through both doors: over a socket and over HTTP.
 async fn both(server: &Server, args: &[&str]) -> [Said; 2] {
     let args = [&["request"], args].concat();
     let over_http = [args.as_slice(), &["--http"]].concat();
@@ -24,7 +25,7 @@ async fn both(server: &Server, args: &[&str]) -> [Said; 2] {
     ]
 }
 
-/// The answers as JSON, without what differs from call to call.
+/// Returns the answers as JSON, without the parts that differ between calls.
 async fn both_answers(server: &Server, args: &[&str]) -> [Value; 2] {
     let args = [args, &["--output", "json"]].concat();
     both(server, &args).await.map(|said| {
@@ -182,7 +183,7 @@ async fn bytes_go_into_a_pipe_as_they_are() {
 #[tokio::test]
 async fn what_a_server_sends_does_not_act_on_a_terminal() {
     let server = probed().await;
-    // DEL and CSI may stand in JSON as they are.
+    // JSON may contain DEL and CSI unescaped.
     let json = json!("{\"a\":\"\u{9b}31m\u{7f}\"}").to_string();
     let wish = format!(r#"{{"body":{json},"headers":[["content-type","application/json"]]}}"#);
     for output in ["text", "json"] {
@@ -224,7 +225,7 @@ async fn the_exit_code_tells_the_kind_of_status() {
 
 #[tokio::test]
 async fn a_wrong_command_line_is_refused_before_anything_is_sent() {
-    // Nobody listens there.
+    // No server listens on this port.
     let url = "http://127.0.0.1:1";
     let cases: [(&[&str], &[&str]); 16] = [
         (&["request"], &["PATH"]),
@@ -340,7 +341,7 @@ async fn what_takes_too_long_is_given_up() {
     for said in both(&server, &["/slow/9000", "--timeout", "300ms"]).await {
         said.assert_refused(1, &["300ms", "--timeout"]);
     }
-    // Somebody who takes connections and says nothing.
+    // A listener that accepts connections and sends nothing.
     let silent = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let url = format!("http://{}", silent.local_addr().expect("an address"));
     for args in [
@@ -375,7 +376,7 @@ async fn a_server_that_does_not_speak_http_is_no_server() {
     talking.abort();
 }
 
-/// A server that lets everybody in and then sends these packets.
+/// Starts a server that accepts every client and then sends these packets.
 async fn liar(packets: &'static [&'static str]) -> (SocketAddr, tokio::task::JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let addr = listener.local_addr().expect("an address");

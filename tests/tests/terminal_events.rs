@@ -1,4 +1,5 @@
-//! `hitchy emit` and `hitchy listen` from the terminal: nothing is lost, acks tell how it went, and who listens stays.
+//! The commands `hitchy emit` and `hitchy listen` in a terminal: no event is lost, acks decide the exit code, and a
+//! listener reconnects.
 
 use std::io::{BufRead, BufReader};
 use std::time::Duration;
@@ -16,7 +17,7 @@ async fn emit(server: &Server, args: &[&str]) -> Said {
     hitchy(&server.url(), &[&["emit"], args].concat()).await
 }
 
-/// Lets the probe emit to everybody.
+/// Lets the probe emit an event to all clients.
 async fn tell(server: &Server, event: &str, args: Value) {
     let step = json!([{ "do": "emit", "event": event, "args": args }]);
     server.script(&step).await;
@@ -236,7 +237,7 @@ async fn who_is_sent_away_goes() {
 
 #[tokio::test]
 async fn who_listens_comes_back_with_the_server() {
-    // Keeps the port while no server has it: bound, and not listened on.
+    // Reserves the port while no server uses it: the socket is bound but does not listen.
     let port = TcpSocket::new_v4().expect("a socket");
     port.set_reuseaddr(true).expect("it can be shared");
     port.bind(([127, 0, 0, 1], 0).into()).expect("a free port");

@@ -1,4 +1,4 @@
-//! Misuse of the transports below socket.io: frames, payloads, session ids, sizes, upgrades.
+//! Misuse of the transports below socket.io: frames, payloads, session ids, sizes and upgrades.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use hitchy_tests::wait::{SOON, within};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::Data;
 
-/// The size limit of the servers here.
+/// The size limit of the servers in this file, in bytes.
 const LIMIT: usize = 64 << 10;
 
 async fn with_limit() -> Witness {
@@ -32,7 +32,7 @@ async fn polling(witness: &Witness) -> RawPolling {
     client
 }
 
-/// An event that is so many bytes long, from its first to its last, as a packet of engine.io.
+/// Returns an event as a packet of engine.io that is exactly `size` bytes long.
 fn event_of(size: usize, id: &str) -> String {
     let (start, end) = (format!("42{id}[\"echo\",\""), "\"]");
     let letters = size - start.len() - end.len();
@@ -42,7 +42,7 @@ fn event_of(size: usize, id: &str) -> String {
 #[tokio::test]
 async fn s12_packets_that_are_none_end_a_websocket() {
     let mut witness = Witness::start().await;
-    // 5 and 6 are words of an upgrade, 0 is the server's.
+    // The types 5 and 6 belong to an upgrade, and type 0 is the server's.
     for packet in ["", "0", "0{}", "5", "6", "7", "9", "x", "é", "bnotbase64!"] {
         let mut client = RawClient::Websocket(Box::new(websocket(&witness).await));
         client.send(packet).await.expect("sent");
@@ -156,7 +156,7 @@ async fn s02_a_websocket_message_above_the_limit_is_acked_413_and_the_connection
         let ack = client.ack("2").await.expect("an ack");
         assert!(ack.contains("\"code\":413"), "{ack}");
     }
-    // Attachments count.
+    // Attachments count towards the size.
     let header = "452-3[\"echo\",{\"_placeholder\":true,\"num\":0}]";
     client.send(header).await.expect("sent");
     for _ in 0..2 {
@@ -171,7 +171,7 @@ async fn s02_a_websocket_message_above_the_limit_is_acked_413_and_the_connection
     witness.assert_unharmed().await;
 }
 
-/// The limit is that of the array of a packet: one byte decides.
+/// Sends packets around the limit, which applies to the array of a packet: one byte decides.
 #[tokio::test]
 async fn s02_one_byte_above_the_limit_is_413() {
     let mut witness = with_limit().await;
@@ -196,7 +196,7 @@ async fn s02_a_websocket_message_above_four_times_the_limit_ends_the_connection(
     for binary in [false, true] {
         let from = witness.server.log().len();
         let mut client = RawClient::Websocket(Box::new(websocket(&witness).await));
-        // The server may end it before all has been sent.
+        // The server may end the connection before all bytes are sent.
         let _ = if binary {
             client.send("451-1[\"echo\",1]").await.expect("sent");
             client.send_binary(&vec![1; 4 * LIMIT + 1]).await
@@ -209,7 +209,8 @@ async fn s02_a_websocket_message_above_four_times_the_limit_ends_the_connection(
     }
 }
 
-/// As over a websocket: up to four times the limit the event is acked, above that the session ends; the POST says why.
+/// Sends payloads like those over a websocket. Up to four times the limit, the event is acked. Above that, the session
+/// ends, and the answer to the POST names the reason.
 #[tokio::test]
 async fn s02_a_payload_above_the_limit_is_acked_or_answered_413() {
     let mut witness = with_limit().await;
@@ -233,7 +234,7 @@ async fn s02_a_payload_above_the_limit_is_acked_or_answered_413() {
     }
 }
 
-/// What a client may send that needs more than one POST: attachments, each below the limit.
+/// Sends attachments that are each below the limit but need more than one POST.
 #[tokio::test]
 async fn s02_a_packet_above_the_limit_in_several_payloads_is_acked_413() {
     let mut witness = with_limit().await;
@@ -286,7 +287,7 @@ async fn s12_unknown_session_ids_are_answered_400() {
         let addr = witness.server.addr();
         let tcp = TcpStream::connect(addr).await.expect("open");
         let resumed = RawSocket::resume(tcp, addr, sid).await;
-        // Without an id it would be a session of its own.
+        // A connection without an id opens a session of its own.
         if let Ok(client) = resumed
             && !sid.is_empty()
         {

@@ -1,5 +1,5 @@
-//! Writes `docs/conformance.md` from the records of the last run of the tests; with `--check` it only says whether that
-//! is right.
+//! Writes `docs/conformance.md` from the records of the last test run. With `--check`, the program compares the file
+//! with those records and writes nothing.
 
 use std::process::ExitCode;
 

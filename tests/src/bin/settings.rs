@@ -1,4 +1,5 @@
-//! Writes `docs/settings.md` from the table of all settings; with `--check` it only says whether that is right.
+//! Writes `docs/settings.md` from the table of all settings. With `--check`, the program compares the file with the
+//! table and writes nothing.
 
 use std::process::ExitCode;
 

@@ -7,32 +7,32 @@ use anyhow::{Context, Result, bail};
 use crate::clauses::Way;
 use crate::sources;
 
-/// One test, and the ways through which it is run.
+/// A listed test and the ways through which it runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Listed {
-    /// Its function.
+    /// The name of the test function.
     pub(super) name: String,
-    /// The name of its file in `tests/tests`.
+    /// The name of the file in `tests/tests` that has the function.
     pub(super) file: String,
-    /// In the order of the table.
+    /// The ways, in the order of the table's columns.
     pub(super) ways: Vec<Way>,
-    /// The ids of its clauses: `B4`.
+    /// The ids of the tested clauses, for example `B4`.
     pub(super) clauses: Vec<String>,
 }
 
 impl Listed {
-    /// The name of the record that it leaves when it passes.
+    /// Returns the name of the record that the test writes when it passes through this way.
     pub(super) fn record(&self, way: Way) -> String {
         format!("{}.{}", self.name, way.name())
     }
 
-    /// Returns true if it tests the clause through this way.
+    /// Returns true if the test covers the clause through this way.
     pub(super) fn covers(&self, clause: &str, way: Way) -> bool {
         self.ways.contains(&way) && self.clauses.iter().any(|it| it == clause)
     }
 }
 
-/// All of them, in the order of files and lists.
+/// Reads all lists. The tests are in the order of the files and of the lists in each file.
 pub(super) fn all() -> Result<Vec<Listed>> {
     let folder = sources().join("tests");
     let files = fs::read_dir(&folder)?.map(|entry| Ok(entry?.path()));
@@ -77,7 +77,8 @@ fn way(name: &str) -> Result<Way> {
     }
 }
 
-/// The clauses with which the name of a test begins: `b04_…`, `b15_b16_…`, and from one `_to_` another.
+/// Returns the ids of the clauses with which the name of a test begins: `b04_…`, `b15_b16_…`, and `r04_to_r06_…` for a
+/// range.
 fn clauses_of(test: &str) -> Vec<String> {
     let (mut clauses, mut last, mut is_range) = (Vec::new(), None, false);
     for word in test.split('_') {
@@ -97,7 +98,7 @@ fn clauses_of(test: &str) -> Vec<String> {
     clauses
 }
 
-/// Letter and number of `b04`.
+/// Parses the letter and the number of an id such as `b04`. The letter is returned in upper case.
 fn id_of(word: &str) -> Option<(char, u32)> {
     let letter = word.chars().next().filter(|it| "abcr".contains(*it))?;
     let digits = word.get(1..).filter(|digits| digits.len() == 2)?;

@@ -1,5 +1,5 @@
-//! The table of clauses, ways and tests: what `tests/clauses.toml` says of each clause, which tests the sources list,
-//! and which of them passed in the last run.
+//! The table of clauses, ways and tests. It combines the clauses in `tests/clauses.toml`, the tests that the sources
+//! list, and the records of the tests that passed in the last run.
 
 mod listed;
 mod render;
@@ -15,16 +15,16 @@ use self::listed::Listed;
 use crate::clauses::{Way, records};
 use crate::sources;
 
-/// Everything that the table is made of.
+/// The data of the conformance table.
 pub struct Table {
     clauses: Clauses,
-    /// In the order of files and lists.
+    /// The listed tests, in the order of files and lists.
     listed: Vec<Listed>,
-    /// `TEST.WAY` of each that passed.
+    /// The names `TEST.WAY` of the tests that passed.
     passed: BTreeSet<String>,
 }
 
-/// `tests/clauses.toml`.
+/// The content of `tests/clauses.toml`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Clauses {
@@ -33,16 +33,16 @@ struct Clauses {
     clause: Vec<Clause>,
 }
 
-/// Clauses that belong together.
+/// A group of clauses.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Part {
-    /// The letter with which their ids begin.
+    /// The letter with which the ids of the group's clauses begin.
     id: String,
     title: String,
 }
 
-/// The reason for which a field may be empty.
+/// A reason for an empty field of the table.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Reason {
@@ -55,24 +55,24 @@ struct Reason {
 struct Clause {
     id: String,
     says: String,
-    /// The parts that its tests leave out.
+    /// A remark about what the tests of the clause leave out.
     note: Option<String>,
-    /// The reasons for which there are no tests through a way: way, or `request` or `event` for both of their
-    /// transports, and id of the reason.
+    /// The reasons for ways without tests. A key is a way, or `request` or `event` for both of their transports; the
+    /// value is the id of a reason.
     #[serde(default)]
     without: toml::Table,
 }
 
-/// The file of the table.
+/// Returns the path of `docs/conformance.md`.
 pub fn file() -> PathBuf {
     sources().join("../docs/conformance.md")
 }
 
 impl Table {
-    /// Reads data, sources and records.
+    /// Reads the clauses, the lists in the sources and the records.
     ///
     /// # Errors
-    /// Fails if one of them cannot be read, or the data is not well formed.
+    /// Fails if a file cannot be read, if the clauses or a list are not well formed, or if there are no records.
     pub fn read() -> Result<Self> {
         let text = fs::read_to_string(sources().join("clauses.toml"));
         let text = text.context("tests/clauses.toml")?;
@@ -88,7 +88,7 @@ impl Table {
         })
     }
 
-    /// Returns what is wrong with the table: nothing, if every field has a test that passed, or a reason.
+    /// Returns the problems of the table. The list is empty if every field has a test that passed or a reason.
     pub fn complaints(&self) -> Vec<String> {
         let mut complaints = self.complaints_of_tests();
         for clause in &self.clauses.clause {
@@ -111,7 +111,8 @@ impl Table {
         complaints
     }
 
-    /// Tests that the sources list and that did not pass, and the other way round.
+    /// Returns the problems of tests: listed tests that did not pass, records of tests that are not listed, and names
+    /// without a known clause.
     fn complaints_of_tests(&self) -> Vec<String> {
         let mut complaints = Vec::new();
         let mut expected = BTreeSet::new();
@@ -163,7 +164,7 @@ impl Table {
         Some(format!("{} through {}: {sentence}", clause.id, way.name()))
     }
 
-    /// The ways through which a test passed.
+    /// Returns the ways through which a test passed.
     fn passed(&self, test: &Listed) -> impl Iterator<Item = Way> {
         let passed = |way: &Way| self.passed.contains(&test.record(*way));
         test.ways.iter().copied().filter(passed)
@@ -179,7 +180,7 @@ impl Table {
 }
 
 impl Clause {
-    /// The id of the reason why there is no test through this way.
+    /// Returns the id of the reason for a way without tests.
     fn reason(&self, way: Way) -> Option<&str> {
         let mut given = self.without.iter();
         let given = given.find(|(ways, _)| ways_of(ways).contains(&way));
@@ -187,7 +188,7 @@ impl Clause {
     }
 }
 
-/// The ways that this means: one, or both transports of `request` or `event`.
+/// Returns the ways that a key means: one way, or both transports of `request` or `event`.
 fn ways_of(name: &str) -> Vec<Way> {
     let meant = |way: &Way| {
         let transport = way.name().strip_prefix(name);

@@ -1,4 +1,4 @@
-//! The table as a page.
+//! Renders the conformance table as a Markdown page.
 
 use std::fmt::{Display, Formatter, Result};
 
@@ -23,12 +23,12 @@ What the clauses say in short, and the reasons, stand in `tests/clauses.toml`; t
 ";
 
 impl Table {
-    /// The page.
+    /// Renders the page as Markdown.
     pub fn render(&self) -> String {
         Page(self).to_string()
     }
 
-    /// The letters by which the page refers to a reason.
+    /// Returns the letters by which the page refers to a reason, or `?` for an unknown reason.
     fn letter(&self, reason: &str) -> String {
         let place = self.clauses.reason.iter().position(|it| it.id == reason);
         let letter = |place: usize| char::from(b'a' + u8::try_from(place % 26).unwrap_or(0));
@@ -39,7 +39,7 @@ impl Table {
         }
     }
 
-    /// A field: how many tests passed, or why there are none.
+    /// Renders a field: the number of tests that passed, or the letter of the reason for having none.
     fn field(&self, clause: &Clause, way: Way) -> String {
         match (self.count(&clause.id, way), clause.reason(way)) {
             (0, Some(reason)) => format!("[{}](#reasons)", self.letter(reason)),
@@ -129,7 +129,7 @@ impl Page<'_> {
     }
 }
 
-/// Returns the name that the page gives to a way.
+/// Returns the title of a way on the page.
 fn title(way: Way) -> &'static str {
     match way {
         Way::Http => "HTTP",
