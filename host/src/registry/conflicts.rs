@@ -48,6 +48,7 @@ pub(super) fn conflicts(contenders: &[Contender<'_>]) -> HashMap<String, Conflic
     for (name, update) in &updates {
         claims.judge_update(name, update, &updates);
     }
+    claims.reconsider(&updates);
     for newcomer in all().filter(|one| one.serving.is_none()) {
         let routes = newcomer.waiting.unwrap_or_default();
         match claims.find(newcomer.name, routes) {
@@ -99,6 +100,24 @@ impl<'a> Claims<'a> {
                 }
             }
             self.grant(loser.name, loser.serving.unwrap_or_default());
+        }
+    }
+
+    /// Accepts refused versions whose routes have become free, because the version that had taken them was refused
+    /// itself. An accepted version frees the routes of its old one, so this goes on until nothing changes.
+    fn reconsider(&mut self, updates: &BTreeMap<&'a str, &Contender<'a>>) {
+        let mut has_changed = true;
+        while has_changed {
+            has_changed = false;
+            for (name, update) in updates {
+                let waiting = update.waiting.unwrap_or_default();
+                if self.refused.contains_key(*name) && self.find(name, waiting).is_none() {
+                    self.refused.remove(*name);
+                    self.revoke(update.serving.unwrap_or_default());
+                    self.grant(name, waiting);
+                    has_changed = true;
+                }
+            }
         }
     }
 
@@ -195,6 +214,25 @@ mod tests {
         // b cannot have z, so it keeps y, so a cannot have y and keeps x, which n cannot have.
         let files = [("a", X, Y), ("b", Y, Z), ("k", Z, None), ("n", None, X)];
         assert_eq!(refused(&files), ["a", "b", "n"]);
+    }
+
+    #[test]
+    fn l10_a_route_that_becomes_free_again_is_given_to_who_was_refused_because_of_it() {
+        const V: Paths = Some(&["/v"]);
+        const W: Paths = Some(&["/w"]);
+        const WY: Paths = Some(&["/w", "/y"]);
+        // a takes w and y, so b cannot have w. c cannot have z and keeps y, so a keeps x, and w is free for b.
+        let files = [("a", X, WY), ("b", V, W), ("c", Y, Z), ("k", Z, None)];
+        assert_eq!(refused(&files), ["a", "c"]);
+        // What b served is free then, too.
+        let files = [
+            ("a", X, WY),
+            ("b", V, W),
+            ("c", Y, Z),
+            ("k", Z, None),
+            ("n", None, V),
+        ];
+        assert_eq!(refused(&files), ["a", "c"]);
     }
 
     #[test]
