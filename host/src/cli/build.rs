@@ -45,7 +45,7 @@ pub(super) fn main(args: BuildArgs) -> Result<(), CommandError> {
     let flags = [("handlers.dir", args.handlers, "--handlers")];
     let settings = settings::sources(args.config, Some(folder.clone()), flags);
     let config = Config::load(&settings)?;
-    log::start(&config.log);
+    let _log = log::start(&config.log);
     let built = executor::runtime(Threads::Pool)?.block_on(async {
         let mut signals = Signals::new().context("signals cannot be received")?;
         tokio::select! {

@@ -41,7 +41,7 @@ pub(super) fn main(args: DevArgs) -> Result<(), CommandError> {
     let folder = build::folder(&args.path)?;
     let settings = args.settings.sources(Some(folder.clone()));
     let config = Config::load(&settings)?;
-    log::start(&config.log);
+    let _log = log::start(&config.log);
     Ok(serve::block_on(dev(folder, config, settings))?)
 }
 

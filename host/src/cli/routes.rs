@@ -7,6 +7,7 @@ use clap::Args;
 use serde::{Serialize, Serializer};
 
 use super::error::CommandError;
+use super::output::terminal::note;
 use super::output::{Output, print, print_columns, print_json};
 use super::settings::SettingsArgs;
 use super::{executor, serve};
@@ -60,19 +61,18 @@ pub(super) fn main(args: RoutesArgs) -> Result<(), CommandError> {
 }
 
 /// Prints to standard error what is not served, in the words of the log.
-#[allow(clippy::print_stderr)]
 fn print_refusals(dry_run: &DryRun) {
     for RefusedFile { file, cause, .. } in refused_files(dry_run) {
-        eprintln!("{}: refused: {}", visible(file), visible(cause));
+        note(&format!("{}: refused: {}", visible(file), visible(cause)));
     }
     for trouble in &dry_run.status.troubles {
-        eprintln!("{}", visible(trouble));
+        note(&visible(trouble).to_string());
     }
     for name in &dry_run.table.missing {
-        eprintln!(
+        note(&format!(
             "{}.wasm is required (handlers.required) and is not served: nothing would be answered",
             visible(name)
-        );
+        ));
     }
 }
 

@@ -50,7 +50,7 @@ pub(super) fn main(args: ServeArgs) -> Result<(), CommandError> {
         print(config.render().trim_end());
         return Ok(());
     }
-    log::start(&config.log);
+    let _log = log::start(&config.log);
     check_folder(&config.handlers.dir)?;
     Ok(block_on(run(config, sources))?)
 }

@@ -22,6 +22,17 @@ pub struct Plan {
     flags: Vec<String>,
     env: Vec<(String, String)>,
     console: Console,
+    reader: LogReader,
+}
+
+/// The reader of a server's standard error.
+enum LogReader {
+    /// It keeps all lines: see [`Server::log`].
+    Follows,
+    /// It closes its end when the server listens.
+    Closes,
+    /// It keeps its end open and reads nothing.
+    Stuck,
 }
 
 /// The console of a server. Many servers run side by side, and only one of them could have the usual port.
@@ -56,6 +67,7 @@ impl Plan {
             flags: Vec::new(),
             env: Vec::new(),
             console: Console::Off,
+            reader: LogReader::Follows,
         }
     }
 
@@ -114,6 +126,18 @@ impl Plan {
         self
     }
 
+    /// Closes the reading end of the server's standard error as soon as the server listens.
+    pub fn with_closed_log(mut self) -> Self {
+        self.reader = LogReader::Closes;
+        self
+    }
+
+    /// Reads nothing of the server's standard error, so that the pipe fills up.
+    pub fn with_stuck_log(mut self) -> Self {
+        self.reader = LogReader::Stuck;
+        self
+    }
+
     /// A variable for the server's environment.
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.env.push((name.into(), value.into()));
@@ -138,7 +162,9 @@ impl Plan {
         let mut child = self.program().spawn().expect("the server starts");
         let (out, log) = (Lines::default(), Lines::default());
         out.follow(child.stdout.take().expect("stdout is piped"));
-        log.follow(child.stderr.take().expect("stderr is piped"));
+        if matches!(self.reader, LogReader::Follows) {
+            log.follow(child.stderr.take().expect("stderr is piped"));
+        }
         let addr = eventually("the server listens", self.patience, async || {
             if let Ok(Some(status)) = child.try_wait() {
                 panic!(
@@ -155,6 +181,9 @@ impl Plan {
             })
         });
         let addr = addr.await;
+        if matches!(self.reader, LogReader::Closes) {
+            drop(child.stderr.take());
+        }
         let console = match self.console {
             Console::On => Some(console(&out).await),
             Console::Off | Console::Unsaid => None,
