@@ -168,6 +168,7 @@ pub const KEYS: &[Key] = &[
     Key::new("server.origins", ORIGINS, "", "Origins besides the server's own whose pages may connect a socket, or \"*\"."),
     Key::new("server.grace", time(Duration::ZERO, HOUR), "25s", "How long calls may go on after the server was told to stop."),
     Key::new("server.header-timeout", time(MS, HOUR), "10s", "Time for a client to send the head of a request."),
+    Key::new("server.keep-alive", time(MS, HOUR), "90s", "How long a connection may be idle between two requests. Longer than proxies keep theirs, which is 60 to 75 s as a rule."),
     Key::new("server.body-timeout", time(MS, HOUR), "30s", "Time for a client to send the whole body of a request."),
     Key::new("server.body-idle", time(MS, HOUR), "10s", "Longest time between two parts of a request's body."),
     Key::new("server.write-stall", time(MS, HOUR), "20s", "How long a client may take nothing of what it is sent before its connection is closed."),

@@ -31,8 +31,10 @@ pub struct Server {
     pub origins: Origins,
     /// Longest time that calls may continue after the server was asked to stop.
     pub grace: Duration,
-    /// Longest time for a client to send the head of a request.
+    /// Longest time for a client to send the head of a request, from its first byte.
     pub header_timeout: Duration,
+    /// Longest time between a response and the next request on the same connection.
+    pub keep_alive: Duration,
     /// Longest time for a client to send the complete body of a request.
     pub body_timeout: Duration,
     /// Longest pause between two parts of a body that a client sends.

@@ -12,10 +12,11 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::body::Body;
+use hyper::StatusCode;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
@@ -26,6 +27,7 @@ use tokio_util::task::TaskTracker;
 
 use super::http::peer::Peer;
 use super::limits::MAX_HEADERS;
+use super::request_timer::{self, Exchange, RequestTimer, ResponseBody};
 use super::service::Service;
 use crate::config::Server;
 use crate::outbound::{self, Outbound};
@@ -42,8 +44,8 @@ const TOO_MANY_CONNECTIONS: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nconnec
 pub(super) struct ConnectionLimits {
     /// Number of connections open at once.
     pub(super) connections: usize,
-    /// Longest time for the head of a request to arrive.
-    pub(super) header_timeout: Duration,
+    /// Longest times without a request.
+    pub(super) request_timer: request_timer::Limits,
     /// Longest time that a write may make no progress.
     pub(super) write_stall: Duration,
 }
@@ -53,7 +55,10 @@ impl ConnectionLimits {
     pub(super) fn of(server: &Server) -> Self {
         Self {
             connections: server.max_connections.unwrap_or_else(default_connections),
-            header_timeout: server.header_timeout,
+            request_timer: request_timer::Limits {
+                head: server.header_timeout,
+                idle: server.keep_alive,
+            },
             write_stall: server.write_stall,
         }
     }
@@ -152,20 +157,30 @@ fn serve<S: Service>(
     };
     set_options(&stream, state.limits);
     let outbound = Arc::new(Outbound::of_connection());
-    let client = ClientStream::new(
+    let exchange = Exchange::new();
+    let client = ClientStream {
         stream,
-        state.limits.write_stall,
-        permit,
-        Arc::clone(&outbound),
-    );
+        outbound: Arc::clone(&outbound),
+        request_timer: RequestTimer::new(Arc::clone(&exchange), state.limits.request_timer),
+        write_stall: state.limits.write_stall,
+        stall_timer: None,
+        _permit: permit,
+    };
     let service = Arc::clone(service);
     let peer = Peer { address, outbound };
     let answer = service_fn(move |mut request: hyper::Request<Incoming>| {
+        exchange.begin();
         request.extensions_mut().insert(peer.clone());
-        let service = Arc::clone(&service);
-        async move { Ok::<_, Infallible>(service.answer(request.map(Body::new)).await) }
+        let (service, exchange) = (Arc::clone(&service), Arc::clone(&exchange));
+        async move {
+            let response = service.answer(request.map(Body::new)).await;
+            if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+                exchange.upgrade();
+            }
+            Ok::<_, Infallible>(response.map(|body| ResponseBody::new(body, exchange)))
+        }
     });
-    let connection = http(state.limits)
+    let connection = http()
         .serve_connection(TokioIo::new(client), answer)
         .with_upgrades();
     let stop = state.stop.clone();
@@ -193,11 +208,11 @@ fn set_options(stream: &TcpStream, limits: ConnectionLimits) {
     let _ = SockRef::from(stream).set_tcp_user_timeout(Some(timeout));
 }
 
-/// Returns a builder of HTTP/1.1 connections with the limits on request heads.
-fn http(limits: ConnectionLimits) -> http1::Builder {
+/// Returns a builder of HTTP/1.1 connections with the limits on the size of request heads.
+fn http() -> http1::Builder {
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new())
-        .header_read_timeout(limits.header_timeout)
+    // The times are ours: see `request_timer`.
+    http.header_read_timeout(None)
         .max_headers(MAX_HEADERS)
         .max_buf_size(MAX_HEAD);
     http
@@ -221,6 +236,8 @@ fn refuse(mut stream: TcpStream) {
 struct ClientStream {
     stream: TcpStream,
     outbound: Arc<Outbound>,
+    /// Ends the connection of a client that sends no request.
+    request_timer: RequestTimer,
     write_stall: Duration,
     /// Timer of the write that is pending.
     stall_timer: Option<Pin<Box<Sleep>>>,
@@ -229,21 +246,6 @@ struct ClientStream {
 }
 
 impl ClientStream {
-    fn new(
-        stream: TcpStream,
-        write_stall: Duration,
-        permit: OwnedSemaphorePermit,
-        outbound: Arc<Outbound>,
-    ) -> Self {
-        Self {
-            stream,
-            outbound,
-            write_stall,
-            stall_timer: None,
-            _permit: permit,
-        }
-    }
-
     /// Writes with `write`, reports the bytes to the outbound and times a write that is pending.
     fn write_with(
         &mut self,
@@ -292,8 +294,17 @@ impl AsyncRead for ClientStream {
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(context, buffer);
         match &read {
+            Poll::Pending if self.request_timer.poll_expired(context).is_ready() => {
+                Poll::Ready(Err(io::Error::new(
+                    io::ErrorKind::TimedOut,
+                    "the client sent no request in time",
+                )))
+            }
             Poll::Pending => self.outbound.poll_read(context).map(Err),
-            Poll::Ready(Ok(())) if buffer.filled().len() > before => read,
+            Poll::Ready(Ok(())) if buffer.filled().len() > before => {
+                self.request_timer.received();
+                read
+            }
             // End of file or an error: the client closed the connection, or the network failed.
             Poll::Ready(_) => {
                 self.outbound.cut_off();

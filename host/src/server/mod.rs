@@ -10,6 +10,7 @@ mod files;
 mod hitchy;
 mod http;
 mod limits;
+mod request_timer;
 mod router;
 mod service;
 mod socketio;

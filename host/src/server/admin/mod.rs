@@ -34,6 +34,7 @@ use super::accept::{Acceptor, ConnectionLimits};
 use super::http::headers::{authority, set_connection_close};
 use super::http::to_axum;
 use super::limits::CLOSE_TIMEOUT;
+use super::request_timer;
 use super::router::check_head;
 use super::service::Service;
 use crate::dispatch::error_response;
@@ -42,7 +43,10 @@ use crate::payload::Failure;
 /// The limits on connections to the console. The timeouts are short, so that a probe always finds a free connection.
 const LIMITS: ConnectionLimits = ConnectionLimits {
     connections: 256,
-    header_timeout: Duration::from_secs(2),
+    request_timer: request_timer::Limits {
+        head: Duration::from_secs(2),
+        idle: Duration::from_secs(2),
+    },
     write_stall: Duration::from_secs(2),
 };
 
