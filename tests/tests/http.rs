@@ -2,6 +2,7 @@
 
 use hitchy_tests::clauses::Way;
 use hitchy_tests::http::{Connection, request};
+use hitchy_tests::site::site;
 use hitchy_tests::{Server, clauses, expect, guest, scripted};
 use serde_json::{Value, json};
 
@@ -192,6 +193,23 @@ async fn r11_nothing_of_the_body_follows_head(_: Way) {
         connection.ask("HEAD", "/nobody", &[], b"").await.status,
         404
     );
+}
+
+#[tokio::test]
+async fn b02_head_in_lower_case_is_answered_like_head() {
+    let server = site().start().await;
+    for target in ["/style.css", "/hello/world", "/nobody"] {
+        let mut connection = Connection::open(server.addr()).await;
+        let head = connection.ask("HEAD", target, &[], b"").await;
+        // HTTP knows no such method, so the answer says that its body is empty.
+        let lower = connection.ask("head", target, &[], b"").await;
+        assert_eq!(lower.status, head.status, "{target}");
+        assert_eq!(lower.header("content-type"), head.header("content-type"));
+        assert_eq!(
+            (lower.text(), lower.header("content-length")),
+            (String::new(), Some("0"))
+        );
+    }
 }
 
 #[tokio::test]

@@ -237,6 +237,25 @@ async fn c12_auth_that_is_no_json_lets_nobody_in() {
 }
 
 #[tokio::test]
+async fn s10_a_name_that_socketio_reserves_is_no_event_of_a_client() {
+    let mut witness = Witness::start().await;
+    for transport in TRANSPORTS {
+        let addr = witness.server.addr();
+        // The probe listens to every event of this namespace.
+        let mut client = RawClient::connect(transport, addr, "/star").await;
+        for name in ["connect", "connect_error", "disconnect", "disconnecting"] {
+            client
+                .send(format!("42/star,7[\"{name}\"]"))
+                .await
+                .expect("sent");
+            let ack = client.ack("/star,7").await.expect("an ack");
+            assert!(ack.contains("\"code\":400") && ack.contains(name), "{ack}");
+        }
+        witness.assert_unharmed().await;
+    }
+}
+
+#[tokio::test]
 async fn s10_coming_and_going_again_and_again_ends_in_order() {
     let mut witness = Witness::start().await;
     for transport in TRANSPORTS {

@@ -14,8 +14,9 @@ use crate::urlencoded;
 /// Extractor for the query as a struct or map. Routes and policies read the query of the request's URL, and listeners
 /// and hooks that of the handshake.
 ///
-/// A `Vec` takes a name that is given several times. A `%` that two hexadecimal digits do not follow is refused with a
-/// 400. `Option<Query<T>>` is `None` when there is no query.
+/// A `Vec` takes a name that is given several times. An `Option` of a name that is given without a value (`page=`) is
+/// `None`. A `%` that is not followed by two hexadecimal digits is refused with a 400. `Option<Query<T>>` is `None` when
+/// there is no query.
 ///
 /// ```
 /// use hitchy_guest::Query;

@@ -178,8 +178,13 @@ impl<'de> Deserializer<'de> for Values<'_> {
 
     delegate_scalars!(only);
 
+    /// An empty value is `None`, because a form sends a field that was left empty as `name=`.
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        visitor.visit_some(self)
+        let mut values = self.iter();
+        match (values.next(), values.next()) {
+            (Some(Scalar("")), None) => visitor.visit_none(),
+            _ => visitor.visit_some(self),
+        }
     }
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(
@@ -252,6 +257,26 @@ mod tests {
                 tag: vec!["a".into(), "b".into()]
             }
         );
+    }
+
+    #[test]
+    fn an_empty_value_of_an_option_is_none() {
+        for text in ["q=x&page=", "q=x&page", "page=&q=x"] {
+            assert_eq!(from_str::<Search>(text).unwrap().page, None, "{text}");
+        }
+        #[derive(serde::Deserialize)]
+        struct All {
+            name: Option<String>,
+            tags: Option<Vec<String>>,
+        }
+        let all: All = from_str("name=&tags=").unwrap();
+        assert_eq!((all.name, all.tags), (None, None));
+        let all: All = from_str("name=+&tags=&tags=b").unwrap();
+        let tags = vec![String::new(), "b".to_owned()];
+        assert_eq!((all.name, all.tags), (Some(" ".to_owned()), Some(tags)));
+        let error = from_str::<Search>("q=x&page=&page=").unwrap_err();
+        assert_eq!(error.to_string(), "`page`: is given more than once");
+        assert_eq!(from_str::<Search>("q=").unwrap().q, "");
     }
 
     #[test]

@@ -66,7 +66,7 @@ fn print_refusals(dry_run: &DryRun) {
         note(&format!("{}: refused: {}", visible(file), visible(cause)));
     }
     for trouble in &dry_run.status.troubles {
-        note(&visible(trouble).to_string());
+        note(&visible(trouble));
     }
     for name in &dry_run.table.missing {
         note(&format!(

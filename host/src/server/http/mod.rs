@@ -55,10 +55,13 @@ impl HttpDoor {
             Err(failure) => return self.refuse(&parts.headers, body, &failure).await,
         };
         let (remote, headers) = identify(&self.server, parts.extensions.get(), parts.headers);
+        let method = upper_case(&parts.method);
+        // hyper knows only `HEAD` in capitals, and would send the body that such an answer announces.
+        let has_no_body = method == Method::HEAD && parts.method != Method::HEAD;
         let request = Request {
             id: self.dispatch.next_id(),
             door: Door::Http,
-            method: upper_case(parts.method),
+            method,
             target,
             headers: without_hop_by_hop(headers),
             body: content,
@@ -67,6 +70,9 @@ impl HttpDoor {
             context: Context::default(),
         };
         let mut response = to_axum(self.dispatch.request(request, accepted).await);
+        if has_no_body {
+            *response.body_mut() = Body::empty();
+        }
         if self.dispatch.is_draining() {
             set_connection_close(&mut response);
         }
@@ -109,16 +115,16 @@ impl HttpDoor {
 }
 
 /// Returns a method in upper case, as handlers see it through every door. The standard methods already are.
-fn upper_case(method: Method) -> Method {
+fn upper_case(method: &Method) -> Method {
     if !method
         .as_str()
         .bytes()
         .any(|byte| byte.is_ascii_lowercase())
     {
-        return method;
+        return method.clone();
     }
     let upper = method.as_str().to_ascii_uppercase();
-    Method::from_bytes(upper.as_bytes()).unwrap_or(method)
+    Method::from_bytes(upper.as_bytes()).unwrap_or_else(|_| method.clone())
 }
 
 /// Removes hop-by-hop headers, among them those that `connection` names (RFC 9110, 7.6.1).

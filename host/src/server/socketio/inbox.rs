@@ -14,6 +14,7 @@ use super::ack::Ack;
 use super::inbound_limit::{InboundLimit, InboundPermit};
 use crate::dispatch::{Accepted, Dispatch};
 use crate::message::{CallId, Event};
+use crate::names::RESERVED;
 use crate::payload::{Failure, Payload};
 use crate::session::Ending;
 use crate::sockets::Connection;
@@ -156,6 +157,10 @@ impl Received {
         let sentence = "the packet is not an array that begins with the event's name";
         let (name, arguments) =
             split(self.text.as_str()).ok_or_else(|| Failure::new(400, sentence))?;
+        if RESERVED.contains(&name) {
+            let sentence = format!("{name} is a name that socket.io reserves; choose another");
+            return Err(Failure::new(400, sentence));
+        }
         let mut json = String::with_capacity(arguments.len() + 1);
         json.push('[');
         json.push_str(arguments);
