@@ -72,7 +72,8 @@ pub fn undefined() -> Value {
     json!({ "$undefined": true })
 }
 
-/// Starts Node. If Node, npm or the packages are missing, reports the skipped test on standard error and returns `None`.
+/// Starts Node. If Node, npm or the packages are missing, reports the skipped test on standard error and returns
+/// `None`.
 ///
 /// # Panics
 /// Panics if one of them is missing and `CI=true`.
