@@ -1,6 +1,6 @@
-//! Chromium, in which pages are opened and used as a person uses them. See `client/browser.mjs`.
+//! Chromium, driven through `client/browser.mjs`. Tests open pages and use them as a person does.
 //!
-//! `CHROMIUM` names another program than `chromium`. A test that needs a browser fails where there is none.
+//! The variable `CHROMIUM` names another program than `chromium`. A test that needs a browser fails if there is none.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,38 +14,38 @@ use crate::wait::SOON;
 /// A running browser. It ends when this and all its pages are dropped.
 pub struct Browser(Arc<Driven>);
 
-/// A page in a window of its own, which shares nothing with the others.
+/// A page in a separate browser context, which shares no cookies and no storage with other pages.
 pub struct Page {
     browser: Arc<Driven>,
     name: String,
 }
 
-/// The size of a window, and the colours that its person prefers.
+/// The size and colour scheme of a window.
 #[derive(Clone, Copy)]
 pub struct Window {
-    /// In CSS pixels.
+    /// The width in CSS pixels.
     pub width: u32,
-    /// In CSS pixels.
+    /// The height in CSS pixels.
     pub height: u32,
     /// True if the person prefers a dark page.
     pub dark: bool,
 }
 
 impl Window {
-    /// A window as on a desk.
+    /// The size of a desktop window.
     pub const WIDE: Self = Self {
         width: 1280,
         height: 800,
         dark: false,
     };
-    /// A window as on a phone.
+    /// The size of a phone.
     pub const NARROW: Self = Self {
         width: 390,
         height: 844,
         dark: false,
     };
 
-    /// A window as on a small phone.
+    /// The size of a small phone.
     pub const SMALL: Self = Self {
         width: 360,
         height: 640,
@@ -62,7 +62,7 @@ impl Browser {
     /// Starts the browser.
     ///
     /// # Panics
-    /// Panics if there is none, or Node is missing.
+    /// Panics if Chromium, Node or npm is missing, or if the browser does not start.
     pub async fn start() -> Self {
         let chromium = chromium().expect(
             "no chromium on the PATH: install it with apt-get install chromium, or set CHROMIUM to where it is",
@@ -79,7 +79,7 @@ impl Browser {
     /// Opens a page in a new window.
     ///
     /// # Panics
-    /// Panics if it cannot be loaded.
+    /// Panics if the page cannot be loaded.
     pub async fn open(&self, url: &str, window: Window) -> Page {
         let page = Page {
             browser: Arc::clone(&self.0),
@@ -97,46 +97,55 @@ impl Browser {
 }
 
 impl Page {
-    /// Types text into the field that has this label or name, in place of what is there.
+    /// Replaces the text of the field whose label is exactly `label`.
+    ///
+    /// # Panics
+    /// Panics if there is no such field within 30 seconds.
     pub async fn fill(&self, label: &str, text: &str) {
         self.command("fill", json!({ "label": label, "text": text }))
             .await;
     }
 
-    /// Types text key by key into whatever has the focus.
+    /// Types text key by key into the element that has the focus.
     pub async fn type_text(&self, text: &str) {
         self.command("type", json!({ "text": text })).await;
     }
 
-    /// Presses a key, `Enter` for example.
+    /// Presses a key, for example `Enter`.
     pub async fn press(&self, key: &str) {
         self.command("press", json!({ "key": key })).await;
     }
 
-    /// Clicks the button that has this name.
+    /// Clicks the button whose name is exactly `name`.
+    ///
+    /// # Panics
+    /// Panics if the button cannot be clicked within 30 seconds.
     pub async fn click(&self, name: &str) {
         self.command("click", json!({ "name": name })).await;
     }
 
-    /// Waits until the element that this selector finds is seen and has this text in it.
+    /// Waits until an element that matches `selector` is visible and contains `text`.
     ///
     /// # Panics
-    /// Panics if it is not so soon.
+    /// Panics if there is no such element within 30 seconds.
     pub async fn sees(&self, selector: &str, text: &str) {
         self.command("sees", json!({ "selector": selector, "text": text }))
             .await;
     }
 
-    /// Waits until what the selector finds is not seen.
+    /// Waits until no element that matches `selector` is visible.
     ///
     /// # Panics
-    /// Panics if it is not so soon.
+    /// Panics if such an element is still visible after 30 seconds.
     pub async fn sees_no(&self, selector: &str) {
         self.command("seesNo", json!({ "selector": selector }))
             .await;
     }
 
-    /// The value of an expression in the page.
+    /// Evaluates an expression in the page and returns its value.
+    ///
+    /// # Panics
+    /// Panics if the expression throws.
     pub async fn eval(&self, expression: &str) -> Value {
         self.command("eval", json!({ "expression": expression }))
             .await
@@ -145,24 +154,25 @@ impl Page {
     /// Waits until an expression in the page is true.
     ///
     /// # Panics
-    /// Panics if it is not soon.
+    /// Panics if the expression is not true within 30 seconds.
     pub async fn until(&self, expression: &str) {
         self.command("until", json!({ "expression": expression }))
             .await;
     }
 
-    /// The ids that the page's connections had so far, and why they ended, in order.
+    /// Returns the history of the page's socket.io connections, in order: the id of each one when it connected, and its
+    /// reason when it ended.
     pub async fn connections(&self) -> Value {
         self.eval("window.seen").await
     }
 
-    /// Takes a picture, `target/screenshots/NAME.png`.
+    /// Saves a screenshot as `target/screenshots/NAME.png`.
     pub async fn picture(&self, name: &str) {
         let path = pictures().join(format!("{name}.png"));
         self.command("picture", json!({ "path": path })).await;
     }
 
-    /// Returns what a person would not accept now and what the page has complained about so far, a sentence each.
+    /// Returns one sentence for each fault that the page shows now, and for each error that it has logged so far.
     pub async fn complaints(&self) -> Vec<String> {
         let complaints = self.command("complaints", json!({})).await;
         serde_json::from_value(complaints).expect("a list of sentences")

@@ -1,5 +1,6 @@
-//! One client for every door that takes requests, so that one test serves them all: a request is written as a client of
-//! the socket writes it, and its answer is read as one reads it.
+//! One client for every door that takes requests, so that one test covers all of them. Requests and answers have the
+//! form of the socket door: `{method, url, headers, body}` and `{statusCode, headers, body}`. Over HTTP the client
+//! translates both.
 
 use std::net::SocketAddr;
 
@@ -13,12 +14,12 @@ use crate::http;
 use crate::node::{Node, Socket, binary, official_client};
 use crate::server::Server;
 
-/// A client that asks one server in one way.
+/// A client that sends requests to one server through one door.
 pub struct Client {
     addr: SocketAddr,
-    /// The headers of its handshake or, over HTTP, of each request.
+    /// Headers that describe the client, such as cookies. A socket sends them in its handshake, HTTP with each request.
     identity: Vec<(String, Value)>,
-    /// None over HTTP.
+    /// The socket in `/hitchy`, or `None` over HTTP.
     socket: Option<Socket>,
     _node: Option<Node>,
 }
@@ -26,18 +27,20 @@ pub struct Client {
 /// An answer: `{statusCode, headers, body}`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answer {
-    /// `statusCode`.
+    /// The value of `statusCode`.
     pub status: u16,
-    /// A string each; `set-cookie` is an array.
+    /// The headers by name. Each value is a string, except `set-cookie`, which is an array of strings.
     pub headers: Map<String, Value>,
-    /// JSON as it is, text as a string, bytes as in [`crate::node`], `null` when there is none.
+    /// The body: JSON as a value, text as a string, bytes in the form of [`crate::node::binary`], or `null` if there is
+    /// none.
     pub body: Value,
 }
 
-/// Headers that belong to HTTP itself, and not to an answer.
+/// Headers that HTTP itself adds. They do not belong to the answer of a handler.
 const OF_HTTP: [&str; 4] = ["date", "connection", "content-length", "transfer-encoding"];
 
-/// A server with the guest `probe`, and a client of it.
+/// Starts a server with the guest `probe` and opens a client. Returns `None` if the official client is needed but not
+/// available.
 pub async fn probed(way: Way) -> Option<(Server, Client)> {
     let server = Server::with("probe.wasm", guest("probe")).await;
     let client = Client::open(way, &server).await?;
@@ -45,21 +48,22 @@ pub async fn probed(way: Way) -> Option<(Server, Client)> {
 }
 
 impl Client {
-    /// A client; none when the way needs the official one and that cannot be had.
+    /// Opens a client. Returns `None` if `way` needs the official client and that is not available.
     pub async fn open(way: Way, server: &Server) -> Option<Self> {
         Self::open_with(way, server, json!({})).await
     }
 
-    /// One that sends these headers about itself, such as cookies: in the handshake of its socket, or with each
-    /// request.
+    /// Opens a client that sends `headers`, such as cookies. A socket sends them in its handshake, HTTP with each
+    /// request. Returns `None` if `way` needs the official client and that is not available.
     pub async fn open_as(way: Way, server: &Server, headers: Value) -> Option<Self> {
         Self::open_with(way, server, json!({ "extraHeaders": headers })).await
     }
 
-    /// One with these options of the official client, of which HTTP knows `extraHeaders`.
+    /// Opens a client with options of the official client. HTTP uses only `extraHeaders`. Returns `None` if `way` needs
+    /// the official client and that is not available.
     ///
     /// # Panics
-    /// Panics if the server does not let it in.
+    /// Panics if the server refuses the client.
     pub async fn open_with(way: Way, server: &Server, mut options: Value) -> Option<Self> {
         let headers = options["extraHeaders"].as_object().cloned();
         let mut client = Self {
@@ -79,18 +83,18 @@ impl Client {
         Some(client)
     }
 
-    /// Its socket.
+    /// Returns the socket of the client.
     ///
     /// # Panics
-    /// Over HTTP, which has none.
+    /// Panics over HTTP, because that client has no socket.
     pub fn socket(&self) -> &Socket {
         self.socket.as_ref().expect("a way that has sockets")
     }
 
-    /// Sends `{method, url, headers, body}` and waits for the answer.
+    /// Sends the request `{method, url, headers, body}` and returns the answer.
     ///
     /// # Panics
-    /// Panics if there is none, or it is not of the form that answers have.
+    /// Panics if no answer arrives by the deadline, or if the answer does not have the form of [`Answer`].
     pub async fn ask(&self, request: Value) -> Answer {
         match &self.socket {
             Some(socket) => Answer::of_ack(&socket.ask("request", json!([request])).await),
@@ -98,21 +102,22 @@ impl Client {
         }
     }
 
-    /// `GET url`.
+    /// Sends `GET url` and returns the answer.
     pub async fn get(&self, url: &str) -> Answer {
         self.ask(json!({ "url": url })).await
     }
 
-    /// `POST url` with a body.
+    /// Sends `POST url` with a body and returns the answer.
     pub async fn post(&self, url: &str, body: Value) -> Answer {
         self.ask(json!({ "method": "POST", "url": url, "body": body }))
             .await
     }
 
-    /// Sends all these requests at once: the place of each in the list and its answer, in the order in which those
-    /// came.
+    /// Sends all requests at once. Returns each answer with the index of its request, in the order in which the answers
+    /// arrived.
     ///
-    /// # Panics As [`Client::ask`].
+    /// # Panics
+    /// Panics if [`Client::ask`] would panic for one of the requests.
     pub async fn ask_all(&self, requests: &[Value]) -> Vec<(usize, Answer)> {
         let Some(socket) = &self.socket else {
             let asked = requests.iter().enumerate();
@@ -154,10 +159,10 @@ impl Client {
 }
 
 impl Answer {
-    /// The answer in the arguments of an ack.
+    /// Reads an answer from the arguments of an ack.
     ///
     /// # Panics
-    /// Panics if the ack is of another form.
+    /// Panics if the ack has another form than one object of `body`, `headers` and `statusCode`.
     #[track_caller]
     pub fn of_ack(ack: &Value) -> Self {
         assert_eq!(ack.as_array().map(Vec::len), Some(1), "one argument: {ack}");
@@ -174,15 +179,16 @@ impl Answer {
         }
     }
 
-    /// The value of a header that is one string.
+    /// Returns the value of a header if that is one string.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(Value::as_str)
     }
 
-    /// The values of a header as the guest `probe` saw them, when this is the answer of its `/echo`.
+    /// Returns the values of a request header as the guest `probe` received them. This must be the answer of its
+    /// `/echo`.
     ///
     /// # Panics
-    /// Panics if it is another answer.
+    /// Panics if this is another answer.
     #[track_caller]
     pub fn seen(&self, name: &str) -> Vec<String> {
         let all = self.all_seen().into_iter();
@@ -191,10 +197,11 @@ impl Answer {
             .collect()
     }
 
-    /// The names of all headers as the guest saw them.
+    /// Returns the names of all request headers as the guest `probe` received them. A header with several values occurs
+    /// several times.
     ///
     /// # Panics
-    /// See [`Answer::seen`].
+    /// Panics if this is not the answer of the guest's `/echo`.
     #[track_caller]
     pub fn seen_names(&self) -> Vec<String> {
         self.all_seen().into_iter().map(|(name, _)| name).collect()
@@ -207,7 +214,7 @@ impl Answer {
         serde_json::from_value(headers).unwrap_or_else(|_| panic!("no echo: {self:?}"))
     }
 
-    /// Without what differs between two answers to the same request: the id of the call.
+    /// Removes the id of the call, so that the answers to two equal requests can be compared.
     #[must_use]
     pub fn without_id(mut self) -> Self {
         self.headers.remove("x-request-id");
@@ -218,7 +225,7 @@ impl Answer {
     }
 }
 
-/// An answer over HTTP, read as clauses R2 and R4 to R8 say.
+/// Translates an HTTP answer by clauses R2 and R4 to R8.
 fn of_http(answer: &http::Answer) -> Answer {
     let mut headers = Map::new();
     for (name, _) in &answer.headers {
@@ -260,7 +267,8 @@ fn read_body(content_type: &str, bytes: &[u8]) -> Value {
     if is_text { json!(text) } else { binary(bytes) }
 }
 
-/// The bytes of a body, and what kind they are: HTTP says of each body what the socket takes from the kind of value.
+/// Returns the bytes of a request body and its `content-type`. HTTP names the type in a header, while the socket door
+/// derives it from the type of the JSON value.
 fn http_body(body: &Value) -> (Vec<u8>, Option<&'static str>) {
     if body["$binary"].is_string() {
         return (crate::node::bytes(body), Some("application/octet-stream"));
@@ -275,7 +283,7 @@ fn http_body(body: &Value) -> (Vec<u8>, Option<&'static str>) {
     }
 }
 
-/// Adds the lines of a header: one for each value.
+/// Adds a header line for each value.
 fn add(headers: &mut Vec<(String, String)>, name: &str, value: &Value) {
     match value {
         Value::Array(values) => values.iter().for_each(|value| add(headers, name, value)),

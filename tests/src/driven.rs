@@ -1,5 +1,5 @@
-//! A script of `client/` in a Node process that is driven line by line: one JSON command goes in, one JSON message with
-//! its number comes out; other messages tell what happened.
+//! A script of `client/` in a Node process. The test writes one JSON command per line, with a number `n`. The script
+//! answers with one JSON message per line, whose `re` is that number. Messages without `re` report what happened.
 
 use std::io::Write;
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -12,16 +12,16 @@ use serde_json::{Value, json};
 use crate::lines::Lines;
 use crate::sources;
 
-/// The packages of `client/package.json`.
+/// The packages that `client/package.json` requires.
 const PACKAGES: [&str; 2] = ["playwright-core", "socket.io-client"];
 
-/// The longest time for a script to end.
+/// Deadline for the end of a script after its input was closed.
 const TO_END: Duration = Duration::from_secs(5);
 
-/// The process. It is ended when this is dropped.
+/// A running script. Dropping it closes its input, and kills the process if it does not end within 5 seconds.
 pub struct Driven {
     child: Mutex<Child>,
-    /// None when the script was told to end.
+    /// The input of the script, or `None` after it was closed.
     stdin: Mutex<Option<ChildStdin>>,
     lines: Lines,
     counter: AtomicU64,
@@ -31,7 +31,7 @@ impl Driven {
     /// Starts a script of `client/`.
     ///
     /// # Panics
-    /// Panics if Node does not start: see [`installed`].
+    /// Panics if Node cannot be started. Call [`installed`] first.
     pub fn start(script: &str) -> Self {
         let mut child = Command::new("node")
             .arg(sources().join("client").join(script))
@@ -50,20 +50,21 @@ impl Driven {
         }
     }
 
-    /// A number that was not given out before.
+    /// Returns a number that no earlier call has returned.
     pub fn number(&self) -> u64 {
+        // Relaxed is enough because the numbers only have to be distinct.
         self.counter.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// All messages so far.
+    /// Returns all messages so far, one line of JSON each.
     pub fn said(&self) -> Vec<String> {
         self.lines.all()
     }
 
-    /// Sends a command and waits for its answer; also says at which place that came.
+    /// Sends a command and waits for its answer. Returns the index of the answer among all messages, and its value.
     ///
     /// # Panics
-    /// Panics if none comes by the deadline, or the script failed.
+    /// Panics if no answer arrives by the deadline, or if the script reports an error.
     pub async fn command(&self, mut command: Value, deadline: Duration) -> (usize, Value) {
         let n = self.number();
         command["n"] = json!(n);
@@ -95,7 +96,7 @@ impl Driven {
 
 impl Drop for Driven {
     fn drop(&mut self) {
-        // The end of its input tells the script to end what it started itself.
+        // A script ends when its input ends, and first ends the processes that it started.
         drop(unpoisoned(&mut self.stdin).take());
         let child = unpoisoned(&mut self.child);
         let until = Instant::now() + TO_END;
@@ -113,10 +114,10 @@ fn unpoisoned<T>(mutex: &mut Mutex<T>) -> &mut T {
         .unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
-/// Installs what the scripts need once, from their lock file.
+/// Installs the packages of the scripts from their lock file, at most once per process.
 ///
 /// # Errors
-/// The programs that are missing.
+/// Returns a sentence that names the missing program or the failed installation.
 pub fn installed() -> Result<(), String> {
     static INSTALLED: OnceLock<Result<(), String>> = OnceLock::new();
     INSTALLED.get_or_init(install).clone()

@@ -1,4 +1,4 @@
-//! Assertions on everything that the host itself refuses: on its answers, and on its lines in the log.
+//! Assertions about refusals and failures that the host itself reports: in answers, in acks and in log lines.
 
 use serde_json::Value;
 
@@ -6,11 +6,11 @@ use crate::door;
 use crate::http::Answer;
 use crate::server::Server;
 
-/// Asserts that the answer is a refusal of the host's own, whichever door it came through: the id of the call in the
-/// header, and `{error, code, id}` with nothing else in the body. Gives back the sentence.
+/// Asserts that the answer is a refusal by the host, through any door, and returns its sentence. The body is `{error,
+/// code, id}` with no other fields, and the header `x-request-id` contains the same id.
 ///
 /// # Panics
-/// Panics if it is not so.
+/// Panics if the answer has another form.
 #[track_caller]
 pub fn refusal(answer: &door::Answer, status: u16) -> String {
     let id = of_call(answer, status);
@@ -21,10 +21,11 @@ pub fn refusal(answer: &door::Answer, status: u16) -> String {
     body["error"].as_str().unwrap_or_default().to_owned()
 }
 
-/// Asserts an error that may carry data, too. Returns the id of the call.
+/// Asserts that the answer is an error of a call, through any door, and returns the id of the call. The body may have
+/// fields beside `{error, code, id}`, such as data.
 ///
 /// # Panics
-/// Panics if it is not so.
+/// Panics if the answer has another form.
 #[track_caller]
 pub fn of_call(answer: &door::Answer, status: u16) -> String {
     assert_eq!(answer.status, status, "{answer:?}");
@@ -41,11 +42,11 @@ pub fn of_call(answer: &door::Answer, status: u16) -> String {
     id.to_owned()
 }
 
-/// Asserts that the answer is an error of this status in the shape that all errors have: `{"error": …, "code": …}` as
-/// JSON.
+/// Asserts that the answer is an error with this status, as JSON in the form `{"error": …, "code": …}`, and returns the
+/// body.
 ///
 /// # Panics
-/// Panics if it is not.
+/// Panics if the answer has another form.
 #[track_caller]
 pub fn error(answer: &Answer, status: u16) -> Value {
     assert_eq!(answer.status, status, "{answer:?}");
@@ -62,10 +63,11 @@ pub fn error(answer: &Answer, status: u16) -> Value {
     body
 }
 
-/// Asserts the answer of a call that failed, whose id is in the body and in `x-request-id`. Returns the id.
+/// Asserts that the answer is the error of a failed call, and returns the id of the call. The field `id` of the body
+/// and the header `x-request-id` contain the same id.
 ///
 /// # Panics
-/// Panics if it is not so.
+/// Panics if the answer has another form.
 #[track_caller]
 pub fn failure(answer: &Answer, status: u16) -> String {
     let body = error(answer, status);
@@ -79,10 +81,11 @@ pub fn failure(answer: &Answer, status: u16) -> String {
     id
 }
 
-/// Asserts that the only argument of an ack is an error of this code: `{"error": {"code", "message", "id"}}`.
+/// Asserts that the only argument of an ack is an error with this code, `{"error": {"code", "message", "id"}}`, and
+/// returns the inner object.
 ///
 /// # Panics
-/// Panics if it is not.
+/// Panics if the ack has another form.
 #[track_caller]
 pub fn failed_ack(ack: &Value, code: u16) -> Value {
     let error = &ack[0]["error"];
@@ -94,11 +97,11 @@ pub fn failed_ack(ack: &Value, code: u16) -> Value {
     error.clone()
 }
 
-/// Waits for the line of the log that refuses `file`, from place `from` on: the file, the cause in these words, what to
-/// do, and what is served instead. Gives back the line.
+/// Waits for the log line from index `from` on that refuses `file`, and returns it. The line contains all of `words`,
+/// without regard to case. It says the cause, the fix, and at its end `serving`: what is served instead.
 ///
 /// # Panics
-/// Panics if there is none soon, or it lacks something.
+/// Panics if no such line appears within 10 seconds, or if a part is missing.
 pub async fn refused(
     server: &Server,
     from: usize,
@@ -127,7 +130,7 @@ pub async fn refused(
     line
 }
 
-/// Clients never see paths, traps or backtraces.
+/// Asserts that a message for clients contains no paths, traps or backtraces.
 #[track_caller]
 fn assert_no_internals(message: &str) {
     for internal in [

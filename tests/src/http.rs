@@ -1,4 +1,4 @@
-//! A raw HTTP/1.1 client: it sends exactly the bytes it is given and shows exactly what came back.
+//! A raw HTTP/1.1 client. It sends exactly the bytes that a test passes and returns exactly the bytes that arrive.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -9,27 +9,27 @@ use tokio::net::{TcpSocket, TcpStream};
 
 use crate::wait::within;
 
-/// No answer may take longer.
+/// Deadline for one answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// An answer, read to its end.
+/// A complete HTTP response.
 #[derive(Debug, Clone)]
 pub struct Answer {
-    /// The status.
+    /// The status code.
     pub status: u16,
-    /// Names as they came.
+    /// The headers in their order. Names keep the case in which they arrived.
     pub headers: Vec<(String, String)>,
     /// The body without its framing.
     pub body: Vec<u8>,
 }
 
 impl Answer {
-    /// The value of a header; of several, the first.
+    /// Returns the value of a header. If the header occurs several times, the first value is returned.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers_named(name).first().copied()
     }
 
-    /// All values of a header.
+    /// Returns all values of a header. Names are compared without regard to case.
     pub fn headers_named(&self, name: &str) -> Vec<&str> {
         let named = self
             .headers
@@ -38,62 +38,62 @@ impl Answer {
         named.map(|(_, value)| value.as_str()).collect()
     }
 
-    /// The body as text.
+    /// Returns the body as text. Invalid UTF-8 is replaced.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    /// The body as JSON.
+    /// Returns the body as JSON.
     ///
     /// # Panics
-    /// Panics if it is none.
+    /// Panics if the body is not JSON.
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body)
             .unwrap_or_else(|error| panic!("no JSON ({error}): {self:?}"))
     }
 }
 
-/// A connection that stays open.
+/// A keep-alive connection to a server.
 pub struct Connection(BufReader<TcpStream>);
 
 impl Connection {
-    /// Connects.
+    /// Opens a connection.
     ///
     /// # Panics
-    /// Panics if nobody listens.
+    /// Panics if no server listens at `addr`.
     pub async fn open(addr: SocketAddr) -> Self {
         Self::try_open(addr).await.expect("somebody listens")
     }
 
-    /// Connects, if somebody listens.
+    /// Opens a connection.
     ///
     /// # Errors
-    /// Fails if nobody does.
+    /// Returns an error if no server listens at `addr`.
     pub async fn try_open(addr: SocketAddr) -> std::io::Result<Self> {
         Self::over(TcpStream::connect(addr).await?)
     }
 
-    /// Talks over a TCP connection that is there already.
+    /// Wraps a TCP connection that is open already.
     ///
     /// # Errors
-    /// Fails if it is no longer.
+    /// Returns an error if the connection has ended.
     pub fn over(stream: TcpStream) -> std::io::Result<Self> {
         stream.set_nodelay(true)?;
         Ok(Self(BufReader::new(stream)))
     }
 
-    /// Sends bytes as they are.
+    /// Sends bytes without a change.
     ///
     /// # Errors
-    /// Fails if the peer closed the connection.
+    /// Returns an error if the peer has closed the connection.
     pub async fn send(&mut self, bytes: impl AsRef<[u8]>) -> std::io::Result<()> {
         self.0.get_mut().write_all(bytes.as_ref()).await
     }
 
-    /// Sends a request and reads its answer.
+    /// Sends a request and returns its answer.
     ///
     /// # Panics
-    /// Panics if no whole answer comes.
+    /// Panics if no complete answer arrives within 30 seconds.
     pub async fn ask(
         &mut self,
         method: &str,
@@ -106,10 +106,13 @@ impl Connection {
             .expect("an answer")
     }
 
-    /// Sends a request and reads its answer on a connection that may be closed.
+    /// Sends a request and returns its answer. Use it if the server may close the connection.
     ///
     /// # Errors
-    /// Fails if no whole answer comes.
+    /// Returns an error if the connection ends before the answer is complete, or if the answer is not HTTP/1.1.
+    ///
+    /// # Panics
+    /// Panics if the connection stays open but no complete answer arrives within 30 seconds.
     pub async fn try_ask(
         &mut self,
         method: &str,
@@ -121,10 +124,13 @@ impl Connection {
         self.read(method).await
     }
 
-    /// Reads one answer. The method decides whether a body may follow.
+    /// Reads one answer. `method` is the method of its request: the answer to HEAD has no body.
     ///
     /// # Errors
-    /// Fails if the connection ends before it is whole.
+    /// Returns an error if the connection ends before the answer is complete, or if the answer is not HTTP/1.1.
+    ///
+    /// # Panics
+    /// Panics if the connection stays open but no complete answer arrives within 30 seconds.
     pub async fn read(&mut self, method: &str) -> std::io::Result<Answer> {
         within("a whole answer", PATIENCE, async {
             let mut answer = self.read_head().await?;
@@ -134,10 +140,10 @@ impl Connection {
         .await
     }
 
-    /// Waits until the peer closes the connection; gives back what came before.
+    /// Waits until the peer closes the connection, and returns the bytes that arrived before.
     ///
     /// # Panics
-    /// Panics if it stays open.
+    /// Panics if the connection is still open after 30 seconds.
     pub async fn rest(&mut self) -> Vec<u8> {
         let mut rest = Vec::new();
         let read = within(
@@ -146,7 +152,7 @@ impl Connection {
             self.0.read_to_end(&mut rest),
         )
         .await;
-        // A reset is a way to close, too.
+        // A reset also closes the connection. The bytes before it count.
         read.map_or(rest.clone(), |_| rest)
     }
 
@@ -156,7 +162,7 @@ impl Connection {
             .strip_prefix("HTTP/1.1 ")
             .and_then(|rest| rest.get(..3))
             .and_then(|status| status.parse().ok())
-            .ok_or_else(|| odd(format!("status line {status_line:?}")))?;
+            .ok_or_else(|| invalid_data(format!("status line {status_line:?}")))?;
         let mut headers = Vec::new();
         loop {
             let line = self.line().await?;
@@ -169,7 +175,7 @@ impl Connection {
             }
             let (name, value) = line
                 .split_once(':')
-                .ok_or_else(|| odd(format!("header line {line:?}")))?;
+                .ok_or_else(|| invalid_data(format!("header line {line:?}")))?;
             headers.push((name.to_string(), value.trim().to_string()));
         }
     }
@@ -189,7 +195,7 @@ impl Connection {
             body.resize(
                 length
                     .parse()
-                    .map_err(|_| odd(format!("content-length {length:?}")))?,
+                    .map_err(|_| invalid_data(format!("content-length {length:?}")))?,
                 0,
             );
             self.0.read_exact(&mut body).await?;
@@ -204,8 +210,8 @@ impl Connection {
         loop {
             let line = self.line().await?;
             let size = line.split(';').next().unwrap_or_default().trim();
-            let size =
-                usize::from_str_radix(size, 16).map_err(|_| odd(format!("chunk size {line:?}")))?;
+            let size = usize::from_str_radix(size, 16)
+                .map_err(|_| invalid_data(format!("chunk size {line:?}")))?;
             let start = body.len();
             body.resize(start + size, 0);
             self.0.read_exact(&mut body[start..]).await?;
@@ -228,10 +234,10 @@ impl Connection {
     }
 }
 
-/// A TCP connection to `addr` that comes from the address `from` of this machine.
+/// Opens a TCP connection to `addr` from the local IPv4 address `from`.
 ///
 /// # Panics
-/// Panics if there is no such address, or nobody listens.
+/// Panics if this machine does not have the address `from`, or if no server listens at `addr`.
 pub async fn tcp_from(from: IpAddr, addr: SocketAddr) -> TcpStream {
     let socket = TcpSocket::new_v4().expect("a socket");
     socket
@@ -240,10 +246,10 @@ pub async fn tcp_from(from: IpAddr, addr: SocketAddr) -> TcpStream {
     socket.connect(addr).await.expect("somebody listens")
 }
 
-/// One request on a connection of its own.
+/// Sends one request on a new connection, with `connection: close`, and returns its answer.
 ///
 /// # Panics
-/// Panics if no whole answer comes.
+/// Panics if no server listens at `addr`, or if no complete answer arrives within 30 seconds.
 pub async fn ask(
     addr: SocketAddr,
     method: &str,
@@ -259,7 +265,8 @@ pub async fn ask(
         .await
 }
 
-/// The bytes of a request. A body gets its length; a method that usually has a body does in any case.
+/// Returns the bytes of a request. `content-length` is added if the body is not empty, or if the method is POST, PUT or
+/// PATCH. `host: localhost` is added if `headers` has no host.
 pub fn request(method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
     let mut bytes = format!("{method} {target} HTTP/1.1\r\n");
     if !headers
@@ -280,6 +287,6 @@ pub fn request(method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]
     bytes
 }
 
-fn odd(what: String) -> std::io::Error {
+fn invalid_data(what: String) -> std::io::Error {
     std::io::Error::new(std::io::ErrorKind::InvalidData, what)
 }

@@ -1,4 +1,4 @@
-//! The lines that a program prints, as they come.
+//! A growing list of the lines that a program prints.
 
 use std::io::{BufRead, BufReader, Read};
 use std::sync::{Arc, Mutex};
@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use crate::wait::eventually;
 
-/// Follows a stream on a thread of its own until the stream ends. Clones see the same lines.
+/// The lines of one or more streams, in the order in which they were read. Clones share one list.
 #[derive(Clone, Default)]
 pub struct Lines(Arc<Mutex<Vec<String>>>);
 
 impl Lines {
-    /// Starts to follow. Several streams may be followed into the same lines.
+    /// Reads lines from a stream on a new thread until the stream ends. Several streams may add to the same list.
     pub fn follow(&self, stream: impl Read + Send + 'static) {
         let lines = self.clone();
         std::thread::spawn(move || {
@@ -30,12 +30,12 @@ impl Lines {
         });
     }
 
-    /// The lines so far.
+    /// Returns the lines so far.
     pub fn all(&self) -> Vec<String> {
         self.lock().clone()
     }
 
-    /// Returns the number of lines so far, which is a place to look from.
+    /// Returns the number of lines so far, which is the index of the next line.
     pub fn len(&self) -> usize {
         self.lock().len()
     }
@@ -45,7 +45,8 @@ impl Lines {
         self.len() == 0
     }
 
-    /// The first line from place `from` on for which `pick`, given place and line, gives something.
+    /// Returns the first value that `pick` returns for a line from index `from` on. `pick` receives the index and the
+    /// line.
     pub fn find<T>(
         &self,
         from: usize,
@@ -58,10 +59,10 @@ impl Lines {
             .find_map(|(place, line)| pick(place, line))
     }
 
-    /// Waits for such a line.
+    /// Waits until [`Lines::find`] returns a value, and returns that value.
     ///
     /// # Panics
-    /// With `what` when there is none by the deadline.
+    /// Panics with `what` if there is no value by the deadline.
     pub async fn wait<T>(
         &self,
         what: &str,

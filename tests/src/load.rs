@@ -1,4 +1,4 @@
-//! Load: bounded in connections and in time, from this process to a server on this machine.
+//! A load generator, limited in connections and in time. It runs in this process against a server on this machine.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,57 +13,59 @@ use crate::figures::Durations;
 use crate::http::{self, Connection};
 use crate::raw::RawSocket;
 
-/// The results of a load.
+/// The result of a load run.
 #[derive(Debug, Clone, Default)]
 pub struct Outcome {
-    /// The time that each good answer took.
+    /// The latency of each good answer.
     pub times: Durations,
-    /// Everything that went wrong, each in words.
+    /// One message for each failed request.
     pub errors: Vec<String>,
-    /// For how long it went on.
+    /// The duration of the run.
     pub duration: Duration,
 }
 
 impl Outcome {
-    /// Good answers each second.
+    /// Returns the good answers per second.
     pub fn rate(&self) -> f64 {
         self.times.count() as f64 / self.duration.as_secs_f64().max(1e-9)
     }
 }
 
-/// Ends a load from outside.
+/// A flag that ends a load run from outside. Clones share one flag.
 #[derive(Clone, Default)]
 pub struct Stop(Arc<AtomicBool>);
 
 impl Stop {
-    /// Ends it after the answers under way.
+    /// Ends the run. Requests in flight are still answered.
     pub fn now(&self) {
+        // Relaxed is enough because no other data depends on the flag.
         self.0.store(true, Ordering::Relaxed);
     }
 
-    /// True if the load was asked to end.
+    /// Returns true if the run was asked to end.
     pub fn asked(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 }
 
-/// The size of a load.
+/// The size and duration of a load run.
 #[derive(Clone)]
 pub struct Plan {
-    /// So many clients, each waiting for its answer before it asks again.
+    /// The number of clients. Each of them waits for its answer before it sends the next request.
     pub clients: usize,
-    /// For at most so long.
+    /// The longest duration of the run.
     pub duration: Duration,
-    /// Between two questions of one client.
+    /// The pause of a client between an answer and its next request.
     pub pause: Duration,
-    /// So many events of one client are sent at once; their acks count together, as one question.
+    /// The number of events that a client sends at once. Their acks are measured together as one answer. Only
+    /// [`acks`] uses this.
     pub window: usize,
-    /// Ends it earlier.
+    /// The flag that ends the run early.
     pub stop: Stop,
 }
 
 impl Plan {
-    /// Without pauses.
+    /// Returns a plan without pauses and with a window of 1.
     pub fn full(clients: usize, duration: Duration) -> Self {
         Self {
             clients,
@@ -74,7 +76,7 @@ impl Plan {
         }
     }
 
-    /// With a pause after each answer.
+    /// Returns a plan with a pause after each answer and with a window of 1.
     pub fn gentle(clients: usize, duration: Duration, pause: Duration) -> Self {
         Self {
             pause,
@@ -83,7 +85,8 @@ impl Plan {
     }
 }
 
-/// `GET target` over keep-alive connections; anything but a 2xx that `good` likes is an error.
+/// Sends `GET target` over keep-alive connections. An answer counts as an error if its status is not 2xx or if `good`
+/// returns false for it.
 pub async fn http(
     addr: SocketAddr,
     target: &str,
@@ -101,8 +104,8 @@ pub async fn http(
     .await
 }
 
-/// `emit(event, …args)` with an ack over websockets in namespace `/`; an ack that `good` does not like is an error.
-/// `good` gets the client's number and the text of the ack's arguments.
+/// Emits `event` with `args` and an ack, over websockets in `/`. An ack counts as an error if `good` returns false for
+/// it.
 pub async fn acks(
     addr: SocketAddr,
     event: &str,
@@ -120,10 +123,10 @@ pub async fn acks(
     run::<AckClient>(settings, plan).await
 }
 
-/// Judges an ack by the client's number and the text of the arguments.
+/// Judges an ack by the index of the client and the JSON array of the ack's arguments as text.
 pub type AckCheck = Arc<dyn Fn(usize, &str) -> bool + Send + Sync>;
 
-/// One of the clients of a load.
+/// One client of a load run.
 trait Client: Sized + Send {
     type Settings: Clone + Send + Sync + 'static;
 
@@ -208,12 +211,17 @@ impl Client for AckClient {
     }
 }
 
-/// Runs the clients side by side until the time is over.
+/// Runs all clients at once until the duration has passed or the run is stopped.
 async fn run<C: Client + 'static>(settings: C::Settings, plan: Plan) -> Outcome {
     let start = Instant::now();
     let mut clients = JoinSet::new();
     for number in 0..plan.clients {
-        clients.spawn(live::<C>(settings.clone(), number, plan.clone(), start));
+        clients.spawn(run_client::<C>(
+            settings.clone(),
+            number,
+            plan.clone(),
+            start,
+        ));
     }
     let mut outcome = Outcome::default();
     let mut times = Vec::new();
@@ -229,8 +237,9 @@ async fn run<C: Client + 'static>(settings: C::Settings, plan: Plan) -> Outcome 
     }
 }
 
-/// The life of one client: after a failure it connects again.
-async fn live<C: Client>(
+/// Runs one client until the run ends. The client connects again after a failure. Returns the latencies of good answers
+/// and the messages of failures.
+async fn run_client<C: Client>(
     settings: C::Settings,
     number: usize,
     plan: Plan,
@@ -245,7 +254,7 @@ async fn live<C: Client>(
             Err(error) => {
                 client = None;
                 errors.push(format!("{error:#}"));
-                // A server that is gone must not be asked a million times.
+                // The pause limits the rate of attempts if the server has ended.
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         }

@@ -1,6 +1,6 @@
-//! The official `socket.io-client`, in a Node process that is driven line by line. See `client/driver.mjs`.
+//! The official `socket.io-client` in a Node process, which runs `client/driver.mjs` and reads one command per line.
 //!
-//! Arguments are JSON; bytes stand in it as `{"$binary": base64}`, see [`binary`].
+//! Arguments of events are JSON. Bytes in them have the form `{"$binary": base64}`: see [`binary`].
 
 use std::sync::{Arc, Mutex};
 
@@ -11,40 +11,42 @@ use crate::driven::{self, Driven};
 use crate::server::Server;
 use crate::wait::SOON;
 
-/// A Node process that holds any number of sockets. It ends when this is dropped.
+/// A Node process with any number of sockets. The process ends when this and all its sockets are dropped.
 pub struct Node(Arc<Driven>);
 
-/// One connection of the official client to one namespace.
+/// A connection of the official client to one namespace.
 pub struct Socket {
     process: Arc<Driven>,
     name: String,
     id: String,
-    /// The places of the messages that [`Socket::wait_event`] gave out already.
+    /// The indexes of the messages that [`Socket::wait_event`] and similar methods have returned already.
     seen: Mutex<Vec<usize>>,
 }
 
-/// The reason for which the server refused a client: its `connect_error`.
+/// The refusal of a client: its `connect_error`.
 #[derive(Debug)]
 pub struct Refused {
-    /// Its message.
+    /// The message of the `connect_error`.
     pub message: String,
 }
 
-/// One thing that happened to a socket, and its place among all that happened.
+/// Something that happened to a socket, with its position in the order of all messages of the process.
 #[derive(Debug, Clone)]
 pub struct Happened {
-    /// Grows with time, over all sockets of a process and answers alike.
+    /// The index among all messages of the process. It grows with time, over all sockets and over answers to commands.
     pub place: usize,
-    /// `connect`, `connect_error`, `disconnect`, `event` or `greeting-ack`, with what belongs to it.
+    /// The message of the driver: `what` is `connect`, `connect_error`, `disconnect`, `event` or `greeting-ack`. Its
+    /// other fields depend on that, for example `event` and `args`.
     pub what: Value,
 }
 
-/// Bytes as an argument.
+/// Returns bytes as an argument.
 pub fn binary(bytes: &[u8]) -> Value {
     json!({ "$binary": base64::engine::general_purpose::STANDARD.encode(bytes) })
 }
 
-/// The kinds of bytes that a client may pass on, as arguments.
+/// Returns the same bytes as arguments of each type that the official client sends as an attachment, each with its
+/// name.
 pub fn binaries(bytes: &[u8]) -> [(&'static str, Value); 3] {
     let base64 = base64::engine::general_purpose::STANDARD.encode(bytes);
     [
@@ -54,10 +56,10 @@ pub fn binaries(bytes: &[u8]) -> [(&'static str, Value); 3] {
     ]
 }
 
-/// Bytes that came.
+/// Returns the bytes of an argument that the client received.
 ///
 /// # Panics
-/// Panics if the value is none.
+/// Panics if the value does not contain bytes.
 pub fn bytes(value: &Value) -> Vec<u8> {
     let base64 = value["$binary"].as_str();
     let base64 = base64.unwrap_or_else(|| panic!("no bytes: {value}"));
@@ -65,15 +67,16 @@ pub fn bytes(value: &Value) -> Vec<u8> {
     decoded.expect("the driver speaks base64")
 }
 
-/// `undefined` as an argument.
+/// Returns `undefined` as an argument.
 pub fn undefined() -> Value {
     json!({ "$undefined": true })
 }
 
-/// Starts Node, if there is one; says so when there is none.
+/// Starts Node. If Node, npm or the packages are missing, reports the skipped test on standard error and returns
+/// `None`.
 ///
 /// # Panics
-/// Panics if Node or npm is missing and `CI=true`.
+/// Panics if one of them is missing and `CI=true`.
 pub async fn official_client() -> Option<Node> {
     if let Err(missing) = driven::installed() {
         assert!(std::env::var("CI").as_deref() != Ok("true"), "{missing}");
@@ -92,20 +95,21 @@ impl Node {
         Self(Arc::new(Driven::start("driver.mjs")))
     }
 
-    /// Connects over websocket.
+    /// Connects over a websocket.
     ///
     /// # Panics
-    /// Panics if the server refuses.
+    /// Panics if the server refuses the client.
     pub async fn connect(&self, server: &Server, namespace: &str) -> Socket {
         self.connect_with(server, namespace, json!({}))
             .await
             .expect("the server lets the client in")
     }
 
-    /// Connects with these options of the client, for example `{"auth": …, "transports": ["polling"], "query": …}`.
+    /// Connects with options of the client, for example `{"auth": …, "transports": ["polling"], "query": …}`. The
+    /// transport is a websocket if `options` has no `transports`.
     ///
     /// # Errors
-    /// Fails if the server refuses.
+    /// Returns an error if the server refuses the client.
     pub async fn connect_with(
         &self,
         server: &Server,
@@ -116,11 +120,12 @@ impl Node {
             .await
     }
 
-    /// Connects a client that emits these events (name, arguments) with a callback each in its `connect` handler, the
-    /// earliest moment there is.
+    /// Connects with options, and emits the events of `greeting` in the client's `connect` handler, which is the
+    /// earliest possible moment. Each of them is `[event, argument, …]` and has a callback: see
+    /// [`Socket::wait_greeting_ack`].
     ///
     /// # Errors
-    /// Fails if the server refuses.
+    /// Returns an error if the server refuses the client.
     pub async fn connect_and_greet(
         &self,
         server: &Server,
@@ -161,12 +166,12 @@ impl Node {
 }
 
 impl Socket {
-    /// The id that the server gave.
+    /// Returns the id that the server gave to this socket.
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// `websocket` or `polling`, now.
+    /// Returns the current transport: `websocket` or `polling`.
     pub async fn transport(&self) -> String {
         self.command("transport", json!({}))
             .await
@@ -175,34 +180,35 @@ impl Socket {
             .into()
     }
 
-    /// Emits. `args` is the list of arguments.
+    /// Emits an event. `args` is the JSON array of its arguments.
     pub async fn emit(&self, event: &str, args: Value) {
         self.command("emit", json!({ "event": event, "args": args }))
             .await;
     }
 
-    /// Emits with a callback and gives back the list of its arguments.
+    /// Emits an event with a callback, and returns the array of arguments that the callback received.
     ///
     /// # Panics
-    /// Panics if no ack comes soon.
+    /// Panics if no ack arrives within 20 seconds.
     pub async fn ask(&self, event: &str, args: Value) -> Value {
         self.ask_at(event, args).await.1
     }
 
-    /// Emits an event and returns its ack, with the place of the ack among everything that happened.
+    /// Emits an event with a callback. Returns the index of the ack among all messages of the process, and its
+    /// arguments.
     ///
     /// # Panics
-    /// Panics if no ack comes soon.
+    /// Panics if no ack arrives within 20 seconds.
     pub async fn ask_at(&self, event: &str, args: Value) -> (usize, Value) {
         let ask = json!({ "do": "ask", "socket": self.name, "event": event, "args": args });
         self.process.command(ask, SOON * 2).await
     }
 
-    /// Emits all these (`[event, argument, …]`) at once, each with a callback: the list of `{index, ack}` in the order
-    /// in which the acks came.
+    /// Emits all events of `calls` at once, each with a callback. An element of `calls` is `[event, argument, …]`.
+    /// Returns a list of `{index, ack}` in the order in which the acks arrived.
     ///
     /// # Panics
-    /// Panics if not all acks come soon.
+    /// Panics if not all acks arrive within 30 seconds.
     pub async fn ask_all(&self, calls: &[Value]) -> Vec<Value> {
         let ask = json!({ "do": "askAll", "socket": self.name, "calls": calls });
         self.process
@@ -214,40 +220,40 @@ impl Socket {
             .unwrap_or_default()
     }
 
-    /// The numbers of all acks that came in, also of those that answer nothing.
+    /// Returns the ids of all acks that arrived, including acks for which no callback waited.
     pub async fn acks(&self) -> Vec<Value> {
         let acks = self.command("acks", json!({})).await;
         acks.as_array().cloned().unwrap_or_default()
     }
 
-    /// Answers every `event` that wants an ack with these arguments.
+    /// Makes the client answer every `event` that requests an ack with the arguments `args`.
     pub async fn answer(&self, event: &str, args: Value) {
         self.command("answer", json!({ "event": event, "args": args }))
             .await;
     }
 
-    /// `socket.disconnect()`.
+    /// Calls `socket.disconnect()` of the client.
     pub async fn disconnect(&self) {
         self.command("disconnect", json!({})).await;
     }
 
-    /// Closes the connection below the socket, as a network that fails does.
+    /// Closes the connection below the socket without a socket.io disconnect packet, as a failing network does.
     pub async fn close_transport(&self) {
         self.command("closeTransport", json!({})).await;
     }
 
-    /// Waits for the next event of this name that was not waited for before: its arguments.
+    /// Waits for an event of this name that no earlier call has returned, and returns its arguments.
     ///
     /// # Panics
-    /// Panics if none comes soon.
+    /// Panics if no such event arrives within 20 seconds.
     pub async fn wait_event(&self, event: &str) -> Value {
         self.wait_event_at(event).await.what["args"].clone()
     }
 
-    /// Waits for an event and returns it with everything that belongs to it.
+    /// Waits for an event of this name that no earlier call has returned, and returns the full message.
     ///
     /// # Panics
-    /// Panics if none comes soon.
+    /// Panics if no such event arrives within 20 seconds.
     pub async fn wait_event_at(&self, event: &str) -> Happened {
         self.wait(&format!("event {event}"), |what| {
             what["what"] == "event" && what["event"] == event
@@ -255,10 +261,10 @@ impl Socket {
         .await
     }
 
-    /// Waits for the end of the connection: its reason.
+    /// Waits for the end of the connection, and returns the reason that the client reports.
     ///
     /// # Panics
-    /// Panics if it does not end soon.
+    /// Panics if the connection does not end within 20 seconds.
     pub async fn wait_disconnect(&self) -> String {
         let end = self
             .wait("the end of the connection", |what| {
@@ -268,10 +274,11 @@ impl Socket {
         end.what["reason"].as_str().unwrap_or_default().into()
     }
 
-    /// Waits for the ack of an event that was emitted when the client connected.
+    /// Waits for an ack of a greeting that no earlier call has returned, and returns its arguments. See
+    /// [`Node::connect_and_greet`].
     ///
     /// # Panics
-    /// Panics if it does not come soon.
+    /// Panics if no such ack arrives within 20 seconds.
     pub async fn wait_greeting_ack(&self) -> Value {
         self.wait("the ack of a greeting", |what| {
             what["what"] == "greeting-ack"
@@ -281,7 +288,7 @@ impl Socket {
             .clone()
     }
 
-    /// All events of this name so far: their arguments, oldest first.
+    /// Returns the arguments of all events of this name so far, oldest first.
     pub fn events(&self, event: &str) -> Vec<Value> {
         let all = self.happened();
         let named = all
@@ -290,7 +297,7 @@ impl Socket {
         named.map(|it| it.what["args"].clone()).collect()
     }
 
-    /// All that happened to this socket so far.
+    /// Returns the messages about this socket so far, oldest first.
     pub fn happened(&self) -> Vec<Happened> {
         let messages = self.process.said();
         let parsed = messages.iter().enumerate().map(|(place, line)| Happened {

@@ -1,5 +1,5 @@
-//! A server that refuses requests, and the proof that no handler heard of them: a policy before every path, which tells
-//! a socket.
+//! A server that refuses requests, and a check that no handler received them. A policy that matches every path reports
+//! each request to a socket of the test.
 
 use serde_json::{Value, json};
 
@@ -11,23 +11,23 @@ use crate::raw::{Packet, RawSocket};
 use crate::server::Server;
 use crate::wait::{SOON, within};
 
-/// The policy. It is asked before any handler, also about paths that no route has.
+/// The script of the policy, which runs before any handler, also for paths that no route matches.
 const POLICY: &str = "name policy\nbefore * /\ntell";
 
-/// The socket that the policy tells.
-struct Told(RawSocket);
+/// A socket that receives an event for each request that the policy sees.
+struct PolicyEvents(RawSocket);
 
-/// A server with the guest `probe`, a client of it, and somebody who is told of each request that handlers hear of.
+/// A server with the guest `probe`, a client, and an observer of all requests that reach a handler.
 pub struct Refusing {
-    /// The server.
+    /// The server under test.
     pub server: Server,
-    /// The client that asks.
+    /// The client that sends the requests.
     pub client: Client,
-    told: Told,
+    policy_events: PolicyEvents,
 }
 
 impl Refusing {
-    /// Starts the server with these settings. There is none when the client cannot be had.
+    /// Starts the server with these settings. Returns `None` if the official client is needed but not available.
     pub async fn open(way: Way, settings: &str) -> Option<Self> {
         let server = Server::prepare()
             .handler("probe.wasm", guest("probe"))
@@ -37,24 +37,26 @@ impl Refusing {
             .await;
         Some(Self {
             client: Client::open(way, &server).await?,
-            told: Told::of(&server).await,
+            policy_events: PolicyEvents::connect(&server).await,
             server,
         })
     }
 
-    /// Asserts that the request is refused with a sentence that has this word in it, and that no handler was run.
+    /// Sends a request. Asserts that it is refused with this status and with a sentence that contains `word`, and that
+    /// no handler ran.
     ///
     /// # Panics
-    /// Panics if it is not so.
+    /// Panics if the request is answered in another way, or if a handler ran.
     pub async fn refuses(&mut self, status: u16, word: &str, request: Value) {
         let answer = self.client.ask(request.clone()).await;
         self.refused(status, word, &answer, &request).await;
     }
 
-    /// Asserts the same of this answer to a request.
+    /// Asserts that `answer` refuses `request` with this status and with a sentence that contains `word`, and that no
+    /// handler ran.
     ///
     /// # Panics
-    /// Panics if it is not so.
+    /// Panics if the answer has another form, or if a handler ran.
     pub async fn refused(&mut self, status: u16, word: &str, answer: &Answer, request: &Value) {
         let request: String = request.to_string().chars().take(200).collect();
         assert_eq!(answer.status, status, "{request}");
@@ -64,25 +66,26 @@ impl Refusing {
         assert!(asked.is_empty(), "{request} was run");
     }
 
-    /// The requests (`METHOD url`) that policies were asked about since the last time.
+    /// Returns the requests (`METHOD url`) that the policy has seen after the previous call. A request of its own marks
+    /// the end, because events of the policy arrive in order.
     ///
     /// # Panics
-    /// Panics if the server does not answer.
+    /// Panics if the server does not answer the marking request.
     pub async fn asked(&mut self) -> Vec<String> {
         let fence = json!({ "url": "/hello/fence" });
         assert_eq!(self.client.ask(fence).await.status, 200);
-        self.told.asked_before("/hello/fence").await
+        self.policy_events.asked_before("/hello/fence").await
     }
 }
 
-impl Told {
-    /// Begins to listen.
-    async fn of(server: &Server) -> Self {
+impl PolicyEvents {
+    /// Connects the socket to `/`.
+    async fn connect(server: &Server) -> Self {
         let socket = RawSocket::connect(server.addr(), "/").await;
         Self(socket.expect("the server lets it in"))
     }
 
-    /// The requests (`METHOD url`) that policies were asked about since the last time, up to and without the one for
+    /// Returns the requests (`METHOD url`) that the policy has seen after the previous call and before the request for
     /// `last`.
     async fn asked_before(&mut self, last: &str) -> Vec<String> {
         let all = async {

@@ -1,13 +1,14 @@
-//! A strict reader of `/metrics`: the text format of Prometheus, version 0.0.4.
+//! A strict parser for the output of `/metrics`: the text format of Prometheus, version 0.0.4.
+//!
 //! <https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format>
 
 use std::collections::BTreeMap;
 
-/// The samples of one scrape, by series: `name{label="value"}`, as they are written.
+/// The samples of one scrape. A key is a series as the text writes it: `name{label="value"}`.
 #[derive(Debug)]
 pub struct Scrape(BTreeMap<String, f64>);
 
-/// A family of samples: its name and type.
+/// A metric family: its name and its type, which is empty until the TYPE line.
 struct Family {
     name: String,
     kind: String,
@@ -15,10 +16,10 @@ struct Family {
 }
 
 impl Scrape {
-    /// Reads a whole text.
+    /// Parses the text of a scrape.
     ///
     /// # Panics
-    /// With the line that is not as the format wants it.
+    /// Panics if the text violates the format. The message names the line or the series.
     pub fn read(text: &str) -> Self {
         assert!(text.ends_with('\n'), "the last line has an end");
         let mut families: Vec<Family> = Vec::new();
@@ -44,21 +45,21 @@ impl Scrape {
         scrape
     }
 
-    /// The value of a series, written as in the text.
+    /// Returns the value of a series, which is written as in the text.
     ///
     /// # Panics
-    /// Panics if there is none.
+    /// Panics if the scrape does not contain the series.
     pub fn value(&self, series: &str) -> f64 {
         self.get(series)
             .unwrap_or_else(|| panic!("no {series} in {:#?}", self.0))
     }
 
-    /// The value of a series, if there is one.
+    /// Returns the value of a series, or `None` if the scrape does not contain it.
     pub fn get(&self, series: &str) -> Option<f64> {
         self.0.get(series).copied()
     }
 
-    /// Buckets are told from the smallest on, each with those before it, and the last has them all.
+    /// Asserts that the buckets of a histogram are cumulative, and that the `+Inf` bucket equals the count.
     fn check_histogram(&self, name: &str) {
         let prefix = format!("{name}_count");
         let counts = self
@@ -84,7 +85,7 @@ impl Scrape {
     }
 }
 
-/// `HELP name text` or `TYPE name kind`.
+/// Parses a comment: `HELP name text` or `TYPE name kind`.
 fn read_comment(comment: &str, families: &mut Vec<Family>) {
     let mut words = comment.splitn(3, ' ');
     let mut word = || words.next().unwrap_or_default();
@@ -128,7 +129,7 @@ fn is_name(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_alphabetic()) && name.chars().all(good)
 }
 
-/// `{name="value",…}`, or nothing.
+/// Asserts that `labels` is empty or has the form `{name="value",…}`.
 fn check_labels(labels: &str) {
     let Some(mut rest) = labels.strip_prefix('{') else {
         assert_eq!(labels, "");

@@ -1,4 +1,5 @@
-//! The real server: `hitchy serve` on a port of its own over a folder of its own.
+//! The real server: a `hitchy` process with its own port and its own temporary folder. Tests reach it over the network,
+//! through its files and through its log.
 
 mod plan;
 
@@ -18,7 +19,7 @@ use crate::lines::Lines;
 use crate::scrape::Scrape;
 use crate::wait::{SOON, eventually};
 
-/// A running server. It is killed when this is dropped.
+/// A running server. Dropping it kills the process. If the test panicked, the log of the server is printed first.
 pub struct Server {
     child: Child,
     addr: SocketAddr,
@@ -29,38 +30,39 @@ pub struct Server {
 }
 
 impl Server {
-    /// A server over an empty folder, to be filled before it starts.
+    /// Returns a plan for a server with an empty handlers folder. The test adds files, settings and flags before it
+    /// starts the server.
     pub fn prepare() -> Plan {
         Plan::new()
     }
 
-    /// A server whose folder holds one handler.
+    /// Starts a server whose handlers folder contains one file.
     pub async fn with(name: &str, bytes: impl AsRef<[u8]>) -> Server {
         Self::prepare().handler(name, bytes).start().await
     }
 
-    /// Returns the address that the server listens on.
+    /// Returns the address on which the server listens.
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
 
-    /// The address of the console.
+    /// Returns the address on which the console listens.
     ///
     /// # Panics
-    /// Panics if it was not asked for: see [`Plan::console`].
+    /// Panics if the server was started without [`Plan::console`].
     pub fn console(&self) -> SocketAddr {
         self.console.expect("a console was asked for")
     }
 
-    /// Answers `GET target` of the console.
+    /// Returns the answer to `GET target` from the console.
     pub async fn ask_console(&self, target: &str) -> Answer {
         http::ask(self.console(), "GET", target, &[], b"").await
     }
 
-    /// Returns the counters of the console's page `/metrics`.
+    /// Returns the samples of the console's `/metrics`.
     ///
     /// # Panics
-    /// Panics if it is not what Prometheus reads.
+    /// Panics if the answer is not in the text format of Prometheus.
     pub async fn metrics(&self) -> Scrape {
         let answer = self.ask_console("/metrics").await;
         assert_eq!(answer.status, 200, "{answer:?}");
@@ -69,48 +71,49 @@ impl Server {
         Scrape::read(&answer.text())
     }
 
-    /// `http://127.0.0.1:PORT`.
+    /// Returns the base URL of the server: `http://127.0.0.1:PORT`.
     pub fn url(&self) -> String {
         format!("http://{}", self.addr)
     }
 
-    /// The process id.
+    /// Returns the process id.
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// The folder that holds the handlers folder and the settings.
+    /// Returns the temporary folder, which contains the handlers folder and the settings file.
     pub fn dir(&self) -> &Path {
         self.dir.path()
     }
 
-    /// The handlers folder, or a path in it.
+    /// Returns the path of a file in the handlers folder, or of the folder itself if `path` is empty.
     pub fn handlers(&self, path: &str) -> PathBuf {
         self.dir.path().join("handlers").join(path)
     }
 
-    /// Returns the lines of the log so far.
+    /// Returns the log, which is the server's standard error, as far as it was read.
     pub fn log(&self) -> &Lines {
         &self.log
     }
 
-    /// Returns the lines of standard output so far.
+    /// Returns the server's standard output, as far as it was read.
     pub fn out(&self) -> &Lines {
         &self.out
     }
 
-    /// Waits for a line of the log that has all these words in it, and gives it back.
+    /// Waits for a log line that contains all of `words`, and returns it.
     ///
     /// # Panics
-    /// Panics if there is none soon.
+    /// Panics if no such line appears within 10 seconds.
     pub async fn wait_for_log(&self, words: &[&str]) -> String {
         self.wait_for_log_from(0, words).await
     }
 
-    /// Waits for such a line among the lines from place `from` on: see [`Lines::len`].
+    /// Waits for a log line that contains all of `words`, and returns it. Lines before index `from` are ignored.
+    /// [`Lines::len`] returns the index of the next line.
     ///
     /// # Panics
-    /// Panics if there is none soon.
+    /// Panics if no such line appears within 10 seconds.
     pub async fn wait_for_log_from(&self, from: usize, words: &[&str]) -> String {
         let has_all = |_, line: &str| {
             words
@@ -123,10 +126,11 @@ impl Server {
             .await
     }
 
-    /// Drops a file into the handlers folder as a careful person does: written under another name, then renamed.
+    /// Puts a file into the handlers folder atomically: writes it under another name outside the folder, then renames
+    /// it.
     ///
     /// # Panics
-    /// Panics if it cannot be written.
+    /// Panics if the file cannot be written or renamed.
     pub fn drop_in(&self, path: &str, bytes: impl AsRef<[u8]>) {
         let target = self.handlers(path);
         let folder = target.parent().expect("a file lies in a folder");
@@ -137,10 +141,11 @@ impl Server {
         temporary.persist(target).expect("the file can be renamed");
     }
 
-    /// Copies a file into the handlers folder in place, in pieces, calling `between` after each but the last.
+    /// Writes a file into the handlers folder in place, in up to `pieces` pieces, and calls `between` after each but
+    /// the last.
     ///
     /// # Panics
-    /// Panics if it cannot be written.
+    /// Panics if the file cannot be written.
     pub async fn copy_slowly(
         &self,
         path: &str,
@@ -165,32 +170,32 @@ impl Server {
     /// Removes a file from the handlers folder.
     ///
     /// # Panics
-    /// Panics if it cannot be removed.
+    /// Panics if the file cannot be removed.
     pub fn remove(&self, path: &str) {
         fs::remove_file(self.handlers(path)).expect("the file can be removed");
     }
 
-    /// Renames a file of the handlers folder.
+    /// Renames a file in the handlers folder.
     ///
     /// # Panics
-    /// Panics if it cannot be renamed.
+    /// Panics if the file cannot be renamed.
     pub fn rename(&self, from: &str, to: &str) {
         fs::rename(self.handlers(from), self.handlers(to)).expect("the file can be renamed");
     }
 
-    /// Answers `GET target` on a connection of its own.
+    /// Returns the answer to `GET target`, sent on a new connection.
     pub async fn get(&self, target: &str) -> Answer {
         self.request("GET", target, &[], b"").await
     }
 
-    /// Answers `POST target` with this JSON as its body.
+    /// Returns the answer to `POST target` with a JSON body, sent on a new connection.
     pub async fn post(&self, target: &str, body: &Value) -> Answer {
         let headers = [("content-type", "application/json")];
         self.request("POST", target, &headers, body.to_string().as_bytes())
             .await
     }
 
-    /// Answers any request on a connection of its own.
+    /// Returns the answer to a request, sent on a new connection.
     pub async fn request(
         &self,
         method: &str,
@@ -201,30 +206,30 @@ impl Server {
         http::ask(self.addr, method, target, headers, body).await
     }
 
-    /// Runs a script of the guest `probe` through HTTP and lists its results.
+    /// Runs a script of the guest `probe` over HTTP and returns the list of its results.
     ///
     /// # Panics
-    /// Panics if the answer is not the probe's.
+    /// Panics if the status of the answer is not 200, or if its body is not JSON.
     pub async fn script(&self, steps: &Value) -> Value {
         let answer = self.post("/script", steps).await;
         assert_eq!(answer.status, 200, "{answer:?}");
         answer.json()
     }
 
-    /// Waits until `GET target` answers with this status.
+    /// Repeats `GET target` until the answer has this status, and returns that answer.
     ///
     /// # Panics
-    /// Panics if it does not soon.
+    /// Panics if no such answer arrives within 20 seconds.
     pub async fn wait_for_status(&self, target: &str, status: u16) -> Answer {
         let what = format!("GET {target} answers {status}");
         let look = async || Some(self.get(target).await).filter(|answer| answer.status == status);
         eventually(&what, SOON * 2, look).await
     }
 
-    /// Waits until `GET target` answers 200 with a body that has this in it.
+    /// Repeats `GET target` until the answer has status 200 and a body that contains `part`, and returns that answer.
     ///
     /// # Panics
-    /// Panics if it does not soon.
+    /// Panics if no such answer arrives within 20 seconds.
     pub async fn wait_for_body(&self, target: &str, part: &str) -> Answer {
         let what = format!("GET {target} answers {part}");
         let look = async || {
@@ -234,20 +239,20 @@ impl Server {
         eventually(&what, SOON * 2, look).await
     }
 
-    /// Asks the server to end, as an operator does.
+    /// Sends SIGTERM to the server, as an operator does.
     ///
     /// # Panics
-    /// Panics if there is no such process.
+    /// Panics if the signal cannot be sent.
     pub fn terminate(&self) {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM)
             .expect("the server can be signalled");
     }
 
-    /// Waits until the server has ended.
+    /// Waits until the server has ended, and returns its exit status.
     ///
     /// # Panics
-    /// Panics if it has not by the deadline.
+    /// Panics if the server has not ended within `deadline`.
     pub async fn wait_for_end(&mut self, deadline: Duration) -> ExitStatus {
         let child = &mut self.child;
         eventually("the server ends", deadline, async || {
@@ -256,10 +261,10 @@ impl Server {
         .await
     }
 
-    /// Asserts that the process is the same and that nothing in it panicked, whatever its guests did.
+    /// Asserts that the process still runs and that no code of the host panicked. Panics of guests are allowed.
     ///
     /// # Panics
-    /// Panics if it is not so.
+    /// Panics if the server ended, or if its log contains a panic of the host or of a dependency.
     pub fn assert_unharmed(&mut self) {
         let ended = self.child.try_wait().expect("a child can be waited for");
         assert!(ended.is_none(), "the server ended: {ended:?}");
@@ -271,7 +276,7 @@ impl Server {
         assert!(panicked.is_none(), "the host panicked: {panicked:?}");
     }
 
-    async fn says_ready(&self) {
+    async fn wait_until_ready(&self) {
         let ready = |_, line: &str| {
             line.split(|c: char| !c.is_ascii_alphanumeric())
                 .any(|word| word == "ready")

@@ -1,5 +1,4 @@
-//! Commands as a person types them, in a folder: blocks of the documentation, in a real shell with `hitchy` on its
-//! PATH.
+//! A shell that runs the command blocks of the documentation in a folder, with `hitchy` on its PATH.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -15,10 +14,10 @@ use crate::server::binary;
 use crate::wait::{SOON, eventually, within};
 use crate::{cargo, sources};
 
-/// The longest time for commands that build something while other tests run.
+/// Deadline for commands that build something, while other tests run on the same machine: 20 minutes.
 pub const TO_BUILD: Duration = SOON.saturating_mul(120);
 
-/// A terminal: a folder, and where the server is that its commands talk to.
+/// The settings of a shell: its folder, the target folder of cargo, and the addresses that its commands use.
 pub struct Shell {
     folder: PathBuf,
     target: PathBuf,
@@ -26,17 +25,17 @@ pub struct Shell {
     console: Option<SocketAddr>,
 }
 
-/// Commands that were typed and still run. All of them end when this is dropped.
+/// A running block. Dropping it kills the shell and all its processes.
 pub struct Running {
     child: Child,
-    /// Standard output.
+    /// The lines of standard output.
     pub out: Lines,
-    /// Standard error.
+    /// The lines of standard error.
     pub log: Lines,
 }
 
 impl Shell {
-    /// In this folder; what cargo builds goes to `target`.
+    /// Returns a shell that works in `folder`. Cargo builds into `target`.
     pub fn new(folder: &Path, target: &Path) -> Self {
         Self {
             folder: folder.to_owned(),
@@ -46,7 +45,8 @@ impl Shell {
         }
     }
 
-    /// Commands mean this server, wherever they say `localhost:3000` or mean it.
+    /// Replaces `localhost:3000` in commands with the address `server`, and makes it the default server of client
+    /// commands.
     pub fn meaning(self, server: SocketAddr) -> Self {
         Self {
             server: Some(server),
@@ -54,7 +54,7 @@ impl Shell {
         }
     }
 
-    /// And this console, wherever they say `localhost:9000`.
+    /// Replaces `localhost:9000` in commands with the address `console`.
     pub fn and_console(self, console: SocketAddr) -> Self {
         Self {
             console: Some(console),
@@ -62,10 +62,10 @@ impl Shell {
         }
     }
 
-    /// Types a block and waits for its end: what it printed.
+    /// Runs a block, waits for its end, and returns its standard output.
     ///
     /// # Panics
-    /// Panics if it fails, or does not end.
+    /// Panics if the block fails, or if it does not end within 20 minutes.
     pub async fn types(&self, block: &str) -> String {
         let mut command = tokio::process::Command::from(self.command(&self.placed(block)));
         let typed = within(block, TO_BUILD, command.kill_on_drop(true).output());
@@ -76,10 +76,10 @@ impl Shell {
         out
     }
 
-    /// Types a block that goes on.
+    /// Starts a block that keeps running.
     ///
     /// # Panics
-    /// Panics if there is no shell.
+    /// Panics if bash cannot be started.
     pub fn starts(&self, block: &str) -> Running {
         let mut child = self
             .command(&self.placed(block))
@@ -91,10 +91,10 @@ impl Shell {
         Running { child, out, log }
     }
 
-    /// Saves a script as `name` and runs it in Node, with the packages of `tests/client` installed.
+    /// Saves a script as `name` in the folder and runs it in Node, with the packages of `tests/client`.
     ///
     /// # Panics
-    /// Panics if it cannot be saved, or there is no Node.
+    /// Panics if the script cannot be saved, or if bash cannot be started.
     pub fn node(&self, name: &str, script: &str) -> Running {
         let modules = self.folder.join("node_modules");
         if !modules.exists() {
@@ -141,10 +141,10 @@ impl Shell {
 }
 
 impl Running {
-    /// Waits until it listens and is ready: where.
+    /// Waits until the server reports that it is ready, and returns the address on which it listens.
     ///
     /// # Panics
-    /// Panics if it ends instead.
+    /// Panics if the process ends, or if the server is not ready within 20 minutes.
     pub async fn is_ready(&mut self) -> SocketAddr {
         let (child, out, log) = (&mut self.child, &self.out, &self.log);
         eventually("it is ready", TO_BUILD, async || {
@@ -160,10 +160,10 @@ impl Running {
 }
 
 impl Running {
-    /// Waits for a line of standard output that has this in it.
+    /// Waits for a line of standard output that contains `part`.
     ///
     /// # Panics
-    /// Panics if there is none soon.
+    /// Panics if no such line appears within 60 seconds.
     pub async fn says(&self, part: &str) {
         let has = |_, line: &str| line.contains(part).then_some(());
         let said = self.out.wait(part, 0, TO_BUILD, has);
@@ -179,7 +179,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // It may have ended.
+        // The processes may have ended already, so an error is ignored.
         let _ = kill_process_group(Pid::from_child(&self.child), Signal::KILL);
         let _ = self.child.wait();
     }

@@ -1,5 +1,5 @@
-//! The beginning of most tests of events: a server with the guest `probe`, and official clients that come the way of
-//! the test.
+//! The start of most tests of events: a server with the guest `probe`, and official clients that use the door and
+//! transport of the test.
 
 use serde_json::{Value, json};
 
@@ -8,31 +8,31 @@ use crate::node::Refused;
 use crate::server::Plan;
 use crate::{Node, Server, Socket, guest, official_client};
 
-/// A server, clients, and the way that the test takes.
+/// A server and clients for a test of one way.
 pub struct Stage {
-    /// The server.
+    /// The server under test.
     pub server: Server,
-    /// The process of the clients.
+    /// The Node process that runs the clients.
     pub node: Node,
-    /// The way of the test.
+    /// The door and transport of the test.
     pub way: Way,
 }
 
 impl Stage {
-    /// A server with the probe; none when the official client cannot run here.
+    /// Starts a server with the guest `probe`. Returns `None` if the official client cannot run on this machine.
     pub async fn set(way: Way) -> Option<Self> {
         let plan = Server::prepare().handler("probe.wasm", guest("probe"));
         Self::set_with(way, plan).await
     }
 
-    /// Makes a stage with another server.
+    /// Starts the server of `plan`. Returns `None` if the official client cannot run on this machine.
     pub async fn set_with(way: Way, plan: Plan) -> Option<Self> {
         let node = official_client().await?;
         let server = plan.start().await;
         Some(Self { server, node, way })
     }
 
-    /// The transport of clients that come this way; those that watch what is done over HTTP come over a websocket.
+    /// Returns the transport of the clients. Tests over HTTP observe their effects with clients over a websocket.
     pub fn transport(&self) -> &'static str {
         match self.way {
             Way::Http => "websocket",
@@ -40,27 +40,27 @@ impl Stage {
         }
     }
 
-    /// A client connected to a namespace.
+    /// Connects a client to a namespace.
     ///
     /// # Panics
-    /// Panics if the server refuses.
+    /// Panics if the server refuses the client.
     pub async fn connect(&self, namespace: &str) -> Socket {
         let connected = self.connect_with(namespace, json!({})).await;
         connected.expect("the server lets the client in")
     }
 
-    /// Connects a client with these options.
+    /// Connects a client to a namespace with options of the official client, except `transports`.
     ///
     /// # Errors
-    /// Fails if the server refuses.
+    /// Returns an error if the server refuses the client.
     pub async fn connect_with(&self, namespace: &str, options: Value) -> Result<Socket, Refused> {
         self.connect_and_greet(namespace, options, &[]).await
     }
 
-    /// Connects a client that emits these events in its `connect` handler: see [`Node::connect_and_greet`].
+    /// Connects a client that emits the events of `greeting` in its `connect` handler: see [`Node::connect_and_greet`].
     ///
     /// # Errors
-    /// Fails if the server refuses.
+    /// Returns an error if the server refuses the client.
     pub async fn connect_and_greet(
         &self,
         namespace: &str,
@@ -74,16 +74,19 @@ impl Stage {
         connected.await
     }
 
-    /// A client in `/` with this `auth`.
+    /// Connects a client to `/` with this `auth`.
     ///
     /// # Panics
-    /// Panics if the server refuses.
+    /// Panics if the server refuses the client.
     pub async fn connect_as(&self, auth: Value) -> Socket {
         let connected = self.connect_with("/", json!({ "auth": auth })).await;
         connected.expect("the server lets the client in")
     }
 
-    /// Somebody who runs scripts of the probe through the door of the way.
+    /// Returns a caller that runs scripts of the guest `probe` through the door of the test.
+    ///
+    /// # Panics
+    /// Panics if the server refuses the client.
     pub async fn caller(&self) -> Caller<'_> {
         let socket = match self.way {
             Way::Http => None,
@@ -97,20 +100,20 @@ impl Stage {
     }
 }
 
-/// Runs scripts through one door. See [`Stage::caller`].
+/// A client that runs scripts through one door. See [`Stage::caller`].
 pub struct Caller<'a> {
     stage: &'a Stage,
-    /// The client that calls; none for HTTP.
+    /// The socket that sends the scripts, or `None` over HTTP.
     pub socket: Option<Socket>,
 }
 
 impl Caller<'_> {
-    /// The way of the test.
+    /// Returns the door and transport of the test.
     pub fn way(&self) -> Way {
         self.stage.way
     }
 
-    /// Runs a script of the guest `probe`: its results.
+    /// Runs a script of the guest `probe` and returns its results.
     ///
     /// # Panics
     /// Panics if the answer is not the probe's.
@@ -118,7 +121,8 @@ impl Caller<'_> {
         self.script_at(steps).await.1
     }
 
-    /// Asks, and returns the answer with its place among everything that happened to the clients (0 for HTTP).
+    /// Runs a script of the guest `probe`. Returns the index of the answer among all messages of the clients' process
+    /// (0 over HTTP), and the results.
     ///
     /// # Panics
     /// Panics if the answer is not the probe's.

@@ -1,4 +1,5 @@
-//! The client commands of `hitchy`, run as a person or a script runs them.
+//! The client commands of `hitchy`, run as processes with their output and exit codes, as a person or a script sees
+//! them.
 
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -9,43 +10,44 @@ use crate::lines::Lines;
 use crate::server::binary;
 use crate::wait::{SOON, eventually, within};
 
-/// The longest time for a command that should end at once.
+/// Deadline for a command that should end at once.
 const LONG: Duration = SOON.saturating_mul(3);
 
-/// The result of a command.
+/// The output and exit code of a command that has ended.
 #[derive(Debug)]
 pub struct Said {
-    /// The exit code; none when a signal ended it.
+    /// The exit code, or `None` if a signal ended the command.
     pub code: Option<i32>,
-    /// Standard output.
+    /// The bytes of standard output.
     pub out: Vec<u8>,
-    /// Standard error.
+    /// The text of standard error.
     pub err: String,
 }
 
 impl Said {
-    /// Standard output as text.
+    /// Returns standard output as text.
     ///
     /// # Panics
-    /// Panics if it is none.
+    /// Panics if the output is not UTF-8.
     pub fn text(&self) -> &str {
         std::str::from_utf8(&self.out).expect("the output is UTF-8")
     }
 
-    /// Standard output as JSON on one line.
+    /// Returns standard output as JSON.
     ///
     /// # Panics
-    /// Panics if it is none.
+    /// Panics if the output is not exactly one line of JSON.
     pub fn json(&self) -> Value {
         let line = self.text().strip_suffix('\n').expect("a line");
         assert!(!line.contains('\n'), "one line: {line}");
         serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
-    /// Asserts that it ended with this code, without output, and with one sentence that has these words.
+    /// Asserts that the command ended with this exit code, printed nothing on standard output, and printed one error
+    /// sentence. All of `words` must occur on standard error.
     ///
     /// # Panics
-    /// Panics if it did not.
+    /// Panics if the command ended in another way.
     pub fn assert_refused(&self, code: i32, words: &[&str]) {
         assert_eq!(self.code, Some(code), "{self:?}");
         assert!(self.out.is_empty(), "{self:?}");
@@ -57,10 +59,10 @@ impl Said {
     }
 }
 
-/// Runs `hitchy` with these arguments against the server at `url`, to its end.
+/// Runs `hitchy` with these arguments against the server at `url`, and waits for its end.
 ///
 /// # Panics
-/// Panics if it does not end.
+/// Panics if the command does not end within 30 seconds.
 pub async fn hitchy(url: &str, args: &[&str]) -> Said {
     let mut command = tokio::process::Command::from(command(url, args));
     let running = command.kill_on_drop(true).output();
@@ -73,30 +75,31 @@ pub async fn hitchy(url: &str, args: &[&str]) -> Said {
     }
 }
 
-/// A running `hitchy listen`. It is killed when this is dropped.
+/// A running `hitchy listen`. Dropping it kills the process.
 pub struct Listening {
     child: Child,
-    /// Standard output.
+    /// The lines of standard output.
     pub out: Lines,
-    /// Standard error.
+    /// The lines of standard error.
     pub err: Lines,
 }
 
 impl Listening {
-    /// Starts it and waits until it listens.
+    /// Starts `hitchy listen` and waits until it is connected.
     ///
     /// # Panics
-    /// Panics if it does not.
+    /// Panics if the command is not connected within 30 seconds.
     pub async fn to(url: &str, args: &[&str]) -> Self {
         let (listening, out) = Self::unread(url, args).await;
         listening.out.follow(out);
         listening
     }
 
-    /// Starts such a command and leaves its output to the caller.
+    /// Starts `hitchy listen` and waits until it is connected. The caller reads standard output, so [`Listening::out`]
+    /// stays empty.
     ///
     /// # Panics
-    /// Panics if it does not listen.
+    /// Panics if the command is not connected within 30 seconds.
     pub async fn unread(url: &str, args: &[&str]) -> (Self, ChildStdout) {
         let args = [&["listen"], args].concat();
         let mut child = command(url, &args).spawn().expect("hitchy runs");
@@ -112,10 +115,10 @@ impl Listening {
         (listening, stdout)
     }
 
-    /// Waits until it has said so many times that it listens.
+    /// Waits until the command has reported `times` times that it listens. It reports this after each connect.
     ///
     /// # Panics
-    /// Panics if it does not.
+    /// Panics if it has not done so within 30 seconds.
     pub async fn wait_until_listening(&self, times: usize) {
         let said = async || {
             let lines = self.err.all();
@@ -125,29 +128,29 @@ impl Listening {
         eventually("hitchy listens", LONG, said).await;
     }
 
-    /// The line at this place.
+    /// Waits for the line of standard output with this index, and returns it.
     ///
     /// # Panics
-    /// Panics if it does not come.
+    /// Panics if the line does not appear within 30 seconds.
     pub async fn line(&self, place: usize) -> String {
         let line = |_: usize, line: &str| Some(line.to_owned());
         self.out.wait("a line of hitchy", place, LONG, line).await
     }
 
-    /// Presses Ctrl-C.
+    /// Sends SIGINT, as Ctrl-C does.
     ///
     /// # Panics
-    /// Panics if it has ended.
+    /// Panics if the signal cannot be sent.
     pub fn interrupt(&self) {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, rustix::process::Signal::INT)
             .expect("it can be signalled");
     }
 
-    /// Waits for its end.
+    /// Waits for the end of the command, and returns its exit status.
     ///
     /// # Panics
-    /// Panics if it does not end.
+    /// Panics if the command does not end within 30 seconds.
     pub async fn wait_for_end(&mut self) -> ExitStatus {
         let child = &mut self.child;
         let ended = async || child.try_wait().expect("a child can be waited for");

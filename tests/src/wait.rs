@@ -1,17 +1,17 @@
-//! Waiting for a fact under a deadline. Nothing here waits for time to pass.
+//! Functions that wait for a fact, each with a deadline. Tests call these and never sleep for a fixed time.
 
 use std::time::{Duration, Instant};
 
-/// Long enough for anything that should happen at once, on a busy machine.
+/// Deadline for something that should happen at once. It is long enough for a busy machine.
 pub const SOON: Duration = Duration::from_secs(10);
 
-/// The time between two looks at a fact.
+/// The pause between two checks of a fact.
 const INTERVAL: Duration = Duration::from_millis(5);
 
-/// Waits until `look` sees something, and gives it back.
+/// Calls `look` repeatedly until it returns a value, and returns that value.
 ///
 /// # Panics
-/// With `what` when nothing was seen by the deadline.
+/// Panics with `what` if `look` has not returned a value by the deadline.
 pub async fn eventually<T>(
     what: &str,
     deadline: Duration,
@@ -30,18 +30,18 @@ pub async fn eventually<T>(
     }
 }
 
-/// Waits until `fact` holds.
+/// Calls `fact` repeatedly until it returns true.
 ///
 /// # Panics
-/// With `what` when it did not by the deadline.
+/// Panics with `what` if `fact` has not returned true by the deadline.
 pub async fn until(what: &str, deadline: Duration, mut fact: impl AsyncFnMut() -> bool) {
     eventually(what, deadline, async || fact().await.then_some(())).await;
 }
 
-/// Waits for `work` to end.
+/// Waits for `work` and returns its result.
 ///
 /// # Panics
-/// With `what` when it did not by the deadline.
+/// Panics with `what` if `work` has not ended by the deadline.
 pub async fn within<T>(what: &str, deadline: Duration, work: impl Future<Output = T>) -> T {
     match tokio::time::timeout(deadline, work).await {
         Ok(done) => done,

@@ -1,5 +1,5 @@
-//! Clients of socket.io that send exactly what they are told, for load and for packets that the official client would
-//! not send.
+//! Raw socket.io clients, which send exactly the packets that a test passes. They generate load and send packets that
+//! the official client would never send.
 
 mod polling;
 mod socket;
@@ -17,12 +17,12 @@ use tokio_tungstenite::tungstenite::Bytes;
 
 use crate::wait::{SOON, within};
 
-/// A packet that came in. Pings are answered and left out.
+/// A packet that the server sent. Pings do not appear here, because the client answers them itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Packet {
-    /// A packet of engine.io as text, for example `43` + id + arguments for an ack.
+    /// An engine.io packet as text, for example `43` + id + arguments for an ack.
     Text(String),
-    /// An attachment.
+    /// The bytes of an attachment.
     Binary(Bytes),
 }
 
@@ -35,11 +35,11 @@ impl Packet {
     }
 }
 
-/// A raw client over either transport. Nothing that it waits for may take longer than [`SOON`].
+/// A raw client over either transport. Each wait of this client ends after [`SOON`] (10 seconds) at the latest.
 pub enum RawClient {
-    /// Over a websocket.
+    /// A client over a websocket.
     Websocket(Box<RawSocket>),
-    /// Over polling.
+    /// A client over HTTP long-polling.
     Polling(Box<RawPolling>),
 }
 
@@ -47,7 +47,7 @@ impl RawClient {
     /// Opens a session over `websocket` or `polling` without connecting to a namespace.
     ///
     /// # Errors
-    /// Fails if the server does not open it.
+    /// Returns an error if the server does not open the session.
     pub async fn open(transport: &str, addr: SocketAddr) -> Result<Self> {
         Ok(match transport {
             "polling" => Self::Polling(Box::new(RawPolling::open(addr).await?)),
@@ -55,18 +55,18 @@ impl RawClient {
         })
     }
 
-    /// Opens a session and connects to a namespace.
+    /// Opens a session over `websocket` or `polling` and connects to a namespace without `auth`.
     ///
     /// # Panics
-    /// Panics if the server refuses.
+    /// Panics if the server does not open the session or refuses the connection.
     pub async fn connect(transport: &str, addr: SocketAddr, namespace: &str) -> Self {
         Self::connect_with(transport, addr, namespace, "").await
     }
 
-    /// Opens a session and connects to a namespace with this JSON text as `auth`.
+    /// Opens a session and connects to a namespace with the JSON text `auth`. An empty text sends no `auth`.
     ///
     /// # Panics
-    /// Panics if the server refuses.
+    /// Panics if the server does not open the session or refuses the connection.
     pub async fn connect_with(
         transport: &str,
         addr: SocketAddr,
@@ -78,10 +78,11 @@ impl RawClient {
         client
     }
 
-    /// Connects to a namespace with this text as `auth`, and waits for the answer.
+    /// Connects to a namespace with the JSON text `auth` and waits for the answer. An empty text sends no `auth`.
     ///
     /// # Errors
-    /// Fails if the server refuses. The error has its words.
+    /// Returns an error if the server refuses the connection or the session ends. A refusal contains the packet of the
+    /// server.
     pub async fn enter(&mut self, namespace: &str, auth: &str) -> Result<()> {
         self.send(connect_packet(namespace, auth)).await?;
         loop {
@@ -91,7 +92,7 @@ impl RawClient {
         }
     }
 
-    /// The id of the session, which is the id of its sockets.
+    /// Returns the id of the session. The server gives its sockets the same id.
     pub fn sid(&self) -> &str {
         match self {
             Self::Websocket(client) => client.sid(),
@@ -99,7 +100,8 @@ impl RawClient {
         }
     }
 
-    /// Returns its names in the server's log: the session's id, and the address of its one connection.
+    /// Returns the names by which the server's log may call this client: the id of the session and, over a websocket,
+    /// the local address of the connection.
     pub fn names(&self) -> Vec<String> {
         let mut names = vec![self.sid().to_owned()];
         if let Self::Websocket(client) = self {
@@ -108,10 +110,10 @@ impl RawClient {
         names
     }
 
-    /// Sends a packet of engine.io as text.
+    /// Sends an engine.io packet as text.
     ///
     /// # Errors
-    /// Fails if the session is gone.
+    /// Returns an error if the session has ended.
     pub async fn send(&mut self, packet: impl Into<String>) -> Result<()> {
         match self {
             Self::Websocket(client) => client.send(packet).await,
@@ -122,7 +124,7 @@ impl RawClient {
     /// Sends an attachment.
     ///
     /// # Errors
-    /// Fails if the session is gone.
+    /// Returns an error if the session has ended.
     pub async fn send_binary(&mut self, bytes: &[u8]) -> Result<()> {
         match self {
             Self::Websocket(client) => client.send_binary(bytes.to_vec()).await,
@@ -130,13 +132,13 @@ impl RawClient {
         }
     }
 
-    /// The next packet; pings are answered on the way.
+    /// Returns the next packet. Pings that arrive before it are answered.
     ///
     /// # Errors
-    /// Fails if the session ends.
+    /// Returns an error if the session ends.
     ///
     /// # Panics
-    /// Panics if none comes soon.
+    /// Panics if no packet arrives within 10 seconds.
     pub async fn next(&mut self) -> Result<Packet> {
         let next = async {
             match self {
@@ -147,11 +149,11 @@ impl RawClient {
         within("a packet or an end", SOON, next).await
     }
 
-    /// Waits for the ack of this id (with its namespace: `7`, or `/chat,7`): the text of its arguments. What else comes
-    /// in is dropped.
+    /// Waits for the ack with this id and returns the JSON array of its arguments as text. The id includes its
+    /// namespace: `7` in `/`, `/chat,7` in `/chat`. Other packets that arrive in the meantime are dropped.
     ///
     /// # Errors
-    /// Fails if the session ends.
+    /// Returns an error if the session ends.
     pub async fn ack(&mut self, id: &str) -> Result<String> {
         loop {
             if let Some(arguments) = ack_of(&self.next().await?, id) {
@@ -160,20 +162,20 @@ impl RawClient {
         }
     }
 
-    /// Sends an event of `/` with this id for its ack, and waits for that. `packet` is the text of the array:
-    /// `["event",1]`.
+    /// Sends an event in `/` with this ack id, and returns the arguments of the ack as [`RawClient::ack`] does.
+    /// `packet` is the JSON array of the event: `["event",1]`.
     ///
     /// # Errors
-    /// Fails if the session ends.
+    /// Returns an error if the session ends.
     pub async fn ask(&mut self, id: &str, packet: &str) -> Result<String> {
         self.send(format!("42{id}{packet}")).await?;
         self.ack(id).await
     }
 
-    /// Waits until the server has ended the session; gives back the packets that came before.
+    /// Waits until the server has ended the session, and returns the packets that arrived before.
     ///
     /// # Panics
-    /// Panics if it does not within `deadline`.
+    /// Panics if the session does not end within `deadline`, or if nothing happens on it for 10 seconds.
     pub async fn ended(&mut self, deadline: Duration) -> Vec<Packet> {
         let mut before = Vec::new();
         let start = Instant::now();
@@ -188,13 +190,14 @@ impl RawClient {
     }
 }
 
-/// The text of the arguments of the ack of this id (with its namespace: `7`, or `/chat,7`), if a packet is that.
+/// Returns the JSON array of arguments if `packet` is the ack with this id. The id includes its namespace: `7` in `/`,
+/// `/chat,7` in `/chat`.
 fn ack_of(packet: &Packet, id: &str) -> Option<String> {
     let arguments = packet.text()?.strip_prefix("43")?.strip_prefix(id)?;
     arguments.starts_with('[').then(|| arguments.to_owned())
 }
 
-/// CONNECT to a namespace.
+/// Returns a CONNECT packet for a namespace.
 fn connect_packet(namespace: &str, auth: &str) -> String {
     match namespace {
         "/" => format!("40{auth}"),
@@ -202,7 +205,7 @@ fn connect_packet(namespace: &str, auth: &str) -> String {
     }
 }
 
-/// Returns the result of CONNECT if a packet is the answer to it.
+/// Returns the result of a CONNECT if `packet` is the answer to one: CONNECT (`40`) or CONNECT_ERROR (`44`).
 fn answer_to_connect(packet: &Packet) -> Option<Result<()>> {
     let text = packet.text()?;
     match text.get(..2)? {

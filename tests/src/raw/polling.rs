@@ -1,4 +1,4 @@
-//! The raw client over polling: GETs bring packets, POSTs take them.
+//! The raw client over HTTP long-polling: GET requests receive packets, POST requests send them.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -13,10 +13,10 @@ use super::socket::RawSocket;
 use super::{Packet, answer_to_connect, connect_packet};
 use crate::http::{Answer, Connection};
 
-/// The separator of the packets of a payload.
+/// The separator between the packets of a payload: the record separator, as engine.io 4 defines it.
 pub const SEPARATOR: char = '\x1e';
 
-/// One session over polling, on two connections that stay open.
+/// One session over polling, on two keep-alive connections: one for GET and one for POST.
 pub struct RawPolling {
     addr: SocketAddr,
     sid: String,
@@ -29,7 +29,7 @@ impl RawPolling {
     /// Opens a session without connecting to a namespace.
     ///
     /// # Errors
-    /// Fails if the server does not open it.
+    /// Returns an error if the server does not open the session.
     pub async fn open(addr: SocketAddr) -> Result<Self> {
         let mut gets = Connection::try_open(addr).await?;
         let answer = gets.try_ask("GET", OPEN, &[], b"").await?;
@@ -45,10 +45,11 @@ impl RawPolling {
         })
     }
 
-    /// Connects to a namespace with this text as `auth`.
+    /// Connects to a namespace with the JSON text `auth` and waits for the answer. An empty text sends no `auth`.
     ///
     /// # Errors
-    /// Fails if the server refuses. The error has its words.
+    /// Returns an error if the server refuses the connection or the session ends. A refusal contains the packet of the
+    /// server.
     pub async fn enter(&mut self, namespace: &str, auth: &str) -> Result<()> {
         self.send(&connect_packet(namespace, auth)).await?;
         loop {
@@ -58,20 +59,20 @@ impl RawPolling {
         }
     }
 
-    /// The id of the session.
+    /// Returns the id of the session.
     pub fn sid(&self) -> &str {
         &self.sid
     }
 
-    /// The target of its requests.
+    /// Returns the request target of this session, with its id in the query.
     pub fn target(&self) -> String {
         target(&self.sid)
     }
 
-    /// Sends a packet.
+    /// Sends one packet as a POST.
     ///
     /// # Errors
-    /// Fails if the server does not take it.
+    /// Returns an error if the answer has another status than 200, or none arrives.
     pub async fn send(&mut self, packet: &str) -> Result<()> {
         let answer = self.post(packet.as_bytes()).await?;
         if answer.status != 200 {
@@ -80,47 +81,49 @@ impl RawPolling {
         Ok(())
     }
 
-    /// Sends an attachment.
+    /// Sends an attachment, which polling carries as base64.
     ///
     /// # Errors
-    /// Fails if the server does not take it.
+    /// Returns an error if the answer has another status than 200, or none arrives.
     pub async fn send_binary(&mut self, bytes: &[u8]) -> Result<()> {
         self.send(&attachment(bytes)).await
     }
 
-    /// Posts a payload as it is.
+    /// Posts a payload without a change and returns the answer, also if that is a refusal.
     ///
     /// # Errors
-    /// Fails if no whole answer comes.
+    /// Returns an error if no complete answer arrives.
     pub async fn post(&mut self, payload: &[u8]) -> Result<Answer> {
         let target = self.target();
         let answer = self.posts.try_ask("POST", &target, TEXT, payload).await?;
-        // After an answer to a body that it did not read the server closes the connection.
+        // The server closes the connection after a refusal, because it may not have read the body of the request.
         if answer.status != 200 {
             self.posts = Connection::try_open(self.addr).await?;
         }
         Ok(answer)
     }
 
-    /// One GET: what the server has for the client, as it came.
+    /// Sends one GET and returns the answer with its payload not parsed.
     ///
     /// # Errors
-    /// Fails if no whole answer comes.
+    /// Returns an error if no complete answer arrives.
     pub async fn poll(&mut self) -> Result<Answer> {
         let target = self.target();
         Ok(self.gets.try_ask("GET", &target, &[], b"").await?)
     }
 
-    /// Polls on two connections at once, which the protocol forbids, until the server refuses to go on: its answer.
+    /// Polls on two connections at once, which the protocol forbids, and returns the first answer whose status is not
+    /// 200.
     ///
     /// # Errors
-    /// Fails if no whole answer comes.
+    /// Returns an error if no complete answer arrives.
     pub async fn overlap(&mut self) -> Result<Answer> {
         let target = self.target();
         let mut other = Connection::try_open(self.addr).await?;
         let polls = async |connection: &mut Connection| {
             loop {
-                // What waited for the client is an answer at once; then both wait.
+                // Packets that are queued already are answered at once. After those, the GETs of both connections are
+                // pending together.
                 let answer = connection.try_ask("GET", &target, &[], b"").await?;
                 if answer.status != 200 {
                     return Ok(answer);
@@ -133,10 +136,10 @@ impl RawPolling {
         }
     }
 
-    /// The next packet; pings are answered on the way.
+    /// Returns the next packet. Pings that arrive before it are answered.
     ///
     /// # Errors
-    /// Fails if the session ends.
+    /// Returns an error if the session ends.
     pub async fn next(&mut self) -> Result<Packet> {
         loop {
             if let Some(packet) = self.waiting.pop_front() {
@@ -152,10 +155,11 @@ impl RawPolling {
         }
     }
 
-    /// Becomes a websocket, as the official client does it: a probe, its echo, the word that ends polling.
+    /// Upgrades the session to a websocket as the official client does: it sends a probe (`2probe`), waits for its echo
+    /// (`3probe`) and then sends the upgrade packet (`5`).
     ///
     /// # Errors
-    /// Fails if the server does not go along.
+    /// Returns an error if the server does not open the websocket or does not echo the probe.
     pub async fn upgrade(self) -> Result<RawSocket> {
         let tcp = TcpStream::connect(self.addr).await?;
         let mut socket = RawSocket::resume(tcp, self.addr, &self.sid).await?;
@@ -183,22 +187,22 @@ impl RawPolling {
     }
 }
 
-/// The request that opens a session over polling.
+/// The request target that opens a session over polling.
 pub const OPEN: &str = "/socket.io/?EIO=4&transport=polling";
-/// The content type that the official client sends with its payloads.
+/// The `content-type` that the official client sends with its payloads.
 const TEXT: &[(&str, &str)] = &[("content-type", "text/plain;charset=UTF-8")];
 
-/// The target of requests of a session.
+/// Returns the request target of the session with the id `sid`.
 pub fn target(sid: &str) -> String {
     format!("{OPEN}&sid={sid}")
 }
 
-/// Bytes as polling carries them.
+/// Returns an attachment in the form that polling carries: `b` and the bytes as base64.
 pub fn attachment(bytes: &[u8]) -> String {
     format!("b{}", STANDARD.encode(bytes))
 }
 
-/// The id in an open packet.
+/// Returns the session id in an engine.io open packet (`0{"sid": …}`).
 pub(super) fn session_of(open: &str) -> Result<String> {
     let open = open.strip_prefix('0').context("no open packet")?;
     let open: Value = serde_json::from_str(open)?;

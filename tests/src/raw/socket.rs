@@ -1,4 +1,4 @@
-//! The raw client over a websocket.
+//! The raw client over a websocket. It can also send frames that break the protocol.
 
 use std::net::SocketAddr;
 
@@ -21,7 +21,7 @@ fn url(addr: SocketAddr) -> String {
     format!("ws://{addr}/socket.io/?EIO=4&transport=websocket")
 }
 
-/// One websocket connection.
+/// One session over a websocket connection.
 pub struct RawSocket {
     stream: WebSocketStream<TcpStream>,
     sid: String,
@@ -29,26 +29,26 @@ pub struct RawSocket {
 }
 
 impl RawSocket {
-    /// Opens a connection without connecting to a namespace.
+    /// Opens a session without connecting to a namespace.
     ///
     /// # Errors
-    /// Fails if the server does not open it.
+    /// Returns an error if the server does not open the session.
     pub async fn open(addr: SocketAddr) -> Result<Self> {
         Self::open_over(TcpStream::connect(addr).await?, addr).await
     }
 
-    /// Opens a session over a TCP connection to `addr` that is open already.
+    /// Opens a session over the TCP connection `tcp`, which is connected to `addr`.
     ///
     /// # Errors
-    /// Fails if the server does not open it.
+    /// Returns an error if the server does not open the session.
     pub async fn open_over(tcp: TcpStream, addr: SocketAddr) -> Result<Self> {
         Self::resume(tcp, addr, "").await?.opened().await
     }
 
-    /// Opens a connection with these headers in its handshake.
+    /// Opens a session with additional headers in the websocket handshake.
     ///
     /// # Errors
-    /// Fails if the server does not open it.
+    /// Returns an error if a header is invalid, or if the server does not open the session.
     pub async fn open_with(addr: SocketAddr, headers: &[(&str, &str)]) -> Result<Self> {
         let mut request = url(addr).into_client_request()?;
         for (name, value) in headers {
@@ -67,10 +67,11 @@ impl RawSocket {
         Ok(self)
     }
 
-    /// A websocket for a session that was opened over polling; what is said on it is up to the caller.
+    /// Opens a websocket for the session `sid`, which was opened over polling. The caller sends the packets of the
+    /// upgrade.
     ///
     /// # Errors
-    /// Fails if the server does not open it.
+    /// Returns an error if the server does not open the websocket.
     pub async fn resume(tcp: TcpStream, addr: SocketAddr, sid: &str) -> Result<Self> {
         let mut url = url(addr);
         if !sid.is_empty() {
@@ -89,20 +90,23 @@ impl RawSocket {
         })
     }
 
-    /// Connects to a namespace.
+    /// Opens a session and connects to a namespace without `auth`.
     ///
     /// # Errors
-    /// Fails if the server refuses. The error has its words.
+    /// Returns an error if the server does not open the session or refuses the connection. A refusal contains the
+    /// packet of the server.
     pub async fn connect(addr: SocketAddr, namespace: &str) -> Result<Self> {
         let mut socket = Self::open(addr).await?;
         socket.enter(namespace, "").await?;
         Ok(socket)
     }
 
-    /// Connects an open session to a namespace with this text as `auth`.
+    /// Connects this session to a namespace with the JSON text `auth` and waits for the answer. An empty text sends no
+    /// `auth`.
     ///
     /// # Errors
-    /// Fails if the server refuses. The error has its words.
+    /// Returns an error if the server refuses the connection or the session ends. A refusal contains the packet of the
+    /// server.
     pub async fn enter(&mut self, namespace: &str, auth: &str) -> Result<()> {
         self.send(connect_packet(namespace, auth)).await?;
         loop {
@@ -112,60 +116,62 @@ impl RawSocket {
         }
     }
 
-    /// The id of the session.
+    /// Returns the id of the session.
     pub fn sid(&self) -> &str {
         &self.sid
     }
 
-    /// Its own address.
+    /// Returns the local address of the connection.
     ///
     /// # Panics
-    /// Panics if the connection has none any more.
+    /// Panics if the operating system no longer knows the address of the connection.
     pub fn address(&self) -> SocketAddr {
         let address = self.stream.get_ref().local_addr();
         address.expect("a connection has an address")
     }
 
-    /// Sends a packet of engine.io as text.
+    /// Sends an engine.io packet as text.
     ///
     /// # Errors
-    /// Fails if the connection is gone.
+    /// Returns an error if the connection has ended.
     pub async fn send(&mut self, packet: impl Into<String>) -> Result<()> {
         let packet: String = packet.into();
         Ok(self.stream.send(Message::text(packet)).await?)
     }
 
-    /// Sends an attachment.
+    /// Sends an attachment as a binary message.
     ///
     /// # Errors
-    /// Fails if the connection is gone.
+    /// Returns an error if the connection has ended.
     pub async fn send_binary(&mut self, bytes: Vec<u8>) -> Result<()> {
         Ok(self.stream.send(Message::binary(bytes)).await?)
     }
 
-    /// Sends a frame that need not be a whole message, nor text that is text.
+    /// Sends one data frame as it is. A frame with `last` set to false leaves its message incomplete, and the bytes of
+    /// a text frame need not be UTF-8.
     ///
     /// # Errors
-    /// Fails if the connection is gone.
+    /// Returns an error if the connection has ended.
     pub async fn send_frame(&mut self, kind: Data, bytes: Vec<u8>, last: bool) -> Result<()> {
         self.feed_frame(kind, bytes, last).await?;
         Ok(self.stream.flush().await?)
     }
 
-    /// Queues a packet, which may wait for more that is sent with it.
+    /// Queues one data frame as [`RawSocket::send_frame`] does, but does not flush. The frame may wait until more is
+    /// sent.
     ///
     /// # Errors
-    /// Fails if the connection is gone.
+    /// Returns an error if the connection has ended.
     pub async fn feed_frame(&mut self, kind: Data, bytes: Vec<u8>, last: bool) -> Result<()> {
         let frame = Frame::message(bytes, OpCode::Data(kind), last);
         Ok(self.stream.feed(Message::Frame(frame)).await?)
     }
 
-    /// Sends an event that wants an ack so many times at once, and reads until no more than `most` of all are without
-    /// one: their number is `unanswered`.
+    /// Sends the event packet `event`, which requests an ack, `times` times at once. Then reads until at most `most`
+    /// events have no ack yet. `unanswered` counts these events across calls.
     ///
     /// # Errors
-    /// Fails if the connection ends.
+    /// Returns an error if the connection ends.
     pub async fn flood(
         &mut self,
         event: &str,
@@ -188,15 +194,15 @@ impl RawSocket {
         Ok(())
     }
 
-    /// Takes the connection apart: it can go on without a word to the server.
+    /// Returns the TCP connection below the websocket. Nothing is sent to the server, not even a close frame.
     pub fn into_tcp(self) -> TcpStream {
         self.stream.into_inner()
     }
 
-    /// The next packet; pings are answered on the way.
+    /// Returns the next packet. Pings that arrive before it are answered.
     ///
     /// # Errors
-    /// Fails if the connection ends.
+    /// Returns an error if the connection ends.
     pub async fn next(&mut self) -> Result<Packet> {
         loop {
             match self.stream.next().await.context("the connection ended")?? {
@@ -209,11 +215,11 @@ impl RawSocket {
         }
     }
 
-    /// Emits in namespace `/` so many times at once and waits for all acks, each of which `good` must like. What else
-    /// comes in is dropped.
+    /// Emits an event in `/` `count` times at once and waits for all acks. `good` receives the JSON array of the
+    /// arguments of each ack. Other packets that arrive in the meantime are dropped.
     ///
     /// # Errors
-    /// Fails if the connection ends, or an ack is not good.
+    /// Returns an error if the connection ends, or if `good` returns false for an ack.
     pub async fn ask_many(
         &mut self,
         count: usize,
@@ -245,10 +251,11 @@ impl RawSocket {
         Ok(())
     }
 
-    /// Emits in namespace `/` and waits for the ack: the text of its arguments. What else comes in is dropped.
+    /// Emits an event in `/` and returns the arguments of its ack, a JSON array as text. Other packets that arrive in
+    /// the meantime are dropped.
     ///
     /// # Errors
-    /// Fails if the connection ends.
+    /// Returns an error if the connection ends.
     pub async fn ask(&mut self, event: &str, args: &[Value]) -> Result<String> {
         let id = self.next_ack;
         self.next_ack += 1;

@@ -1,4 +1,4 @@
-//! A client that must not be harmed by what other clients send, and the eyes on the server's log.
+//! A client that other clients must not be able to harm, and a check that the log explains why a connection ended.
 
 use serde_json::json;
 
@@ -7,7 +7,7 @@ use crate::server::Plan;
 use crate::wait::{SOON, within};
 use crate::{Server, guest};
 
-/// Words of which a line that tells why a connection ended has one at least.
+/// Phrases that explain the end of a connection. A log line about such an end contains at least one of them.
 const CAUSES: [&str; 6] = [
     "cannot be understood",
     "closed",
@@ -17,27 +17,27 @@ const CAUSES: [&str; 6] = [
     "does not take",
 ];
 
-/// The address of all clients here, as the log writes it.
+/// The part of a log line that names a client by its address. All clients of the tests come from this address.
 const ADDRESS: &str = "remote=127.0.0.1";
 
-/// A server with the guest `probe`, and a client in `/` whose events go on.
+/// A server with the guest `probe`, and a connected client in `/` whose events must always be answered.
 pub struct Witness {
-    /// The server.
+    /// The server under test.
     pub server: Server,
     client: RawSocket,
     asked: u64,
 }
 
 impl Witness {
-    /// With an ordinary server.
+    /// Starts a server with default settings and connects the client.
     pub async fn start() -> Self {
         Self::start_with(Server::prepare()).await
     }
 
-    /// With this server, in which the probe is put.
+    /// Adds the guest `probe` to the server of `plan`, starts it, and connects the client.
     ///
     /// # Panics
-    /// Panics if it does not let the client in.
+    /// Panics if the server does not start, or if it refuses the client.
     pub async fn start_with(plan: Plan) -> Self {
         let plan = plan.handler("probe.wasm", guest("probe"));
         let server = plan.start().await;
@@ -49,15 +49,18 @@ impl Witness {
         }
     }
 
-    /// Another client in `/`, for what this one must not be harmed by.
+    /// Connects another client to `/` over `websocket` or `polling`. Tests use it to misbehave.
+    ///
+    /// # Panics
+    /// Panics if the server refuses the client.
     pub async fn other(&self, transport: &str) -> RawClient {
         RawClient::connect(transport, self.server.addr(), "/").await
     }
 
-    /// Asserts that its events go on, and that the server did not panic.
+    /// Asserts that the client's events are still answered, and that the server runs and did not panic.
     ///
     /// # Panics
-    /// Panics if it is not so.
+    /// Panics if no answer arrives within 10 seconds, or if the server ended or panicked.
     pub async fn assert_unharmed(&mut self) {
         self.asked += 1;
         let args = [json!(self.asked)];
@@ -69,24 +72,24 @@ impl Witness {
     }
 }
 
-/// Waits for the line that tells of the end of a connection, looking from place `from` of the log: it has one of these
-/// names of it (or its address, without which there is no client), and a cause. The rest is up to whoever writes it.
+/// Waits for the one log line from index `from` on that explains the end of a connection, and returns it. The line
+/// contains one of `names` or the clients' address, and one of the known causes. The rest of its text is free.
 ///
 /// # Panics
-/// Panics if there is none soon, or more than one.
+/// Panics if no such line appears within 10 seconds, or if there is more than one.
 pub async fn wait_for_end_in_log(server: &Server, from: usize, names: &[String]) -> String {
-    let tells = |line: &str| {
+    let is_end = |line: &str| {
         let named = names.iter().any(|name| line.contains(name)) || line.contains(ADDRESS);
         named && CAUSES.iter().any(|cause| line.contains(cause))
     };
     let what = format!("a line that tells why {names:?} ended");
     let log = server.log();
     let line = log.wait(&what, from, SOON, |_, line| {
-        tells(line).then(|| line.to_owned())
+        is_end(line).then(|| line.to_owned())
     });
     let line = line.await;
     let all = log.all();
-    let count = all.iter().skip(from).filter(|line| tells(line)).count();
+    let count = all.iter().skip(from).filter(|line| is_end(line)).count();
     assert_eq!(count, 1, "one line: {all:#?}");
     line
 }

@@ -1,4 +1,4 @@
-//! The parts of a server that is about to start: the program, its folder, its flags, its environment.
+//! The plan of a server: its command, its folder, its flags and its environment, until the process starts.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -14,7 +14,7 @@ use crate::lines::Lines;
 use crate::wait::{SOON, eventually, until};
 use crate::{cargo, profile_dir, sources, target_dir};
 
-/// A server that is about to start. See [`Server::prepare`].
+/// A server that is not started yet. See [`Server::prepare`].
 pub struct Plan {
     dir: TempDir,
     command: &'static str,
@@ -25,34 +25,25 @@ pub struct Plan {
     reader: LogReader,
 }
 
-/// The reader of a server's standard error.
-enum LogReader {
-    /// It keeps all lines: see [`Server::log`].
-    Follows,
-    /// It closes its end when the server listens.
-    Closes,
-    /// It keeps its end open and reads nothing.
-    Stuck,
-}
-
-/// The console of a server. Many servers run side by side, and only one of them could have the usual port.
+/// The console setting of a server. Servers of several tests run at once, and only one of them could have the default
+/// port.
 enum Console {
     Off,
     On,
-    /// Nothing is said of it.
-    Unsaid,
+    /// No setting is passed, so the server uses its default.
+    Default,
 }
 
-/// The address of the console.
+/// The environment variable that sets the address of the console.
 const CONSOLE: &str = "HITCHY_ADMIN__LISTEN";
 
-/// The end of a server that was not meant to go on.
+/// The output of a process that ended by itself.
 pub struct Ended {
-    /// The exit code; none when a signal ended it.
+    /// The exit code, or `None` if a signal ended the process.
     pub code: Option<i32>,
-    /// Standard output.
+    /// The text of standard output.
     pub out: String,
-    /// Standard error.
+    /// The text of standard error, which is the log.
     pub log: String,
 }
 
@@ -71,7 +62,8 @@ impl Plan {
         }
     }
 
-    /// Runs another command, `dev` or `build`, on the folder, and gives it the time to build.
+    /// Runs another command on the folder, `dev` or `build`, and raises the deadline for its start to 10 minutes,
+    /// because these commands build guests.
     pub fn command(self, command: &'static str) -> Self {
         let patience = SOON * 60;
         Self {
@@ -81,17 +73,17 @@ impl Plan {
         }
     }
 
-    /// The folder that holds the handlers folder.
+    /// Returns the temporary folder, which contains the handlers folder.
     pub fn dir(&self) -> &Path {
         self.dir.path()
     }
 
-    /// Puts a file into the handlers folder. `path` may have folders.
+    /// Writes a file into the handlers folder. Missing folders of `path` are created.
     pub fn handler(self, path: &str, bytes: impl AsRef<[u8]>) -> Self {
         self.file(&format!("handlers/{path}"), bytes)
     }
 
-    /// Puts a file beside the handlers folder.
+    /// Writes a file into the temporary folder. Missing folders of `path` are created.
     pub fn file(self, path: &str, bytes: impl AsRef<[u8]>) -> Self {
         let path = self.dir.path().join(path);
         fs::create_dir_all(path.parent().expect("a file lies in a folder"))
@@ -100,7 +92,7 @@ impl Plan {
         self
     }
 
-    /// Writes the settings file and starts the server with it.
+    /// Writes the text of a settings file and passes its path to the server.
     pub fn settings(self, toml: &str) -> Self {
         let path = self.dir.path().join("hitchy.toml");
         self.file("hitchy.toml", toml)
@@ -108,56 +100,45 @@ impl Plan {
             .flag(path.to_str().expect("temporary paths are UTF-8"))
     }
 
-    /// One more argument for the command line.
+    /// Adds an argument to the command line.
     pub fn flag(mut self, flag: &str) -> Self {
         self.flags.push(flag.into());
         self
     }
 
-    /// With the console, on a port of its own: see [`Server::console`].
+    /// Starts the server with its console on a free port. See [`Server::console`].
     pub fn console(mut self) -> Self {
         self.console = Console::On;
         self
     }
 
-    /// Nobody says whether there is a console, nor where: it is as users have it.
+    /// Passes no setting for the console, so the server starts it as it does for a user, on the default port.
     pub fn usual_console(mut self) -> Self {
-        self.console = Console::Unsaid;
+        self.console = Console::Default;
         self
     }
 
-    /// Closes the reading end of the server's standard error as soon as the server listens.
-    pub fn with_closed_log(mut self) -> Self {
-        self.reader = LogReader::Closes;
-        self
-    }
-
-    /// Reads nothing of the server's standard error, so that the pipe fills up.
-    pub fn with_stuck_log(mut self) -> Self {
-        self.reader = LogReader::Stuck;
-        self
-    }
-
-    /// A variable for the server's environment.
+    /// Sets a variable in the environment of the server.
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.env.push((name.into(), value.into()));
         self
     }
 
-    /// Starts the server and waits until it has read its folder.
+    /// Starts the server and waits until it reports that it has loaded its folder.
     ///
     /// # Panics
-    /// Panics if it does not come up.
+    /// Panics if the server does not start, or if it is not ready within 60 seconds after it listens.
     pub async fn start(self) -> Server {
         let server = self.start_at_once().await;
-        server.says_ready().await;
+        server.wait_until_ready().await;
         server
     }
 
-    /// Starts the server and waits only until it listens.
+    /// Starts the server and waits only until it listens. Its handlers may not be loaded yet.
     ///
     /// # Panics
-    /// Panics if it does not.
+    /// Panics if the server ends, or if it does not listen by the deadline: 30 seconds, or 10 minutes after
+    /// [`Plan::command`].
     pub async fn start_at_once(self) -> Server {
         let mut child = self.program().spawn().expect("the server starts");
         let (out, log) = (Lines::default(), Lines::default());
@@ -186,7 +167,7 @@ impl Plan {
         }
         let console = match self.console {
             Console::On => Some(console(&out).await),
-            Console::Off | Console::Unsaid => None,
+            Console::Off | Console::Default => None,
         };
         Server {
             child,
@@ -198,18 +179,18 @@ impl Plan {
         }
     }
 
-    /// Starts a server that is expected to end by itself.
+    /// Starts a server that is expected to end by itself, and returns its output.
     ///
     /// # Panics
-    /// Panics if it does not.
+    /// Panics if the server does not end by the deadline: 30 seconds, or 10 minutes after [`Plan::command`].
     pub async fn fail(self) -> Ended {
         self.run().await
     }
 
-    /// Runs a command that ends by itself.
+    /// Runs a command that ends by itself, and returns its output. The plan can be run again.
     ///
     /// # Panics
-    /// Panics if it does not.
+    /// Panics if the command does not end by the deadline: 30 seconds, or 10 minutes after [`Plan::command`].
     pub async fn run(&self) -> Ended {
         let mut child = self.program().spawn().expect("the server starts");
         let (out, log) = (Lines::default(), Lines::default());
@@ -231,7 +212,8 @@ impl Plan {
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
         };
-        // The streams end with the program; the threads that follow them may still be at it.
+        // The threads that follow the streams may still be reading when the process has ended. Two equal counts, 20 ms
+        // apart, mean that they are done.
         let quiet = async || {
             let before = (out.len(), log.len());
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -245,10 +227,10 @@ impl Plan {
         }
     }
 
-    /// Starts the program and nothing else.
+    /// Starts the process without reading its output, and does not wait for anything.
     ///
     /// # Panics
-    /// Panics if it cannot be started.
+    /// Panics if the process cannot be started.
     pub fn spawn(&self) -> std::process::Child {
         let spawned = self
             .program()
@@ -275,7 +257,7 @@ impl Plan {
         match self.console {
             Console::Off => command.env(CONSOLE, "off"),
             Console::On => command.env(CONSOLE, "127.0.0.1:0"),
-            Console::Unsaid => &mut command,
+            Console::Default => &mut command,
         };
         if self.command != "serve" {
             command.arg(self.dir.path());
@@ -295,13 +277,17 @@ impl Plan {
     }
 }
 
-/// Returns the address of the console, once the server has printed it.
+/// Waits until the console listens and returns its address, which the server prints on standard output.
 async fn console(out: &Lines) -> SocketAddr {
     let address = |_, line: &str| line.strip_prefix("console on http://")?.trim().parse().ok();
     eventually("the console listens", SOON, async || out.find(0, address)).await
 }
 
-/// The program `hitchy`, built and current, from the same profile as this one. `HITCHY_BINARY` names another.
+/// Returns the path of the program `hitchy`. It is built once per process with the profile of the tests, unless the
+/// variable `HITCHY_BINARY` names another program.
+///
+/// # Panics
+/// Panics if the build fails.
 pub fn binary() -> &'static Path {
     static BINARY: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     let built = BINARY.get_or_init(|| {
@@ -313,7 +299,8 @@ pub fn binary() -> &'static Path {
             None | Some("debug") => "dev",
             Some(name) => name,
         };
-        // The whole workspace is named so that dependencies have the same features as in `cargo test --workspace`.
+        // The build covers the whole workspace, so that dependencies get the same features as in `cargo test
+        // --workspace`.
         let built = cargo()
             .args([
                 "build",
