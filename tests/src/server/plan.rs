@@ -25,6 +25,16 @@ pub struct Plan {
     reader: LogReader,
 }
 
+/// The reader of a server's standard error.
+enum LogReader {
+    /// It keeps all lines: see [`Server::log`].
+    Follows,
+    /// It closes its end when the server listens.
+    Closes,
+    /// It keeps its end open and reads nothing.
+    Stuck,
+}
+
 /// The console setting of a server. Servers of several tests run at once, and only one of them could have the default
 /// port.
 enum Console {
@@ -115,6 +125,18 @@ impl Plan {
     /// Passes no setting for the console, so the server starts it as it does for a user, on the default port.
     pub fn usual_console(mut self) -> Self {
         self.console = Console::Default;
+        self
+    }
+
+    /// Closes the reading end of the server's standard error as soon as the server listens.
+    pub fn with_closed_log(mut self) -> Self {
+        self.reader = LogReader::Closes;
+        self
+    }
+
+    /// Reads nothing of the server's standard error, so that the pipe fills up.
+    pub fn with_stuck_log(mut self) -> Self {
+        self.reader = LogReader::Stuck;
         self
     }
 
