@@ -11,8 +11,9 @@ use tracing_subscriber::EnvFilter;
 use super::output::terminal;
 use crate::config::{Format, Log};
 
-/// The most lines that wait to be written. Later lines are dropped.
-const MAX_WAITING_LINES: usize = 16_384;
+/// The most lines that wait to be written. Later lines are dropped. A line that a guest prints has up to 4 KiB, so that
+/// about 16 MiB wait for a reader that is stuck.
+const MAX_WAITING_LINES: usize = 4096;
 
 /// Writes the lines that still wait when it is dropped, for at most about a second.
 #[must_use = "the log ends when this is dropped"]

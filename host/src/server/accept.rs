@@ -27,7 +27,7 @@ use tokio_util::task::TaskTracker;
 
 use super::http::peer::Peer;
 use super::limits::MAX_HEADERS;
-use super::request_timer::{self, Exchange, RequestTimer, ResponseBody};
+use super::request_timer::{self, ConnectionPhase, RequestTimer, ResponseBody};
 use super::service::Service;
 use crate::config::Server;
 use crate::outbound::{self, Outbound};
@@ -157,11 +157,11 @@ fn serve<S: Service>(
     };
     set_options(&stream, state.limits);
     let outbound = Arc::new(Outbound::of_connection());
-    let exchange = Exchange::new();
+    let phase = ConnectionPhase::new();
     let client = ClientStream {
         stream,
         outbound: Arc::clone(&outbound),
-        request_timer: RequestTimer::new(Arc::clone(&exchange), state.limits.request_timer),
+        request_timer: RequestTimer::new(Arc::clone(&phase), state.limits.request_timer),
         write_stall: state.limits.write_stall,
         stall_timer: None,
         _permit: permit,
@@ -169,15 +169,15 @@ fn serve<S: Service>(
     let service = Arc::clone(service);
     let peer = Peer { address, outbound };
     let answer = service_fn(move |mut request: hyper::Request<Incoming>| {
-        exchange.begin();
+        phase.begin();
         request.extensions_mut().insert(peer.clone());
-        let (service, exchange) = (Arc::clone(&service), Arc::clone(&exchange));
+        let (service, phase) = (Arc::clone(&service), Arc::clone(&phase));
         async move {
             let response = service.answer(request.map(Body::new)).await;
             if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-                exchange.upgrade();
+                phase.upgrade();
             }
-            Ok::<_, Infallible>(response.map(|body| ResponseBody::new(body, exchange)))
+            Ok::<_, Infallible>(response.map(|body| ResponseBody::new(body, phase)))
         }
     });
     let connection = http()

@@ -1,7 +1,7 @@
 //! The time that a client may let pass before it has sent the head of a request.
 //!
-//! hyper (1.x) has one time for both, which runs from the end of the request before. Proxies keep idle connections for
-//! a minute and more, whereas a head that has begun should be complete within seconds. Hence two limits.
+//! hyper (1.x) has a single limit, which runs from the end of the exchange before. Proxies keep idle connections for a
+//! minute and more, but a head that has begun should be complete within seconds. There are two limits here, therefore.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 /// The part of an exchange that a connection is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-enum Phase {
+enum Progress {
     /// The head of a request has begun, or the connection is new.
     Head,
     /// A request is being answered.
@@ -32,7 +32,7 @@ enum Phase {
 /// All uses are on the connection's task or follow from what that task spawned, and no other memory is published with
 /// the values. `Relaxed` is enough.
 #[derive(Debug)]
-pub(super) struct Exchange {
+pub(super) struct ConnectionPhase {
     phase: AtomicU8,
     /// The zero of `idle_since`.
     start: Instant,
@@ -40,11 +40,11 @@ pub(super) struct Exchange {
     idle_since: AtomicU64,
 }
 
-impl Exchange {
+impl ConnectionPhase {
     /// Makes the phase of a new connection, whose client has to send a head.
     pub(super) fn new() -> Arc<Self> {
         Arc::new(Self {
-            phase: AtomicU8::new(Phase::Head as u8),
+            phase: AtomicU8::new(Progress::Head as u8),
             start: Instant::now(),
             idle_since: AtomicU64::new(0),
         })
@@ -52,24 +52,30 @@ impl Exchange {
 
     /// Notes that a head is complete.
     pub(super) fn begin(&self) {
-        self.phase.store(Phase::Exchange as u8, Ordering::Relaxed);
+        self.phase
+            .store(Progress::Exchange as u8, Ordering::Relaxed);
     }
 
     /// Notes that a response is complete, or never will be. An upgraded connection stays upgraded.
     fn end(&self) {
         let idle_since = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.idle_since.store(idle_since, Ordering::Relaxed);
-        self.change(Phase::Exchange, Phase::Idle);
+        self.change(Progress::Exchange, Progress::Idle);
     }
 
     /// Notes that the connection leaves HTTP. It stays so.
     pub(super) fn upgrade(&self) {
-        self.phase.store(Phase::Upgraded as u8, Ordering::Relaxed);
+        self.phase
+            .store(Progress::Upgraded as u8, Ordering::Relaxed);
     }
 
-    fn phase(&self) -> Phase {
-        [Phase::Head, Phase::Exchange, Phase::Idle, Phase::Upgraded]
-            [usize::from(self.phase.load(Ordering::Relaxed))]
+    fn phase(&self) -> Progress {
+        [
+            Progress::Head,
+            Progress::Exchange,
+            Progress::Idle,
+            Progress::Upgraded,
+        ][usize::from(self.phase.load(Ordering::Relaxed))]
     }
 
     fn idle_since(&self) -> Instant {
@@ -77,7 +83,7 @@ impl Exchange {
     }
 
     /// Replaces a phase by another if it is the current one, and returns true if it was.
-    fn change(&self, from: Phase, to: Phase) -> bool {
+    fn change(&self, from: Progress, to: Progress) -> bool {
         let (from, to) = (from as u8, to as u8);
         self.phase
             .compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed)
@@ -96,7 +102,7 @@ pub(super) struct Limits {
 
 /// Measures how long a connection has waited for a request of its client.
 pub(super) struct RequestTimer {
-    exchange: Arc<Exchange>,
+    connection: Arc<ConnectionPhase>,
     limits: Limits,
     /// The time at which the head began that is on its way.
     head_since: Option<Instant>,
@@ -106,9 +112,9 @@ pub(super) struct RequestTimer {
 }
 
 impl RequestTimer {
-    pub(super) fn new(exchange: Arc<Exchange>, limits: Limits) -> Self {
+    pub(super) fn new(connection: Arc<ConnectionPhase>, limits: Limits) -> Self {
         Self {
-            exchange,
+            connection,
             limits,
             head_since: None,
             timer: None,
@@ -117,7 +123,7 @@ impl RequestTimer {
 
     /// Notes that bytes were received.
     pub(super) fn received(&mut self) {
-        if self.exchange.change(Phase::Idle, Phase::Head) {
+        if self.connection.change(Progress::Idle, Progress::Head) {
             self.head_since = None;
         }
     }
@@ -127,12 +133,12 @@ impl RequestTimer {
     pub(super) fn poll_expired(&mut self, context: &mut Context<'_>) -> Poll<()> {
         loop {
             let now = Instant::now();
-            let phase = self.exchange.phase();
+            let phase = self.connection.phase();
             let deadline = match phase {
-                Phase::Head => *self.head_since.get_or_insert(now) + self.limits.head,
-                Phase::Idle => self.exchange.idle_since() + self.limits.idle,
-                Phase::Exchange => now + self.limits.idle,
-                Phase::Upgraded => {
+                Progress::Head => *self.head_since.get_or_insert(now) + self.limits.head,
+                Progress::Idle => self.connection.idle_since() + self.limits.idle,
+                Progress::Exchange => now + self.limits.idle,
+                Progress::Upgraded => {
                     self.timer = None;
                     return Poll::Pending;
                 }
@@ -154,12 +160,12 @@ impl RequestTimer {
 /// The body of a response, which ends its exchange when it is dropped: it has been sent, or it never will be.
 pub(super) struct ResponseBody {
     body: Body,
-    exchange: Arc<Exchange>,
+    connection: Arc<ConnectionPhase>,
 }
 
 impl ResponseBody {
-    pub(super) fn new(body: Body, exchange: Arc<Exchange>) -> Self {
-        Self { body, exchange }
+    pub(super) fn new(body: Body, connection: Arc<ConnectionPhase>) -> Self {
+        Self { body, connection }
     }
 }
 
@@ -185,6 +191,6 @@ impl HttpBody for ResponseBody {
 
 impl Drop for ResponseBody {
     fn drop(&mut self) {
-        self.exchange.end();
+        self.connection.end();
     }
 }
