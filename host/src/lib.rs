@@ -14,6 +14,7 @@ pub mod names;
 pub mod outbound;
 pub mod path;
 pub mod payload;
+pub mod probe;
 pub mod registry;
 pub mod runtime;
 pub mod server;

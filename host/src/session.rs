@@ -18,15 +18,12 @@ use crate::lock::lock;
 use crate::metrics::Metrics;
 use crate::outbound::Outbound;
 use crate::payload::Failure;
+use crate::probe::Probe;
 
 /// The time that a client has to close its connection after it was disconnected from all namespaces.
 const CLOSE_GRACE: Duration = Duration::from_secs(1);
 /// The time that broadcasts wait for one client that takes something, but not enough, before it is disconnected.
 const MAX_BROADCAST_DELAY: Duration = Duration::from_secs(1);
-
-/// The most bytes written to a websocket before the session moves to it: the head of the response, and the answer to
-/// the probe.
-const MAX_UPGRADE_BYTES: u64 = 1024;
 
 /// The bounds on all sessions together and on each of them.
 #[derive(Clone, Copy, Debug)]
@@ -55,9 +52,9 @@ pub struct Sessions {
     unclaimed: AtomicUsize,
     /// The number of open sessions that have, or had, a websocket.
     with_websocket: AtomicUsize,
-    /// Sessions that were opened by polling. Only these are looked up by their id.
-    by_id: Mutex<HashMap<String, Weak<Session>>>,
-    /// Receives the ids of polling sessions to close. Only the owner of the library's server can close them.
+    /// Sessions that were opened by polling. Only these are looked up by their key.
+    by_key: Mutex<HashMap<String, Weak<Session>>>,
+    /// Receives the library's ids of polling sessions to close. Only the owner of the library's server can close them.
     closing: UnboundedSender<String>,
 }
 
@@ -74,7 +71,7 @@ impl Sessions {
             open: AtomicUsize::new(0),
             unclaimed: AtomicUsize::new(0),
             with_websocket: AtomicUsize::new(0),
-            by_id: Mutex::default(),
+            by_key: Mutex::default(),
             closing,
         })
     }
@@ -110,8 +107,10 @@ impl Sessions {
         // session that is refused is dropped here, and `Drop` subtracts it again.
         let session = Arc::new(Session {
             remote,
-            id: OnceLock::new(),
+            polling: OnceLock::new(),
             name: OnceLock::new(),
+            probe: Probe::default(),
+            has_spoken: AtomicBool::new(false),
             polls: Arc::new(Outbound::of_polls()),
             websocket: ArcSwapOption::from(websocket),
             claimed: AtomicBool::new(false),
@@ -136,16 +135,21 @@ impl Sessions {
         Err(Failure::new(503, "too many clients are connected"))
     }
 
-    /// Stores the id that the library gave to a polling session. A second id is ignored.
-    pub fn name(&self, session: &Arc<Session>, id: &str) {
-        if session.id.set(id.to_owned()).is_ok() {
-            lock(&self.by_id).insert(id.to_owned(), Arc::downgrade(session));
+    /// Stores the id that the library gave to a polling session, and the secret key by which requests of its client
+    /// name the session. Further ids are ignored.
+    pub fn name(&self, session: &Arc<Session>, key: &str, library: &str) {
+        let ids = PollingIds {
+            key: key.to_owned(),
+            library: library.to_owned(),
+        };
+        if session.polling.set(ids).is_ok() {
+            lock(&self.by_key).insert(key.to_owned(), Arc::downgrade(session));
         }
     }
 
     /// Waits until nothing is left to send to polling clients, which may be between two polls.
     pub async fn emptied(&self) {
-        let polling: Vec<_> = lock(&self.by_id)
+        let polling: Vec<_> = lock(&self.by_key)
             .values()
             .filter_map(Weak::upgrade)
             .collect();
@@ -159,9 +163,9 @@ impl Sessions {
         }
     }
 
-    /// Returns the polling session of this id, unless it was ended.
-    pub fn find(&self, id: &str) -> Option<Arc<Session>> {
-        let session = lock(&self.by_id).get(id)?.upgrade()?;
+    /// Returns the polling session of this key, unless it was ended.
+    pub fn find(&self, key: &str) -> Option<Arc<Session>> {
+        let session = lock(&self.by_key).get(key)?.upgrade()?;
         session.ending.get().is_none().then_some(session)
     }
 }
@@ -190,15 +194,28 @@ impl Ending {
     }
 }
 
+/// The two ids of a session that was opened by polling.
+#[derive(Debug)]
+struct PollingIds {
+    /// The secret by which the client's requests name the session.
+    key: String,
+    /// The id that the library has for the session, which is also the public id of its sockets.
+    library: String,
+}
+
 /// The session of one client.
 #[derive(Debug)]
 pub struct Session {
     /// The address that opened it.
     pub remote: IpAddr,
-    /// The key of a polling session.
-    id: OnceLock<String>,
+    /// The ids of a polling session.
+    polling: OnceLock<PollingIds>,
     /// The id of its sockets.
     name: OnceLock<String>,
+    /// The move of a polling session to a websocket.
+    pub probe: Probe,
+    /// True once the client has asked to join a namespace.
+    has_spoken: AtomicBool,
     polls: Arc<Outbound>,
     websocket: ArcSwapOption<Outbound>,
     claimed: AtomicBool,
@@ -220,7 +237,32 @@ impl Session {
         self.of_websocket(|websocket| !websocket.is_closed())
     }
 
-    /// Adds a websocket, to which the session moves once the upgrade is complete.
+    /// Returns the id that the library has for a polling session; none for a session over a websocket.
+    pub fn library_id(&self) -> Option<&str> {
+        self.polling.get().map(|ids| ids.library.as_str())
+    }
+
+    /// Returns true if the client has asked to join a namespace.
+    pub fn has_spoken(&self) -> bool {
+        self.has_spoken.load(Ordering::Relaxed)
+    }
+
+    /// Notes that the client has asked to join a namespace.
+    pub fn set_spoken(&self) {
+        self.has_spoken.store(true, Ordering::Relaxed);
+    }
+
+    /// Ends the session of a client that does not speak socket.io's protocol. `what` it began with completes the
+    /// sentence in the log.
+    pub fn end_as_foreign(&self, what: &str) {
+        if self.is_first_to_log_end()
+            && let Some(total) = self.metrics().foreign_clients.count()
+        {
+            tracing::warn!(remote = %self.remote, "a client was refused that began with {what}: it uses another parser than socket.io's own, or is no client of socket.io; {total} clients of other protocols so far");
+        }
+    }
+
+    /// Moves the session to a websocket.
     pub fn upgrade(&self, websocket: &Arc<Outbound>) {
         if self.websocket.swap(Some(Arc::clone(websocket))).is_none() {
             self.sessions.with_websocket.fetch_add(1, Ordering::AcqRel);
@@ -242,13 +284,10 @@ impl Session {
         }
     }
 
-    /// Returns the traffic that is in use now. A websocket counts only once the upgrade to it is complete.
+    /// Returns the traffic that is in use now.
     fn outbound(&self) -> Arc<Outbound> {
-        let is_polling = self.id.get().is_some();
-        let is_used = |websocket: &Arc<Outbound>| {
-            !websocket.is_closed() && (!is_polling || websocket.written() > MAX_UPGRADE_BYTES)
-        };
-        let websocket = self.websocket.load_full().filter(is_used);
+        let is_open = |websocket: &Arc<Outbound>| !websocket.is_closed();
+        let websocket = self.websocket.load_full().filter(is_open);
         websocket.unwrap_or_else(|| Arc::clone(&self.polls))
     }
 
@@ -338,9 +377,9 @@ impl Session {
         if let Some(websocket) = &*self.websocket.load() {
             websocket.end();
         }
-        if let Some(id) = self.id.get() {
+        if let Some(ids) = self.polling.get() {
             // The receiver is dropped once the server has closed. No session is left to close then.
-            let _ = self.sessions.closing.send(id.clone());
+            let _ = self.sessions.closing.send(ids.library.clone());
         }
         true
     }
@@ -391,8 +430,8 @@ impl Drop for Session {
         if !*self.claimed.get_mut() {
             self.sessions.unclaimed.fetch_sub(1, Ordering::AcqRel);
         }
-        if let Some(id) = self.id.get() {
-            lock(&self.sessions.by_id).remove(id);
+        if let Some(ids) = self.polling.get() {
+            lock(&self.sessions.by_key).remove(&ids.key);
         }
     }
 }
@@ -438,8 +477,8 @@ pub(crate) mod tests {
     async fn s13_a_polling_session_that_takes_nothing_is_closed_by_its_id() {
         let (sessions, mut closed) = sessions(3);
         let session = open(&sessions).unwrap();
-        sessions.name(&session, "id");
-        assert!(sessions.find("id").is_some());
+        sessions.name(&session, "key", "id");
+        assert!(sessions.find("key").is_some() && sessions.find("id").is_none());
         for _ in 0..2 {
             assert!(!session.may_be_full());
             session.add_queued(30);
@@ -449,7 +488,7 @@ pub(crate) mod tests {
             session.progress().await;
         }
         assert_eq!(closed.recv().await.as_deref(), Some("id"));
-        assert!(sessions.find("id").is_none(), "it is nobody's any more");
+        assert!(sessions.find("key").is_none(), "it is nobody's any more");
         assert_eq!(sessions.metrics().slow_readers.total(), 1);
     }
 }

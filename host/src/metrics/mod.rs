@@ -30,6 +30,8 @@ pub struct Metrics {
     pub floods: Counter,
     /// Sessions that were not opened because there were too many.
     pub turned_away: Counter,
+    /// Clients that were refused because they speak another protocol or use another parser.
+    pub foreign_clients: Counter,
     /// Requests of pages whose origin is not allowed to open sockets.
     pub foreign_origins: Counter,
     /// Requests for a session from another address than the one that opened it.
@@ -135,6 +137,7 @@ impl fmt::Display for Metrics {
             ("malformed", &self.malformed),
             ("floods ended", &self.floods),
             ("sessions turned away", &self.turned_away),
+            ("foreign clients", &self.foreign_clients),
             ("foreign origins", &self.foreign_origins),
             ("foreign addresses", &self.foreign_addresses),
         ];

@@ -35,7 +35,8 @@ use self::http::HttpDoor;
 use self::http::body::BodyReader;
 use self::limits::{CLOSE_TIMEOUT, packet_limit, post_limit};
 use self::router::Router;
-use self::socketio::transport::{Transports, close_ended};
+use self::socketio::engine::{Engine, close_ended};
+use self::socketio::transport::Transports;
 use self::socketio::{Namespaces, SocketServer};
 use crate::config::{Config, Sources, Transport};
 use crate::dispatch::{Dispatch, GateSettings};
@@ -86,7 +87,7 @@ impl Server {
         let (started, metrics) = (SystemTime::now(), Arc::<Metrics>::default());
         // The one line that names an adapter: the rest of the server knows the trait `SocketServer` only.
         let builder = socket_io(&config).with_adapter::<socketioxide::adapter::LocalAdapter>(());
-        let (layer, io) = builder.build_layer();
+        let (library, io) = builder.build_svc();
         let emitter = Emitter::new(io.clone(), Arc::clone(&metrics));
         let runtime = runtime(&config, emitter)?;
         let registry = Registry::new();
@@ -95,10 +96,10 @@ impl Server {
         let sockets: Arc<dyn SocketServer> = Namespaces::new(io, Arc::clone(&dispatch), &config);
         let (closing, ended) = unbounded_channel();
         let sessions = Sessions::new(session_bounds(&config), metrics, closing);
-        let library = axum::Router::new().layer(layer);
-        let close_sessions = close_ended(library.clone(), config.socket.path.clone(), ended);
+        let engine: Arc<dyn Engine> = Arc::new(library);
+        let close_sessions = close_ended(Arc::clone(&engine), config.socket.path.clone(), ended);
         let session_closer = tokio::spawn(close_sessions);
-        let router = Arc::new(router(library, &registry, &dispatch, &sessions, &config));
+        let router = Arc::new(router(engine, &registry, &dispatch, &sessions, &config));
 
         let addresses = listeners
             .iter()
@@ -242,7 +243,7 @@ fn dispatch(
 
 /// Creates the router and the doors behind it.
 fn router(
-    library: axum::Router,
+    engine: Arc<dyn Engine>,
     registry: &Arc<Registry>,
     dispatch: &Arc<Dispatch>,
     sessions: &Arc<Sessions>,
@@ -255,7 +256,7 @@ fn router(
         config,
     ));
     let transports = Transports::new(
-        library,
+        engine,
         Arc::clone(sessions),
         Arc::clone(registry),
         Arc::clone(&http),

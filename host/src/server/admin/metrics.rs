@@ -284,6 +284,11 @@ impl Page<'_> {
                 &metrics.turned_away,
             ),
             (
+                "hitchy_foreign_clients",
+                "Clients that were refused because they speak another protocol or use another parser",
+                &metrics.foreign_clients,
+            ),
+            (
                 "hitchy_foreign_origins",
                 "Requests of pages whose origin may not open sockets",
                 &metrics.foreign_origins,

@@ -115,7 +115,7 @@ impl<A: Adapter> MessageHandler<A, RequestDoor<A>> for RequestDoor<A> {
             Err(failure) => return self.refuse(ack, &failure),
         };
         let name = received.name();
-        if name != Some("request") {
+        if name.as_deref() != Some("request") {
             let other = name.unwrap_or_default();
             let sentence = format!("only `request` is answered in /hitchy, not {other:?}");
             return ack.fail_now(&Failure::new(404, sentence));

@@ -1,5 +1,6 @@
 //! Receives events from the library in the order of arrival, and queues them for their connection's worker.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -12,6 +13,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::ack::Ack;
 use super::inbound_limit::{InboundLimit, InboundPermit};
+use super::wire::event_name::original;
 use crate::dispatch::{Accepted, Dispatch};
 use crate::message::{CallId, Event};
 use crate::names::RESERVED;
@@ -148,8 +150,8 @@ impl Received {
     }
 
     /// Returns the name of the event; none if the packet does not begin with a name.
-    pub(in crate::server) fn name(&self) -> Option<&str> {
-        split(self.text.as_str()).map(|(name, _)| name)
+    pub(in crate::server) fn name(&self) -> Option<Cow<'_, str>> {
+        split(self.text.as_str()).map(|(name, _)| original(name))
     }
 
     /// Checks the packet and converts it to an event.
@@ -157,7 +159,8 @@ impl Received {
         let sentence = "the packet is not an array that begins with the event's name";
         let (name, arguments) =
             split(self.text.as_str()).ok_or_else(|| Failure::new(400, sentence))?;
-        if RESERVED.contains(&name) {
+        let name = original(name);
+        if RESERVED.contains(&&*name) {
             let sentence = format!("{name} is a name that socket.io reserves; choose another");
             return Err(Failure::new(400, sentence));
         }
@@ -171,7 +174,7 @@ impl Received {
         payload.check()?;
         Ok(Event {
             id: self.id,
-            name: name.to_owned(),
+            name: name.into_owned(),
             payload,
             ack_wanted: self.ack_wanted,
         })
@@ -180,7 +183,7 @@ impl Received {
 
 /// Splits the text of a packet into name and arguments: `["name",1,2]` into `name` and `1,2]`.
 ///
-/// The library has already refused packets whose name contains an escape.
+/// No name has an escape: the library refuses such packets, and the wire has replaced their names.
 fn split(text: &str) -> Option<(&str, &str)> {
     let rest = text
         .trim_start()

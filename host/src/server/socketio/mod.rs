@@ -6,9 +6,15 @@
 
 pub(super) mod ack;
 mod disconnect;
+pub(super) mod engine;
+mod handshake;
 mod inbound_limit;
 pub(super) mod inbox;
+mod open_packet;
+mod payload;
+mod query;
 pub(super) mod transport;
+mod wire;
 
 use std::convert::Infallible;
 use std::fmt;

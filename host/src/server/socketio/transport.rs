@@ -1,20 +1,27 @@
 //! The door of engine.io requests, both polling and websocket, in front of the socket.io library.
 //!
 //! It checks the origin of a request, opens a session or finds the session of the request, and counts the bytes
-//! of polls.
+//! of polls. The key of a session is ours, because the library's own id is the public id of the client's sockets.
 
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
-use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::Request;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::Response;
 use bytes::Bytes;
-use tokio::sync::mpsc::UnboundedReceiver;
-use tower::ServiceExt;
+use hyper_util::rt::TokioIo;
 
+use super::engine::Engine;
+use super::handshake::{self, HandshakeError};
+use super::open_packet::{OpenPacket, id_of_open, new_key};
+use super::payload::rewrite;
+use super::query::{EngineError, EngineQuery, Transport};
+use super::wire::WireStream;
+use super::wire::first_packet::FirstPacket;
 use crate::config::{Config, Origins, Server};
 use crate::dispatch::{Dispatch, Refusal};
 use crate::payload::Failure;
@@ -26,12 +33,17 @@ use crate::server::http::peer::{Peer, remote};
 use crate::server::limits::CLOSE_TIMEOUT;
 use crate::session::{Ending, Session, Sessions};
 
-/// Largest response of the library that opens a session, in bytes. Real responses have some 100 bytes.
-const MAX_OPEN: usize = 4 << 10;
+/// Largest response of the library that opens a session or refuses a request, in bytes. Real responses have some 100
+/// bytes.
+const MAX_SMALL: usize = 4 << 10;
+/// Longest time for a polling session to move to a websocket, as in engine.io for Node.
+const UPGRADE_TIMEOUT: Duration = Duration::from_secs(10);
+/// The packet that ends a poll without anything to say.
+const NOOP: &str = "6";
 
 /// Passes engine.io requests to the socket.io library.
 pub(in crate::server) struct Transports {
-    library: Router,
+    engine: Arc<dyn Engine>,
     sessions: Arc<Sessions>,
     registry: Arc<Registry>,
     dispatch: Arc<Dispatch>,
@@ -41,6 +53,8 @@ pub(in crate::server) struct Transports {
     server: Server,
     /// Origins whose pages may open sockets.
     origins: Origins,
+    transports: Vec<Transport>,
+    open_packet: OpenPacket,
     bind_address: bool,
     path: String,
 }
@@ -53,28 +67,10 @@ enum Sender {
     AnyPage,
 }
 
-/// The query of an engine.io request, parsed as the library parses it.
-struct EngineQuery<'a> {
-    session: Option<&'a str>,
-    is_websocket: bool,
-}
-
-impl<'a> EngineQuery<'a> {
-    fn of(parts: &'a Parts) -> Self {
-        let query = parts.uri.query().unwrap_or_default();
-        let value = |name: &str| query.split('&').find_map(|pair| pair.strip_prefix(name));
-        Self {
-            session: value("sid="),
-            is_websocket: value("transport=").and_then(|value| value.split('=').next())
-                == Some("websocket"),
-        }
-    }
-}
-
 impl Transports {
-    /// Creates the door in front of `library`. `bodies` limits the bodies of polling requests.
+    /// Creates the door in front of the library. `bodies` limits the bodies of polling requests.
     pub(in crate::server) fn new(
-        library: Router,
+        engine: Arc<dyn Engine>,
         sessions: Arc<Sessions>,
         registry: Arc<Registry>,
         http: Arc<HttpDoor>,
@@ -82,7 +78,7 @@ impl Transports {
         config: &Config,
     ) -> Self {
         Self {
-            library,
+            engine,
             sessions,
             registry,
             dispatch: Arc::clone(http.dispatch()),
@@ -90,6 +86,8 @@ impl Transports {
             bodies,
             origins: socket_origins(&config.server),
             server: config.server.clone(),
+            transports: config.socket.transports.clone(),
+            open_packet: OpenPacket::of(config),
             bind_address: config.socket.bind_address,
             path: config.socket.path.clone(),
         }
@@ -103,24 +101,54 @@ impl Transports {
 
     /// Answers a request of engine.io.
     pub(in crate::server) async fn answer(&self, mut parts: Parts, body: Body) -> Response {
-        let query = EngineQuery::of(&parts);
-        let (session, is_websocket) = (query.session.map(str::to_owned), query.is_websocket);
-        match self.check_sender(&parts, session.is_none()) {
+        let is_new = EngineQuery::of(&parts).session.is_none();
+        match self.check_sender(&parts, is_new) {
             Err(failure) => return self.http.refuse(&parts.headers, body, &failure).await,
             Ok(Sender::Trusted) => {}
             // With cookies, any page could act in the name of its visitors.
             Ok(Sender::AnyPage) => drop(parts.headers.remove(header::COOKIE)),
         }
-        match session.as_deref() {
-            // Only GET opens a session. The library refuses other methods.
-            None if parts.method != Method::GET => self.forward(parts, body).await,
-            None => self.open(is_websocket, parts, body).await,
-            Some(id) => match self.find(id, &parts) {
-                Some(session) if is_websocket => self.upgrade(session, parts, body).await,
-                Some(session) => self.poll(session, parts, body).await,
-                None => self.refuse(1, "Session ID unknown", &parts, body).await,
-            },
+        match self.check_query(&parts) {
+            Err(error) => self.refuse(error, &parts, body).await,
+            Ok((None, Transport::Polling)) => self.open_polling(parts, body).await,
+            Ok((None, Transport::Websocket)) => self.open_websocket(parts, body).await,
+            Ok((Some(session), Transport::Polling)) => self.poll(session, parts, body).await,
+            Ok((Some(session), Transport::Websocket)) => self.upgrade(session, parts, body).await,
         }
+    }
+
+    /// Returns the session that a request is for, if any, and the transport, in the order of checks of engine.io.
+    fn check_query(&self, parts: &Parts) -> Result<(Option<Arc<Session>>, Transport), EngineError> {
+        let query = EngineQuery::of(parts);
+        let transport = query
+            .transport
+            .filter(|transport| self.transports.contains(transport))
+            .ok_or(EngineError::UnknownTransport)?;
+        if let Some(key) = query.session {
+            let session = self.find(key, parts).ok_or(EngineError::UnknownSession)?;
+            return Ok((Some(session), transport));
+        }
+        if parts.method != Method::GET {
+            return Err(EngineError::BadMethod);
+        }
+        if !query.is_supported() {
+            self.note_protocol(query.protocol, parts);
+            return Err(EngineError::UnsupportedProtocol);
+        }
+        Ok((None, transport))
+    }
+
+    /// Counts and logs a client of another version of the protocol, which tries again and again.
+    fn note_protocol(&self, protocol: Option<&str>, parts: &Parts) {
+        if let Some(total) = self.sessions.metrics().foreign_clients.count() {
+            let remote = self.remote(parts);
+            let protocol = protocol.unwrap_or("none");
+            tracing::warn!(%remote, "a client was refused that speaks engine.io's protocol {protocol:?}; version 4 is served, which clients of socket.io 3 and 4 speak; {total} clients of other protocols so far");
+        }
+    }
+
+    fn remote(&self, parts: &Parts) -> IpAddr {
+        remote(&self.server, parts.extensions.get(), &parts.headers).ip()
     }
 
     /// Returns the sender of a request. The failure is a 403 if pages of its origin may not open sockets, or a
@@ -157,38 +185,88 @@ impl Transports {
         })
     }
 
-    /// Answers a request that opens a session. If the library refuses the request, the session is dropped with it.
-    async fn open(&self, is_websocket: bool, mut parts: Parts, body: Body) -> Response {
+    /// Opens a session for a request. If the library refuses the request, the session is dropped with it.
+    fn open(&self, parts: &mut Parts, is_websocket: bool) -> Result<Arc<Session>, Failure> {
         let peer = parts.extensions.get::<Peer>();
         let outbound = peer
             .filter(|_| is_websocket)
             .map(|peer| Arc::clone(&peer.outbound));
-        let address = remote(&self.server, peer, &parts.headers).ip();
-        let session = match self.sessions.open(address, outbound) {
+        let session = self.sessions.open(self.remote(parts), outbound)?;
+        parts.extensions.insert(Arc::clone(&session));
+        Ok(session)
+    }
+
+    /// Answers a request that opens a polling session.
+    async fn open_polling(&self, mut parts: Parts, body: Body) -> Response {
+        let session = match self.open(&mut parts, false) {
             Ok(session) => session,
             Err(failure) => return self.http.refuse(&parts.headers, body, &failure).await,
         };
-        parts.extensions.insert(Arc::clone(&session));
         let response = self.forward(parts, body).await;
-        if is_websocket || response.status() != StatusCode::OK {
+        if response.status() != StatusCode::OK {
             return response;
         }
         // The id of the session is known to the library only, which does not offer it (socketioxide 0.18). The
         // body is in memory, so that nothing waits here.
-        let (head, content) = response.into_parts();
-        let packet = to_bytes(content, MAX_OPEN).await.unwrap_or_default();
-        if let Some(id) = id_of_open(&packet) {
-            self.sessions.name(&session, &id);
-        }
+        let (mut head, content) = response.into_parts();
+        let packet = to_bytes(content, MAX_SMALL).await.unwrap_or_default();
+        let Some(id) = id_of_open(&packet) else {
+            return Response::from_parts(head, Body::from(packet));
+        };
+        let key = new_key();
+        self.sessions.name(&session, &key, &id);
+        // The time is bounded in case that a later version of the library sends no ping at once.
+        let _ = tokio::time::timeout(CLOSE_TIMEOUT, self.answer_first_ping(&id)).await;
+        let packet = self.open_packet.of_polling(&key);
+        head.headers
+            .insert(header::CONTENT_LENGTH, HeaderValue::from(packet.len()));
         Response::from_parts(head, Body::from(packet))
+    }
+
+    /// Takes the library's first ping, and answers it in the client's name.
+    ///
+    /// The library (engineioxide 0.17) sends it at once and not after `ping-interval`, as the protocol has it.
+    async fn answer_first_ping(&self, id: &str) {
+        let uri = EngineQuery::of_session(id, Transport::Polling).uri(&self.path);
+        let poll = Request::get(&uri).body(Body::empty());
+        let pong = Request::post(&uri).body(Body::from("3"));
+        if let (Ok(poll), Ok(pong)) = (poll, pong) {
+            self.engine.answer(poll).await;
+            self.engine.answer(pong).await;
+        }
+    }
+
+    /// Answers a request that opens a session over a websocket.
+    async fn open_websocket(&self, mut parts: Parts, body: Body) -> Response {
+        let response = match handshake::accept(&parts) {
+            Ok(response) => response,
+            Err(error) => return self.refuse_handshake(&error, &parts, body).await,
+        };
+        let session = match self.open(&mut parts, true) {
+            Ok(session) => session,
+            Err(failure) => return self.http.refuse(&parts.headers, body, &failure).await,
+        };
+        let engine = Arc::clone(&self.engine);
+        let packet = self.open_packet.of_websocket();
+        let mut request = Request::from_parts(parts, ());
+        // Ends when the response has been sent, or its connection ends.
+        tokio::spawn(async move {
+            if let Ok(stream) = hyper::upgrade::on(&mut request).await {
+                let first_packet = FirstPacket::of(&session);
+                let stream = TokioIo::new(stream);
+                let websocket = WireStream::of_new_session(stream, packet, first_packet);
+                engine.serve(websocket, request);
+            }
+        });
+        response
     }
 
     /// Returns the session of a request; none if it does not exist or was opened from another address.
     ///
-    /// The address is compared because an id is not secret: people show ids of sockets to each other.
-    fn find(&self, id: &str, parts: &Parts) -> Option<Arc<Session>> {
-        let session = self.sessions.find(id)?;
-        let address = remote(&self.server, parts.extensions.get(), &parts.headers).ip();
+    /// Whether the address is compared is a setting: a key is secret, but whoever reads it acts for its client.
+    fn find(&self, key: &str, parts: &Parts) -> Option<Arc<Session>> {
+        let session = self.sessions.find(key)?;
+        let address = self.remote(parts);
         if !self.bind_address || address == session.remote {
             return Some(session);
         }
@@ -198,26 +276,61 @@ impl Transports {
         None
     }
 
-    /// Answers a request that upgrades a polling session to a websocket.
+    /// Answers a request that opens a websocket for a polling session, which moves to it when its client says so.
     async fn upgrade(&self, session: Arc<Session>, parts: Parts, body: Body) -> Response {
-        if session.has_websocket() {
-            return self.refuse(3, "Bad request", &parts, body).await;
-        }
+        let response = match handshake::accept(&parts) {
+            Ok(response) => response,
+            Err(error) => return self.refuse_handshake(&error, &parts, body).await,
+        };
         let peer = parts.extensions.get::<Peer>().cloned();
-        let response = self.forward(parts, body).await;
-        if let Some(peer) = peer
-            && response.status() == StatusCode::SWITCHING_PROTOCOLS
-        {
-            session.upgrade(&peer.outbound);
+        let (Some(peer), Some(uri)) = (peer, self.uri(&session, Transport::Websocket)) else {
+            return self.refuse(EngineError::BadRequest, &parts, body).await;
+        };
+        if session.has_websocket() || !session.probe.begin() {
+            return self.refuse(EngineError::BadRequest, &parts, body).await;
         }
+        let engine = Arc::clone(&self.engine);
+        let mut request = Request::from_parts(parts, ());
+        tokio::spawn(async move {
+            let probing = ProbeGuard(session);
+            let session = &probing.0;
+            let Ok(stream) = hyper::upgrade::on(&mut request).await else {
+                return;
+            };
+            let mut stream = TokioIo::new(stream);
+            let upgraded = handshake::probe(&mut stream, &session.probe);
+            let Ok(Ok(early)) = tokio::time::timeout(UPGRADE_TIMEOUT, upgraded).await else {
+                return;
+            };
+            session.upgrade(&peer.outbound);
+            let websocket = WireStream::of_upgrade(stream, &early, FirstPacket::of(session));
+            *request.uri_mut() = uri;
+            engine.serve(websocket, request);
+        });
         response
     }
 
+    /// Returns the target of a request of a polling session to the library.
+    fn uri(&self, session: &Session, transport: Transport) -> Option<Uri> {
+        let query = EngineQuery::of_session(session.library_id()?, transport);
+        query.uri(&self.path).parse().ok()
+    }
+
     /// Answers a GET or a POST of a polling session.
-    async fn poll(&self, session: Arc<Session>, parts: Parts, mut body: Body) -> Response {
+    async fn poll(&self, session: Arc<Session>, mut parts: Parts, mut body: Body) -> Response {
+        let uri = self.uri(&session, Transport::Polling);
+        let Some(uri) = uri.filter(|_| !session.has_websocket()) else {
+            return self.refuse(EngineError::BadRequest, &parts, body).await;
+        };
+        parts.uri = uri;
         if parts.method == Method::GET {
             let _poll = PollGuard::new(&session);
-            let response = self.forward(parts, body).await;
+            let response = tokio::select! {
+                biased;
+                response = self.forward(parts, body) => response,
+                // A poll that is dropped while it waits has taken nothing from the library's queue.
+                () = session.probe.answered() => Response::new(Body::from(NOOP)),
+            };
             let written = content_length(response.headers()).unwrap_or(0);
             session.polls().wrote(written as usize);
             return response;
@@ -234,8 +347,12 @@ impl Transports {
     }
 
     /// Answers a POST with packets, with a 413 if one of the packets ended the session by its size.
-    async fn post(&self, session: Arc<Session>, parts: Parts, packets: Bytes) -> Response {
+    async fn post(&self, session: Arc<Session>, mut parts: Parts, packets: Bytes) -> Response {
         let headers = parts.headers.clone();
+        let packets = rewrite(packets, FirstPacket::of(&session));
+        parts
+            .headers
+            .insert(header::CONTENT_LENGTH, HeaderValue::from(packets.len()));
         let response = self.forward(parts, Body::from(packets)).await;
         if session.ending() != Some(Ending::TooLarge) {
             return response;
@@ -244,41 +361,55 @@ impl Transports {
         self.http.refuse(&headers, Body::empty(), &failure).await
     }
 
+    /// Answers a request that opens no websocket.
+    async fn refuse_handshake(
+        &self,
+        error: &HandshakeError,
+        parts: &Parts,
+        body: Body,
+    ) -> Response {
+        match error {
+            HandshakeError::NoWebsocket => self.refuse(EngineError::BadRequest, parts, body).await,
+            HandshakeError::Version => {
+                self.bodies.discard(body, &parts.headers).await;
+                handshake::refuse_version()
+            }
+        }
+    }
+
     /// Answers with a 400 and an error in the format of engine.io.
-    async fn refuse(&self, code: u8, message: &str, parts: &Parts, body: Body) -> Response {
+    async fn refuse(&self, error: EngineError, parts: &Parts, body: Body) -> Response {
         self.bodies.discard(body, &parts.headers).await;
-        let error = format!(r#"{{"code":"{code}","message":"{message}"}}"#);
-        let mut response = Response::new(Body::from(error));
+        let mut response = Response::new(Body::from(error.body()));
         *response.status_mut() = StatusCode::BAD_REQUEST;
         let json = HeaderValue::from_static("application/json");
         response.headers_mut().insert(header::CONTENT_TYPE, json);
         response
     }
 
-    /// Passes a request to the library.
+    /// Passes a request to the library. Errors of engine.io get the form that they have in engine.io for Node.
     async fn forward(&self, parts: Parts, body: Body) -> Response {
         let request = Request::from_parts(parts, body);
-        let Ok(response) = self.library.clone().oneshot(request).await;
-        response
+        let response = self.engine.answer(request).await;
+        if response.status() != StatusCode::BAD_REQUEST {
+            return response;
+        }
+        let (mut head, content) = response.into_parts();
+        let content = to_bytes(content, MAX_SMALL).await.unwrap_or_default();
+        let Some(error) = EngineError::of_library(&content) else {
+            return Response::from_parts(head, Body::from(content));
+        };
+        head.headers.remove(header::CONTENT_LENGTH);
+        Response::from_parts(head, Body::from(error.body()))
     }
 }
 
-/// Closes each polling session whose id is received on `ids`.
-///
-/// The library has no call for it (socketioxide 0.18), so that this posts a CLOSE packet, as a client does.
-pub(in crate::server) async fn close_ended(
-    library: Router,
-    path: String,
-    mut ids: UnboundedReceiver<String>,
-) {
-    while let Some(id) = ids.recv().await {
-        let uri = format!("{path}/?EIO=4&transport=polling&sid={id}");
-        let Ok(request) = Request::post(uri).body(Body::from("1")) else {
-            continue;
-        };
-        // The library refuses the request if the session is closed already or has become a websocket. The time is
-        // bounded so that one session cannot hold up the end of the others.
-        let _ = tokio::time::timeout(CLOSE_TIMEOUT, library.clone().oneshot(request)).await;
+/// Ends the probe of a websocket when the websocket has taken the session over, or has failed.
+struct ProbeGuard(Arc<Session>);
+
+impl Drop for ProbeGuard {
+    fn drop(&mut self) {
+        self.0.probe.end();
     }
 }
 
@@ -317,45 +448,5 @@ pub(in crate::server) fn socket_origins(server: &Server) -> Origins {
     match &server.cors {
         Origins::Any => server.origins.clone(),
         cors => server.origins.clone().or(cors.clone()),
-    }
-}
-
-/// Returns the session id of an OPEN packet: `0{"sid":"…",…}`.
-fn id_of_open(body: &[u8]) -> Option<String> {
-    #[derive(serde::Deserialize)]
-    struct Open {
-        sid: String,
-    }
-    let json = body.strip_prefix(b"0")?;
-    serde_json::from_slice::<Open>(json)
-        .ok()
-        .map(|open| open.sid)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_query_is_read_as_the_library_reads_it() {
-        for (query, session, is_websocket) in [
-            ("EIO=4&transport=websocket", None, true),
-            ("EIO=4&transport=websocket=x&sid=a=b", Some("a=b"), true),
-            (
-                "transport=polling&transport=websocket&sid=",
-                Some(""),
-                false,
-            ),
-            ("transport=%77ebsocket&xsid=a", None, false),
-        ] {
-            let uri = format!("/socket.io/?{query}");
-            let (parts, ()) = axum::http::Request::get(uri).body(()).unwrap().into_parts();
-            let query_of = EngineQuery::of(&parts);
-            assert_eq!(
-                (query_of.session, query_of.is_websocket),
-                (session, is_websocket),
-                "{query}"
-            );
-        }
     }
 }

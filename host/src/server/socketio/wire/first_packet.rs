@@ -1,0 +1,57 @@
+//! The first packet of a client, which tells clients of socket.io from others.
+
+use std::sync::Arc;
+
+use crate::session::Session;
+
+/// Watches what a client sends until it has asked to join a namespace.
+///
+/// The library closes a session that begins with anything else, and reports it to nobody, because no namespace has
+/// been joined. Clients that use another parser than socket.io's own connect again and again then.
+pub(in crate::server::socketio) struct FirstPacket(Option<Arc<Session>>);
+
+impl FirstPacket {
+    /// Watches the client of `session`.
+    pub(in crate::server::socketio) fn of(session: &Arc<Session>) -> Self {
+        Self((!session.has_spoken()).then(|| Arc::clone(session)))
+    }
+
+    /// Watches nothing.
+    #[cfg(test)]
+    pub(in crate::server::socketio) fn any() -> Self {
+        Self(None)
+    }
+
+    /// Looks at the start of a packet of engine.io.
+    #[inline]
+    pub(in crate::server::socketio) fn text(&mut self, start: &[u8]) {
+        if self.0.is_some() {
+            self.judge(start);
+        }
+    }
+
+    /// Notes a binary message.
+    #[inline]
+    pub(in crate::server::socketio) fn binary(&mut self) {
+        if let Some(session) = self.0.take() {
+            session.end_as_foreign("a binary message");
+        }
+    }
+
+    fn judge(&mut self, start: &[u8]) {
+        match start {
+            [b'4', b'0', ..] => {
+                if let Some(session) = self.0.take() {
+                    session.set_spoken();
+                }
+            }
+            [b'b', ..] => self.binary(),
+            [b'4', b'1'..=b'6', ..] | [b'4'] | [b'0'..=b'3' | b'5' | b'6', ..] | [] => {}
+            _ => {
+                if let Some(session) = self.0.take() {
+                    session.end_as_foreign("a message that is no packet of socket.io");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,436 @@
+//! The bytes of a client on their way to the library: websocket frames whose packets the library cannot read are
+//! rewritten, and all others pass as they are.
+
+use super::event_name::{self, MAX_HEAD, Verdict};
+use super::first_packet::FirstPacket;
+use super::frame::{
+    BINARY, CONTINUATION, Header, MaskKey, TEXT, apply_mask, client_text_frame, moved_key,
+    write_header,
+};
+
+/// The largest number of bytes of a message that are held back until its beginning is complete. A message may come in
+/// very many frames.
+const MAX_HELD: usize = 4 * MAX_HEAD;
+/// Bytes of a message by which most messages are judged.
+const START: usize = 64;
+/// A packet that the library closes a connection for, as it does for other malformed packets.
+const REFUSED: &str = "4?";
+
+/// Watches the frames of one client.
+pub(super) struct Inbound {
+    /// Bytes that the library gets before any that come later.
+    ready: Vec<u8>,
+    /// Bytes of `ready` that the library has got.
+    taken: usize,
+    /// The beginning of a frame that cannot be judged yet.
+    held: Vec<u8>,
+    /// Bytes of the current frame that are still to come and pass as they are.
+    passing: u64,
+    /// Frames to insert before the next frame of the client.
+    inserted: Vec<u8>,
+    first_packet: FirstPacket,
+}
+
+/// What is done with the frame at the beginning of some bytes.
+enum Judgement {
+    /// More bytes are needed.
+    Incomplete,
+    /// As many bytes pass as they are.
+    Pass(u64),
+    /// `taken` bytes are replaced, and `passing` bytes after them pass as they are.
+    Replace {
+        taken: usize,
+        with: Vec<u8>,
+        passing: u64,
+    },
+}
+
+impl Inbound {
+    /// Makes the watch of a connection. `ready` are bytes that the library gets first.
+    pub(super) fn new(ready: Vec<u8>, first_packet: FirstPacket) -> Self {
+        Self {
+            ready,
+            taken: 0,
+            held: Vec::new(),
+            passing: 0,
+            inserted: Vec::new(),
+            first_packet,
+        }
+    }
+
+    /// Inserts a text frame before the next frame of the client.
+    pub(super) fn insert(&mut self, text: &str) {
+        self.inserted.extend(client_text_frame(text));
+    }
+
+    /// Returns the bytes that the library gets next; empty if there are none.
+    pub(super) fn ready(&mut self) -> &[u8] {
+        if !self.inserted.is_empty() && self.is_between_frames() {
+            self.ready.append(&mut self.inserted);
+        }
+        &self.ready[self.taken..]
+    }
+
+    /// Notes that the library got `count` bytes of those that are ready.
+    pub(super) fn take(&mut self, count: usize) {
+        self.taken += count;
+        if self.taken == self.ready.len() {
+            self.ready.clear();
+            self.taken = 0;
+        }
+    }
+
+    fn is_between_frames(&self) -> bool {
+        self.passing == 0 && self.held.is_empty() && self.ready.is_empty()
+    }
+
+    /// Returns true if received bytes may be passed to the library without a copy.
+    pub(super) fn is_direct(&self) -> bool {
+        self.held.is_empty()
+    }
+
+    /// Looks at bytes that were received, and returns how many of them pass as they are. The rest is held.
+    pub(super) fn receive(&mut self, bytes: &[u8]) -> usize {
+        let passed = self.pass(bytes);
+        if passed < bytes.len() {
+            self.receive_held(&bytes[passed..]);
+        }
+        passed
+    }
+
+    /// Adds received bytes to those that are held, and makes ready what can be judged.
+    pub(super) fn receive_held(&mut self, bytes: &[u8]) {
+        let mut held = std::mem::take(&mut self.held);
+        held.extend_from_slice(bytes);
+        let mut at = 0;
+        loop {
+            let passed = self.pass(&held[at..]);
+            self.ready.extend_from_slice(&held[at..at + passed]);
+            at += passed;
+            match judge(&held[at..], &mut self.first_packet) {
+                Judgement::Replace {
+                    taken,
+                    with,
+                    passing,
+                } => {
+                    self.ready.extend(with);
+                    self.passing = passing;
+                    at += taken;
+                }
+                // What passes was passed above.
+                Judgement::Incomplete | Judgement::Pass(_) => break,
+            }
+        }
+        held.drain(..at);
+        self.held = held;
+    }
+
+    /// Makes everything ready that is held, because nothing will follow.
+    pub(super) fn finish(&mut self) {
+        self.ready.append(&mut self.held);
+    }
+
+    /// Returns how many bytes at the beginning of `bytes` pass as they are.
+    fn pass(&mut self, bytes: &[u8]) -> usize {
+        let mut at = 0;
+        loop {
+            let rest = bytes.len() - at;
+            let passed = usize::try_from(self.passing).map_or(rest, |passing| passing.min(rest));
+            at += passed;
+            self.passing -= passed as u64;
+            if at == bytes.len() {
+                return at;
+            }
+            match judge(&bytes[at..], &mut self.first_packet) {
+                Judgement::Pass(count) => self.passing = count,
+                Judgement::Incomplete | Judgement::Replace { .. } => return at,
+            }
+        }
+    }
+}
+
+/// Decides what is done with the frame at the beginning of `bytes`.
+fn judge(bytes: &[u8], first_packet: &mut FirstPacket) -> Judgement {
+    let Some(header) = Header::read(bytes) else {
+        return Judgement::Incomplete;
+    };
+    let Some(key) = header.mask else {
+        // A protocol error, for which the library closes the connection.
+        return Judgement::Pass(u64::MAX);
+    };
+    if header.opcode == BINARY {
+        first_packet.binary();
+    }
+    if header.opcode != TEXT || header.is_extended() || header.payload == 0 {
+        return Judgement::Pass(header.frame());
+    }
+    let mut start = [0; START];
+    let payload = &bytes[header.size..];
+    let size = usize::try_from(header.payload).map_or(START, |payload| payload.min(START));
+    let start = &mut start[..size.min(payload.len())];
+    start.copy_from_slice(&payload[..start.len()]);
+    apply_mask(start, key);
+    first_packet.text(start);
+    match event_name::inspect(start) {
+        Verdict::Pass => Judgement::Pass(header.frame()),
+        _ => judge_event(bytes),
+    }
+}
+
+/// Decides what is done with a message that may be an event.
+fn judge_event(bytes: &[u8]) -> Judgement {
+    let mut beginning = Beginning::default();
+    loop {
+        let Some(header) = Header::read(&bytes[beginning.taken..]) else {
+            return hold(bytes);
+        };
+        // A control frame between fragments stays where it is, and the fragments as they are.
+        let is_continued = beginning.taken == 0 || header.opcode == CONTINUATION;
+        let Some(key) = header.mask.filter(|_| is_continued) else {
+            return pass_frame(bytes);
+        };
+        let of_last = beginning.add(&bytes[beginning.taken..], &header, key);
+        let passing = header.payload - of_last as u64;
+        match event_name::inspect(&beginning.payload) {
+            Verdict::Pass => return pass_frame(bytes),
+            Verdict::Refuse => {
+                return Judgement::Replace {
+                    taken: beginning.taken,
+                    with: client_text_frame(REFUSED),
+                    passing,
+                };
+            }
+            Verdict::Replace(range, name) => {
+                beginning.payload.splice(range, name.bytes());
+                return Judgement::Replace {
+                    taken: beginning.taken,
+                    with: beginning.frame(&header, of_last, key),
+                    passing,
+                };
+            }
+            Verdict::Incomplete if passing > 0 => return hold(bytes),
+            Verdict::Incomplete if header.is_last => return pass_frame(bytes),
+            Verdict::Incomplete => {}
+        }
+    }
+}
+
+/// The beginning of a message, from one frame or several.
+#[derive(Default)]
+struct Beginning {
+    payload: Vec<u8>,
+    /// Bytes of the frames that the payload was taken from.
+    taken: usize,
+}
+
+impl Beginning {
+    /// Adds what has arrived of the payload of a frame, and returns how many bytes that is.
+    fn add(&mut self, frame: &[u8], header: &Header, key: MaskKey) -> usize {
+        let arrived = &frame[header.size..];
+        let most = usize::try_from(header.payload).unwrap_or(MAX_HEAD);
+        let count = arrived.len().min(most).min(MAX_HEAD);
+        let start = self.payload.len();
+        self.payload.extend_from_slice(&arrived[..count]);
+        apply_mask(&mut self.payload[start..], key);
+        self.taken += header.size + count;
+        count
+    }
+
+    /// Returns the start of one frame in the place of all that were taken. The rest of the last frame, of which
+    /// `of_last` bytes were taken, can follow as it is.
+    fn frame(&self, last: &Header, of_last: usize, key: MaskKey) -> Vec<u8> {
+        let key = moved_key(key, of_last, self.payload.len());
+        let size = self.payload.len() as u64 + last.payload - of_last as u64;
+        let mut frame = Vec::with_capacity(self.payload.len() + 14);
+        write_header(&mut frame, last.is_last, TEXT, Some(key), size);
+        let start = frame.len();
+        frame.extend_from_slice(&self.payload);
+        apply_mask(&mut frame[start..], key);
+        frame
+    }
+}
+
+/// Waits for more bytes, unless too many are held already.
+fn hold(bytes: &[u8]) -> Judgement {
+    if bytes.len() < MAX_HELD {
+        return Judgement::Incomplete;
+    }
+    pass_frame(bytes)
+}
+
+/// Passes the first frame of `bytes` as it is.
+fn pass_frame(bytes: &[u8]) -> Judgement {
+    Header::read(bytes).map_or(Judgement::Incomplete, |header| {
+        Judgement::Pass(header.frame())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::frame::{PING, server_frame};
+    use super::*;
+
+    const KEY: MaskKey = [7, 77, 177, 3];
+
+    /// Returns a frame of a client.
+    fn frame(is_last: bool, opcode: u8, payload: &str) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        write_header(&mut bytes, is_last, opcode, Some(KEY), payload.len() as u64);
+        let start = bytes.len();
+        bytes.extend(payload.as_bytes());
+        apply_mask(&mut bytes[start..], KEY);
+        bytes
+    }
+
+    /// Passes bytes in pieces of `piece` bytes, and returns what the library gets.
+    fn passed(bytes: &[u8], piece: usize) -> Vec<u8> {
+        let mut inbound = Inbound::new(Vec::new(), FirstPacket::any());
+        let mut got = Vec::new();
+        let mut drain = |inbound: &mut Inbound, direct: &[u8]| {
+            got.extend_from_slice(direct);
+            let ready = inbound.ready().to_vec();
+            inbound.take(ready.len());
+            got.extend(ready);
+        };
+        for piece in bytes.chunks(piece) {
+            if inbound.is_direct() {
+                let count = inbound.receive(piece);
+                drain(&mut inbound, &piece[..count]);
+            } else {
+                inbound.receive_held(piece);
+                drain(&mut inbound, &[]);
+            }
+        }
+        inbound.finish();
+        drain(&mut inbound, &[]);
+        got
+    }
+
+    /// Returns the messages in frames of a client, with the names of events restored.
+    fn messages(mut bytes: &[u8]) -> Vec<String> {
+        let mut messages: Vec<String> = Vec::new();
+        let mut is_open = false;
+        while let Some(header) = Header::read(bytes) {
+            let (start, end) = (header.size, header.frame() as usize);
+            let mut payload = bytes[start..end].to_vec();
+            apply_mask(&mut payload, header.mask.unwrap());
+            let text = String::from_utf8(payload).unwrap();
+            match header.opcode {
+                CONTINUATION => {
+                    assert!(is_open, "a continuation of nothing");
+                    messages.last_mut().unwrap().push_str(&text);
+                }
+                TEXT => messages.push(text),
+                _ => {}
+            }
+            if header.opcode <= TEXT {
+                is_open = !header.is_last;
+            }
+            bytes = &bytes[end..];
+        }
+        assert!(bytes.is_empty(), "{bytes:?}");
+        messages.iter().map(|message| restore(message)).collect()
+    }
+
+    fn restore(message: &str) -> String {
+        let mut parts = message
+            .split('"')
+            .map(|part| event_name::original(part).into_owned());
+        let first = parts.next().unwrap();
+        parts.fold(first, |all, part| format!("{all}|{part}"))
+    }
+
+    #[test]
+    fn i11_09_a_name_is_rewritten_however_its_bytes_arrive() {
+        let long = format!("42[1,\"{}\"]", "x".repeat(70_000));
+        let packets = [
+            "40",
+            "42[1,\"a\"]",
+            &long,
+            "42[\"b\",1]",
+            "421[\"\\\"\"]",
+            "2",
+            "",
+        ];
+        let bytes: Vec<u8> = packets
+            .iter()
+            .flat_map(|packet| frame(true, TEXT, packet))
+            .collect();
+        let expected: Vec<_> = [
+            "40",
+            "42[|1|,|a|]",
+            &format!("42[|1|,|{}|]", "x".repeat(70_000)),
+            "42[|b|,1]",
+            "421[|\"|]",
+            "2",
+            "",
+        ]
+        .map(str::to_owned)
+        .into();
+        for piece in [1, 2, 3, 5, 7, 13, 64, 1000, 4096, bytes.len()] {
+            assert_eq!(
+                messages(&passed(&bytes, piece)),
+                expected,
+                "pieces of {piece}"
+            );
+        }
+    }
+
+    #[test]
+    fn i11_09_a_name_in_fragments_is_rewritten() {
+        let text = "42/chat,7[12,\"x\"]";
+        for first in 1..text.len() {
+            for second in first..text.len() {
+                let bytes = [
+                    frame(false, TEXT, &text[..first]),
+                    frame(false, CONTINUATION, &text[first..second]),
+                    frame(true, CONTINUATION, &text[second..]),
+                    frame(true, TEXT, "42[\"next\"]"),
+                ]
+                .concat();
+                for piece in [1, 4, bytes.len()] {
+                    let messages = messages(&passed(&bytes, piece));
+                    let expected = ["42/chat,7[|12|,|x|]", "42[|next|]"];
+                    assert_eq!(messages, expected, "{first} {second} {piece}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn other_frames_pass_byte_by_byte() {
+        let fragments: Vec<_> = (0..20_000)
+            .map(|_| frame(false, CONTINUATION, ""))
+            .collect();
+        let streams = [
+            frame(true, BINARY, "42[1]"),
+            frame(true, PING, "42[1]"),
+            [
+                frame(false, TEXT, "42["),
+                frame(true, PING, ""),
+                frame(true, CONTINUATION, "1]"),
+            ]
+            .concat(),
+            server_frame(TEXT, b"42[1]"),
+            vec![0x81, 0xFF, 0xFF, 0xFF],
+            [frame(false, TEXT, "42["), fragments.concat()].concat(),
+            frame(true, TEXT, &format!("42[\"{}\\\"\"]", "n".repeat(2000))),
+        ];
+        for bytes in streams {
+            for piece in [1, 50, bytes.len()] {
+                assert_eq!(passed(&bytes, piece), bytes);
+            }
+        }
+    }
+
+    #[test]
+    fn i11_14_a_frame_is_inserted_between_frames_only() {
+        let mut inbound = Inbound::new(Vec::new(), FirstPacket::any());
+        let client = frame(true, TEXT, "42[\"a\"]");
+        assert_eq!(inbound.receive(&client[..13]), 13);
+        inbound.insert("3");
+        assert!(inbound.ready().is_empty());
+        assert_eq!(inbound.receive(&client[13..]), client.len() - 13);
+        assert_eq!(messages(inbound.ready()), ["3"]);
+    }
+}
