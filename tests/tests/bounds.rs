@@ -128,7 +128,7 @@ async fn c11_more_than_1000_rooms_are_refused_to_one_and_to_an_audience() {
 /// Another address of this machine.
 const ELSEWHERE: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
 
-async fn ask_from_elsewhere(server: &Server, method: &str, sid: &str) -> Answer {
+async fn ask_from_elsewhere(server: &Server, method: &str, key: &str) -> Answer {
     let tcp = tcp_from(ELSEWHERE, server.addr()).await;
     let mut elsewhere = Connection::over(tcp).expect("open");
     let body: &[u8] = if method == "POST" {
@@ -136,24 +136,24 @@ async fn ask_from_elsewhere(server: &Server, method: &str, sid: &str) -> Answer 
     } else {
         b""
     };
-    elsewhere.ask(method, &target(sid), &[], body).await
+    elsewhere.ask(method, &target(key), &[], body).await
 }
 
 #[tokio::test]
-async fn s12_a_session_is_used_from_the_address_that_opened_it() {
-    let mut witness = Witness::start().await;
+async fn s12_a_session_can_be_bound_to_the_address_that_opened_it() {
+    let mut witness = with("[socket]\nbind-address = true").await;
     let addr = witness.server.addr();
     let mut client = RawPolling::open(addr).await.expect("opened");
     client.enter("/", "").await.expect("let in");
     for method in ["GET", "POST"] {
-        let answer = ask_from_elsewhere(&witness.server, method, client.sid()).await;
+        let answer = ask_from_elsewhere(&witness.server, method, client.key()).await;
         assert_eq!(answer.status, 400, "{method}: {answer:?}");
         let unknown = witness.server.get(&target("AAAAAAAAAAAAAAAA")).await;
         assert_eq!(answer.text(), unknown.text(), "as if there were none");
-        assert_eq!(answer.json()["code"], "1");
+        assert_eq!(answer.json()["code"], 1);
     }
     let tcp = tcp_from(ELSEWHERE, addr).await;
-    let resumed = RawSocket::resume(tcp, addr, client.sid()).await;
+    let resumed = RawSocket::resume(tcp, addr, client.key()).await;
     assert!(resumed.is_err(), "nor as a websocket");
     // The owner of the session can continue.
     let mut client = RawClient::Polling(Box::new(client));
@@ -165,13 +165,13 @@ async fn s12_a_session_is_used_from_the_address_that_opened_it() {
 }
 
 #[tokio::test]
-async fn s12_sessions_need_not_be_bound_to_an_address() {
-    let witness = with("[socket]\nbind-address = false").await;
+async fn s12_sessions_are_not_bound_to_an_address() {
+    let witness = Witness::start().await;
     let mut client = RawPolling::open(witness.server.addr())
         .await
         .expect("opened");
     client.enter("/", "").await.expect("let in");
-    let answer = ask_from_elsewhere(&witness.server, "POST", client.sid()).await;
+    let answer = ask_from_elsewhere(&witness.server, "POST", client.key()).await;
     assert_eq!((answer.status, answer.text().as_str()), (200, "ok"));
     let mut client = RawClient::Polling(Box::new(client));
     assert_eq!(client.ack("1").await.expect("an ack"), "[1]");

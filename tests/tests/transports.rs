@@ -336,21 +336,64 @@ async fn s12_a_post_after_the_upgrade_is_refused_and_the_websocket_goes_on() {
     witness.assert_unharmed().await;
 }
 
+/// A proxy may let a websocket open and then break it. Clients of engine.io go on polling then.
 #[tokio::test]
-async fn s12_an_upgrade_without_its_words_ends_that_session_only() {
+async fn s12_an_upgrade_without_its_words_ends_that_websocket_only() {
     let mut witness = Witness::start().await;
-    for word in ["2", "5", "421[\"echo\"]", "x", ""] {
-        let addr = witness.server.addr();
-        let session = polling(&witness).await;
+    let addr = witness.server.addr();
+    let session = polling(&witness).await;
+    for words in [
+        &["2"][..],
+        &["421[\"echo\"]"],
+        &["x"],
+        &[""],
+        &["2probe", "4"],
+        &["2probe", "3"],
+    ] {
         let tcp = TcpStream::connect(addr).await.expect("open");
-        let mut client = RawSocket::resume(tcp, addr, session.sid())
-            .await
-            .expect("open");
-        client.send(word).await.expect("sent");
+        let resumed = RawSocket::resume(tcp, addr, session.key()).await;
+        let mut client = resumed.expect("open");
+        for word in words {
+            client.send(*word).await.expect("sent");
+        }
         RawClient::Websocket(Box::new(client)).ended(SOON).await;
-        RawClient::Polling(Box::new(session)).ended(SOON).await;
         witness.assert_unharmed().await;
     }
+    let mut client = RawClient::Polling(Box::new(session));
+    assert_eq!(client.ask("1", "[\"echo\"]").await.expect("an ack"), "[]");
+}
+
+/// The client waits for its last poll before it ends the upgrade.
+#[tokio::test]
+async fn s12_a_poll_that_waits_ends_when_the_probe_is_answered() {
+    let mut witness = Witness::start().await;
+    let addr = witness.server.addr();
+    let mut session = polling(&witness).await;
+    let key = session.key().to_owned();
+    let polled = tokio::spawn(async move { (session.poll().await, session) });
+    let tcp = TcpStream::connect(addr).await.expect("open");
+    let mut client = RawSocket::resume(tcp, addr, &key).await.expect("open");
+    client.send("2probe").await.expect("sent");
+    let answer = client.next().await.expect("a packet");
+    assert_eq!(answer, Packet::Text("3probe".into()));
+    let (polled, session) = within("the poll", SOON, polled).await.expect("polled");
+    assert_eq!(polled.expect("an answer").text(), "6");
+    // Until the client ends the upgrade, it may still send by polling.
+    let mut session = session;
+    let answer = session.post(b"421[\"echo\",1]").await.expect("an answer");
+    assert_eq!(answer.status, 200, "{answer:?}");
+    client.send("5").await.expect("sent");
+    // What comes right behind the upgrade is not lost.
+    client.send("422[\"echo\",2]").await.expect("sent");
+    let mut client = RawClient::Websocket(Box::new(client));
+    assert_eq!(client.ack("1").await.expect("an ack"), "[1]");
+    assert_eq!(client.ack("2").await.expect("an ack"), "[2]");
+    let refused = session.poll().await.expect("an answer");
+    assert_eq!(
+        (refused.status, refused.json()["code"].clone()),
+        (400, 3.into())
+    );
+    witness.assert_unharmed().await;
 }
 
 #[tokio::test]
@@ -359,7 +402,7 @@ async fn s12_a_second_websocket_for_a_session_is_turned_away() {
     let first = websocket(&witness).await;
     let addr = witness.server.addr();
     let tcp = TcpStream::connect(addr).await.expect("open");
-    if let Ok(second) = RawSocket::resume(tcp, addr, first.sid()).await {
+    if let Ok(second) = RawSocket::resume(tcp, addr, first.key()).await {
         RawClient::Websocket(Box::new(second)).ended(SOON).await;
     }
     let mut first = RawClient::Websocket(Box::new(first));

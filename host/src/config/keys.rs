@@ -183,7 +183,7 @@ pub const KEYS: &[Key] = &[
     Key::new("socket.send-bytes", size(KIB, GIB), "16MiB", "Bytes that may wait for one client, with the same effect."),
     Key::new("socket.max-sockets", count(1, 1_000_000), "10000", "Clients connected at once; more are answered 503."),
     Key::new("socket.max-unclaimed", count(1, 1_000_000), "1000", "Clients at once that have not connected to a namespace yet; more are answered 503."),
-    Key::new("socket.bind-address", ValueKind::Switch, "true", "Whether a polling session answers only the address that opened it. Turn it off if clients are behind proxies that change their address."),
+    Key::new("socket.bind-address", ValueKind::Switch, "false", "Whether a polling session answers only the address that opened it. Clients whose address changes, behind some proxies and in mobile networks, then have to connect anew."),
     Key::new("socket.set-cookie", ValueKind::Word(&["withhold", "pass"]), "withhold", "Whether page scripts see `set-cookie` in answers to `request`. The connection remembers the cookies in any case."),
 
     Key::new("handlers.dir", ValueKind::Folder, "handlers", "The folder whose `.wasm` files are served."),

@@ -87,12 +87,17 @@ impl RawClient {
         self.send(connect_packet(namespace, auth)).await?;
         loop {
             if let Some(answer) = answer_to_connect(&self.next().await?) {
-                return answer;
+                let sid = answer?;
+                match self {
+                    Self::Websocket(client) => client.sid = sid,
+                    Self::Polling(client) => client.sid = sid,
+                }
+                return Ok(());
             }
         }
     }
 
-    /// Returns the id of the session. The server gives its sockets the same id.
+    /// Returns the id of the sockets of this client; the key of its session before it has entered a namespace.
     pub fn sid(&self) -> &str {
         match self {
             Self::Websocket(client) => client.sid(),
@@ -100,7 +105,7 @@ impl RawClient {
         }
     }
 
-    /// Returns the names by which the server's log may call this client: the id of the session and, over a websocket,
+    /// Returns the names by which the server's log may call this client: the id of its sockets and, over a websocket,
     /// the local address of the connection.
     pub fn names(&self) -> Vec<String> {
         let mut names = vec![self.sid().to_owned()];
@@ -205,11 +210,15 @@ fn connect_packet(namespace: &str, auth: &str) -> String {
     }
 }
 
-/// Returns the result of a CONNECT if `packet` is the answer to one: CONNECT (`40`) or CONNECT_ERROR (`44`).
-fn answer_to_connect(packet: &Packet) -> Option<Result<()>> {
+/// Returns the result of a CONNECT if `packet` is the answer to one: the id of the socket in CONNECT (`40`), or
+/// CONNECT_ERROR (`44`).
+fn answer_to_connect(packet: &Packet) -> Option<Result<String>> {
     let text = packet.text()?;
     match text.get(..2)? {
-        "40" => Some(Ok(())),
+        "40" => {
+            let json = text.find('{').map_or("", |start| &text[start..]);
+            Some(polling::session_of(&format!("0{json}")))
+        }
         "44" => Some(Err(anyhow::anyhow!("refused: {text}"))),
         _ => None,
     }

@@ -19,7 +19,8 @@ pub const SEPARATOR: char = '\x1e';
 /// One session over polling, on two keep-alive connections: one for GET and one for POST.
 pub struct RawPolling {
     addr: SocketAddr,
-    sid: String,
+    key: String,
+    pub(super) sid: String,
     gets: Connection,
     posts: Connection,
     waiting: VecDeque<Packet>,
@@ -36,9 +37,11 @@ impl RawPolling {
         if answer.status != 200 {
             bail!("no session: {} {}", answer.status, answer.text());
         }
+        let key = session_of(&answer.text())?;
         Ok(Self {
             addr,
-            sid: session_of(&answer.text())?,
+            sid: key.clone(),
+            key,
             gets,
             posts: Connection::try_open(addr).await?,
             waiting: VecDeque::new(),
@@ -54,19 +57,25 @@ impl RawPolling {
         self.send(&connect_packet(namespace, auth)).await?;
         loop {
             if let Some(answer) = answer_to_connect(&self.next().await?) {
-                return answer;
+                self.sid = answer?;
+                return Ok(());
             }
         }
     }
 
-    /// Returns the id of the session.
+    /// Returns the id of the sockets of this client; the key of its session before it has entered a namespace.
     pub fn sid(&self) -> &str {
         &self.sid
     }
 
-    /// Returns the request target of this session, with its id in the query.
+    /// Returns the key of the session, which is secret.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// Returns the request target of this session, with its key in the query.
     pub fn target(&self) -> String {
-        target(&self.sid)
+        target(&self.key)
     }
 
     /// Sends one packet as a POST.
@@ -162,7 +171,8 @@ impl RawPolling {
     /// Returns an error if the server does not open the websocket or does not echo the probe.
     pub async fn upgrade(self) -> Result<RawSocket> {
         let tcp = TcpStream::connect(self.addr).await?;
-        let mut socket = RawSocket::resume(tcp, self.addr, &self.sid).await?;
+        let mut socket = RawSocket::resume(tcp, self.addr, &self.key).await?;
+        socket.sid.clone_from(&self.sid);
         socket.send("2probe").await?;
         let answer = socket.next().await?;
         if answer != Packet::Text("3probe".into()) {
@@ -192,9 +202,9 @@ pub const OPEN: &str = "/socket.io/?EIO=4&transport=polling";
 /// The `content-type` that the official client sends with its payloads.
 const TEXT: &[(&str, &str)] = &[("content-type", "text/plain;charset=UTF-8")];
 
-/// Returns the request target of the session with the id `sid`.
-pub fn target(sid: &str) -> String {
-    format!("{OPEN}&sid={sid}")
+/// Returns the request target of the session with the key `key`.
+pub fn target(key: &str) -> String {
+    format!("{OPEN}&sid={key}")
 }
 
 /// Returns an attachment in the form that polling carries: `b` and the bytes as base64.

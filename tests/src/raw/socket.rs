@@ -24,7 +24,8 @@ fn url(addr: SocketAddr) -> String {
 /// One session over a websocket connection.
 pub struct RawSocket {
     stream: WebSocketStream<TcpStream>,
-    sid: String,
+    key: String,
+    pub(super) sid: String,
     next_ack: u64,
 }
 
@@ -63,29 +64,31 @@ impl RawSocket {
         let Packet::Text(open) = self.next().await? else {
             bail!("binary instead of an open packet")
         };
-        self.sid = session_of(&open)?;
+        self.key = session_of(&open)?;
+        self.sid.clone_from(&self.key);
         Ok(self)
     }
 
-    /// Opens a websocket for the session `sid`, which was opened over polling. The caller sends the packets of the
+    /// Opens a websocket for the session `key`, which was opened over polling. The caller sends the packets of the
     /// upgrade.
     ///
     /// # Errors
     /// Returns an error if the server does not open the websocket.
-    pub async fn resume(tcp: TcpStream, addr: SocketAddr, sid: &str) -> Result<Self> {
+    pub async fn resume(tcp: TcpStream, addr: SocketAddr, key: &str) -> Result<Self> {
         let mut url = url(addr);
-        if !sid.is_empty() {
-            url = format!("{url}&sid={sid}");
+        if !key.is_empty() {
+            url = format!("{url}&sid={key}");
         }
-        Self::handshake(tcp, url.into_client_request()?, sid).await
+        Self::handshake(tcp, url.into_client_request()?, key).await
     }
 
-    async fn handshake(tcp: TcpStream, request: Request, sid: &str) -> Result<Self> {
+    async fn handshake(tcp: TcpStream, request: Request, key: &str) -> Result<Self> {
         tcp.set_nodelay(true)?;
         let (stream, _) = tokio_tungstenite::client_async(request, tcp).await?;
         Ok(Self {
             stream,
-            sid: sid.to_owned(),
+            key: key.to_owned(),
+            sid: key.to_owned(),
             next_ack: 0,
         })
     }
@@ -111,14 +114,20 @@ impl RawSocket {
         self.send(connect_packet(namespace, auth)).await?;
         loop {
             if let Some(answer) = answer_to_connect(&self.next().await?) {
-                return answer;
+                self.sid = answer?;
+                return Ok(());
             }
         }
     }
 
-    /// Returns the id of the session.
+    /// Returns the id of the sockets of this client; the key of its session before it has entered a namespace.
     pub fn sid(&self) -> &str {
         &self.sid
+    }
+
+    /// Returns the key of the session, which is secret.
+    pub fn key(&self) -> &str {
+        &self.key
     }
 
     /// Returns the local address of the connection.

@@ -69,7 +69,7 @@ impl<A: Adapter> OnDisconnect<A> {
         let is_websocket = socket.transport_type() == TransportType::Websocket;
         let fault = match reason {
             DisconnectReason::PacketParsingError => {
-                "it sent a packet that cannot be understood (parse error): none of socket.io's, or more than 10 attachments, or an event name with a quote, a backslash or a control character".to_owned()
+                "it sent a packet that cannot be understood (parse error): none of socket.io's, or more than 10 attachments, or an ack id of more than 64 bits".to_owned()
             }
             DisconnectReason::MultipleHttpPollingError => {
                 "it polled twice at the same time".to_owned()
