@@ -117,6 +117,9 @@ const commands = {
   acks: ({ acks }) => acks,
   answer: ({ answers, event, args }) => ((answers[event] = args), null),
   disconnect: ({ socket }) => (socket.disconnect(), null),
+  engine: ({ socket }) => socket.io.engine.id,
+  // How many times the first event was sent that waits for its ack, with the option `retries`.
+  tries: ({ socket }) => socket._queue[0]?.tryCount ?? 0,
   closeTransport: ({ socket }) => (socket.io.engine.close(), null),
   transport: ({ socket }) => socket.io.engine?.transport?.name ?? null,
 };

@@ -180,6 +180,18 @@ impl Socket {
             .into()
     }
 
+    /// Returns the id that the client has for its session, which only the client should know.
+    pub async fn engine_id(&self) -> String {
+        let id = self.command("engine", json!({})).await;
+        id.as_str().unwrap_or_default().into()
+    }
+
+    /// Returns how many times the event was sent that waits for its ack, on a client with the option `retries`.
+    pub async fn tries(&self) -> u64 {
+        let tries = self.command("tries", json!({})).await;
+        tries.as_u64().unwrap_or_default()
+    }
+
     /// Emits an event. `args` is the JSON array of its arguments.
     pub async fn emit(&self, event: &str, args: Value) {
         self.command("emit", json!({ "event": event, "args": args }))

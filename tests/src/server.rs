@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus};
 use std::time::Duration;
 
+pub use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -244,9 +245,16 @@ impl Server {
     /// # Panics
     /// Panics if the signal cannot be sent.
     pub fn terminate(&self) {
+        self.signal(Signal::TERM);
+    }
+
+    /// Sends a signal to the server.
+    ///
+    /// # Panics
+    /// Panics if the signal cannot be sent.
+    pub fn signal(&self, signal: Signal) {
         let pid = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM)
-            .expect("the server can be signalled");
+        rustix::process::kill_process(pid, signal).expect("the server can be signalled");
     }
 
     /// Waits until the server has ended, and returns its exit status.
