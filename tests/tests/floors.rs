@@ -9,8 +9,8 @@ use hitchy_tests::sources;
 /// The folders, which are the modules at the crate's root, by floor, the lowest first.
 const FLOORS: &[&[&str]] = &[
     &[
-        "message", "names", "path", "payload", "text", "emitter", "sockets", "session", "outbound",
-        "lock", "watch", "metrics",
+        "message", "names", "path", "payload", "text", "emitter", "sockets", "session", "probe",
+        "outbound", "lock", "watch", "metrics",
     ],
     &["runtime"],
     &["registry", "config"],
@@ -40,7 +40,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("ignore", &["watch"]),
     ("clap", &["cli"]),
     ("ureq", &["cli"]),
-    ("tokio_tungstenite", &["cli"]),
+    ("tokio_tungstenite", &["cli", "server"]),
     ("anyhow", &["cli", "main"]),
     ("mimalloc", &["main"]),
 ];
