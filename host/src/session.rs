@@ -179,6 +179,8 @@ pub enum Ending {
     Flood,
     /// The client sent a packet or a body that is far too large.
     TooLarge,
+    /// The client gave up a poll before it was answered.
+    PollAborted,
     /// A handler closed the session.
     Closed,
 }
@@ -187,7 +189,7 @@ impl Ending {
     /// Returns the reason in socket.io's words.
     pub fn reason(self) -> &'static str {
         match self {
-            Self::NotTaking => "transport error",
+            Self::NotTaking | Self::PollAborted => "transport error",
             Self::TooLarge => "parse error",
             Self::Flood | Self::Closed => "forced server close",
         }

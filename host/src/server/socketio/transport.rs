@@ -324,13 +324,14 @@ impl Transports {
         };
         parts.uri = uri;
         if parts.method == Method::GET {
-            let _poll = PollGuard::new(&session);
+            let poll = PollGuard::new(&session);
             let response = tokio::select! {
                 biased;
                 response = self.forward(parts, body) => response,
                 // A poll that is dropped while it waits has taken nothing from the library's queue.
                 () = session.probe.answered() => Response::new(Body::from(NOOP)),
             };
+            poll.complete();
             let written = content_length(response.headers()).unwrap_or(0);
             session.polls().wrote(written as usize);
             return response;
@@ -413,19 +414,34 @@ impl Drop for ProbeGuard {
     }
 }
 
-/// Marks a session as reading for the time of a poll.
-struct PollGuard<'a>(&'a Session);
+/// Marks a session as reading for the time of a poll. A poll that its client gives up ends the session, as in
+/// engine.io for Node: the client has lost its connection, and opens another session.
+struct PollGuard<'a> {
+    session: &'a Session,
+    is_complete: bool,
+}
 
 impl<'a> PollGuard<'a> {
     fn new(session: &'a Session) -> Self {
         session.polls().resume();
-        Self(session)
+        Self {
+            session,
+            is_complete: false,
+        }
+    }
+
+    /// Notes that the poll is answered.
+    fn complete(mut self) {
+        self.is_complete = true;
     }
 }
 
 impl Drop for PollGuard<'_> {
     fn drop(&mut self) {
-        self.0.polls().stop();
+        self.session.polls().stop();
+        if !self.is_complete {
+            self.session.end(Ending::PollAborted);
+        }
     }
 }
 
