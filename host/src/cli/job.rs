@@ -2,11 +2,11 @@
 //! program is killed together with all processes that it started.
 
 use std::io::IsTerminal;
-use std::process::{ExitStatus, Stdio};
+use std::process::{ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process_group};
-use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::{Child, Command};
 
 use super::group_guard::GroupGuard;
@@ -52,6 +52,23 @@ pub(super) async fn run(
             )),
         }
     }
+}
+
+/// Runs `command` to its end, and returns its standard output.
+///
+/// # Errors
+/// The program cannot be started, its output cannot be read, or its status cannot be learned.
+pub(super) async fn output(command: &mut Command) -> std::io::Result<Output> {
+    let mut job = Job::start(command.stdout(Stdio::piped()))?;
+    let mut stdout = Vec::new();
+    if let Some(mut pipe) = job.program.stdout.take() {
+        pipe.read_to_end(&mut stdout).await?;
+    }
+    Ok(Output {
+        status: job.program.wait().await?,
+        stdout,
+        stderr: Vec::new(),
+    })
 }
 
 /// A running program that leads a process group of its own. Dropping it kills the group.
