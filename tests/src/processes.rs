@@ -31,6 +31,11 @@ pub fn processor_time(id: u32) -> Duration {
     Duration::from_millis(10 * ticks)
 }
 
+/// Returns the niceness of a process, or `None` if the process has ended.
+pub fn niceness(id: u32) -> Option<i32> {
+    fields(id)?.get(16)?.parse().ok()
+}
+
 /// Returns the arguments of a process, separated by spaces. The text is empty if the process has ended.
 pub fn command_line(id: u32) -> String {
     let arguments = fs::read(format!("/proc/{id}/cmdline")).unwrap_or_default();

@@ -3,25 +3,27 @@
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use hitchy_tests::components::slow_to_compile;
 use hitchy_tests::http::{Connection, request};
-use hitchy_tests::processes::{children, command_line, is_running, processor_time};
+use hitchy_tests::processes::{children, command_line, is_running, niceness};
 use hitchy_tests::server::binary;
 use hitchy_tests::wait::{SOON, eventually, until};
 use hitchy_tests::{Server, guest};
 use rustix::process::{Pid, Signal, kill_process};
-use serde_json::json;
+use tokio::sync::Mutex;
 
-/// Waits until a process has compiled for `parent` for a while, and returns its id.
+/// Held by each test. Compiling has a low priority, and on a busy machine several slow compiles would keep the handlers of
+/// the other tests from being compiled.
+static TURN: Mutex<()> = Mutex::const_new(());
+
+/// Waits until a process compiles for `parent`, and returns its id.
 async fn compiling(parent: u32) -> u32 {
-    // Reading the file takes much less.
-    let busy = Duration::from_millis(300);
+    // The process lowers its priority when it has read the component.
     let compiles =
-        |id: &u32| command_line(*id).contains("compile-component") && processor_time(*id) >= busy;
+        |id: &u32| command_line(*id).contains("compile-component") && niceness(*id) == Some(10);
     let look = async || children(parent).into_iter().find(compiles);
-    eventually("a process compiles", SOON * 2, look).await
+    eventually("a process compiles", SOON * 6, look).await
 }
 
 /// Waits until a process has ended, much earlier than it would by itself.
@@ -35,29 +37,32 @@ fn send(signal: Signal, id: u32) {
     kill_process(pid, signal).expect("the process can be signalled");
 }
 
-/// Starts a call of the guest `probe` that takes this many milliseconds, and returns when it is under way.
-async fn call_under_way(server: &Server, milliseconds: u32) -> Connection {
+/// Starts a server and a call that lasts longer than the test.
+async fn with_a_call_under_way() -> (Server, Connection) {
+    let server = Server::prepare()
+        .handler("probe.wasm", guest("probe"))
+        .settings("[server]\ngrace = \"5m\"\n[limits]\ndeadline = \"1m\"")
+        .start()
+        .await;
     let mut busy = Connection::open(server.addr()).await;
-    let target = format!("/slow/{milliseconds}");
-    let sent = busy.send(request("GET", &target, &[], b"")).await;
+    let sent = busy.send(request("GET", "/slow/300000", &[], b"")).await;
     sent.expect("sent");
     // The answer to this later call shows that the slow call is under way.
     assert_eq!(server.get("/slow/20").await.status, 200);
-    busy
+    (server, busy)
 }
 
 #[tokio::test]
 async fn i11_31_a_compile_ends_when_the_server_is_told_to_stop_and_not_with_its_last_call() {
-    let mut server = Server::with("probe.wasm", guest("probe")).await;
-    let mut busy = call_under_way(&server, 8000).await;
+    let _turn = TURN.lock().await;
+    let (mut server, busy) = with_a_call_under_way().await;
     server.drop_in("slow.wasm", slow_to_compile());
     let compiler = compiling(server.pid()).await;
     server.terminate();
     has_ended(compiler).await;
     assert!(is_running(server.pid()), "its call is cut off");
-    let answer = busy.read("GET").await.expect("an answer");
-    assert_eq!(answer.json(), json!({ "slept": 8000 }));
-    assert_eq!(server.wait_for_end(SOON).await.code(), Some(0));
+    drop(busy);
+    assert_eq!(server.wait_for_end(SOON * 2).await.code(), Some(0));
     let blamed = |_, line: &str| line.contains("slow.wasm").then(|| line.to_owned());
     assert_eq!(
         server.log().find(0, blamed),
@@ -68,6 +73,7 @@ async fn i11_31_a_compile_ends_when_the_server_is_told_to_stop_and_not_with_its_
 
 #[tokio::test]
 async fn i11_31_a_compile_ends_with_a_server_that_is_told_to_stop_before_it_is_ready() {
+    let _turn = TURN.lock().await;
     let plan = Server::prepare().handler("slow.wasm", slow_to_compile());
     let mut server = plan.start_at_once().await;
     let compiler = compiling(server.pid()).await;
@@ -78,8 +84,8 @@ async fn i11_31_a_compile_ends_with_a_server_that_is_told_to_stop_before_it_is_r
 
 #[tokio::test]
 async fn i11_31_a_compile_ends_with_a_server_that_is_told_to_stop_twice() {
-    let mut server = Server::with("probe.wasm", guest("probe")).await;
-    let _busy = call_under_way(&server, 20_000).await;
+    let _turn = TURN.lock().await;
+    let (mut server, _busy) = with_a_call_under_way().await;
     server.drop_in("slow.wasm", slow_to_compile());
     let compiler = compiling(server.pid()).await;
     server.terminate();
@@ -92,6 +98,7 @@ async fn i11_31_a_compile_ends_with_a_server_that_is_told_to_stop_twice() {
 
 #[tokio::test]
 async fn i11_31_a_compile_ends_with_a_server_that_is_killed() {
+    let _turn = TURN.lock().await;
     let plan = Server::prepare().handler("slow.wasm", slow_to_compile());
     let mut server = plan.start_at_once().await;
     let compiler = compiling(server.pid()).await;
@@ -102,6 +109,7 @@ async fn i11_31_a_compile_ends_with_a_server_that_is_killed() {
 
 #[tokio::test]
 async fn i11_31_a_compile_ends_with_every_other_command_that_is_killed_or_told_to_stop() {
+    let _turn = TURN.lock().await;
     let folder = tempfile::tempdir().expect("a temporary folder");
     let file = folder.path().join("slow.wasm");
     fs::write(&file, slow_to_compile()).expect("a file can be written");
@@ -121,6 +129,7 @@ async fn i11_31_a_compile_ends_with_every_other_command_that_is_killed_or_told_t
 
 #[tokio::test]
 async fn i11_31_a_build_ends_with_the_command_that_is_killed_and_so_does_what_it_started() {
+    let _turn = TURN.lock().await;
     for command in ["build", "dev"] {
         let folder = tempfile::tempdir().expect("a temporary folder");
         // The shell waits for a process of its own, as cargo does for the compiler.
@@ -143,6 +152,7 @@ async fn i11_31_a_build_ends_with_the_command_that_is_killed_and_so_does_what_it
 
 #[tokio::test]
 async fn i11_31_what_a_recipe_leaves_running_outlives_its_build_and_not_the_command() {
+    let _turn = TURN.lock().await;
     let folder = tempfile::tempdir().expect("a temporary folder");
     let recipe = "sleep 1000 >/dev/null 2>&1 & echo $! > pid; echo x > \"$OUT\"";
     let settings = format!("[dev]\nbuild = {{ \"handlers/a.wasm\" = {recipe:?} }}\n");
