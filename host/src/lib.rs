@@ -12,6 +12,7 @@ pub mod message;
 pub mod metrics;
 pub mod names;
 pub mod outbound;
+pub mod parent;
 pub mod path;
 pub mod payload;
 pub mod probe;

@@ -53,6 +53,53 @@ pub fn route_without_http() -> Vec<u8> {
     )
 }
 
+/// Returns a handler that declares nothing and takes the compiler much longer than any test lasts: it carries a core
+/// module of about 40 MiB that nothing uses.
+pub fn slow_to_compile() -> Vec<u8> {
+    const FUNCTIONS: u32 = 10_000;
+    // No variables; then, 500 times: local.get 0, i32.const 7, i32.mul, local.set 0.
+    let mut body = vec![0];
+    for _ in 0..500 {
+        body.extend([0x20, 0, 0x41, 7, 0x6c, 0x21, 0]);
+    }
+    // The end of the function, which returns nothing.
+    body.push(0x0b);
+    let mut functions = leb128(FUNCTIONS);
+    functions.extend(vec![0; FUNCTIONS as usize]);
+    let mut code = leb128(FUNCTIONS);
+    for _ in 0..FUNCTIONS {
+        code.extend(leb128(body.len() as u32));
+        code.extend(&body);
+    }
+    // The type `(func (param i32))`.
+    let types = [1, 0x60, 1, 0x7f, 0];
+    let mut module = b"\0asm\x01\0\0\0".to_vec();
+    for (id, content) in [(1, &types[..]), (3, &functions), (10, &code)] {
+        append_section(&mut module, id, content);
+    }
+    let mut component = describing("");
+    append_section(&mut component, 1, &module);
+    component
+}
+
+/// Appends a section to a module or a component.
+fn append_section(to: &mut Vec<u8>, id: u8, content: &[u8]) {
+    to.push(id);
+    to.extend(leb128(content.len() as u32));
+    to.extend(content);
+}
+
+/// Encodes a number in LEB128, as WebAssembly's binary format does.
+fn leb128(mut number: u32) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while number >= 0x80 {
+        bytes.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    bytes.push(number as u8);
+    bytes
+}
+
 /// Returns a handler that imports `interface`, which no host offers.
 pub fn importing(interface: &str) -> Vec<u8> {
     handler(
@@ -134,6 +181,7 @@ mod tests {
             starting("(loop (br 0))"),
             route_without_http(),
             importing("nobody:home/thing@1.0.0"),
+            slow_to_compile(),
             without_setup(),
             rust_without_export(),
             rust_with_a_large_stack(),

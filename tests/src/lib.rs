@@ -18,6 +18,7 @@ pub mod imports;
 pub mod lines;
 pub mod load;
 pub mod node;
+pub mod processes;
 pub mod project;
 pub mod raw;
 pub mod refusing;

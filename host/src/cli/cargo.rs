@@ -199,16 +199,13 @@ async fn add_workspace(
 
 /// Runs `cargo metadata` for a manifest.
 async fn metadata(manifest: &Path, stderr: Stdio) -> anyhow::Result<Metadata> {
-    let output = cargo(manifest)
+    let mut command = cargo(manifest);
+    command
         .args(["metadata", "--no-deps", "--format-version", "1"])
         .arg("--manifest-path")
         .arg(manifest)
-        .stdin(Stdio::null())
-        .stderr(stderr)
-        .kill_on_drop(true)
-        .output()
-        .await
-        .map_err(NoCargo)?;
+        .stderr(stderr);
+    let output = job::output(&mut command).await.map_err(NoCargo)?;
     if !output.status.success() {
         bail!(
             "{} cannot be understood; cargo says why above",
@@ -261,7 +258,8 @@ pub(super) async fn ensure_targets<'a>(
 async fn ensure_target(folder: &Path) -> anyhow::Result<()> {
     let mut rustc = Command::new("rustc");
     rustc.args(["--print", "sysroot"]).current_dir(folder);
-    let output = rustc.kill_on_drop(true).output().await.map_err(NoCargo)?;
+    rustc.stderr(Stdio::null());
+    let output = job::output(&mut rustc).await.map_err(NoCargo)?;
     let sysroot = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
     if sysroot.join("lib/rustlib").join(TARGET).is_dir() {
         return Ok(());

@@ -7,6 +7,7 @@ mod compile;
 mod dev;
 mod error;
 mod executor;
+mod group_guard;
 mod inspect;
 mod install;
 mod job;
@@ -71,6 +72,8 @@ enum Command {
     Listen(client::ListenArgs),
     #[command(name = crate::runtime::COMPILE_COMMAND, hide = true)]
     CompileComponent,
+    #[command(name = group_guard::COMMAND, hide = true)]
+    GuardProcessGroup,
 }
 
 /// Parses the command line and runs the command. Prints its error and returns its exit code.
@@ -86,6 +89,7 @@ pub fn main() -> ExitCode {
         Command::Emit(args) => client::emit(args),
         Command::Listen(args) => client::listen(args),
         Command::CompileComponent => return compile::main(),
+        Command::GuardProcessGroup => return group_guard::main(),
     };
     let (error, code) = match result {
         Ok(()) => return ExitCode::SUCCESS,

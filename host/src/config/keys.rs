@@ -194,7 +194,7 @@ pub const KEYS: &[Key] = &[
 
     Key::new("limits.memory", size(64 * KIB, 4 * GIB), "128MiB", "Memory of a guest in one call.").per_handler(),
     Key::new("limits.deadline", time(MS, MINUTE), "10s", "Time from the start of a call to its end.").per_handler(),
-    Key::new("limits.cpu", time(MS, MINUTE), "1s", "Time a call may compute; waiting does not count.").per_handler(),
+    Key::new("limits.cpu", time(MS, MINUTE), "1s", "Processor time of a call, the server's work for it included; waiting and dispatched calls do not count.").per_handler(),
     Key::new("limits.concurrency", count(1, 100_000), "256", "Calls running at once, of all handlers. One handler gets at most three quarters of them unless it is set for that handler.").per_handler().at_start(),
     Key::new("limits.queue", count(0, 100_000), "256", "Calls that may wait for one of the running to end; more are answered 503."),
     Key::new("limits.queue-wait", time(Duration::ZERO, MINUTE), "250ms", "How long a call may wait before it is answered 503."),

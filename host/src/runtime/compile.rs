@@ -3,22 +3,29 @@
 //! wasmtime does not promise that compiling is safe: a crafted file may make the compiler loop or use much memory. A
 //! component is therefore compiled in a child process that runs this same program at low priority and under limits, one
 //! component at a time.
+//!
+//! The child gets the component on its standard input, after the component's length, and the input stays open until the
+//! child has ended. The end of the input means that the parent has ended, however that happened, and ends the child.
 
+use std::io::{Read, stdin};
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
 use super::engine;
 use super::error::LoadError;
+use crate::parent;
 
-/// The hidden command that compiles one component from standard input to standard output.
+/// The hidden command that compiles one component from standard input to standard output. It exits with 0, or with a
+/// sentence on standard error and the code of a [`CompileError`].
 pub const COMMAND: &str = "compile-component";
 /// Largest size of a handler's file in bytes.
 pub const MAX_FILE: u64 = 64 << 20;
@@ -44,7 +51,9 @@ const MAX_ERROR_TEXT: u64 = 16 << 10;
 /// Compiles one component at a time.
 pub(super) struct Compilation {
     compiler: Compiler,
+    /// Held while a component is compiled.
     turn: Mutex<()>,
+    stopping: CancellationToken,
 }
 
 impl Compilation {
@@ -52,22 +61,34 @@ impl Compilation {
         Self {
             compiler,
             turn: Mutex::default(),
+            stopping: CancellationToken::new(),
         }
     }
 
-    /// Compiles a component to native code for `engine`.
+    /// Compiles a component to native code for `engine`. After [`Compilation::stop`] this future never ends, because
+    /// the file is not at fault and nobody needs it any more.
     pub(super) async fn compile(
         &self,
         engine: &Engine,
         wasm: Bytes,
     ) -> Result<Component, LoadError> {
-        let _turn = self.turn.lock().await;
+        let turn = self.turn.lock().await;
         let artifact = match &self.compiler {
-            Compiler::Child(program) => in_child(program, wasm).await?,
-            Compiler::Here => blocking(move || compile(&wasm)).await?,
+            Compiler::Child(program) => in_child(program, wasm, &self.stopping).await?,
+            Compiler::Here => Some(blocking(move || compile(&wasm)).await?),
+        };
+        let Some(artifact) = artifact else {
+            drop(turn);
+            return std::future::pending().await;
         };
         let engine = engine.clone();
         blocking(move || deserialize(&engine, &artifact)).await
+    }
+
+    /// Ends the child process that compiles, and lets no other begin. Returns when the child has ended.
+    pub(super) async fn stop(&self) {
+        self.stopping.cancel();
+        let _turn = self.turn.lock().await;
     }
 }
 
@@ -80,9 +101,15 @@ async fn blocking<T: Send + 'static>(
         .map_err(|error| LoadError::Compile(error.to_string()))?
 }
 
-/// Compiles a component in a child process, with the component on its standard input.
-async fn in_child(program: &PathBuf, wasm: Bytes) -> Result<Vec<u8>, LoadError> {
-    let failed = |error: std::io::Error| LoadError::Compiler(error.to_string());
+/// Compiles a component in a child process. Returns `None` if `stopping` ended the child.
+async fn in_child(
+    program: &PathBuf,
+    wasm: Bytes,
+    stopping: &CancellationToken,
+) -> Result<Option<Vec<u8>>, LoadError> {
+    if stopping.is_cancelled() {
+        return Ok(None);
+    }
     let mut child = Command::new(program)
         .arg(COMMAND)
         .stdin(Stdio::piped())
@@ -90,55 +117,98 @@ async fn in_child(program: &PathBuf, wasm: Bytes) -> Result<Vec<u8>, LoadError> 
         .stderr(Stdio::piped())
         .kill_on_drop(true)
         .spawn()
-        .map_err(failed)?;
+        .map_err(unusable)?;
+    let ended = tokio::select! {
+        ended = tokio::time::timeout(COMPILE_TIMEOUT, converse(&mut child, &wasm)) => Some(ended),
+        () = stopping.cancelled() => None,
+    };
+    match ended {
+        Some(Ok(result)) => result.map(Some),
+        Some(Err(_)) => {
+            child.kill().await.map_err(unusable)?;
+            Err(LoadError::Compile(format!(
+                "it took longer than {COMPILE_TIMEOUT:?}; build the handler smaller"
+            )))
+        }
+        None => {
+            child.kill().await.map_err(unusable)?;
+            Ok(None)
+        }
+    }
+}
+
+fn unusable(error: std::io::Error) -> LoadError {
+    LoadError::Compiler(error.to_string())
+}
+
+/// Passes a component to the child that compiles it, and returns the native code once the child has ended.
+async fn converse(child: &mut Child, wasm: &[u8]) -> Result<Vec<u8>, LoadError> {
     let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let (Some(mut stdin), Some(mut stdout), Some(stderr)) = pipes else {
         return Err(LoadError::Compiler("it has no pipes".to_owned()));
     };
-    let work = async {
-        let mut artifact = Vec::new();
-        let mut error_text = Vec::new();
-        let errors = async {
-            let mut beginning = stderr.take(MAX_ERROR_TEXT);
-            beginning.read_to_end(&mut error_text).await?;
-            // The rest is read too, because a child that cannot write would wait for ever.
-            tokio::io::copy(&mut beginning.into_inner(), &mut tokio::io::sink()).await
-        };
-        let write = async {
-            let written = stdin.write_all(&wasm).await;
-            drop(stdin);
-            written
-        };
-        // A child that ends early stops reading. Its exit status and its error text say more than the broken pipe, so
-        // the result of writing is ignored.
-        let (_, read, _) = tokio::join!(write, stdout.read_to_end(&mut artifact), errors);
-        read?;
-        let error_text = String::from_utf8_lossy(&error_text).into_owned();
-        Ok((child.wait().await?, artifact, error_text))
+    let (mut artifact, mut error_text) = (Vec::new(), Vec::new());
+    let write = async {
+        stdin.write_all(&(wasm.len() as u64).to_le_bytes()).await?;
+        stdin.write_all(wasm).await
     };
-    let (status, artifact, error_text) = match tokio::time::timeout(COMPILE_TIMEOUT, work).await {
-        Ok(done) => done.map_err(failed)?,
-        Err(_) => {
-            return Err(LoadError::Compile(format!(
-                "it took longer than {COMPILE_TIMEOUT:?}; build the handler smaller"
-            )));
-        }
+    let errors = async {
+        let mut beginning = stderr.take(MAX_ERROR_TEXT);
+        beginning.read_to_end(&mut error_text).await?;
+        // The rest is read too, because a child that cannot write would wait for ever.
+        tokio::io::copy(&mut beginning.into_inner(), &mut tokio::io::sink()).await
     };
+    // A child that ends early stops reading. Its exit status and its error text say more than the broken pipe, so the
+    // result of writing is ignored.
+    let (_, read, _) = tokio::join!(write, stdout.read_to_end(&mut artifact), errors);
+    read.map_err(unusable)?;
+    let status = child.wait().await.map_err(unusable)?;
+    // The child's input was open until here, because its end would end the child.
+    drop(stdin);
+    let error_text = String::from_utf8_lossy(&error_text).trim().to_owned();
     match status.code() {
         Some(0) => Ok(artifact),
-        Some(1) => Err(LoadError::Invalid(error_text.trim().to_owned())),
+        Some(CompileError::INVALID) => Err(LoadError::Invalid(error_text)),
+        Some(CompileError::UNUSABLE) => Err(LoadError::Compiler(error_text)),
         _ => Err(LoadError::Compile(format!(
             "the compiling process ended with {status}; build the handler smaller"
         ))),
     }
 }
 
-/// Does the work of the hidden command: puts this process under limits and compiles `wasm` to native code.
+/// Reasons why the hidden command compiles nothing. The sentences are for the parent process.
+#[derive(Debug, thiserror::Error)]
+pub enum CompileError {
+    /// The component is not valid.
+    #[error("{0}")]
+    Invalid(String),
+    /// The component could not be read, or the thread that waits for the parent's end could not be started.
+    #[error("{0}")]
+    Unusable(#[from] std::io::Error),
+}
+
+impl CompileError {
+    const INVALID: i32 = 1;
+    const UNUSABLE: i32 = 3;
+
+    /// Returns the exit code that tells the parent which error this is.
+    pub fn code(&self) -> u8 {
+        match self {
+            Self::Invalid(_) => Self::INVALID as u8,
+            Self::Unusable(_) => Self::UNUSABLE as u8,
+        }
+    }
+}
+
+/// Does the work of the hidden command: reads a component from standard input, puts this process under limits and
+/// compiles the component to native code. This process ends when its parent does.
 ///
 /// # Errors
-/// The sentence for the parent process, which reads it from standard error.
-pub fn compile_in_child(wasm: &[u8]) -> Result<Vec<u8>, String> {
+/// The component cannot be read or is not valid.
+pub fn compile_in_child() -> Result<Vec<u8>, CompileError> {
     use rustix::process::{Resource, Rlimit, nice, setrlimit};
+    let wasm = read_component(&mut stdin().lock())?;
+    parent::end_with_parent()?;
     let limit = |bound| Rlimit {
         current: Some(bound),
         maximum: Some(bound),
@@ -148,10 +218,24 @@ pub fn compile_in_child(wasm: &[u8]) -> Result<Vec<u8>, String> {
     let _ = setrlimit(Resource::Cpu, limit(CHILD_CPU));
     let _ = setrlimit(Resource::Core, limit(0));
     let _ = nice(10);
-    compile(wasm).map_err(|error| match error {
-        LoadError::Invalid(cause) => cause,
-        other => other.to_string(),
+    compile(&wasm).map_err(|error| match error {
+        LoadError::Invalid(cause) => CompileError::Invalid(cause),
+        other => CompileError::Invalid(other.to_string()),
     })
+}
+
+/// Reads a component and the length before it.
+fn read_component(input: &mut impl Read) -> std::io::Result<Vec<u8>> {
+    let mut length = [0; 8];
+    input.read_exact(&mut length)?;
+    let length = u64::from_le_bytes(length);
+    let mut wasm = Vec::new();
+    let read = input.take(length).read_to_end(&mut wasm)?;
+    if read as u64 == length {
+        Ok(wasm)
+    } else {
+        Err(std::io::ErrorKind::UnexpectedEof.into())
+    }
 }
 
 /// Compiles a component to native code in this process.

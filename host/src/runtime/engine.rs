@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
-/// Time that a guest runs before it yields to other tasks, and the resolution of CPU limits.
+/// Time that a guest runs before it yields to other tasks and its processor time is read.
 ///
 /// With n looping guests on k workers, a ready task waits for about n/k ticks.
 pub(super) const TICK: Duration = Duration::from_millis(1);

@@ -76,10 +76,12 @@ impl Guest {
         phase: Phase,
         settings: Arc<HandlerSettings>,
     ) -> Call {
-        let own_end = Instant::now() + settings.deadline;
+        let began = Instant::now();
+        let own_end = began + settings.deadline;
         Call {
             id: context.id,
             phase,
+            began,
             until: context.until.map_or(own_end, |until| until.min(own_end)),
             depth: context.depth,
             remote: context.remote,

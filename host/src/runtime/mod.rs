@@ -33,7 +33,8 @@ use wasmtime::component::Linker;
 pub use self::call::{CallContext, Outcome};
 pub use self::capabilities::ImportSupport;
 pub use self::compile::{
-    COMMAND as COMPILE_COMMAND, Compiler, ContentHash, MAX_FILE, compile_in_child, this_program,
+    COMMAND as COMPILE_COMMAND, CompileError, Compiler, ContentHash, MAX_FILE, compile_in_child,
+    this_program,
 };
 pub use self::error::{CallError, LoadError};
 pub use self::guest::Guest;
@@ -121,6 +122,12 @@ impl Runtime {
     /// Sets the dispatcher that answers the requests of guests. Only the first call has an effect.
     pub fn set_dispatcher(&self, dispatcher: Arc<dyn Dispatcher>) {
         let _ = self.services.dispatcher.set(dispatcher);
+    }
+
+    /// Ends the compilation that runs, and lets no other begin: a [`Runtime::load`] that has to compile never ends any
+    /// more. Returns when the child process that compiled has ended.
+    pub async fn stop_compiling(&self) {
+        self.compilation.stop().await;
     }
 
     /// Loads a file: recognises, compiles and links it, calls `describe` and checks the declarations.

@@ -63,6 +63,7 @@ pub struct Server {
     addresses: Vec<SocketAddr>,
     registry: Arc<Registry>,
     dispatch: Arc<Dispatch>,
+    runtime: Arc<Runtime>,
     sockets: Arc<dyn SocketServer>,
     acceptors: Vec<Acceptor>,
     /// The task that follows the handlers folder.
@@ -109,11 +110,12 @@ impl Server {
         let accept = |listener| Acceptor::start(listener, Arc::clone(&router), limits);
         let acceptors = listeners.into_iter().map(accept).collect();
         let grace = config.server.grace;
-        let following = follow(&registry, runtime, config, sources, &sockets);
+        let following = follow(&registry, Arc::clone(&runtime), config, sources, &sockets);
         let mut server = Self {
             addresses,
             registry,
             dispatch,
+            runtime,
             sockets,
             acceptors,
             following,
@@ -172,18 +174,23 @@ impl Server {
         }
     }
 
-    /// Shuts the server down: refuses new calls, waits for running calls within the grace period, runs the disconnect
+    /// Shuts the server down: ends what compiles, refuses new calls, waits for running calls within the grace period, runs the disconnect
     /// hooks, flushes polling sessions, closes sockets and connections, and closes the console last.
     ///
     /// Each step has a timeout. A step that exceeds its timeout is logged, and the next step begins.
     pub async fn shut_down(self) {
         let grace = self.grace;
-        finish(
+        // The console goes on to say that the folder is followed: only what has to be compiled is not loaded any more.
+        let compiled = finish_closing(
+            self.runtime.stop_compiling(),
+            "the compiling process did not end",
+        );
+        let drained = finish(
             self.dispatch.drain(),
             grace,
             format!("not everything was answered within {grace:?} (server.grace)"),
-        )
-        .await;
+        );
+        tokio::join!(compiled, drained);
         finish_closing(
             self.sockets.run_disconnect_hooks(),
             "some disconnect hooks did not end",

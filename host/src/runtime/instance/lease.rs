@@ -3,17 +3,20 @@
 //! A strategy hands out a lease for an owner, and the lease runs calls. It drops its instance if a call ended in a trap
 //! or a timeout, or was dropped. A lease may outlive the function that took it.
 
+use std::future::poll_fn;
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use wasmtime::component::{Instance as Linked, InstancePre};
 use wasmtime::{Store, UpdateDeadline};
 
+use super::cpu::{self, Meter};
 use super::limits::MemoryLimiter;
 use super::output::Output;
 use super::state::{Call, MAX_HANDLES, State};
-use crate::runtime::engine::TICK;
 use crate::runtime::error::CallError;
 use crate::runtime::services::Services;
 use crate::sockets::Connection;
@@ -99,6 +102,7 @@ impl Lease {
     ) -> Result<T, CallError> {
         let _running = template.services.ticker.run();
         let (until, deadline) = (call.until, call.settings.deadline);
+        let mut meter = Meter::new(call.began);
         let mut instance = match self.instance.take() {
             Some(mut instance) => {
                 instance.begin(call);
@@ -114,8 +118,11 @@ impl Lease {
             instance.linked = Some(linked);
             body(&mut instance.store, &linked).await
         };
-        let timed =
-            tokio::time::timeout_at(until.into(), AssertUnwindSafe(work).catch_unwind()).await;
+        let timed = {
+            let mut work = pin!(AssertUnwindSafe(work).catch_unwind());
+            let metered = poll_fn(|context| meter.poll(|| work.as_mut().poll(context)));
+            tokio::time::timeout_at(until.into(), metered).await
+        };
         let result = match timed {
             Ok(Ok(Ok(value))) => Ok(value),
             Ok(Ok(Err(error))) => Err(CallError::from_wasmtime(&error, instance.store.data())),
@@ -151,7 +158,7 @@ impl Instance {
         store.limiter(|state| &mut state.instance.memory);
         store.set_hostcall_fuel(fuel.saturating_add(HOSTCALL_SLACK));
         store.set_max_component_handles(MAX_HANDLES);
-        store.epoch_deadline_callback(|mut store| Ok(after_tick(store.data_mut())));
+        store.epoch_deadline_callback(|store| Ok(after_tick(store.data())));
         let mut instance = Self {
             store,
             linked: None,
@@ -173,14 +180,12 @@ impl Instance {
     }
 }
 
-/// Counts a tick of processor time, and ends the call if it has used all it may. Otherwise the guest yields to other
-/// tasks.
-fn after_tick(state: &mut State) -> UpdateDeadline {
-    let Ok(state) = state.call_mut() else {
-        return UpdateDeadline::Interrupt;
-    };
-    state.cpu += TICK;
-    if state.cpu >= state.call.settings.cpu {
+/// Ends the call if it has used all the processor time it may. Otherwise the guest yields to other tasks.
+fn after_tick(state: &State) -> UpdateDeadline {
+    let limit = state
+        .call()
+        .map_or(Duration::ZERO, |state| state.call.settings.cpu);
+    if cpu::used() >= limit {
         return UpdateDeadline::Interrupt;
     }
     // wasmtime's own yield (wasmtime 48, issue #10667) wakes its task at once, which puts the task at the front of

@@ -55,6 +55,7 @@ pub(crate) enum Phase {
 pub(crate) struct Call {
     pub(in crate::runtime) id: CallId,
     pub(in crate::runtime) phase: Phase,
+    pub(in crate::runtime) began: Instant,
     /// The time at which the call ends at the latest.
     pub(in crate::runtime) until: Instant,
     /// The number of nested dispatches above the call.
@@ -96,8 +97,6 @@ pub(in crate::runtime) struct CallState {
     pub(in crate::runtime) call: Call,
     /// The sockets, requests and registrars that the guest holds.
     pub(in crate::runtime) handles: ResourceTable,
-    /// Processor time that the call has used.
-    pub(in crate::runtime) cpu: Duration,
     /// Notes of capabilities about the call, by type. Few calls have more than one note, so a list is fast enough.
     notes: Vec<(TypeId, Box<dyn Any + Send>)>,
 }
@@ -173,7 +172,6 @@ impl CallState {
         Self {
             call,
             handles: bounded_table(),
-            cpu: Duration::ZERO,
             notes: Vec::new(),
         }
     }

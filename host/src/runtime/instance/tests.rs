@@ -97,6 +97,7 @@ fn call() -> Call {
     Call {
         id: "1".into(),
         phase: Phase::Serving,
+        began: Instant::now(),
         until: Instant::now() + settings.deadline,
         depth: 0,
         remote: ([127, 0, 0, 1], 1).into(),
