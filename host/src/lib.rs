@@ -19,5 +19,6 @@ pub mod runtime;
 pub mod server;
 pub mod session;
 pub mod sockets;
+pub mod stamp;
 pub mod text;
 pub mod watch;

@@ -8,49 +8,16 @@ use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::Read;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
 
 use rustix::fs::OFlags;
 
 use crate::runtime::{LoadError, MAX_FILE};
+use crate::stamp::Stamp;
 
 /// The largest sidecar, in bytes.
 const MAX_SIDECAR: u64 = 64 << 10;
 /// The deepest nesting of folders that is searched.
 const MAX_NESTING: usize = 16;
-
-/// The properties that tell two states of a file apart without reading it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Stamp {
-    device: u64,
-    inode: u64,
-    size: u64,
-    modified: (i64, i64),
-    changed: (i64, i64),
-}
-
-impl Stamp {
-    fn of(metadata: &Metadata) -> Self {
-        Self {
-            device: metadata.dev(),
-            inode: metadata.ino(),
-            size: metadata.size(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-            changed: (metadata.ctime(), metadata.ctime_nsec()),
-        }
-    }
-
-    /// Returns how long nothing has been written. A clock that was set back counts as a long time.
-    pub(super) fn quiet_for(&self) -> Duration {
-        let (seconds, nanos) = self.modified;
-        let modified = Duration::new(
-            u64::try_from(seconds).unwrap_or(0),
-            u32::try_from(nanos).unwrap_or(0),
-        );
-        let quiet = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH + modified);
-        quiet.unwrap_or(Duration::MAX)
-    }
-}
 
 /// A file that could be a handler.
 #[derive(Clone, Debug)]

@@ -1,79 +1,51 @@
-//! A backend for tower-http that confines a served folder to regular files inside it, and to folders with a page.
+//! Opens what may be served of a folder: regular files inside it, and folders with a page.
 //!
 //! Symbolic links are followed only if they lead to a file inside the folder.
 
 use std::fs::{self, Metadata};
-use std::io::{self, ErrorKind, SeekFrom};
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
-use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll};
 
-use futures_util::future::{BoxFuture, Ready, ready};
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
 use rustix::io::Errno;
-use tokio::io::{AsyncRead, AsyncSeek, ReadBuf};
-use tower_http::services::fs::{Backend, File};
 
 /// The name of the file that is served for a folder.
-const PAGE: &str = "index.html";
+pub(super) const PAGE: &str = "index.html";
 
-/// A file system that is confined to one folder, by its path.
-#[derive(Clone)]
-pub(super) struct Confined(Arc<Path>);
+/// How often a path is looked up that is replaced meanwhile.
+const ATTEMPTS: usize = 3;
 
-/// An open file with its metadata.
-pub(super) struct OpenFile {
-    file: tokio::fs::File,
-    metadata: Metadata,
+/// What a path leads to.
+pub(super) enum Found {
+    File(fs::File),
+    /// A folder with a page.
+    Folder,
 }
 
-impl Confined {
-    /// Confines to the folder `dir`, which need not exist yet.
-    pub(super) fn new(dir: &Path) -> Self {
-        Self(Arc::from(dir))
-    }
-
-    /// Runs `operation` with the folder and `path` on a blocking thread.
-    fn run_blocking<T: Send + 'static>(
-        &self,
-        path: PathBuf,
-        operation: fn(&Path, &Path) -> io::Result<T>,
-    ) -> BoxFuture<'static, io::Result<T>> {
-        let root = Arc::clone(&self.0);
-        Box::pin(async move {
-            let task = tokio::task::spawn_blocking(move || operation(&root, &path));
-            task.await.map_err(io::Error::other)?
-        })
-    }
-}
-
-impl Backend for Confined {
-    type File = OpenFile;
-    type Metadata = Metadata;
-    type OpenFuture = BoxFuture<'static, io::Result<OpenFile>>;
-    type MetadataFuture = BoxFuture<'static, io::Result<Metadata>>;
-
-    fn open(&self, path: PathBuf) -> Self::OpenFuture {
-        self.run_blocking(path, open)
-    }
-
-    fn metadata(&self, path: PathBuf) -> Self::MetadataFuture {
-        self.run_blocking(path, |root, path| Ok(find(root, path)?.1))
+/// Opens what is at `path`, if it is inside `root`.
+///
+/// Between the resolution of a path and the opening of a file, a deployment may replace the links on the way. The path
+/// is therefore looked up again if the file is gone.
+pub(super) fn open(root: &Path, path: &Path) -> io::Result<Found> {
+    let mut attempts = 1;
+    loop {
+        let (real, metadata) = find(root, path)?;
+        if metadata.is_dir() {
+            return Ok(Found::Folder);
+        }
+        match open_found(&real) {
+            Ok(file) if file.metadata()?.is_file() => return Ok(Found::File(file)),
+            Ok(_) => return Err(ErrorKind::NotFound.into()),
+            Err(error) if attempts == ATTEMPTS => return Err(error),
+            Err(error) if is_replaced(&error) => attempts += 1,
+            Err(error) => return Err(error),
+        }
     }
 }
 
-/// Opens the regular file at `path`, if it is inside `root`.
-fn open(root: &Path, path: &Path) -> io::Result<OpenFile> {
-    let file = open_found(&find(root, path)?.0)?;
-    let metadata = file.metadata()?;
-    if !metadata.is_file() {
-        return Err(ErrorKind::NotFound.into());
-    }
-    Ok(OpenFile {
-        metadata,
-        file: file.into(),
-    })
+/// Returns true if a path that was there a moment ago is gone, or has become a link.
+fn is_replaced(error: &io::Error) -> bool {
+    error.kind() == ErrorKind::NotFound || error.raw_os_error() == Some(Errno::LOOP.raw_os_error())
 }
 
 /// Opens the file at a path that was resolved before.
@@ -118,35 +90,6 @@ fn inside(root: &Path, path: &Path) -> io::Result<PathBuf> {
         root.display()
     );
     Err(io::Error::new(ErrorKind::PermissionDenied, sentence))
-}
-
-impl File for OpenFile {
-    type Metadata = Metadata;
-    type MetadataFuture<'a> = Ready<io::Result<Metadata>>;
-
-    fn metadata(&self) -> Self::MetadataFuture<'_> {
-        ready(Ok(self.metadata.clone()))
-    }
-}
-
-impl AsyncRead for OpenFile {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.file).poll_read(context, buffer)
-    }
-}
-
-impl AsyncSeek for OpenFile {
-    fn start_seek(mut self: Pin<&mut Self>, position: SeekFrom) -> io::Result<()> {
-        Pin::new(&mut self.file).start_seek(position)
-    }
-
-    fn poll_complete(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<u64>> {
-        Pin::new(&mut self.file).poll_complete(context)
-    }
 }
 
 #[cfg(test)]

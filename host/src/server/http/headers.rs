@@ -21,7 +21,7 @@ pub(super) fn remove_where(headers: &mut HeaderMap, is_removed: impl Fn(&HeaderN
 /// Returns the items of a header whose values are lists separated by commas, without the spaces around them.
 ///
 /// Values that are not visible ASCII are skipped.
-pub(super) fn list_items(
+pub(in crate::server) fn list_items(
     headers: &HeaderMap,
     name: impl AsHeaderName,
 ) -> impl Iterator<Item = &str> {
