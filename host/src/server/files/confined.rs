@@ -2,10 +2,12 @@
 //!
 //! Symbolic links are followed only if they lead to a file inside the folder.
 
+use std::borrow::Cow;
 use std::fs::{self, Metadata};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
+use percent_encoding::percent_decode_str;
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
 use rustix::io::Errno;
 
@@ -14,6 +16,22 @@ pub(super) const PAGE: &str = "index.html";
 
 /// How often a path is looked up that is replaced meanwhile.
 const ATTEMPTS: usize = 3;
+
+/// Decodes a path to one below the folder; none if one of its segments is hidden or not one name.
+///
+/// An encoded `/` is refused because policies did not see it as a separator.
+pub(super) fn decoded(path: &str) -> Option<PathBuf> {
+    let segments = path.split('/').skip(1).enumerate();
+    let names = segments.map(|(depth, segment)| {
+        let name = percent_decode_str(segment).decode_utf8().ok()?;
+        // RFC 8615 reserves this name at the root only.
+        let is_hidden = name.starts_with('.') && !(depth == 0 && name == ".well-known");
+        let is_name = !is_hidden && !name.contains(['/', '\\', '\0']);
+        is_name.then_some(name)
+    });
+    let names: Option<Vec<Cow<'_, str>>> = names.collect();
+    Some(names?.iter().map(AsRef::<str>::as_ref).collect())
+}
 
 /// What a path leads to.
 pub(super) enum Found {
@@ -99,6 +117,38 @@ mod tests {
     use rustix::fs::{FileType, mknodat};
 
     use super::*;
+
+    #[test]
+    fn only_names_that_are_not_hidden_are_files() {
+        for path in [
+            "/",
+            "/a",
+            "/a/b.js",
+            "/a%20b",
+            "/%C3%BC",
+            "/%252F",
+            "/.well-known/x",
+            "/a..b",
+        ] {
+            assert!(decoded(path).is_some(), "{path}");
+        }
+        for path in [
+            "/.env",
+            "/a/.git/config",
+            "/%2Eenv",
+            "/a%2Fb",
+            "/a%2fb",
+            "/%2E%2E/a",
+            "/a%5Cb",
+            "/a%00",
+            "/a/.well-known/x",
+            "/.well-known/.x",
+            "/%FF",
+            "/..%2Fa",
+        ] {
+            assert!(decoded(path).is_none(), "{path}");
+        }
+    }
 
     #[test]
     fn what_is_put_in_a_files_place_is_neither_followed_nor_waited_for() {

@@ -8,27 +8,28 @@ pub(super) mod client_bundle;
 mod conditions;
 mod confined;
 mod content;
+mod fallback;
 mod lookup;
 mod media_type;
 mod preferences;
 mod range;
 mod version;
 
-use std::borrow::Cow;
 use std::io::{self, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use futures_util::future::BoxFuture;
-use percent_encoding::percent_decode_str;
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use tokio_util::io::ReaderStream;
 
 use self::conditions::Outcome;
+use self::confined::decoded;
 use self::content::Contents;
+use self::fallback::{Fallback, FallbackError};
 use self::lookup::{Answered, LookedUp, Lookup, Selected};
-use self::preferences::encodings;
+use self::preferences::{encodings, is_page_wanted};
 use self::range::Part;
 use crate::dispatch::{Files, error_response};
 use crate::message::{Body, Pieces, Request, Response};
@@ -43,6 +44,8 @@ pub(super) struct Folder {
     root: Arc<Path>,
     contents: Arc<Contents>,
     unreadable: Counter,
+    /// The page that answers where nothing else does.
+    fallback: Option<Fallback>,
 }
 
 /// A request for a file of a folder.
@@ -71,6 +74,28 @@ impl Files for Folder {
         };
         Box::pin(async move { self.get(&wanted).await })
     }
+
+    fn has_page(&self, request: &Request) -> bool {
+        self.fallback.is_some() && fallback::is_path_of_page(&request.target.path)
+    }
+
+    fn page<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Option<Response>> {
+        Box::pin(async move {
+            let fallback = self.fallback.as_ref()?;
+            if !is_page_wanted(&request.headers) {
+                return None;
+            }
+            let wanted = FileRequest {
+                id: &request.id,
+                method: &request.method,
+                path: &fallback.path,
+                slash: false,
+                query: None,
+                headers: &request.headers,
+            };
+            self.get(&wanted).await
+        })
+    }
 }
 
 impl Folder {
@@ -80,7 +105,20 @@ impl Folder {
             root: Arc::from(dir),
             contents: Arc::default(),
             unreadable: Counter::default(),
+            fallback: None,
         }
+    }
+
+    /// Serves the folder `dir` with a page that answers where nothing else does.
+    ///
+    /// # Errors
+    /// The page is not in the folder.
+    pub(super) fn with_fallback(dir: &Path, page: Option<&str>) -> Result<Self, FallbackError> {
+        let fallback = page.map(|page| Fallback::new(dir, page)).transpose()?;
+        Ok(Self {
+            fallback,
+            ..Self::new(dir)
+        })
     }
 
     /// Returns the response with a file; none if the file does not exist or may not be served.
@@ -137,22 +175,6 @@ impl FileRequest<'_> {
         let location = format!("{}/{}", self.path, query.unwrap_or_default());
         HeaderValue::from_str(&location).ok()
     }
-}
-
-/// Decodes a path to one below the folder; none if one of its segments is hidden or not one name.
-///
-/// An encoded `/` is refused because policies did not see it as a separator.
-fn decoded(path: &str) -> Option<PathBuf> {
-    let segments = path.split('/').skip(1).enumerate();
-    let names = segments.map(|(depth, segment)| {
-        let name = percent_decode_str(segment).decode_utf8().ok()?;
-        // RFC 8615 reserves this name at the root only.
-        let is_hidden = name.starts_with('.') && !(depth == 0 && name == ".well-known");
-        let is_name = !is_hidden && !name.contains(['/', '\\', '\0']);
-        is_name.then_some(name)
-    });
-    let names: Option<Vec<Cow<'_, str>>> = names.collect();
-    Some(names?.iter().map(AsRef::<str>::as_ref).collect())
 }
 
 /// Returns the redirect from a folder to its page.
@@ -274,42 +296,5 @@ fn add_common_headers(headers: &mut HeaderMap) {
         (header::VARY, "accept-encoding"),
     ] {
         headers.insert(name, HeaderValue::from_static(value));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_names_that_are_not_hidden_are_files() {
-        for path in [
-            "/",
-            "/a",
-            "/a/b.js",
-            "/a%20b",
-            "/%C3%BC",
-            "/%252F",
-            "/.well-known/x",
-            "/a..b",
-        ] {
-            assert!(decoded(path).is_some(), "{path}");
-        }
-        for path in [
-            "/.env",
-            "/a/.git/config",
-            "/%2Eenv",
-            "/a%2Fb",
-            "/a%2fb",
-            "/%2E%2E/a",
-            "/a%5Cb",
-            "/a%00",
-            "/a/.well-known/x",
-            "/.well-known/.x",
-            "/%FF",
-            "/..%2Fa",
-        ] {
-            assert!(decoded(path).is_none(), "{path}");
-        }
     }
 }
