@@ -163,7 +163,8 @@ async fn i11_18_a_page_that_cannot_be_served_is_named_at_the_start() {
         ),
         ("/../secret.txt", vec!["below the public folder"]),
         (".env", vec!["below the public folder"]),
-        ("", vec!["below the public folder"]),
+        ("/", vec!["below the public folder"]),
+        ("a//b", vec!["below the public folder"]),
     ] {
         let plan = site()
             .file("secret.txt", "outside")

@@ -165,7 +165,7 @@ const COMMANDS: ValueKind = ValueKind::Table {
 pub const KEYS: &[Key] = &[
     Key::new("server.listen", LISTEN, "localhost:3000", "Where the server listens. `localhost` means both loopbacks, 127.0.0.1 and ::1; port 0 lets the system choose."),
     Key::new("server.public", ValueKind::Folder, "public", "The folder whose files are served where no route matches; it may be missing."),
-    Key::without_default("server.fallback", PUBLIC_FILE, "The file of the public folder that answers GET where nothing else does, if the client asks for HTML: the page of an app with its own router, `index.html` as a rule. None by default."),
+    Key::new("server.fallback", PUBLIC_FILE, "", "The file of the public folder that answers GET where nothing else does, if the client asks for HTML: the page of an app with its own router, `index.html` as a rule. If empty, there is none."),
     Key::new("server.body-limit", size(1, GIB), "1MiB", "Largest body of a request: HTTP, polling and websocket alike."),
     Key::new("server.answer-limit", size(1, GIB), "4MiB", "Largest body of an answer of a handler."),
     Key::without_default("server.max-connections", count(1, 1_000_000), "Connections open at once; by default 20000, or 80 % of the descriptors the system grants when that is less."),

@@ -233,7 +233,7 @@ fn dispatch(
     metrics: &Arc<Metrics>,
 ) -> Result<Arc<Dispatch>, StartError> {
     let server = &config.server;
-    let files = Folder::with_fallback(&server.public, server.fallback.as_deref())
+    let files = Folder::with_fallback(&server.public, &server.fallback)
         .map_err(|error| StartError::Fallback(error.to_string()))?;
     let dispatch = Dispatch::new(
         Arc::clone(registry),

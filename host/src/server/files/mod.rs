@@ -109,12 +109,15 @@ impl Folder {
         }
     }
 
-    /// Serves the folder `dir` with a page that answers where nothing else does.
+    /// Serves the folder `dir` with a page that answers where nothing else does; none if `page` is empty.
     ///
     /// # Errors
     /// The page is not in the folder.
-    pub(super) fn with_fallback(dir: &Path, page: Option<&str>) -> Result<Self, FallbackError> {
-        let fallback = page.map(|page| Fallback::new(dir, page)).transpose()?;
+    pub(super) fn with_fallback(dir: &Path, page: &str) -> Result<Self, FallbackError> {
+        let fallback = match page {
+            "" => None,
+            page => Some(Fallback::new(dir, page)?),
+        };
         Ok(Self {
             fallback,
             ..Self::new(dir)
