@@ -8,13 +8,12 @@ use bytes::Bytes;
 
 use super::arrivals::Arrivals;
 use super::builds::Builds;
-use super::check_file::{read, settings};
+use super::check_file::{read, refusal, settings};
 use super::files::{Files, Verdict};
 use super::folder::Found;
 use super::journal::Journal;
 use super::listing::{self, Listing, Unfit};
 use super::problems::{Problems, Subject};
-use super::refusal::FileRefusal;
 use super::served::Served;
 use super::status::{RefusedFile, Status};
 use super::table::{Table, bare};
@@ -317,13 +316,14 @@ impl Reloader {
         let loaded = self
             .runtime
             .load(candidate, known.as_deref().map(|known| &**known));
-        match loaded.await.map_err(FileRefusal::from) {
+        match loaded.await {
             Ok(handler) => {
                 self.files.remember(found, checked, false);
                 let served = Served::new(handler, generation, permits, calls);
                 Verdict::Loaded(Arc::new(served))
             }
-            Err(refusal) => {
+            Err(error) => {
+                let refusal = refusal(&self.config, found, error).await;
                 self.files.remember(found, checked, refusal.is_transient());
                 Verdict::Refused(refusal)
             }

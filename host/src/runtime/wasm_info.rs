@@ -47,8 +47,9 @@ pub struct Memory {
     pub maximum: Option<u64>,
 }
 
-/// Fails if a file is not a handler: a component that exports the `setup` interface of this track of the contract.
-pub(super) fn recognise(wasm: &[u8]) -> Result<(), LoadError> {
+/// Returns the structure of a handler. Fails if a file is not one: a component that exports the `setup` interface of
+/// this track of the contract.
+pub(super) fn recognise(wasm: &[u8]) -> Result<WasmInfo, LoadError> {
     let info = WasmInfo::of(wasm)?;
     if info.kind == WasmKind::CoreModule {
         return Err(LoadError::CoreModule);
@@ -65,7 +66,7 @@ pub(super) fn recognise(wasm: &[u8]) -> Result<(), LoadError> {
         .iter()
         .any(|version| contract::is_of(contract::TRACK, version))
     {
-        Ok(())
+        Ok(info)
     } else if let Some(version) = versions.first() {
         let package = contract::PACKAGE;
         Err(LoadError::OtherContract(format!("{package}@{version}")))
