@@ -74,6 +74,17 @@ pub fn importing(interface: &str) -> Vec<u8> {
     )
 }
 
+/// Returns a handler that imports `interface` and names `language` as its source language.
+pub fn importing_in(interface: &str, language: &str) -> Vec<u8> {
+    handler(
+        &format!(
+            r#"(core module (@producers (language "{language}" "1")))
+               (import "{interface}" (instance (export "do" (func))))"#
+        ),
+        r#"(module (func (export "describe") (param i32)))"#,
+    )
+}
+
 /// Returns a component that has an export of its own but does not export `setup`.
 pub fn without_setup() -> Vec<u8> {
     component(
