@@ -21,6 +21,9 @@ pub enum WasmKind {
     CoreModule,
 }
 
+/// Languages that come with their engine, which is written in another one.
+const INTERPRETED: [&str; 2] = ["JavaScript", "Python"];
+
 /// The structure of a WebAssembly file.
 #[derive(Clone, Debug)]
 pub struct WasmInfo {
@@ -111,10 +114,21 @@ impl WasmInfo {
             Err(_) if info.kind == WasmKind::CoreModule => {}
             read => read?,
         }
+        info.leave_out_engines();
         if !info.languages.contains("Rust") {
             info.stack = None;
         }
         Ok(info)
+    }
+
+    /// Leaves out the languages in which the engine of the author's language is written.
+    fn leave_out_engines(&mut self) {
+        let author = INTERPRETED
+            .into_iter()
+            .find(|language| self.languages.contains(*language));
+        if let Some(author) = author {
+            self.languages.retain(|language| language == author);
+        }
     }
 
     fn read(&mut self, wasm: &[u8]) -> Result<(), LoadError> {
