@@ -21,5 +21,6 @@ pub mod runtime;
 pub mod server;
 pub mod session;
 pub mod sockets;
+pub mod stamp;
 pub mod text;
 pub mod watch;

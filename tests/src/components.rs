@@ -27,6 +27,19 @@ pub fn starting(body: &str) -> Vec<u8> {
     )
 }
 
+/// Returns a handler that declares nothing and defines `more` (text of fields of a module: memories, tables).
+pub fn beginning_with(more: &str) -> Vec<u8> {
+    handler(
+        "",
+        &format!("(module {more} (func (export \"describe\") (param i32)))"),
+    )
+}
+
+/// Returns a handler that declares nothing and contains `more` (text of fields of a component).
+pub fn containing(more: &str) -> Vec<u8> {
+    handler(more, r#"(module (func (export "describe") (param i32)))"#)
+}
+
 /// Returns a handler that declares the route `GET /routed` but does not export the interface that answers requests.
 pub fn route_without_http() -> Vec<u8> {
     component(
@@ -104,6 +117,17 @@ fn leb128(mut number: u32) -> Vec<u8> {
 pub fn importing(interface: &str) -> Vec<u8> {
     handler(
         &format!(r#"(import "{interface}" (instance (export "do" (func))))"#),
+        r#"(module (func (export "describe") (param i32)))"#,
+    )
+}
+
+/// Returns a handler that imports `interface` and names `language` as its source language.
+pub fn importing_in(interface: &str, language: &str) -> Vec<u8> {
+    handler(
+        &format!(
+            r#"(core module (@producers (language "{language}" "1")))
+               (import "{interface}" (instance (export "do" (func))))"#
+        ),
         r#"(module (func (export "describe") (param i32)))"#,
     )
 }

@@ -10,7 +10,7 @@ use hitchy_tests::sources;
 const FLOORS: &[&[&str]] = &[
     &[
         "message", "names", "path", "payload", "text", "emitter", "sockets", "session", "probe",
-        "outbound", "lock", "watch", "metrics", "parent",
+        "outbound", "lock", "watch", "metrics", "parent", "stamp",
     ],
     &["runtime"],
     &["registry", "config"],
@@ -32,6 +32,8 @@ const CRATES: &[(&str, &[&str])] = &[
     ("hyper_util", &["server"]),
     ("tower", &["server"]),
     ("tower_http", &["server"]),
+    ("mime_guess", &["server"]),
+    ("httpdate", &["server"]),
     ("socket2", &["server"]),
     ("socketioxide", &["server", "emitter"]),
     ("cookie", &["server"]),

@@ -2,6 +2,7 @@
 //! not harm them.
 
 use hitchy_tests::clauses::Way;
+use hitchy_tests::commands::{folder, hitchy, out};
 use hitchy_tests::{Server, Stage, clauses, scripted};
 use serde_json::json;
 
@@ -129,4 +130,39 @@ async fn c06_r15_events_of_a_client_that_went_away_still_run_and_then_its_hook(w
     }
     let left = watcher.wait_event_at("left").await;
     assert!(left.place > last, "the hook runs after the last event");
+}
+
+#[tokio::test]
+async fn i11_23_a_namespace_written_as_a_pattern_loads_with_a_warning() {
+    let server = Server::prepare().start().await;
+    for namespace in ["/tenant-*", "/:tenant", "/^\\/dyn-\\d+$", "/<tenant>"] {
+        for declaration in ["listener {} say", "connection {}"] {
+            let from = server.log().len();
+            let script = declaration.replace("{}", namespace);
+            server.drop_in("shop.wasm", scripted(&format!("name shop\n{script}")));
+            let words = ["WARN", "shop.wasm", namespace, "taken literally", "room"];
+            server.wait_for_log_from(from, &words).await;
+        }
+    }
+    for namespace in ["/{tenant}", "/^\\/dyn-\\d+$/"] {
+        let from = server.log().len();
+        let script = format!("name shop\nlistener {namespace} say");
+        server.drop_in("shop.wasm", scripted(&script));
+        let words = ["shop.wasm", "refused", namespace, "use a room"];
+        server.wait_for_log_from(from, &words).await;
+    }
+}
+
+#[test]
+fn i11_23_inspect_shows_the_warning() {
+    let folder = folder();
+    let script = "name shop\nlistener /tenant-* say\nlistener /tenant-* hear\nroute GET /x/:id";
+    std::fs::write(folder.path().join("shop.wasm"), scripted(script)).expect("written");
+    let text = out(&hitchy(folder.path(), &["inspect", "shop.wasm"]));
+    assert_eq!(
+        text.matches("hint: the namespace /tenant-*").count(),
+        1,
+        "{text}"
+    );
+    assert!(text.contains("hint: the route /x/:id"), "{text}");
 }

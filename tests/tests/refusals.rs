@@ -247,3 +247,54 @@ async fn l09_what_is_no_ordinary_file_is_refused_and_never_blocks() {
     }
     assert_eq!(server.get("/out").await.status, 404);
 }
+
+#[tokio::test]
+async fn i11_22_what_a_toolchain_imports_by_default_is_refused_with_the_remedy() {
+    let server = Server::prepare().start().await;
+    for (import, language, words) in [
+        (
+            "wasi:http/types@0.2.3",
+            "JavaScript",
+            vec!["wasi:http/types@0.2.3", "--disable http fetch-event"],
+        ),
+        (
+            "wasi:http/outgoing-handler@0.2.10",
+            "JavaScript",
+            vec!["--disable http fetch-event", "disableFeatures"],
+        ),
+        ("wasi:http/outgoing-handler@0.2.0", "C#", vec!["HttpClient"]),
+        (
+            "wasi:http/outgoing-handler@0.2.0",
+            "Rust",
+            vec!["HTTP client"],
+        ),
+        ("wasi:keyvalue/store@0.2.0-draft", "Rust", vec!["no store"]),
+        (
+            "wasi:config/store@0.2.0-draft",
+            "Rust",
+            vec!["configuration"],
+        ),
+        ("wasi:logging/logging", "Rust", vec!["standard error"]),
+        (
+            "wasi:clocks/wall-clock@0.3.0",
+            "Rust",
+            vec!["WASI 0.2", "wasm32-wasip2"],
+        ),
+        ("wasi:random/random@0.1.0", "Python", vec!["--stub-wasi"]),
+        (
+            "nobody:home/thing@1.2.3",
+            "Rust",
+            vec!["nobody:home/thing@1.2.3", "build it without"],
+        ),
+    ] {
+        let from = server.log().len();
+        server.drop_in("v.wasm", components::importing_in(import, language));
+        let line = server.wait_for_log_from(from, &["v.wasm", "refused"]).await;
+        for word in words {
+            assert!(
+                line.contains(word),
+                "{import} of {language}: {word}: {line}"
+            );
+        }
+    }
+}

@@ -47,6 +47,11 @@ impl Grant {
         }
     }
 
+    /// Returns the source of the value of a short key, and the key by which errors name it.
+    pub(super) fn source(&self, short: &str) -> Option<(Source, String)> {
+        self.sources.get(short).cloned()
+    }
+
     /// Returns the settings if they grant no more memory and concurrency than the node has.
     pub(super) fn within(self, node: &Limits) -> Result<HandlerSettings, Error> {
         let memory_budget = node.memory_budget.unwrap_or(u64::MAX);

@@ -128,6 +128,11 @@ const SOCKET_PATH: ValueKind = ValueKind::Text {
     example: "/socket.io",
     read: text::socket_path,
 };
+const PUBLIC_FILE: ValueKind = ValueKind::Text {
+    what: "the path of a file below the public folder",
+    example: "index.html",
+    read: text::public_file,
+};
 const NETWORKS: ValueKind = ValueKind::List {
     what: "a list of IP addresses and blocks",
     examples: ["10.0.0.0/8", "192.168.1.7"],
@@ -160,6 +165,7 @@ const COMMANDS: ValueKind = ValueKind::Table {
 pub const KEYS: &[Key] = &[
     Key::new("server.listen", LISTEN, "localhost:3000", "Where the server listens. `localhost` means both loopbacks, 127.0.0.1 and ::1; port 0 lets the system choose."),
     Key::new("server.public", ValueKind::Folder, "public", "The folder whose files are served where no route matches; it may be missing."),
+    Key::new("server.fallback", PUBLIC_FILE, "", "The file of the public folder that answers GET where nothing else does, if the client asks for HTML: the page of an app with its own router, `index.html` as a rule. If empty, there is none."),
     Key::new("server.body-limit", size(1, GIB), "1MiB", "Largest body of a request: HTTP, polling and websocket alike."),
     Key::new("server.answer-limit", size(1, GIB), "4MiB", "Largest body of an answer of a handler."),
     Key::without_default("server.max-connections", count(1, 1_000_000), "Connections open at once; by default 20000, or 80 % of the descriptors the system grants when that is less."),

@@ -100,6 +100,25 @@ impl Config {
         name: &str,
         sidecar: Option<(&Path, &str)>,
     ) -> Result<HandlerSettings, Error> {
+        self.grant(name, sidecar)?.within(&self.limits)
+    }
+
+    /// Returns the source of the value of `short`, a setting of the handler `name`, and the key by which it is set
+    /// there: `memory` in a sidecar, `handler.chat.memory`, `limits.memory`. See [`Config::handler_settings`].
+    ///
+    /// # Errors
+    /// Returns an error if the sidecar is wrong.
+    pub fn handler_source(
+        &self,
+        name: &str,
+        sidecar: Option<(&Path, &str)>,
+        short: &str,
+    ) -> Result<Option<(Source, String)>, Error> {
+        Ok(self.grant(name, sidecar)?.source(short))
+    }
+
+    /// Merges the settings of the handler `name`.
+    fn grant(&self, name: &str, sidecar: Option<(&Path, &str)>) -> Result<Grant, Error> {
         let mut grant = Grant::shared(&self.gathered, &self.limits);
         if let Some((path, text)) = sidecar {
             let from = Source::File(path.to_owned());
@@ -112,7 +131,7 @@ impl Config {
                 (self.source(&key), key)
             });
         }
-        grant.within(&self.limits)
+        Ok(grant)
     }
 
     /// Returns each section `[handler.NAME]`: the handler's name, the section as TOML writes it, and its source.

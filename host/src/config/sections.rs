@@ -17,6 +17,8 @@ pub struct Server {
     pub listen: Listen,
     /// Absolute path of the folder whose files are served where no route matches.
     pub public: PathBuf,
+    /// Path below `public` of the page that answers where nothing else does; empty if there is none.
+    pub fallback: String,
     /// Largest body of a request in bytes, for HTTP, polling and websocket alike.
     pub body_limit: usize,
     /// Largest body of a handler's response in bytes.

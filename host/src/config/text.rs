@@ -26,6 +26,18 @@ pub(super) fn socket_path(text: &str) -> Option<String> {
     is_path.then(|| text.to_owned())
 }
 
+/// Reads the path of a file below the public folder: names with `/` between them, none of them hidden. Empty text
+/// stands for no file.
+pub(super) fn public_file(text: &str) -> Option<String> {
+    if text.is_empty() {
+        return Some(String::new());
+    }
+    let path = text.strip_prefix('/').unwrap_or(text);
+    let is_name = |name: &str| !name.is_empty() && !name.starts_with('.');
+    let is_path = path.split('/').all(is_name) && !path.contains(['\\', '\0']);
+    is_path.then(|| path.to_owned())
+}
+
 /// Reads a web origin or `*`. Returns an origin as browsers send it: in lower case and without the default port.
 pub(super) fn origin(text: &str) -> Option<String> {
     if text == "*" {

@@ -1,7 +1,7 @@
 //! Static files, which answer where no route does. Only their answers are known here.
 
 use futures_util::future::BoxFuture;
-use http::{HeaderMap, Method, header};
+use http::{HeaderMap, HeaderValue, Method, header};
 
 use crate::message::{Exchange, Request, Response};
 
@@ -9,17 +9,45 @@ use crate::message::{Exchange, Request, Response};
 pub trait Files: Send + Sync {
     /// Returns the answer to a GET or HEAD, or `None` if there is no such file.
     fn find<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Option<Response>>;
+
+    /// Returns true if a page may answer the path of a GET or HEAD that nothing else answers.
+    fn has_page(&self, request: &Request) -> bool;
+
+    /// Returns the answer with that page, or `None` if the client does not ask for one.
+    fn page<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Option<Response>>;
 }
 
 /// Returns the answer of a file, for the two methods that files have.
 pub(super) async fn answer(files: &dyn Files, exchange: &Exchange) -> Option<Response> {
-    let request = &exchange.request;
-    if request.method != Method::GET && request.method != Method::HEAD {
+    if !is_read(&exchange.request) {
         return None;
     }
-    let mut response = files.find(request).await?;
+    let mut response = files.find(&exchange.request).await?;
     yield_to(&exchange.added_headers(), &mut response.headers);
     Some(response)
+}
+
+/// Returns the answer to a request that no route and no file answers: a page, or the `failure`.
+pub(super) async fn page_or(
+    files: &dyn Files,
+    exchange: &Exchange,
+    failure: impl FnOnce() -> Response,
+) -> Response {
+    let request = &exchange.request;
+    if !is_read(request) || !files.has_page(request) {
+        return failure();
+    }
+    let page = files.page(request).await;
+    let mut response = page.unwrap_or_else(failure);
+    yield_to(&exchange.added_headers(), &mut response.headers);
+    // Caches must not give the page to scripts, nor the failure to browsers.
+    let accept = HeaderValue::from_static("accept");
+    response.headers.append(header::VARY, accept);
+    response
+}
+
+fn is_read(request: &Request) -> bool {
+    request.method == Method::GET || request.method == Method::HEAD
 }
 
 /// Leaves caching to a policy that says something about it, so that there are no two rules.
@@ -31,8 +59,6 @@ fn yield_to(added: &HeaderMap, headers: &mut HeaderMap) {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
-
     use super::*;
 
     #[test]

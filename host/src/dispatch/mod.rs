@@ -203,9 +203,8 @@ impl Dispatch {
     ) -> Response {
         let request = &exchange.request;
         let matched = table.matched(&request.method, &request.target.path);
-        if !matches!(matched, Matched::Route(..))
-            && let Some(response) = files::answer(&*self.files, exchange).await
-        {
+        let is_named = matches!(&matched, Matched::Route(entry, _) if !entry.is_catch_all());
+        if !is_named && let Some(response) = files::answer(&*self.files, exchange).await {
             return response;
         }
         match matched {
@@ -228,8 +227,15 @@ impl Dispatch {
                 response.into()
             }
             Matched::Nothing => {
-                let failure = Failure::new(404, format!("nothing answers {}", request.target.path));
-                error_response(&request.id, &failure).into()
+                let path = &request.target.path;
+                let failure = || {
+                    let failure = Failure::new(404, format!("nothing answers {path}"));
+                    error_response(&request.id, &failure).into()
+                };
+                if table.claims(path) {
+                    return failure();
+                }
+                files::page_or(&*self.files, exchange, failure).await
             }
         }
     }

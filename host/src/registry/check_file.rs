@@ -8,8 +8,10 @@ use bytes::Bytes;
 use super::folder::{self, Found};
 use super::refusal::FileRefusal;
 use super::table::bare;
-use crate::config::Config;
-use crate::runtime::{Candidate, ContentHash, Handler, HandlerSettings, Runtime};
+use crate::config::{Config, Source};
+use crate::runtime::{
+    CallError, Candidate, ContentHash, Handler, HandlerSettings, LoadError, Runtime,
+};
 
 /// The result of checking a file by itself.
 pub struct CheckedFile {
@@ -35,7 +37,11 @@ pub async fn check_file(
     let (content, verdict) = match (content, settings(config, &found).await) {
         (Ok(content), Ok(settings)) => {
             let loaded = load(runtime, &found.name, content.clone(), settings).await;
-            (Some(content), loaded)
+            let verdict = match loaded {
+                Ok(handler) => Ok(handler),
+                Err(error) => Err(refusal(config, &found, error).await),
+            };
+            (Some(content), verdict)
         }
         (content, Err(cause)) => (content.ok(), Err(cause)),
         (Err(cause), Ok(_)) => (None, Err(cause)),
@@ -52,14 +58,14 @@ async fn load(
     name: &str,
     wasm: Bytes,
     settings: HandlerSettings,
-) -> Result<Handler, FileRefusal> {
+) -> Result<Handler, LoadError> {
     let candidate = Candidate {
         name: name.into(),
         hash: ContentHash::of(&wasm),
         wasm,
         settings,
     };
-    Ok(runtime.load(candidate, None).await?)
+    runtime.load(candidate, None).await
 }
 
 /// Returns the settings of a file: the defaults, over them its sidecar, over it its section of the settings file.
@@ -67,17 +73,60 @@ pub(super) async fn settings(
     config: &Config,
     found: &Found,
 ) -> Result<HandlerSettings, FileRefusal> {
-    let path = found.sidecar_path();
-    let text = match found.sidecar {
-        Some(_) => {
-            let path = path.clone();
-            let read = tokio::task::spawn_blocking(move || folder::read_sidecar(&path)).await;
-            Some(read??)
-        }
-        None => None,
-    };
+    let (path, text) = sidecar(found).await?;
     let sidecar = text.as_deref().map(|text| (path.as_path(), text));
     Ok(config.handler_settings(bare(&found.name), sidecar)?)
+}
+
+/// Reads the text of a file's sidecar, if it has one.
+async fn sidecar(found: &Found) -> Result<(PathBuf, Option<String>), FileRefusal> {
+    let path = found.sidecar_path();
+    if found.sidecar.is_none() {
+        return Ok((path, None));
+    }
+    let read = path.clone();
+    let text = tokio::task::spawn_blocking(move || folder::read_sidecar(&read)).await;
+    Ok((path, Some(text??)))
+}
+
+/// Makes a refusal of an error while a file was loaded. If a setting is the cause, the refusal names its place.
+pub(super) async fn refusal(config: &Config, found: &Found, error: LoadError) -> FileRefusal {
+    match error {
+        LoadError::InitialMemory { .. } | LoadError::Describe(CallError::OutOfMemory { .. }) => {
+            let remedy = memory_remedy(config, found).await;
+            FileRefusal::Memory { error, remedy }
+        }
+        error => FileRefusal::Load(error),
+    }
+}
+
+/// Says where the limit on the memory of a handler is raised: where it is set, and otherwise beside the handler.
+async fn memory_remedy(config: &Config, found: &Found) -> String {
+    let (path, text) = sidecar(found).await.unwrap_or_default();
+    let sidecar = text.as_deref().map(|text| (path.as_path(), text));
+    let name = bare(&found.name);
+    let source = config
+        .handler_source(name, sidecar, "memory")
+        .ok()
+        .flatten();
+    let beside = format!("raise `memory` in {name}.toml");
+    match source {
+        Some((Source::File(file), _)) if file == path => beside,
+        Some((from @ (Source::File(_) | Source::Variable(_) | Source::Flag(_)), key)) => {
+            // A section for the handler has precedence over the file beside it.
+            let is_for_all = key == "limits.memory";
+            let place = match from {
+                Source::File(file) => format!("{key} in {}", file.display()),
+                other => other.to_string(),
+            };
+            if is_for_all {
+                format!("{beside}, or {place} for all handlers")
+            } else {
+                format!("raise {place}")
+            }
+        }
+        _ => beside,
+    }
 }
 
 /// Reads the content of a file.

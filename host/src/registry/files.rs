@@ -9,14 +9,15 @@ use tokio::sync::Semaphore;
 use super::builds::Builds;
 use super::calls::Calls;
 use super::conflicts::{Conflict, Contender, conflicts};
-use super::folder::{Found, Listing, Stamp};
+use super::folder::Found;
 use super::journal::Journal;
+use super::listing::Listing;
 use super::refusal::FileRefusal;
 use super::served::Served;
 use super::status::RefusedFile;
-
 use crate::runtime::kinds::route::Route;
 use crate::runtime::{ContentHash, HandlerSettings};
+use crate::stamp::Stamp;
 
 /// All files that were seen.
 pub(super) struct Files {

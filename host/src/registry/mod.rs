@@ -12,6 +12,7 @@ mod dry_run;
 mod files;
 mod folder;
 mod journal;
+mod listing;
 mod problems;
 mod refusal;
 mod reload;

@@ -12,6 +12,14 @@ pub enum FileRefusal {
     /// The content is not a handler.
     #[error(transparent)]
     Load(#[from] LoadError),
+    /// An instance of the handler begins with more memory than it may have.
+    #[error("{error}; {remedy}")]
+    Memory {
+        /// The two sizes.
+        error: LoadError,
+        /// The setting to raise, and where it is.
+        remedy: String,
+    },
     /// The file, or its sidecar, cannot be read.
     #[error("{0}")]
     Unreadable(String),
@@ -45,7 +53,7 @@ impl FileRefusal {
         match self {
             Self::Load(error) => error.is_transient(),
             Self::Unreadable(_) => true,
-            Self::Settings(_) | Self::Conflict(_) => false,
+            Self::Settings(_) | Self::Conflict(_) | Self::Memory { .. } => false,
         }
     }
 }

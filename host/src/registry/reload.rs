@@ -8,12 +8,12 @@ use bytes::Bytes;
 
 use super::arrivals::Arrivals;
 use super::builds::Builds;
-use super::check_file::{read, settings};
+use super::check_file::{read, refusal, settings};
 use super::files::{Files, Verdict};
-use super::folder::{self, Found, Listing, Unfit};
+use super::folder::Found;
 use super::journal::Journal;
+use super::listing::{self, Listing, Unfit};
 use super::problems::{Problems, Subject};
-use super::refusal::FileRefusal;
 use super::served::Served;
 use super::status::{RefusedFile, Status};
 use super::table::{Table, bare};
@@ -176,7 +176,7 @@ impl Reloader {
     /// Lists the folder. Returns `None` if it cannot be read; then everything stays as it is.
     async fn list(&mut self) -> Option<Listing> {
         let dir = self.config.handlers.dir.clone();
-        let listed = tokio::task::spawn_blocking(move || folder::list(&dir)).await;
+        let listed = tokio::task::spawn_blocking(move || listing::list(&dir)).await;
         let dir = &self.config.handlers.dir;
         let error = match listed {
             Ok(Ok(listing)) => {
@@ -316,13 +316,14 @@ impl Reloader {
         let loaded = self
             .runtime
             .load(candidate, known.as_deref().map(|known| &**known));
-        match loaded.await.map_err(FileRefusal::from) {
+        match loaded.await {
             Ok(handler) => {
                 self.files.remember(found, checked, false);
                 let served = Served::new(handler, generation, permits, calls);
                 Verdict::Loaded(Arc::new(served))
             }
-            Err(refusal) => {
+            Err(error) => {
+                let refusal = refusal(&self.config, found, error).await;
                 self.files.remember(found, checked, refusal.is_transient());
                 Verdict::Refused(refusal)
             }
@@ -342,5 +343,5 @@ fn folder_trouble(dir: &Path, error: &str) -> String {
 }
 
 fn subfolder_trouble(name: &str, cause: &str) -> String {
-    format!("{name}: cannot be read: {cause}; what was loaded from it goes on serving")
+    format!("{name}: {cause}; what was loaded from it goes on serving")
 }

@@ -10,6 +10,9 @@ use crate::names::REQUESTS;
 use crate::path;
 use crate::runtime::kinds::policy::{Policy, Stage};
 
+/// The first segment of paths that never belong to pages, whatever handlers are served.
+const API: &str = "api";
+
 /// A declaration: the handler and the index with which it is called.
 #[derive(Clone)]
 pub struct Entry {
@@ -17,6 +20,20 @@ pub struct Entry {
     pub handler: Arc<Served>,
     /// The position among the declarations of its kind.
     pub index: u32,
+}
+
+impl Entry {
+    /// Returns true for a route whose pattern names no segment, such as `/{*rest}`: it takes whatever nothing else
+    /// answers.
+    pub fn is_catch_all(&self) -> bool {
+        let routes = &self.handler.declarations.routes;
+        let route = routes.get(self.index as usize);
+        route.is_some_and(|route| {
+            route.pattern[1..]
+                .split('/')
+                .all(|part| part.starts_with('{'))
+        })
+    }
 }
 
 /// The declarations of all handlers that are served.
@@ -33,6 +50,8 @@ pub struct Table {
     /// Patterns that end in a rest, the most particular first. They are kept apart because the radix tree cannot hold
     /// `/{name}` beside `/{*rest}`.
     rests: Vec<Endpoint>,
+    /// The first segments of the routes, where they are static.
+    prefixes: HashSet<String>,
     policies: Vec<(Entry, Policy)>,
     namespaces: HashMap<String, Namespace>,
 }
@@ -111,6 +130,10 @@ impl Table {
             }
         }
         for (pattern, endpoint) in endpoints {
+            let prefix = first_segment(pattern);
+            if !prefix.is_empty() && !prefix.starts_with('{') {
+                self.prefixes.insert(prefix.to_owned());
+            }
             if pattern.contains("{*") {
                 self.rests.push(endpoint);
             } else if let Err(error) = self.router.insert(pattern, endpoint) {
@@ -186,6 +209,13 @@ impl Table {
         Matched::Route(entry.clone(), params)
     }
 
+    /// Returns true if a path belongs to handlers, so that no page answers it: a route begins with the same segment, or
+    /// the path begins with `/api`.
+    pub fn claims(&self, path: &str) -> bool {
+        let prefix = first_segment(path);
+        prefix == API || self.prefixes.contains(prefix)
+    }
+
     /// Returns the policies of a stage that concern a request, in the order in which they run.
     pub fn policies<'a>(
         &'a self,
@@ -231,6 +261,11 @@ impl Table {
             .get(namespace)
             .map_or(&[], |namespace| &namespace.hooks)
     }
+}
+
+/// Returns the first segment of a path or of a pattern.
+fn first_segment(path: &str) -> &str {
+    path.split('/').nth(1).unwrap_or_default()
 }
 
 /// Returns what orders patterns that match the same path: at the first segment in which they differ in kind, a static

@@ -5,6 +5,7 @@ use std::time::Duration;
 use wasmtime::component::{Component, InstancePre};
 
 use super::compile::ContentHash;
+use super::footprint::Footprint;
 use super::instance::state::State;
 
 /// The native code of one file. Handlers of the same content share it.
@@ -14,6 +15,8 @@ pub(super) struct Code {
     pub(super) component: Component,
     /// The component with its imports linked.
     pub(super) pre: InstancePre<State>,
+    /// What an instance begins with.
+    pub(super) footprint: Footprint,
     /// Size of the file in bytes.
     pub(super) size: usize,
     pub(super) compile_time: Duration,

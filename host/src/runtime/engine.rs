@@ -18,6 +18,10 @@ pub(super) const TICK: Duration = Duration::from_millis(1);
 pub(super) const MAX_MEMORIES: usize = 32;
 /// Largest number of tables in one component.
 pub(super) const MAX_TABLES: usize = 64;
+/// Largest number of linear memories in one core module.
+pub(super) const MAX_MODULE_MEMORIES: usize = 2;
+/// Largest number of tables in one core module.
+pub(super) const MAX_MODULE_TABLES: usize = 8;
 /// Largest number of core instances in one component.
 pub(super) const MAX_CORE_INSTANCES: usize = 200;
 /// Largest number of elements in one table.
@@ -82,8 +86,8 @@ fn pooling(size: PoolSize) -> PoolingAllocationConfig {
         .max_memories_per_component(MAX_MEMORIES as u32)
         .max_tables_per_component(MAX_TABLES as u32)
         .max_core_instances_per_component(MAX_CORE_INSTANCES as u32)
-        .max_memories_per_module(2)
-        .max_tables_per_module(8)
+        .max_memories_per_module(MAX_MODULE_MEMORIES as u32)
+        .max_tables_per_module(MAX_MODULE_TABLES as u32)
         .table_elements(MAX_TABLE_ELEMENTS)
         .max_memory_size(size.memory)
         .max_core_instance_size(4 << 20)

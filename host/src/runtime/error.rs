@@ -2,6 +2,7 @@
 //!
 //! `CallError::from_wasmtime` is the only place that takes an error of wasmtime apart.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use wasmtime::{FrameInfo, Trap, WasmBacktrace};
@@ -9,6 +10,7 @@ use wasmtime::{FrameInfo, Trap, WasmBacktrace};
 use super::contract::{PACKAGE, TRACK};
 use super::instance::limits::Refused;
 use super::instance::state::State;
+use super::remedies::remedy;
 
 /// Reasons why a file cannot be served.
 ///
@@ -74,11 +76,46 @@ pub enum LoadError {
         "it is built for the contract {0}, and this server speaks {PACKAGE} {TRACK}; build it against {TRACK}"
     )]
     OtherContract(String),
-    /// The component imports interfaces that no capability provides.
+    /// An instance of the component begins with more memory than a call may have. Whoever reports this knows where the
+    /// limit is set, and says so.
+    #[error("it begins with {} of memory, and limits.memory is {}", size(*.initial), size(*.limit as u64))]
+    InitialMemory {
+        /// Size of all its memories at the beginning, in bytes.
+        initial: u64,
+        /// The handler's limit in bytes.
+        limit: usize,
+    },
+    /// An instance of the component begins with more memory than all calls together may have.
     #[error(
-        "it imports {0}, which this server does not provide; build it without, or update the server"
+        "it begins with {} of memory, and limits.memory-budget, which all calls share, is {}; raise limits.memory-budget in \
+         hitchy.toml or build it with a smaller memory",
+        size(*.initial),
+        size(*.budget as u64)
     )]
-    UnknownImports(String),
+    InitialMemoryBudget {
+        /// Size of all its memories at the beginning, in bytes.
+        initial: u64,
+        /// The budget in bytes.
+        budget: usize,
+    },
+    /// An instance of the component begins with more than the engine has a place for.
+    #[error("it has {count} {what}, and a handler may have {max}; split it into several handlers")]
+    Footprint {
+        /// The number that it has.
+        count: u64,
+        /// What is counted, in the plural.
+        what: &'static str,
+        /// The largest permitted number.
+        max: usize,
+    },
+    /// The component imports interfaces that no capability provides.
+    #[error("it imports {imports}, which this server does not provide; {remedy}")]
+    UnknownImports {
+        /// The names of the interfaces, for the sentence.
+        imports: String,
+        /// How the toolchain leaves them out. The advice ends the sentence.
+        remedy: &'static str,
+    },
     /// wasmtime or its parser rejects the file.
     #[error("it is not valid: {0}; build it again")]
     Invalid(String),
@@ -96,7 +133,24 @@ pub enum LoadError {
     Declaration(String),
 }
 
+/// Writes a number of bytes for people. Memories consist of pages of 64 KiB.
+fn size(bytes: u64) -> String {
+    match bytes {
+        bytes if bytes.is_multiple_of(1 << 20) => format!("{} MiB", bytes >> 20),
+        bytes if bytes.is_multiple_of(1 << 10) => format!("{} KiB", bytes >> 10),
+        bytes => format!("{bytes} bytes"),
+    }
+}
+
 impl LoadError {
+    /// Makes the refusal of a component that imports `unknown` interfaces and was written in `languages`.
+    pub(super) fn unknown_imports(unknown: &[String], languages: &BTreeSet<String>) -> Self {
+        Self::UnknownImports {
+            imports: unknown.join(", "),
+            remedy: remedy(unknown, languages),
+        }
+    }
+
     /// Returns true if the machine and not the file is the cause, so that another attempt may load the same file.
     pub fn is_transient(&self) -> bool {
         use CallError::{Host, NoInstance, NoMemory, Overloaded};

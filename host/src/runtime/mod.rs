@@ -13,11 +13,13 @@ mod convert;
 mod engine;
 mod error;
 mod exports;
+mod footprint;
 mod guest;
 mod handler;
 mod instance;
 pub mod kinds;
 mod pattern;
+mod remedies;
 mod services;
 mod settings;
 mod wasm_info;
@@ -47,6 +49,7 @@ pub use self::wasm_info::{Memory, WasmInfo, WasmKind};
 use self::code::Code;
 use self::compile::Compilation;
 use self::engine::{PoolSize, Ticker};
+use self::footprint::Footprint;
 use self::instance::state::State;
 use self::services::Services;
 
@@ -145,15 +148,29 @@ impl Runtime {
             settings,
         } = candidate;
         let code = match known.filter(|known| known.hash() == hash) {
-            Some(known) => known.code.clone(),
-            None => self.compile(wasm, hash).await?,
+            Some(known) => {
+                known
+                    .code
+                    .footprint
+                    .check(&settings, &self.services.budget)?;
+                known.code.clone()
+            }
+            None => self.compile(wasm, hash, &settings).await?,
         };
         Handler::load(name, settings, code, Arc::clone(&self.services)).await
     }
 
-    /// Recognises, compiles and links a component.
-    async fn compile(&self, wasm: Bytes, hash: ContentHash) -> Result<Code, LoadError> {
-        wasm_info::recognise(&wasm)?;
+    /// Recognises, compiles and links a component that can begin within `settings`.
+    async fn compile(
+        &self,
+        wasm: Bytes,
+        hash: ContentHash,
+        settings: &HandlerSettings,
+    ) -> Result<Code, LoadError> {
+        let languages = wasm_info::recognise(&wasm)?.languages;
+        let footprint =
+            Footprint::of(&wasm).map_err(|error| LoadError::Invalid(error.to_string()))?;
+        footprint.check(settings, &self.services.budget)?;
         let (began, size) = (Instant::now(), wasm.len());
         let component = self.compilation.compile(&self.engine, wasm).await?;
         let compile_time = began.elapsed();
@@ -161,17 +178,22 @@ impl Runtime {
             ImportSupport::of(name) != ImportSupport::Unknown
         });
         if !unknown.is_empty() {
-            return Err(LoadError::UnknownImports(unknown.join(", ")));
+            return Err(LoadError::unknown_imports(&unknown, &languages));
         }
-        let pre = self.linker.instantiate_pre(&component).map_err(|error| {
-            LoadError::UnknownImports(format!(
-                "something differently than this server provides it ({error:#})"
-            ))
-        })?;
+        let pre =
+            self.linker
+                .instantiate_pre(&component)
+                .map_err(|error| LoadError::UnknownImports {
+                    imports: format!(
+                        "something differently than this server provides it ({error:#})"
+                    ),
+                    remedy: remedies::OTHERWISE,
+                })?;
         Ok(Code {
             hash,
             component,
             pre,
+            footprint,
             size,
             compile_time,
         })

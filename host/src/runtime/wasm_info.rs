@@ -21,6 +21,9 @@ pub enum WasmKind {
     CoreModule,
 }
 
+/// Languages that come with their engine, which is written in another one.
+const INTERPRETED: [&str; 2] = ["JavaScript", "Python"];
+
 /// The structure of a WebAssembly file.
 #[derive(Clone, Debug)]
 pub struct WasmInfo {
@@ -47,8 +50,9 @@ pub struct Memory {
     pub maximum: Option<u64>,
 }
 
-/// Fails if a file is not a handler: a component that exports the `setup` interface of this track of the contract.
-pub(super) fn recognise(wasm: &[u8]) -> Result<(), LoadError> {
+/// Returns the structure of a handler. Fails if a file is not one: a component that exports the `setup` interface of
+/// this track of the contract.
+pub(super) fn recognise(wasm: &[u8]) -> Result<WasmInfo, LoadError> {
     let info = WasmInfo::of(wasm)?;
     if info.kind == WasmKind::CoreModule {
         return Err(LoadError::CoreModule);
@@ -65,7 +69,7 @@ pub(super) fn recognise(wasm: &[u8]) -> Result<(), LoadError> {
         .iter()
         .any(|version| contract::is_of(contract::TRACK, version))
     {
-        Ok(())
+        Ok(info)
     } else if let Some(version) = versions.first() {
         let package = contract::PACKAGE;
         Err(LoadError::OtherContract(format!("{package}@{version}")))
@@ -110,10 +114,21 @@ impl WasmInfo {
             Err(_) if info.kind == WasmKind::CoreModule => {}
             read => read?,
         }
+        info.leave_out_engines();
         if !info.languages.contains("Rust") {
             info.stack = None;
         }
         Ok(info)
+    }
+
+    /// Leaves out the languages in which the engine of the author's language is written.
+    fn leave_out_engines(&mut self) {
+        let author = INTERPRETED
+            .into_iter()
+            .find(|language| self.languages.contains(*language));
+        if let Some(author) = author {
+            self.languages.retain(|language| language == author);
+        }
     }
 
     fn read(&mut self, wasm: &[u8]) -> Result<(), LoadError> {

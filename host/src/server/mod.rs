@@ -56,6 +56,9 @@ pub enum StartError {
     /// A listening socket could not be used, for example because it has no local address.
     #[error("a listening socket is of no use: {0}")]
     Listener(#[from] std::io::Error),
+    /// The page of `server.fallback` cannot be served. The text is the whole sentence.
+    #[error("{0}")]
+    Fallback(String),
 }
 
 /// A running server with its listening sockets and its background tasks.
@@ -92,7 +95,7 @@ impl Server {
         let emitter = Emitter::new(io.clone(), Arc::clone(&metrics));
         let runtime = runtime(&config, emitter)?;
         let registry = Registry::new();
-        let dispatch = dispatch(&registry, &runtime, &config, &metrics);
+        let dispatch = dispatch(&registry, &runtime, &config, &metrics)?;
 
         let sockets: Arc<dyn SocketServer> = Namespaces::new(io, Arc::clone(&dispatch), &config);
         let (closing, ended) = unbounded_channel();
@@ -236,16 +239,19 @@ fn dispatch(
     runtime: &Runtime,
     config: &Config,
     metrics: &Arc<Metrics>,
-) -> Arc<Dispatch> {
+) -> Result<Arc<Dispatch>, StartError> {
+    let server = &config.server;
+    let files = Folder::with_fallback(&server.public, &server.fallback)
+        .map_err(|error| StartError::Fallback(error.to_string()))?;
     let dispatch = Dispatch::new(
         Arc::clone(registry),
-        Box::new(Folder::new(&config.server.public)),
+        Box::new(files),
         gate_settings(config),
         config.server.answer_limit,
         Arc::clone(metrics),
     );
     runtime.set_dispatcher(Arc::new(Arc::clone(&dispatch)) as Arc<dyn Dispatcher>);
-    dispatch
+    Ok(dispatch)
 }
 
 /// Creates the router and the doors behind it.

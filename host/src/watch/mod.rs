@@ -5,6 +5,7 @@
 //! have none. The complete folder is therefore also read from time to time, and watched again if it was replaced.
 
 mod identity;
+mod links;
 mod trees;
 
 pub use self::trees::{Roots, Trees, files};
@@ -13,11 +14,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use notify::event::{ModifyKind, RenameMode};
-use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
+use notify::{Config, Event, EventHandler, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use self::identity::identity;
+use self::links::{Resolved, resolve};
 
 /// The most changes that wait. Further changes are dropped, and the next rescan covers them.
 const QUEUE: usize = 1024;
@@ -41,8 +43,17 @@ pub struct Watch {
     changes: mpsc::Receiver<Change>,
     rescan: Interval,
     watcher: Option<RecommendedWatcher>,
-    /// Device and inode of the folder that is watched.
-    watched: Option<(u64, u64)>,
+    /// What is watched.
+    watched: Watched,
+}
+
+/// What the paths of a watch lead to. If this changes, other folders have to be watched.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Watched {
+    /// Device and inode of the folder.
+    identity: Option<(u64, u64)>,
+    folder: Resolved,
+    file: Resolved,
 }
 
 impl Watch {
@@ -58,7 +69,7 @@ impl Watch {
             changes,
             rescan,
             watcher: None,
-            watched: None,
+            watched: Watched::default(),
         };
         watch.arm();
         watch
@@ -67,7 +78,7 @@ impl Watch {
     /// Waits for the next change. The future can be dropped at any time without losing a change.
     pub async fn next(&mut self) -> Change {
         tokio::select! {
-            Some(change) = self.changes.recv() => change,
+            Some(change) = self.changes.recv() => self.seen(change),
             _ = self.rescan.tick() => {
                 self.arm();
                 Change::Everything
@@ -77,12 +88,25 @@ impl Watch {
 
     /// Returns a change that has arrived already.
     pub fn try_next(&mut self) -> Option<Change> {
-        self.changes.try_recv().ok()
+        let change = self.changes.try_recv().ok()?;
+        Some(self.seen(change))
     }
 
-    /// Watches the folder, unless it is watched already and was not replaced.
+    /// Watches other folders if the paths of the watch may lead elsewhere now.
+    fn seen(&mut self, change: Change) -> Change {
+        if change == Change::Everything {
+            self.arm();
+        }
+        change
+    }
+
+    /// Watches the folder and the file, unless they are watched already and lead to the same as before.
     fn arm(&mut self) {
-        let there = identity(&self.folder);
+        let there = Watched {
+            identity: identity(&self.folder),
+            folder: resolve(&self.folder),
+            file: resolve(&self.file),
+        };
         if there == self.watched && self.watcher.is_some() {
             return;
         }
@@ -100,42 +124,80 @@ impl Watch {
     }
 
     fn start(&self) -> notify::Result<RecommendedWatcher> {
-        let (folder, file, sender) = (self.folder.clone(), self.file.clone(), self.sender.clone());
-        let mut watcher = notify::recommended_watcher(move |event| {
-            for change in changes(event, &folder, &file) {
+        let places = Places {
+            folder: self.folder.clone(),
+            file: self.file.clone(),
+            watched: self.watched.clone(),
+        };
+        let sender = self.sender.clone();
+        let mut watcher = unlinked_watcher(move |event| {
+            for change in places.changes(event) {
                 // With a full queue the receiver is behind. The next rescan covers the changes that are dropped here.
                 let _ = sender.try_send(change);
             }
         })?;
-        watcher.watch(&self.folder, RecursiveMode::Recursive)?;
-        if let Some(parent) = self.file.parent().filter(|parent| parent.is_dir()) {
-            watcher.watch(parent, RecursiveMode::NonRecursive)?;
+        let Watched { folder, file, .. } = &self.watched;
+        watcher.watch(&folder.real, RecursiveMode::Recursive)?;
+        for parent in folder.parents().chain(file.parents()) {
+            // A folder that is not there yet is watched after the next rescan.
+            if parent.is_dir() {
+                watcher.watch(parent, RecursiveMode::NonRecursive)?;
+            }
         }
         Ok(watcher)
     }
 }
 
-/// Returns the changes that a notification means. Reading is not a change.
-fn changes(event: notify::Result<Event>, folder: &Path, file: &Path) -> Vec<Change> {
-    let Ok(event) = event else {
-        return vec![Change::Everything];
-    };
-    if event.need_rescan() {
-        return vec![Change::Everything];
+/// Makes a watcher that follows no links below the folders that it watches.
+///
+/// Whatever links in the handlers folder may lead to lies in this folder and is watched there. notify 8 would watch the
+/// same folder by two names, and would watch it no longer when one of them is removed.
+fn unlinked_watcher(handler: impl EventHandler) -> notify::Result<RecommendedWatcher> {
+    let config = Config::default().with_follow_symlinks(false);
+    RecommendedWatcher::new(handler, config)
+}
+
+/// The places whose changes matter.
+struct Places {
+    folder: PathBuf,
+    file: PathBuf,
+    watched: Watched,
+}
+
+impl Places {
+    /// Returns the changes that a notification means. Reading is not a change.
+    fn changes(&self, event: notify::Result<Event>) -> Vec<Change> {
+        let Ok(event) = event else {
+            return vec![Change::Everything];
+        };
+        if event.need_rescan() {
+            return vec![Change::Everything];
+        }
+        let change: fn(PathBuf) -> Change = match event.kind {
+            EventKind::Access(_) => return Vec::new(),
+            EventKind::Modify(ModifyKind::Name(
+                RenameMode::From | RenameMode::To | RenameMode::Both,
+            ))
+            | EventKind::Remove(_) => Change::Moved,
+            _ => Change::Written,
+        };
+        let paths = event.paths.iter();
+        paths.filter_map(|path| self.change(path, change)).collect()
     }
-    let change: fn(PathBuf) -> Change = match event.kind {
-        EventKind::Access(_) => return Vec::new(),
-        EventKind::Modify(ModifyKind::Name(
-            RenameMode::From | RenameMode::To | RenameMode::Both,
-        ))
-        | EventKind::Remove(_) => Change::Moved,
-        _ => Change::Written,
-    };
-    let concerned = event
-        .paths
-        .into_iter()
-        .filter(|path| path.starts_with(folder) || path == file);
-    concerned.map(change).collect()
+
+    /// Returns the change of a path, if it matters. Paths are named as the watch was told to name them, without regard
+    /// to links on the way to the folder and to the file.
+    fn change(&self, path: &Path, change: fn(PathBuf) -> Change) -> Option<Change> {
+        let Watched { folder, file, .. } = &self.watched;
+        if folder.is_way(path) || (file.is_way(path) && *path != file.real) {
+            return Some(Change::Everything);
+        }
+        if *path == file.real {
+            return Some(change(self.file.clone()));
+        }
+        let below = path.strip_prefix(&folder.real).ok()?;
+        Some(change(self.folder.join(below)))
+    }
 }
 
 #[cfg(test)]
@@ -177,7 +239,7 @@ mod tests {
         fs::create_dir(&root).unwrap();
         wait_for(&mut watch, Change::Everything).await;
         let armed = async {
-            while watch.watched.is_none() {
+            while watch.watched.identity.is_none() {
                 watch.next().await;
             }
         };
@@ -186,5 +248,41 @@ mod tests {
             .expect("it is watched");
         fs::write(root.join("a.wasm"), "x").unwrap();
         wait_for(&mut watch, Change::Written(root.join("a.wasm"))).await;
+    }
+
+    #[tokio::test]
+    async fn i11_16_links_on_the_way_are_watched() {
+        use std::os::unix::fs::symlink;
+        let parent = tempfile::tempdir().unwrap();
+        let root = parent.path().canonicalize().unwrap();
+        for release in ["1", "2"] {
+            fs::create_dir_all(root.join(format!("releases/{release}/handlers"))).unwrap();
+            fs::write(root.join(format!("releases/{release}/h.toml")), "").unwrap();
+        }
+        symlink("releases/1", root.join("now")).unwrap();
+        symlink("now", root.join("current")).unwrap();
+        let folder = root.join("current/handlers");
+        let file = root.join("current/h.toml");
+        let mut watch = Watch::new(folder.clone(), file.clone(), Duration::from_secs(3600));
+        // The first tick of the rescan comes at once.
+        wait_for(&mut watch, Change::Everything).await;
+        fs::write(root.join("releases/1/handlers/a.wasm"), "x").unwrap();
+        wait_for(&mut watch, Change::Written(folder.join("a.wasm"))).await;
+        fs::write(root.join("releases/1/h.toml"), "x").unwrap();
+        wait_for(&mut watch, Change::Written(file.clone())).await;
+        for release in ["2", "1", "2"] {
+            symlink(format!("releases/{release}"), root.join("next")).unwrap();
+            fs::rename(root.join("next"), root.join("now")).unwrap();
+            wait_for(&mut watch, Change::Everything).await;
+            let name = format!("b{release}.wasm");
+            fs::write(
+                root.join(format!("releases/{release}/handlers/{name}")),
+                "x",
+            )
+            .unwrap();
+            wait_for(&mut watch, Change::Written(folder.join(name))).await;
+            fs::write(root.join(format!("releases/{release}/h.toml")), "y").unwrap();
+            wait_for(&mut watch, Change::Written(file.clone())).await;
+        }
     }
 }

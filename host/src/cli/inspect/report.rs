@@ -54,6 +54,7 @@ fn hints_of(handler: &Handler, info: Option<&WasmInfo>) -> Vec<String> {
     if handler.declarations.lines().is_empty() {
         hints.push("it declares nothing, so nothing will ever call it".to_owned());
     }
+    hints.extend(handler.declarations.warnings.iter().cloned());
     let stack = info
         .and_then(|info| info.stack)
         .filter(|stack| *stack >= LARGE_STACK);

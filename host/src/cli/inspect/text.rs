@@ -18,7 +18,7 @@ pub(super) fn print_report(report: &Report) {
         print_columns(&rows, 2);
     }
     for hint in &report.hints {
-        print(format_args!("\nhint: {hint}"));
+        print(format_args!("\nhint: {}", visible(hint)));
     }
 }
 

@@ -25,6 +25,11 @@ impl MemoryBudget {
         })
     }
 
+    /// Returns the bytes that may be reserved in all.
+    pub(in crate::runtime) fn total(&self) -> usize {
+        self.total
+    }
+
     /// Reserves bytes. Returns false if the budget does not have that many left.
     fn reserve(&self, bytes: usize) -> bool {
         // Relaxed is enough: the counter guards no other data, and each update of it is atomic in itself.

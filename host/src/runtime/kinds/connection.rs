@@ -44,6 +44,10 @@ impl Kind for ConnectionHook {
         Ok(Self { namespace })
     }
 
+    fn warning(namespace: &Self::Raw) -> Option<String> {
+        namespace::warning(namespace)
+    }
+
     fn row(&self) -> Row<'_> {
         Row {
             line: format!("connections of {}", self.namespace),

@@ -57,6 +57,10 @@ impl Kind for Listener {
         Ok(Self { namespace, event })
     }
 
+    fn warning((namespace, _): &Self::Raw) -> Option<String> {
+        namespace::warning(namespace)
+    }
+
     fn check_all(all: &[Self]) -> Result<(), LoadError> {
         for (index, listener) in all.iter().enumerate() {
             if all[..index].contains(listener) {

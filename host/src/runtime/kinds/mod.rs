@@ -142,7 +142,12 @@ fn check_list<K: Kind>(raw: Vec<K::Raw>, warnings: &mut Vec<String>) -> Result<V
             K::WORDS.title
         ));
     }
-    warnings.extend(raw.iter().filter_map(K::warning));
+    for warning in raw.iter().filter_map(K::warning) {
+        // Several declarations may be about one namespace.
+        if !warnings.contains(&warning) {
+            warnings.push(warning);
+        }
+    }
     let checked: Vec<K> = raw.into_iter().map(K::check).collect::<Result<_, _>>()?;
     K::check_all(&checked)?;
     Ok(checked)

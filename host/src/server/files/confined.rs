@@ -1,79 +1,69 @@
-//! A backend for tower-http that confines a served folder to regular files inside it, and to folders with a page.
+//! Opens what may be served of a folder: regular files inside it, and folders with a page.
 //!
 //! Symbolic links are followed only if they lead to a file inside the folder.
 
+use std::borrow::Cow;
 use std::fs::{self, Metadata};
-use std::io::{self, ErrorKind, SeekFrom};
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
-use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll};
 
-use futures_util::future::{BoxFuture, Ready, ready};
+use percent_encoding::percent_decode_str;
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
 use rustix::io::Errno;
-use tokio::io::{AsyncRead, AsyncSeek, ReadBuf};
-use tower_http::services::fs::{Backend, File};
 
 /// The name of the file that is served for a folder.
-const PAGE: &str = "index.html";
+pub(super) const PAGE: &str = "index.html";
 
-/// A file system that is confined to one folder, by its path.
-#[derive(Clone)]
-pub(super) struct Confined(Arc<Path>);
+/// How often a path is looked up that is replaced meanwhile.
+const ATTEMPTS: usize = 3;
 
-/// An open file with its metadata.
-pub(super) struct OpenFile {
-    file: tokio::fs::File,
-    metadata: Metadata,
+/// Decodes a path to one below the folder; none if one of its segments is hidden or not one name.
+///
+/// An encoded `/` is refused because policies did not see it as a separator.
+pub(super) fn decoded(path: &str) -> Option<PathBuf> {
+    let segments = path.split('/').skip(1).enumerate();
+    let names = segments.map(|(depth, segment)| {
+        let name = percent_decode_str(segment).decode_utf8().ok()?;
+        // RFC 8615 reserves this name at the root only.
+        let is_hidden = name.starts_with('.') && !(depth == 0 && name == ".well-known");
+        let is_name = !is_hidden && !name.contains(['/', '\\', '\0']);
+        is_name.then_some(name)
+    });
+    let names: Option<Vec<Cow<'_, str>>> = names.collect();
+    Some(names?.iter().map(AsRef::<str>::as_ref).collect())
 }
 
-impl Confined {
-    /// Confines to the folder `dir`, which need not exist yet.
-    pub(super) fn new(dir: &Path) -> Self {
-        Self(Arc::from(dir))
-    }
+/// What a path leads to.
+pub(super) enum Found {
+    File(fs::File),
+    /// A folder with a page.
+    Folder,
+}
 
-    /// Runs `operation` with the folder and `path` on a blocking thread.
-    fn run_blocking<T: Send + 'static>(
-        &self,
-        path: PathBuf,
-        operation: fn(&Path, &Path) -> io::Result<T>,
-    ) -> BoxFuture<'static, io::Result<T>> {
-        let root = Arc::clone(&self.0);
-        Box::pin(async move {
-            let task = tokio::task::spawn_blocking(move || operation(&root, &path));
-            task.await.map_err(io::Error::other)?
-        })
+/// Opens what is at `path`, if it is inside `root`.
+///
+/// Between the resolution of a path and the opening of a file, a deployment may replace the links on the way. The path
+/// is therefore looked up again if the file is gone.
+pub(super) fn open(root: &Path, path: &Path) -> io::Result<Found> {
+    let mut attempts = 1;
+    loop {
+        let (real, metadata) = find(root, path)?;
+        if metadata.is_dir() {
+            return Ok(Found::Folder);
+        }
+        match open_found(&real) {
+            Ok(file) if file.metadata()?.is_file() => return Ok(Found::File(file)),
+            Ok(_) => return Err(ErrorKind::NotFound.into()),
+            Err(error) if attempts == ATTEMPTS => return Err(error),
+            Err(error) if is_replaced(&error) => attempts += 1,
+            Err(error) => return Err(error),
+        }
     }
 }
 
-impl Backend for Confined {
-    type File = OpenFile;
-    type Metadata = Metadata;
-    type OpenFuture = BoxFuture<'static, io::Result<OpenFile>>;
-    type MetadataFuture = BoxFuture<'static, io::Result<Metadata>>;
-
-    fn open(&self, path: PathBuf) -> Self::OpenFuture {
-        self.run_blocking(path, open)
-    }
-
-    fn metadata(&self, path: PathBuf) -> Self::MetadataFuture {
-        self.run_blocking(path, |root, path| Ok(find(root, path)?.1))
-    }
-}
-
-/// Opens the regular file at `path`, if it is inside `root`.
-fn open(root: &Path, path: &Path) -> io::Result<OpenFile> {
-    let file = open_found(&find(root, path)?.0)?;
-    let metadata = file.metadata()?;
-    if !metadata.is_file() {
-        return Err(ErrorKind::NotFound.into());
-    }
-    Ok(OpenFile {
-        metadata,
-        file: file.into(),
-    })
+/// Returns true if a path that was there a moment ago is gone, or has become a link.
+fn is_replaced(error: &io::Error) -> bool {
+    error.kind() == ErrorKind::NotFound || error.raw_os_error() == Some(Errno::LOOP.raw_os_error())
 }
 
 /// Opens the file at a path that was resolved before.
@@ -120,35 +110,6 @@ fn inside(root: &Path, path: &Path) -> io::Result<PathBuf> {
     Err(io::Error::new(ErrorKind::PermissionDenied, sentence))
 }
 
-impl File for OpenFile {
-    type Metadata = Metadata;
-    type MetadataFuture<'a> = Ready<io::Result<Metadata>>;
-
-    fn metadata(&self) -> Self::MetadataFuture<'_> {
-        ready(Ok(self.metadata.clone()))
-    }
-}
-
-impl AsyncRead for OpenFile {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.file).poll_read(context, buffer)
-    }
-}
-
-impl AsyncSeek for OpenFile {
-    fn start_seek(mut self: Pin<&mut Self>, position: SeekFrom) -> io::Result<()> {
-        Pin::new(&mut self.file).start_seek(position)
-    }
-
-    fn poll_complete(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<u64>> {
-        Pin::new(&mut self.file).poll_complete(context)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::symlink;
@@ -156,6 +117,38 @@ mod tests {
     use rustix::fs::{FileType, mknodat};
 
     use super::*;
+
+    #[test]
+    fn only_names_that_are_not_hidden_are_files() {
+        for path in [
+            "/",
+            "/a",
+            "/a/b.js",
+            "/a%20b",
+            "/%C3%BC",
+            "/%252F",
+            "/.well-known/x",
+            "/a..b",
+        ] {
+            assert!(decoded(path).is_some(), "{path}");
+        }
+        for path in [
+            "/.env",
+            "/a/.git/config",
+            "/%2Eenv",
+            "/a%2Fb",
+            "/a%2fb",
+            "/%2E%2E/a",
+            "/a%5Cb",
+            "/a%00",
+            "/a/.well-known/x",
+            "/.well-known/.x",
+            "/%FF",
+            "/..%2Fa",
+        ] {
+            assert!(decoded(path).is_none(), "{path}");
+        }
+    }
 
     #[test]
     fn what_is_put_in_a_files_place_is_neither_followed_nor_waited_for() {
