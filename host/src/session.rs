@@ -16,7 +16,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use crate::lock::lock;
 use crate::metrics::Metrics;
-use crate::outbound::Outbound;
+use crate::outbound::{Held, Outbound, OutboundMemory};
 use crate::payload::Failure;
 
 /// The time that a client has to close its connection after it was disconnected from all namespaces.
@@ -50,6 +50,7 @@ pub struct Bounds {
 #[derive(Debug)]
 pub struct Sessions {
     bounds: Bounds,
+    memory: Arc<OutboundMemory>,
     metrics: Arc<Metrics>,
     open: AtomicUsize,
     unclaimed: AtomicUsize,
@@ -65,11 +66,13 @@ impl Sessions {
     /// Makes an empty set of sessions. The ids of polling sessions that have to be closed are sent to `closing`.
     pub fn new(
         bounds: Bounds,
+        memory: Arc<OutboundMemory>,
         metrics: Arc<Metrics>,
         closing: UnboundedSender<String>,
     ) -> Arc<Self> {
         Arc::new(Self {
             bounds,
+            memory,
             metrics,
             open: AtomicUsize::new(0),
             unclaimed: AtomicUsize::new(0),
@@ -82,6 +85,11 @@ impl Sessions {
     /// Returns the counters of the server.
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
+    }
+
+    /// Returns the memory of what waits to be sent, of all clients together.
+    pub fn memory(&self) -> &OutboundMemory {
+        &self.memory
     }
 
     /// Returns the numbers of sessions that have, or had, a websocket, and of those that poll.
@@ -112,13 +120,14 @@ impl Sessions {
             remote,
             id: OnceLock::new(),
             name: OnceLock::new(),
-            polls: Arc::new(Outbound::of_polls()),
+            polls: Outbound::of_polls(&self.memory),
             websocket: ArcSwapOption::from(websocket),
             claimed: AtomicBool::new(false),
             ending: OnceLock::new(),
             end_logged: AtomicBool::new(false),
             ends_soon: AtomicBool::new(false),
             turn: tokio::sync::Mutex::default(),
+            reserving: tokio::sync::Mutex::default(),
             sessions: Arc::clone(self),
         });
         let open = self.open.fetch_add(1, Ordering::AcqRel);
@@ -199,6 +208,7 @@ pub struct Session {
     id: OnceLock<String>,
     /// The id of its sockets.
     name: OnceLock<String>,
+    /// The traffic of the polls. What the server itself holds for the client is counted here for both transports.
     polls: Arc<Outbound>,
     websocket: ArcSwapOption<Outbound>,
     claimed: AtomicBool,
@@ -206,6 +216,8 @@ pub struct Session {
     end_logged: AtomicBool,
     ends_soon: AtomicBool,
     turn: tokio::sync::Mutex<()>,
+    /// Held by the answer that is the next to get place.
+    reserving: tokio::sync::Mutex<()>,
     sessions: Arc<Sessions>,
 }
 
@@ -269,7 +281,38 @@ impl Session {
 
     /// Returns true if so many bytes wait that packets for this client alone have to wait.
     pub fn is_heavy(&self) -> bool {
-        self.outbound().backlog() > self.sessions.bounds.bytes
+        self.outbound().waiting() > self.sessions.bounds.bytes
+    }
+
+    /// Returns the most bytes that may wait for the client.
+    pub fn most_bytes(&self) -> u64 {
+        self.sessions.bounds.bytes
+    }
+
+    /// Counts an answer of `bytes` bytes that is in memory, and is not handed over yet.
+    pub fn hold(&self, bytes: u64) -> Held {
+        Held::reserved(&self.polls, bytes)
+    }
+
+    /// Waits until an answer of `bytes` bytes has place among what waits for the client, and counts it from then on.
+    /// Answers get place one after the other. Returns none if the session was ended, or once `has_gone` returns true.
+    pub async fn reserve(&self, bytes: u64, has_gone: impl Fn() -> bool) -> Option<Held> {
+        let _reserving = self.reserving.lock().await;
+        while !self.has_place(bytes) {
+            if self.ending().is_some() || has_gone() {
+                return None;
+            }
+            self.progress().await;
+        }
+        Some(self.hold(bytes))
+    }
+
+    /// Returns true if an answer of `bytes` bytes has place. An answer that is larger than the bound has place alone.
+    fn has_place(&self, bytes: u64) -> bool {
+        let (reserved, most) = (self.polls.reserved(), self.sessions.bounds.bytes);
+        let waiting = self.outbound().waiting();
+        let fits = reserved.saturating_add(waiting).saturating_add(bytes) <= most;
+        fits || (reserved == 0 && waiting <= most)
     }
 
     /// Returns true if so many bytes wait that broadcasts have to wait. While the client takes what it is sent, twice
@@ -277,7 +320,7 @@ impl Session {
     pub fn is_heavy_for_others(&self) -> bool {
         let outbound = self.outbound();
         let most = self.sessions.bounds.bytes;
-        let backlog = outbound.backlog();
+        let backlog = outbound.waiting();
         backlog > most && (backlog > most.saturating_mul(2) || !outbound.is_taking())
     }
 
@@ -310,7 +353,7 @@ impl Session {
         if !self.end(Ending::NotTaking) {
             return;
         }
-        let backlog = self.outbound().backlog();
+        let backlog = self.outbound().waiting();
         if let Some(total) = self.metrics().slow_readers.count() {
             tracing::warn!(socket = self.socket(), remote = %self.remote, "a client was disconnected that does not take what it is sent: {how}, {backlog} bytes wait; {total} so far");
         }
@@ -411,7 +454,9 @@ pub(crate) mod tests {
             stall: Duration::ZERO,
         };
         let (closing, closed) = unbounded_channel();
-        (Sessions::new(bounds, Arc::default(), closing), closed)
+        let memory = OutboundMemory::new(u64::MAX);
+        let sessions = Sessions::new(bounds, memory, Arc::default(), closing);
+        (sessions, closed)
     }
 
     fn open(sessions: &Arc<Sessions>) -> Result<Arc<Session>, Failure> {

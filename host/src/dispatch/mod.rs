@@ -4,6 +4,7 @@
 //! Every request and every event that was accepted gets exactly one answer here. The doors refuse the rest.
 
 mod answer;
+mod answer_space;
 mod buffered;
 mod call_log;
 mod events;
@@ -19,6 +20,7 @@ use http::{Method, header};
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
+pub use self::answer_space::AnswerSpace;
 pub use self::answer::{Refusal, ack_of_failure, error_response, with_id};
 pub use self::files::Files;
 pub use self::gate::{GateSettings, Load};
@@ -136,7 +138,7 @@ impl Dispatch {
     /// Answers a request that was accepted. A body that streams counts as work until it has been sent.
     pub async fn request(self: &Arc<Self>, request: Request, accepted: Accepted) -> Response {
         let context = CallContext::new(Arc::clone(&request.id), request.remote);
-        let (under_way, mut response) = self.answer(request, &context).await;
+        let (under_way, mut response) = self.answer(request, &context, None).await;
         if let Body::Stream(_) = response.body {
             response.body = response.body.keeping(accepted.clone());
         }
@@ -144,11 +146,16 @@ impl Dispatch {
     }
 
     /// Runs the policies, and then the route or the file.
-    async fn answer(&self, request: Request, context: &CallContext) -> (UnderWay, Response) {
+    async fn answer(
+        &self,
+        request: Request,
+        context: &CallContext,
+        space: Option<&mut AnswerSpace>,
+    ) -> (UnderWay, Response) {
         let (table, exchange) = (self.registry.table(), Arc::new(Exchange::new(request)));
         let response = match self.before(&table, &exchange, context).await {
             Some(response) => response,
-            None => self.route(&table, &exchange, context).await,
+            None => self.route(&table, &exchange, context, space).await,
         };
         (UnderWay { table, exchange }, response)
     }
@@ -200,6 +207,7 @@ impl Dispatch {
         table: &Table,
         exchange: &Arc<Exchange>,
         context: &CallContext,
+        space: Option<&mut AnswerSpace>,
     ) -> Response {
         let request = &exchange.request;
         let matched = table.matched(&request.method, &request.target.path);
@@ -210,9 +218,15 @@ impl Dispatch {
         }
         match matched {
             Matched::Route(Entry { handler, index }, params) => {
+                if let Some(space) = space {
+                    space.expect_answer(&handler, index, self.answer_limit).await;
+                }
                 let call =
                     |context| handler.on_request(context, index, Arc::clone(exchange), params);
                 let outcome = self.call(&handler, route::REQUEST, context, call).await;
+                if let Ok(Ok(Response { body: Body::Full(body), .. })) = &outcome {
+                    handler.note_answer(index, body.len() as u64);
+                }
                 let answer = client_result(&handler, &request.id, &RequestName(request), outcome);
                 answer.unwrap_or_else(|failure| error_response(&request.id, &failure).into())
             }

@@ -30,7 +30,7 @@ use super::limits::MAX_HEADERS;
 use super::request_timer::{self, ConnectionPhase, RequestTimer, ResponseBody};
 use super::service::Service;
 use crate::config::Server;
-use crate::outbound::{self, Outbound};
+use crate::outbound::{self, Outbound, OutboundMemory};
 
 /// Bytes of the request line and the headers of one request, as buffered by hyper.
 const MAX_HEAD: usize = 48 << 10;
@@ -74,19 +74,23 @@ pub(super) struct Acceptor {
 struct ListenerState {
     limits: ConnectionLimits,
     permits: Arc<Semaphore>,
+    memory: Arc<OutboundMemory>,
     stop: CancellationToken,
     connections: TaskTracker,
 }
 
 impl Acceptor {
-    /// Spawns the accept loop of `listener`, whose requests `service` answers.
+    /// Spawns the accept loop of `listener`, whose requests `service` answers. What waits to be sent is counted in
+    /// `memory`.
     pub(super) fn start<S: Service>(
         listener: TcpListener,
         service: Arc<S>,
         limits: ConnectionLimits,
+        memory: &Arc<OutboundMemory>,
     ) -> Self {
         let state = ListenerState {
             limits,
+            memory: Arc::clone(memory),
             permits: Arc::new(Semaphore::new(limits.connections)),
             stop: CancellationToken::new(),
             connections: TaskTracker::new(),
@@ -156,7 +160,7 @@ fn serve<S: Service>(
         return;
     };
     set_options(&stream, state.limits);
-    let outbound = Arc::new(Outbound::of_connection());
+    let outbound = Outbound::of_connection(&state.memory);
     let phase = ConnectionPhase::new();
     let client = ClientStream {
         stream,

@@ -41,6 +41,7 @@ use crate::config::{Config, Sources, Transport};
 use crate::dispatch::{Dispatch, GateSettings};
 use crate::emitter::Emitter;
 use crate::metrics::Metrics;
+use crate::outbound::OutboundMemory;
 use crate::payload::MAX_ATTACHMENTS;
 use crate::registry::{Registry, Table};
 use crate::runtime::{Dispatcher, MessageSizes, Runtime, RuntimeSettings, this_program};
@@ -94,7 +95,9 @@ impl Server {
 
         let sockets: Arc<dyn SocketServer> = Namespaces::new(io, Arc::clone(&dispatch), &config);
         let (closing, ended) = unbounded_channel();
-        let sessions = Sessions::new(session_bounds(&config), metrics, closing);
+        let memory = outbound_memory(&config);
+        let bounds = session_bounds(&config);
+        let sessions = Sessions::new(bounds, Arc::clone(&memory), metrics, closing);
         let library = axum::Router::new().layer(layer);
         let close_sessions = close_ended(library.clone(), config.socket.path.clone(), ended);
         let session_closer = tokio::spawn(close_sessions);
@@ -105,7 +108,7 @@ impl Server {
             .map(TcpListener::local_addr)
             .collect::<Result<_, _>>()?;
         let limits = ConnectionLimits::of(&config.server);
-        let accept = |listener| Acceptor::start(listener, Arc::clone(&router), limits);
+        let accept = |listener| Acceptor::start(listener, Arc::clone(&router), limits, &memory);
         let acceptors = listeners.into_iter().map(accept).collect();
         let grace = config.server.grace;
         let following = follow(&registry, runtime, config, sources, &sockets);
@@ -326,6 +329,13 @@ fn machine_memory() -> u64 {
     let info = rustix::system::sysinfo();
     let machine = info.totalram.saturating_mul(info.mem_unit.into());
     group.map_or(machine, |group: u64| group.min(machine))
+}
+
+/// Returns the budget for what waits to be sent to all clients.
+fn outbound_memory(config: &Config) -> Arc<OutboundMemory> {
+    let quarter_of_memory = || machine_memory() / 4;
+    let total = config.server.outbound_memory;
+    OutboundMemory::new(total.unwrap_or_else(quarter_of_memory))
 }
 
 fn session_bounds(config: &Config) -> Bounds {

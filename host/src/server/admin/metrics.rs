@@ -244,6 +244,17 @@ impl Page<'_> {
             "Clients that are connected, by transport",
             transports,
         )?;
+        let memory = view.sessions.memory();
+        self.gauge(
+            "hitchy_outbound_memory_bytes",
+            "Bytes that wait to be sent, of all clients together",
+            memory.used() as f64,
+        )?;
+        self.gauge(
+            "hitchy_outbound_memory_limit_bytes",
+            "Bytes that may wait to be sent (server.outbound-memory)",
+            memory.total() as f64,
+        )?;
         self.gauge(
             "hitchy_sessions_unclaimed",
             "Clients that have not connected to a namespace",
