@@ -10,7 +10,7 @@ use hitchy_tests::sources;
 const FLOORS: &[&[&str]] = &[
     &[
         "message", "names", "path", "payload", "text", "emitter", "sockets", "session", "outbound",
-        "lock", "watch", "metrics",
+        "lock", "watch", "metrics", "ending", "shedding",
     ],
     &["runtime"],
     &["registry", "config"],

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use crate::outbound::Held;
+use crate::payload::Failure;
 use crate::registry::Served;
 use crate::sockets::Connection;
 
@@ -19,6 +20,17 @@ const UNKNOWN_SHARE: u64 = 8;
 /// The longest wait for the place of an answer of unknown size. It is above the time of most calls, so that the size is
 /// known as a rule once it is over.
 const UNKNOWN_WAIT: Duration = Duration::from_millis(50);
+
+/// The client has gone while its request waited, so that nobody gets the answer.
+#[derive(Debug)]
+pub(super) struct ClientGone;
+
+impl ClientGone {
+    /// Returns the failure that is counted in place of the answer.
+    pub(super) fn failure(&self) -> Failure {
+        Failure::new(503, "the client has gone")
+    }
+}
 
 /// The place of one answer.
 pub struct AnswerSpace {
@@ -35,29 +47,40 @@ impl AnswerSpace {
         }
     }
 
-    /// Waits until the client has place for an answer of a route, before the route is called.
+    /// Waits until the client has place for an answer of a route, before the route is called. Fails if the client goes.
     ///
     /// How large the answer will be is not known. It counts as the largest answer of its route so far.
-    pub(super) async fn expect_answer(&mut self, handler: &Served, route: u32, limit: usize) {
+    pub(super) async fn expect_answer(
+        &mut self,
+        handler: &Served,
+        route: u32,
+        limit: usize,
+    ) -> Result<(), ClientGone> {
         let limit = limit as u64;
-        let known = || handler.largest_answer(route).map(|bytes| bytes.max(MIN_ANSWER));
+        let known = || {
+            handler
+                .largest_answer(route)
+                .map(|bytes| bytes.max(MIN_ANSWER))
+        };
         if let Some(bytes) = known() {
             return self.wait_for(bytes).await;
         }
         let share = self.connection.session.most_bytes() / UNKNOWN_SHARE;
         let guess = self.wait_for(limit.min(share).max(MIN_ANSWER));
         // A slow route must not run a few calls at a time only because it has not answered yet.
-        if timeout(UNKNOWN_WAIT, guess).await.is_err() {
-            self.wait_for(known().unwrap_or(MIN_ANSWER)).await;
+        if let Ok(made) = timeout(UNKNOWN_WAIT, guess).await {
+            return made;
         }
+        self.wait_for(known().unwrap_or(MIN_ANSWER)).await
     }
 
-    /// Waits until the client has place for `bytes` bytes. Returns at once if the client has gone.
-    pub(super) async fn wait_for(&mut self, bytes: u64) {
+    /// Waits until the client has place for `bytes` bytes. Fails if the client goes.
+    pub(super) async fn wait_for(&mut self, bytes: u64) -> Result<(), ClientGone> {
         self.held = None;
         let connection = &self.connection;
         let has_gone = || connection.has_ended();
         self.held = connection.session.reserve(bytes, has_gone).await;
+        self.held.as_ref().map(|_| ()).ok_or(ClientGone)
     }
 
     /// Counts an answer of `bytes` bytes that is in memory already.

@@ -55,8 +55,12 @@ impl Dispatch {
         }
         if let Some(space) = space {
             match length_to_collect(&body, self.answer_limit) {
-                Some(length) => space.wait_for(length).await,
                 None => space.hold(body.in_memory()),
+                Some(length) => {
+                    if let Err(gone) = space.wait_for(length).await {
+                        return error_response(&request.id, &gone.failure());
+                    }
+                }
             }
         }
         match body.collect(self.answer_limit).await {

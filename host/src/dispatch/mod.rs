@@ -20,8 +20,8 @@ use http::{Method, header};
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-pub use self::answer_space::AnswerSpace;
 pub use self::answer::{Refusal, ack_of_failure, error_response, with_id};
+pub use self::answer_space::AnswerSpace;
 pub use self::files::Files;
 pub use self::gate::{GateSettings, Load};
 
@@ -219,12 +219,19 @@ impl Dispatch {
         match matched {
             Matched::Route(Entry { handler, index }, params) => {
                 if let Some(space) = space {
-                    space.expect_answer(&handler, index, self.answer_limit).await;
+                    let expected = space.expect_answer(&handler, index, self.answer_limit);
+                    if let Err(gone) = expected.await {
+                        return error_response(&request.id, &gone.failure()).into();
+                    }
                 }
                 let call =
                     |context| handler.on_request(context, index, Arc::clone(exchange), params);
                 let outcome = self.call(&handler, route::REQUEST, context, call).await;
-                if let Ok(Ok(Response { body: Body::Full(body), .. })) = &outcome {
+                if let Ok(Ok(Response {
+                    body: Body::Full(body),
+                    ..
+                })) = &outcome
+                {
                     handler.note_answer(index, body.len() as u64);
                 }
                 let answer = client_result(&handler, &request.id, &RequestName(request), outcome);

@@ -3,7 +3,9 @@
 mod held;
 mod memory;
 mod traffic;
+mod weak_list;
 
 pub use self::held::{Held, sending};
 pub use self::memory::OutboundMemory;
 pub use self::traffic::{Outbound, ended};
+pub use self::weak_list::WeakList;

@@ -6,8 +6,8 @@
 //! the count begins anew.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -15,6 +15,7 @@ use futures_util::task::AtomicWaker;
 use tokio::sync::Notify;
 
 use super::memory::OutboundMemory;
+use crate::ending::Ending;
 
 /// The time that a websocket may take nothing and still count as taking: the system's buffers are full for a moment
 /// when much is sent at once.
@@ -43,6 +44,8 @@ pub struct Outbound {
     pause: Duration,
     /// The memory of all clients, in which what is held for this client is counted too.
     memory: Arc<OutboundMemory>,
+    /// True for a TCP connection. The answers to polls count for the connections that carry them.
+    is_connection: bool,
     /// Bytes of answers that are being made, or that wait for capacity.
     reserved: AtomicU64,
     /// Bytes of responses that are being written to TCP connections.
@@ -61,11 +64,11 @@ pub struct Outbound {
     delay: AtomicU64,
     /// True while a task measures the delay: two tasks that wait at the same time do not wait twice as long.
     is_measured: AtomicBool,
-    ended: AtomicBool,
+    /// The reason for which the server ended the connection.
+    ending: OnceLock<Ending>,
     closed: AtomicBool,
     /// True if the client or the network closed the connection.
     cut_off: AtomicBool,
-    stalled: AtomicBool,
     reader: AtomicWaker,
     writer: AtomicWaker,
     /// The number of tasks that wait for something to leave.
@@ -76,7 +79,11 @@ pub struct Outbound {
 impl Outbound {
     /// Makes the traffic of a TCP connection.
     pub fn of_connection(memory: &Arc<OutboundMemory>) -> Arc<Self> {
-        Arc::new(Self::new(WEBSOCKET_PAUSE, TAKING, memory))
+        let is_connection = true;
+        Arc::new(Self {
+            is_connection,
+            ..Self::new(WEBSOCKET_PAUSE, TAKING, memory)
+        })
     }
 
     /// Makes the traffic of a client that polls. The client takes something only while it does.
@@ -89,6 +96,7 @@ impl Outbound {
             start: Instant::now(),
             pause,
             memory: Arc::clone(memory),
+            is_connection: false,
             reserved: AtomicU64::new(0),
             sending: AtomicU64::new(0),
             backlog: AtomicU64::new(0),
@@ -98,10 +106,9 @@ impl Outbound {
             stopped: AtomicU64::new(stopped),
             delay: AtomicU64::new(0),
             is_measured: AtomicBool::new(false),
-            ended: AtomicBool::new(false),
+            ending: OnceLock::new(),
             closed: AtomicBool::new(false),
             cut_off: AtomicBool::new(false),
-            stalled: AtomicBool::new(false),
             reader: AtomicWaker::new(),
             writer: AtomicWaker::new(),
             watchers: AtomicU32::new(0),
@@ -153,13 +160,17 @@ impl Outbound {
     /// Counts bytes that are being written to a TCP connection.
     pub(super) fn begin_sending(&self, bytes: u64) {
         self.sending.fetch_add(bytes, Ordering::Relaxed);
-        self.memory.hold(bytes);
+        if self.is_connection {
+            self.memory.hold(bytes);
+        }
     }
 
     /// Undoes [`Outbound::begin_sending`].
     pub(super) fn end_sending(&self, bytes: u64) {
         self.sending.fetch_sub(bytes, Ordering::Relaxed);
-        self.memory.release(bytes);
+        if self.is_connection {
+            self.memory.release(bytes);
+        }
         self.notify_watchers();
     }
 
@@ -276,11 +287,11 @@ impl Outbound {
         Duration::from_millis(self.delay.fetch_add(added, Ordering::Relaxed) + added)
     }
 
-    /// Ends the connection: its reader and its writer get an error.
-    pub fn end(&self) {
-        // The flag is set before the wakers run, and `poll_ended` registers its waker before it reads the flag. A task
-        // that misses the flag is therefore woken.
-        self.ended.store(true, Ordering::Release);
+    /// Ends the connection: its reader and its writer get an error. Only the first reason is kept.
+    pub fn end(&self, why: Ending) {
+        // The reason is set before the wakers run, and `poll_ended` registers its waker before it reads the reason. A
+        // task that misses it is therefore woken.
+        let _ = self.ending.set(why);
         self.reader.wake();
         self.writer.wake();
         self.notify_watchers();
@@ -288,7 +299,12 @@ impl Outbound {
 
     /// Returns true if [`Outbound::end`] was called.
     pub fn is_ended(&self) -> bool {
-        self.ended.load(Ordering::Acquire)
+        self.ending().is_some()
+    }
+
+    /// Returns the reason for which the server ended the connection, if it did.
+    pub fn ending(&self) -> Option<Ending> {
+        self.ending.get().copied()
     }
 
     /// Returns an error once [`Outbound::end`] was called, and wakes the task that reads when it is.
@@ -307,18 +323,6 @@ impl Outbound {
             return Poll::Ready(ended());
         }
         Poll::Pending
-    }
-
-    /// Ends the connection because the client has taken nothing for too long.
-    pub fn stall(&self) {
-        // Set before `ended`, so that a thread that sees the end also sees its cause.
-        self.stalled.store(true, Ordering::Release);
-        self.end();
-    }
-
-    /// Returns true if the connection ended because the client took nothing for too long.
-    pub fn is_stalled(&self) -> bool {
-        self.stalled.load(Ordering::Acquire)
     }
 
     /// Notes that the client closed the TCP connection, or that the network failed.
@@ -430,7 +434,10 @@ mod tests {
         assert!(!line.is_taking());
         line.wrote(1);
         assert_eq!(line.stopped_for(), Duration::ZERO);
-        assert!(Outbound::of_polls(&OutboundMemory::new(0)).is_taking(), "it has just opened");
+        assert!(
+            Outbound::of_polls(&OutboundMemory::new(0)).is_taking(),
+            "it has just opened"
+        );
     }
 
     #[tokio::test]

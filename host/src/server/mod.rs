@@ -6,6 +6,7 @@
 
 mod accept;
 mod admin;
+mod counted_body;
 mod files;
 mod hitchy;
 mod http;
@@ -46,6 +47,7 @@ use crate::payload::MAX_ATTACHMENTS;
 use crate::registry::{Registry, Table};
 use crate::runtime::{Dispatcher, MessageSizes, Runtime, RuntimeSettings, this_program};
 use crate::session::{Bounds, Sessions};
+use crate::shedding::shed;
 
 /// A reason why a server did not start.
 #[derive(Debug, thiserror::Error)]
@@ -69,6 +71,8 @@ pub struct Server {
     following: JoinHandle<()>,
     /// The task that closes polling sessions which were ended.
     session_closer: JoinHandle<()>,
+    /// The task that ends clients when what waits for all of them is too much.
+    shedder: JoinHandle<()>,
     console: Option<Admin>,
     sessions: Arc<Sessions>,
     grace: Duration,
@@ -97,10 +101,11 @@ impl Server {
         let (closing, ended) = unbounded_channel();
         let memory = outbound_memory(&config);
         let bounds = session_bounds(&config);
-        let sessions = Sessions::new(bounds, Arc::clone(&memory), metrics, closing);
+        let sessions = Sessions::new(bounds, memory, metrics, closing);
         let library = axum::Router::new().layer(layer);
         let close_sessions = close_ended(library.clone(), config.socket.path.clone(), ended);
         let session_closer = tokio::spawn(close_sessions);
+        let shedder = tokio::spawn(shed(Arc::clone(&sessions)));
         let router = Arc::new(router(library, &registry, &dispatch, &sessions, &config));
 
         let addresses = listeners
@@ -108,7 +113,7 @@ impl Server {
             .map(TcpListener::local_addr)
             .collect::<Result<_, _>>()?;
         let limits = ConnectionLimits::of(&config.server);
-        let accept = |listener| Acceptor::start(listener, Arc::clone(&router), limits, &memory);
+        let accept = |listener| Acceptor::start(listener, Arc::clone(&router), limits, &sessions);
         let acceptors = listeners.into_iter().map(accept).collect();
         let grace = config.server.grace;
         let following = follow(&registry, runtime, config, sources, &sockets);
@@ -120,6 +125,7 @@ impl Server {
             acceptors,
             following,
             session_closer,
+            shedder,
             console: None,
             sessions,
             grace,
@@ -132,7 +138,8 @@ impl Server {
 
     /// Returns what the console reads of a server that was started at `started`.
     fn view(&self, started: SystemTime) -> View {
-        let tasks = [&self.following, &self.session_closer].map(JoinHandle::abort_handle);
+        let tasks = [&self.following, &self.session_closer, &self.shedder];
+        let tasks = tasks.map(JoinHandle::abort_handle);
         View {
             registry: Arc::clone(&self.registry),
             dispatch: Arc::clone(&self.dispatch),
@@ -167,10 +174,11 @@ impl Server {
     ///
     /// Only a bug ends these tasks. Such a server goes on answering, but no longer does all of its work.
     pub async fn failed(&mut self) {
-        // Both tasks loop for ever, so that only a panic ends one of them.
+        // These tasks loop for ever, so that only a panic ends one of them.
         tokio::select! {
             _ = &mut self.following => {}
             _ = &mut self.session_closer => {}
+            _ = &mut self.shedder => {}
         }
     }
 
@@ -205,6 +213,7 @@ impl Server {
         }
         self.following.abort();
         self.session_closer.abort();
+        self.shedder.abort();
         let troubles = self.sessions.metrics().to_string();
         if !troubles.is_empty() {
             tracing::info!("since the start: {troubles}");
@@ -346,6 +355,7 @@ fn session_bounds(config: &Config) -> Bounds {
         packets: socket.send_buffer,
         bytes: socket.send_bytes as u64,
         stall: config.server.write_stall,
+        connect: socket.connect_timeout,
     }
 }
 

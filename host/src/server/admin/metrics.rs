@@ -263,6 +263,12 @@ impl Page<'_> {
     }
 
     fn misuse(&mut self, metrics: &Metrics) -> fmt::Result {
+        let ends = metrics.ends.totals();
+        self.counters(
+            "hitchy_ends",
+            "Connections and sessions that the server ended, by the reason",
+            ends.map(|(reason, total)| ([("reason", reason)], total)),
+        )?;
         for (name, help, counter) in [
             (
                 "hitchy_slow_readers",

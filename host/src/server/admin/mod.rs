@@ -39,7 +39,6 @@ use super::router::check_head;
 use super::service::Service;
 use crate::dispatch::error_response;
 use crate::payload::Failure;
-use crate::outbound::OutboundMemory;
 
 /// The limits on connections to the console. The timeouts are short, so that a probe always finds a free connection.
 const LIMITS: ConnectionLimits = ConnectionLimits {
@@ -113,13 +112,12 @@ async fn answer_until(
     stopped: CancellationToken,
 ) {
     let mut acceptors = Vec::new();
-    // The console's pages are small and for operators, so that no budget applies to them.
-    let memory = OutboundMemory::new(u64::MAX);
     for listener in listeners {
         match TcpListener::from_std(listener) {
             Ok(listener) => {
                 let service = Arc::clone(&service);
-                acceptors.push(Acceptor::start(listener, service, LIMITS, &memory));
+                let sessions = Arc::clone(&service.view.sessions);
+                acceptors.push(Acceptor::start(listener, service, LIMITS, &sessions));
             }
             Err(error) => tracing::error!("the console does not listen: {error}"),
         }

@@ -17,6 +17,7 @@ use tokio::sync::Semaphore;
 use super::inbound_limit::InboundPermit;
 use crate::dispatch::ack_of_failure;
 use crate::emitter::is_crowded;
+use crate::ending::Ending;
 use crate::message::CallId;
 use crate::payload::{Failure, Payload};
 use crate::sockets::Connection;
@@ -119,7 +120,8 @@ impl<A: Adapter> Ack<A> {
         }
         let Ok(permit) = Arc::clone(&self.deferred).try_acquire_owned() else {
             let how = "it asks faster than it takes the answers";
-            return self.connection.session.end_slow_reader(how);
+            let session = &self.connection.session;
+            return session.end_slow_reader_as(Ending::SendBuffer, how);
         };
         tokio::spawn(async move {
             let _permit = permit;
@@ -183,7 +185,7 @@ impl<A: Adapter> Drop for Ack<A> {
         if !arguments.is_ok_and(|arguments| self.try_send(&arguments, payload.size())) {
             self.connection
                 .session
-                .end_slow_reader("there is no room for an ack");
+                .end_slow_reader_as(Ending::SendBuffer, "there is no space for an ack");
         }
     }
 }

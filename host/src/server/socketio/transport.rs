@@ -17,14 +17,16 @@ use tower::ServiceExt;
 
 use crate::config::{Config, Origins, Server};
 use crate::dispatch::{Dispatch, Refusal};
+use crate::ending::Ending;
 use crate::payload::Failure;
 use crate::registry::Registry;
+use crate::server::counted_body::CountedBody;
 use crate::server::http::HttpDoor;
 use crate::server::http::body::BodyReader;
 use crate::server::http::headers::content_length;
 use crate::server::http::peer::{Peer, remote};
 use crate::server::limits::CLOSE_TIMEOUT;
-use crate::session::{Ending, Session, Sessions};
+use crate::session::{Session, Sessions};
 
 /// Largest response of the library that opens a session, in bytes. Real responses have some 100 bytes.
 const MAX_OPEN: usize = 4 << 10;
@@ -220,7 +222,9 @@ impl Transports {
             let response = self.forward(parts, body).await;
             let written = content_length(response.headers()).unwrap_or(0);
             session.polls().wrote(written as usize);
-            return response;
+            // What the client has not read yet goes on counting among what waits for it.
+            let polls = Arc::clone(session.polls());
+            return response.map(|body| Body::new(CountedBody::new(body, polls)));
         }
         match self.bodies.read(&mut body, &parts.headers).await {
             Ok(packets) => self.post(session, parts, packets).await,
@@ -228,7 +232,8 @@ impl Transports {
                 if failure.code == 413 {
                     session.end(Ending::TooLarge);
                 }
-                self.http.refuse(&parts.headers, body, &failure).await
+                let response = self.http.refuse(&parts.headers, body, &failure).await;
+                without_ending(response)
             }
         }
     }
@@ -241,7 +246,8 @@ impl Transports {
             return response;
         }
         let failure = Failure::new(413, "a packet was too large, and the session is closed");
-        self.http.refuse(&headers, Body::empty(), &failure).await
+        let response = self.http.refuse(&headers, Body::empty(), &failure).await;
+        without_ending(response)
     }
 
     /// Answers with a 400 and an error in the format of engine.io.
@@ -280,6 +286,12 @@ pub(in crate::server) async fn close_ended(
         // bounded so that one session cannot hold up the end of the others.
         let _ = tokio::time::timeout(CLOSE_TIMEOUT, library.clone().oneshot(request)).await;
     }
+}
+
+/// Removes the reason for which the connection of a refusal is closed, because the session was ended for it.
+fn without_ending(mut response: Response) -> Response {
+    response.extensions_mut().insert(Ending::Refused);
+    response
 }
 
 /// Marks a session as reading for the time of a poll.
