@@ -71,7 +71,15 @@ impl AnswerSpace {
         if let Ok(made) = timeout(UNKNOWN_WAIT, guess).await {
             return made;
         }
-        self.wait_for(known().unwrap_or(MIN_ANSWER)).await
+        let session = &self.connection.session;
+        match known() {
+            Some(bytes) => self.wait_for(bytes).await,
+            None if session.is_heavy() => self.wait_for(MIN_ANSWER).await,
+            None => {
+                self.hold(MIN_ANSWER);
+                Ok(())
+            }
+        }
     }
 
     /// Waits until the client has place for `bytes` bytes. Fails if the client goes.
