@@ -10,13 +10,15 @@ use tokio::time::timeout;
 
 use crate::outbound::Held;
 use crate::payload::Failure;
-use crate::registry::Served;
+use crate::registry::AnswerSizes;
 use crate::sockets::Connection;
 
 /// Bytes that an answer has at least, with all that belongs to a call.
 const MIN_ANSWER: u64 = 16 << 10;
 /// Largest share of the bound of a client that an answer of unknown size takes.
 const UNKNOWN_SHARE: u64 = 8;
+/// Share of the bound of a client that a small answer takes at most.
+const MIN_SHARE: u64 = 64;
 /// The longest wait for the place of an answer of unknown size. It is above the time of most calls, so that the size is
 /// known as a rule once it is over.
 const UNKNOWN_WAIT: Duration = Duration::from_millis(50);
@@ -47,38 +49,29 @@ impl AnswerSpace {
         }
     }
 
-    /// Waits until the client has place for an answer of a route, before the route is called. Fails if the client goes.
+    /// Waits until the client has place for the answer of a route or a policy before it is called. A request whose
+    /// client goes meanwhile is run nevertheless, because it may change something.
     ///
-    /// How large the answer will be is not known. It counts as the largest answer of its route so far.
-    pub(super) async fn expect_answer(
-        &mut self,
-        handler: &Served,
-        route: u32,
-        limit: usize,
-    ) -> Result<(), ClientGone> {
-        let limit = limit as u64;
-        let known = || {
-            handler
-                .largest_answer(route)
-                .map(|bytes| bytes.max(MIN_ANSWER))
-        };
+    /// How large the answer will be is not known. It counts as the largest one so far of that route or policy.
+    pub(super) async fn expect_answer(&mut self, sizes: &AnswerSizes, index: u32, limit: usize) {
+        let most = self.connection.session.most_bytes();
+        // All requests that run at the same time have place for small answers, however small the bound is.
+        let least = MIN_ANSWER.min(most / MIN_SHARE);
+        let known = || sizes.largest(index).map(|bytes| bytes.max(least));
         if let Some(bytes) = known() {
-            return self.wait_for(bytes).await;
+            let _ = self.wait_for(bytes).await;
+            return;
         }
-        let share = self.connection.session.most_bytes() / UNKNOWN_SHARE;
-        let guess = self.wait_for(limit.min(share).max(MIN_ANSWER));
+        let guess = self.wait_for((limit as u64).min(most / UNKNOWN_SHARE).max(least));
         // A slow route must not run a few calls at a time only because it has not answered yet.
-        if let Ok(made) = timeout(UNKNOWN_WAIT, guess).await {
-            return made;
+        if timeout(UNKNOWN_WAIT, guess).await.is_ok() {
+            return;
         }
-        let session = &self.connection.session;
-        match known() {
-            Some(bytes) => self.wait_for(bytes).await,
-            None if session.is_heavy() => self.wait_for(MIN_ANSWER).await,
-            None => {
-                self.hold(MIN_ANSWER);
-                Ok(())
-            }
+        let bytes = known().unwrap_or(least);
+        if bytes > least || self.connection.session.is_heavy() {
+            let _ = self.wait_for(bytes).await;
+        } else {
+            self.hold(least);
         }
     }
 

@@ -150,10 +150,11 @@ impl Dispatch {
         &self,
         request: Request,
         context: &CallContext,
-        space: Option<&mut AnswerSpace>,
+        mut space: Option<&mut AnswerSpace>,
     ) -> (UnderWay, Response) {
         let (table, exchange) = (self.registry.table(), Arc::new(Exchange::new(request)));
-        let response = match self.before(&table, &exchange, context).await {
+        let before = self.before(&table, &exchange, context, space.as_deref_mut());
+        let response = match before.await {
             Some(response) => response,
             None => self.route(&table, &exchange, context, space).await,
         };
@@ -183,16 +184,22 @@ impl Dispatch {
         table: &Table,
         exchange: &Arc<Exchange>,
         context: &CallContext,
+        mut space: Option<&mut AnswerSpace>,
     ) -> Option<Response> {
         let request = &exchange.request;
         for Entry { handler, index } in
             table.policies(Stage::Before, &request.method, &request.target.path)
         {
+            if let Some(space) = &mut space {
+                let sizes = &handler.policy_answers;
+                space.expect_answer(sizes, *index, self.answer_limit).await;
+            }
             let outcome = self
                 .call(handler, policy::BEFORE, context, |context| {
                     handler.on_before(context, *index, Arc::clone(exchange))
                 })
                 .await;
+            handler.policy_answers.note(*index, answer_bytes(&outcome));
             match client_result(handler, &request.id, &RequestName(request), outcome) {
                 Ok(None) => {}
                 Ok(Some(response)) => return Some(response),
@@ -219,21 +226,13 @@ impl Dispatch {
         match matched {
             Matched::Route(Entry { handler, index }, params) => {
                 if let Some(space) = space {
-                    let expected = space.expect_answer(&handler, index, self.answer_limit);
-                    if let Err(gone) = expected.await {
-                        return error_response(&request.id, &gone.failure()).into();
-                    }
+                    let sizes = &handler.route_answers;
+                    space.expect_answer(sizes, index, self.answer_limit).await;
                 }
                 let call =
                     |context| handler.on_request(context, index, Arc::clone(exchange), params);
                 let outcome = self.call(&handler, route::REQUEST, context, call).await;
-                if let Ok(Ok(Response {
-                    body: Body::Full(body),
-                    ..
-                })) = &outcome
-                {
-                    handler.note_answer(index, body.len() as u64);
-                }
+                handler.route_answers.note(index, answer_bytes(&outcome));
                 let answer = client_result(&handler, &request.id, &RequestName(request), outcome);
                 answer.unwrap_or_else(|failure| error_response(&request.id, &failure).into())
             }
@@ -318,6 +317,34 @@ impl Dispatch {
             handler.calls.turned_away(kind);
         }
         permits
+    }
+}
+
+/// Returns the bytes of the answer of a call; zero if the call gave none.
+fn answer_bytes<T: AsAnswer>(outcome: &Outcome<T>) -> u64 {
+    let answer = outcome
+        .as_ref()
+        .ok()
+        .and_then(|answer| answer.as_ref().ok());
+    let response = answer.and_then(AsAnswer::as_answer);
+    response.map_or(0, |response| response.body.in_memory())
+}
+
+/// What a route or a policy returns.
+trait AsAnswer {
+    /// Returns the answer, if there is one.
+    fn as_answer(&self) -> Option<&Response>;
+}
+
+impl AsAnswer for Response {
+    fn as_answer(&self) -> Option<&Response> {
+        Some(self)
+    }
+}
+
+impl AsAnswer for Option<Response> {
+    fn as_answer(&self) -> Option<&Response> {
+        self.as_ref()
     }
 }
 

@@ -2,10 +2,10 @@
 
 use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::Semaphore;
 
+use super::answer_sizes::AnswerSizes;
 use super::calls::Calls;
 use crate::runtime::Handler;
 
@@ -18,12 +18,11 @@ pub struct Served {
     pub permits: Arc<Semaphore>,
     /// The counts of its calls; all generations of the file share them.
     pub calls: Arc<Calls>,
-    /// Bytes of the largest answer of each route, or [`UNKNOWN`].
-    largest_answers: Box<[AtomicU64]>,
+    /// The sizes of the answers of its routes.
+    pub route_answers: AnswerSizes,
+    /// The sizes of the answers of its policies.
+    pub policy_answers: AnswerSizes,
 }
-
-/// The largest answer of a route that has not answered yet.
-const UNKNOWN: u64 = u64::MAX;
 
 impl Deref for Served {
     type Target = Handler;
@@ -40,31 +39,15 @@ impl Served {
         permits: Arc<Semaphore>,
         calls: Arc<Calls>,
     ) -> Self {
-        let routes = handler.declarations.routes.iter();
+        let declarations = &handler.declarations;
         Self {
-            largest_answers: routes.map(|_| AtomicU64::new(UNKNOWN)).collect(),
+            route_answers: AnswerSizes::of(declarations.routes.len()),
+            policy_answers: AnswerSizes::of(declarations.policies.len()),
             handler,
             generation,
             permits,
             calls,
         }
-    }
-
-    /// Returns the bytes of the largest answer of a route so far; none if the route has not answered yet.
-    pub fn largest_answer(&self, route: u32) -> Option<u64> {
-        // Relaxed is enough, because the number guards no other memory.
-        let largest = self.largest_answers.get(route as usize)?;
-        Some(largest.load(Ordering::Relaxed)).filter(|largest| *largest != UNKNOWN)
-    }
-
-    /// Notes the bytes of an answer of a route.
-    pub fn note_answer(&self, route: u32, bytes: u64) {
-        let Some(largest) = self.largest_answers.get(route as usize) else {
-            return;
-        };
-        let larger = |largest| (largest == UNKNOWN || bytes > largest).then_some(bytes);
-        // An error means that a larger answer is known.
-        let _ = largest.fetch_update(Ordering::Relaxed, Ordering::Relaxed, larger);
     }
 
     /// Returns how many of its calls that came from a door run now.

@@ -27,6 +27,9 @@ use crate::sockets::Connection;
 /// They are those of one large POST, during which no poll can fetch packets. A client with more refusals is ended.
 pub(super) const MAX_DEFERRED: usize = 8192;
 
+/// Bytes that a refusal takes while it waits, with its task.
+const DEFERRED_BYTES: u64 = 1 << 10;
+
 /// Sends the ack of one event, if the client asked for an ack. An unused ack answers with status 500 when it is
 /// dropped.
 pub(in crate::server) struct Ack<A: Adapter> {
@@ -84,9 +87,15 @@ impl<A: Adapter> Ack<A> {
     }
 
     /// Sends a payload as the arguments of the ack.
-    pub(super) async fn answer(self, payload: &Payload) {
+    pub(super) async fn answer(mut self, payload: &Payload) {
         match payload.arguments() {
-            Ok(arguments) => self.send(&arguments, payload.size()).await,
+            Ok(arguments) => {
+                let bytes = payload.size();
+                if !self.try_send(&arguments, bytes) {
+                    let _held = self.connection.session.hold(bytes as u64);
+                    self.send(&arguments, bytes).await;
+                }
+            }
             Err(error) => self.fail_now(&error.into()),
         }
     }
@@ -126,6 +135,7 @@ impl<A: Adapter> Ack<A> {
         tokio::spawn(async move {
             let _permit = permit;
             let session = Arc::clone(&self.connection.session);
+            let _held = session.hold(DEFERRED_BYTES);
             let _turn = session.turn().await;
             while !try_send(&value, &mut self) {
                 session.progress().await;
