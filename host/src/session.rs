@@ -5,18 +5,20 @@
 //! together.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::fmt::Display;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use tokio::sync::MutexGuard;
 use tokio::sync::mpsc::UnboundedSender;
 
+use crate::ending::Ending;
 use crate::lock::lock;
-use crate::metrics::Metrics;
-use crate::outbound::Outbound;
+use crate::metrics::{EndedClient, Metrics};
+use crate::outbound::{Held, Outbound, OutboundMemory, WeakList};
 use crate::payload::Failure;
 use crate::probe::Probe;
 
@@ -38,6 +40,8 @@ pub struct Bounds {
     pub bytes: u64,
     /// The longest time that a client may take nothing of what waits for it.
     pub stall: Duration,
+    /// The longest time that a client may take to join a namespace.
+    pub connect: Duration,
 }
 
 /// All sessions that are open.
@@ -47,7 +51,12 @@ pub struct Bounds {
 #[derive(Debug)]
 pub struct Sessions {
     bounds: Bounds,
+    memory: Arc<OutboundMemory>,
     metrics: Arc<Metrics>,
+    /// The sessions that are open.
+    all: WeakList<Session>,
+    /// The TCP connections that are open, with or without a session.
+    connections: WeakList<Outbound>,
     open: AtomicUsize,
     unclaimed: AtomicUsize,
     /// The number of open sessions that have, or had, a websocket.
@@ -62,12 +71,16 @@ impl Sessions {
     /// Makes an empty set of sessions. The ids of polling sessions that have to be closed are sent to `closing`.
     pub fn new(
         bounds: Bounds,
+        memory: Arc<OutboundMemory>,
         metrics: Arc<Metrics>,
         closing: UnboundedSender<String>,
     ) -> Arc<Self> {
         Arc::new(Self {
             bounds,
+            memory,
             metrics,
+            all: WeakList::default(),
+            connections: WeakList::default(),
             open: AtomicUsize::new(0),
             unclaimed: AtomicUsize::new(0),
             with_websocket: AtomicUsize::new(0),
@@ -79,6 +92,38 @@ impl Sessions {
     /// Returns the counters of the server.
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
+    }
+
+    /// Returns the memory of what waits to be sent, of all clients together.
+    pub fn memory(&self) -> &OutboundMemory {
+        &self.memory
+    }
+
+    /// Makes the traffic of a TCP connection that was opened.
+    pub fn connect(&self) -> Arc<Outbound> {
+        let outbound = Outbound::of_connection(&self.memory);
+        self.connections.add(&outbound);
+        outbound
+    }
+
+    /// Returns the sessions that are open.
+    pub fn all(&self) -> Vec<Arc<Session>> {
+        self.all.values()
+    }
+
+    /// Returns the traffic of the TCP connections that are open.
+    pub fn connections(&self) -> Vec<Arc<Outbound>> {
+        self.connections.values()
+    }
+
+    /// Counts and logs the end of a TCP connection that the server ended.
+    pub fn connection_ended(&self, ending: Ending, remote: SocketAddr) {
+        let client = EndedClient {
+            socket: None,
+            namespace: None,
+            remote: &remote,
+        };
+        self.metrics.ended(ending, client, &ending.cause());
     }
 
     /// Returns the numbers of sessions that have, or had, a websocket, and of those that poll.
@@ -107,17 +152,19 @@ impl Sessions {
         // session that is refused is dropped here, and `Drop` subtracts it again.
         let session = Arc::new(Session {
             remote,
+            opened: Instant::now(),
             polling: OnceLock::new(),
             name: OnceLock::new(),
             probe: Probe::default(),
             has_spoken: AtomicBool::new(false),
-            polls: Arc::new(Outbound::of_polls()),
+            polls: Outbound::of_polls(&self.memory),
             websocket: ArcSwapOption::from(websocket),
             claimed: AtomicBool::new(false),
             ending: OnceLock::new(),
-            end_logged: AtomicBool::new(false),
             ends_soon: AtomicBool::new(false),
+            shutdown_noted: AtomicBool::new(false),
             turn: tokio::sync::Mutex::default(),
+            reserving: tokio::sync::Mutex::default(),
             sessions: Arc::clone(self),
         });
         let open = self.open.fetch_add(1, Ordering::AcqRel);
@@ -127,6 +174,7 @@ impl Sessions {
         } else if unclaimed >= self.bounds.unclaimed {
             (self.bounds.unclaimed, "socket.max-unclaimed")
         } else {
+            self.all.add(&session);
             return Ok(session);
         };
         if let Some(total) = self.metrics.turned_away.count() {
@@ -170,32 +218,6 @@ impl Sessions {
     }
 }
 
-/// The reason for which the server ended a session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
-    /// The client did not read what it was sent.
-    NotTaking,
-    /// The client went on sending far too much.
-    Flood,
-    /// The client sent a packet or a body that is far too large.
-    TooLarge,
-    /// The client gave up a poll before it was answered.
-    PollAborted,
-    /// A handler closed the session.
-    Closed,
-}
-
-impl Ending {
-    /// Returns the reason in socket.io's words.
-    pub fn reason(self) -> &'static str {
-        match self {
-            Self::NotTaking | Self::PollAborted => "transport error",
-            Self::TooLarge => "parse error",
-            Self::Flood | Self::Closed => "forced server close",
-        }
-    }
-}
-
 /// The two ids of a session that was opened by polling.
 #[derive(Debug)]
 struct PollingIds {
@@ -210,6 +232,7 @@ struct PollingIds {
 pub struct Session {
     /// The address that opened it.
     pub remote: IpAddr,
+    opened: Instant,
     /// The ids of a polling session.
     polling: OnceLock<PollingIds>,
     /// The id of its sockets.
@@ -218,19 +241,22 @@ pub struct Session {
     pub probe: Probe,
     /// True once the client has asked to join a namespace.
     has_spoken: AtomicBool,
+    /// The traffic of the polls. What the server itself holds for the client is counted here for both transports.
     polls: Arc<Outbound>,
     websocket: ArcSwapOption<Outbound>,
     claimed: AtomicBool,
     ending: OnceLock<Ending>,
-    end_logged: AtomicBool,
     ends_soon: AtomicBool,
+    shutdown_noted: AtomicBool,
     turn: tokio::sync::Mutex<()>,
+    /// Held by the answer that is the next to get place.
+    reserving: tokio::sync::Mutex<()>,
     sessions: Arc<Sessions>,
 }
 
 impl Session {
     /// Returns the traffic of the client's polls.
-    pub fn polls(&self) -> &Outbound {
+    pub fn polls(&self) -> &Arc<Outbound> {
         &self.polls
     }
 
@@ -257,10 +283,9 @@ impl Session {
     /// Ends the session of a client that does not speak socket.io's protocol. `what` it began with completes the
     /// sentence in the log.
     pub fn end_as_foreign(&self, what: &str) {
-        if self.is_first_to_log_end()
-            && let Some(total) = self.metrics().foreign_clients.count()
-        {
-            tracing::warn!(remote = %self.remote, "a client was refused that began with {what}: it uses another parser than socket.io's own, or is no client of socket.io; {total} clients of other protocols so far");
+        let cause = format_args!("it began with {what}; {}", Ending::Foreign.cause());
+        if self.note_end(Ending::Foreign, None, &cause) {
+            self.metrics().foreign_clients.add(1);
         }
     }
 
@@ -271,8 +296,8 @@ impl Session {
         }
         // The session may have ended meanwhile. `end` sets `ending` and then reads `websocket`; this function sets
         // `websocket` and then reads `ending`. At least one of both ends the websocket.
-        if self.ending.get().is_some() {
-            websocket.end();
+        if let Some(ending) = self.ending() {
+            websocket.end(ending);
         }
     }
 
@@ -310,7 +335,58 @@ impl Session {
 
     /// Returns true if so many bytes wait that packets for this client alone have to wait.
     pub fn is_heavy(&self) -> bool {
-        self.outbound().backlog() > self.sessions.bounds.bytes
+        self.outbound().waiting() > self.sessions.bounds.bytes
+    }
+
+    /// Returns the most bytes that may wait for the client.
+    pub fn most_bytes(&self) -> u64 {
+        self.sessions.bounds.bytes
+    }
+
+    /// Counts an answer of `bytes` bytes that is in memory, and is not handed over yet.
+    pub fn hold(&self, bytes: u64) -> Held {
+        Held::reserved(&self.polls, bytes)
+    }
+
+    /// Waits until an answer of `bytes` bytes has place among what waits for the client, and counts it from then on.
+    /// Answers get place one after the other. Returns none if the session was ended, or once `has_gone` returns true.
+    pub async fn reserve(&self, bytes: u64, has_gone: impl Fn() -> bool) -> Option<Held> {
+        let _reserving = self.reserving.lock().await;
+        while !self.has_place(bytes) {
+            if self.ending().is_some() || has_gone() {
+                return None;
+            }
+            self.progress().await;
+        }
+        Some(self.hold(bytes))
+    }
+
+    /// Returns true if an answer of `bytes` bytes has place. An answer that is larger than the bound has place alone.
+    fn has_place(&self, bytes: u64) -> bool {
+        let (reserved, most) = (self.polls.reserved(), self.sessions.bounds.bytes);
+        let waiting = self.outbound().waiting();
+        let fits = reserved.saturating_add(waiting).saturating_add(bytes) <= most;
+        fits || (reserved == 0 && waiting <= most)
+    }
+
+    /// Returns the bytes of answers that are being made, or that wait for capacity.
+    pub fn reserved(&self) -> u64 {
+        self.polls.reserved()
+    }
+
+    /// Returns the bytes that the library has queued, estimated. While the client takes everything, nothing waits for
+    /// longer than a moment, and the estimate would be worse than zero.
+    pub fn queued(&self) -> u64 {
+        let outbound = self.outbound();
+        if outbound.stopped_for().is_zero() {
+            return 0;
+        }
+        outbound.backlog()
+    }
+
+    /// Returns true if the client takes what it is sent, or did a moment ago.
+    pub fn is_taking(&self) -> bool {
+        self.outbound().is_taking()
     }
 
     /// Returns true if so many bytes wait that broadcasts have to wait. While the client takes what it is sent, twice
@@ -318,7 +394,7 @@ impl Session {
     pub fn is_heavy_for_others(&self) -> bool {
         let outbound = self.outbound();
         let most = self.sessions.bounds.bytes;
-        let backlog = outbound.backlog();
+        let backlog = outbound.waiting();
         backlog > most && (backlog > most.saturating_mul(2) || !outbound.is_taking())
     }
 
@@ -333,7 +409,7 @@ impl Session {
         let outbound = self.outbound();
         outbound.progress().await;
         if outbound.stopped_for() > self.sessions.bounds.stall {
-            self.end_slow_reader("it took nothing within server.write-stall");
+            self.end_slow_reader(Ending::WriteStall);
         }
     }
 
@@ -342,46 +418,54 @@ impl Session {
     pub async fn progress_or_end(&self) {
         let outbound = self.outbound();
         if !outbound.is_taking() || outbound.delay().await > MAX_BROADCAST_DELAY {
-            self.end_slow_reader("too much waits for it (socket.send-buffer, socket.send-bytes)");
+            self.end_slow_reader(Ending::SendBuffer);
         }
     }
 
-    /// Ends the session because the client does not take what it is sent. `how` completes the sentence in the log.
-    pub fn end_slow_reader(&self, how: &str) {
-        if !self.end(Ending::NotTaking) {
+    /// Ends the session because the client does not take what it is sent.
+    pub fn end_slow_reader(&self, why: Ending) {
+        self.end_slow_reader_as(why, why.cause());
+    }
+
+    /// Ends the session because the client does not take what it is sent. `cause` completes the sentence in the log.
+    pub fn end_slow_reader_as(&self, why: Ending, cause: &str) {
+        let waiting = self.outbound().waiting().saturating_add(self.reserved());
+        let cause = format_args!("{cause}; {waiting} bytes wait for it");
+        self.end_with(why, &cause);
+    }
+
+    /// Ends the session. Does nothing if it was ended before.
+    pub fn end(&self, why: Ending) {
+        self.end_with(why, &why.cause());
+    }
+
+    fn end_with(&self, why: Ending, cause: &dyn Display) {
+        if !self.note_end(why, None, cause) {
             return;
         }
-        let backlog = self.outbound().backlog();
-        if let Some(total) = self.metrics().slow_readers.count() {
-            tracing::warn!(socket = self.socket(), remote = %self.remote, "a client was disconnected that does not take what it is sent: {how}, {backlog} bytes wait; {total} so far");
-        }
-    }
-
-    /// Returns the id of the client's sockets for the log; empty before the client has joined a namespace.
-    fn socket(&self) -> &str {
-        self.name.get().map_or("", String::as_str)
-    }
-
-    /// Ends the session because the client goes on sending far too much.
-    pub fn end_flood(&self) {
-        if self.end(Ending::Flood)
-            && let Some(total) = self.metrics().floods.count()
-        {
-            tracing::warn!(socket = self.socket(), remote = %self.remote, "a client was disconnected that went on sending more than ten times what it may; {total} so far");
-        }
-    }
-
-    /// Ends the session. Returns true if it had not been ended before.
-    pub fn end(&self, why: Ending) -> bool {
-        if self.ending.set(why).is_err() {
-            return false;
-        }
         if let Some(websocket) = &*self.websocket.load() {
-            websocket.end();
+            websocket.end(why);
         }
         if let Some(ids) = self.polling.get() {
             // The receiver is dropped once the server has closed. No session is left to close then.
             let _ = self.sessions.closing.send(ids.library.clone());
+        }
+    }
+
+    /// Counts and logs an end that the library brought about, and its cause. Returns false if an end was noted before.
+    pub fn note_end(&self, why: Ending, namespace: Option<&str>, cause: &dyn Display) -> bool {
+        if self.ending.set(why).is_err() {
+            return false;
+        }
+        // A handler disconnects connections, and each of these is counted by itself. A shutdown is noted first.
+        let is_counted = match why {
+            Ending::Closed => true,
+            Ending::Shutdown => self.shutdown_noted.swap(true, Ordering::Relaxed),
+            _ => false,
+        };
+        if !is_counted {
+            self.metrics()
+                .ended(why, self.ended_client(namespace), cause);
         }
         true
     }
@@ -405,15 +489,46 @@ impl Session {
         self.ending.get().copied()
     }
 
+    /// Returns the reason for which the server ended the websocket, if it did.
+    pub fn websocket_ending(&self) -> Option<Ending> {
+        let websocket = self.websocket.load();
+        websocket.as_ref().and_then(|websocket| websocket.ending())
+    }
+
+    /// Counts and logs that the server shuts down, once for all connections of the session. The session goes on until
+    /// the client has got its last packets.
+    pub fn note_shutdown(&self) {
+        if self.ending().is_some() || self.shutdown_noted.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let client = self.ended_client(None);
+        self.metrics()
+            .ended(Ending::Shutdown, client, &Ending::Shutdown.cause());
+    }
+
+    /// Counts and logs that a handler disconnected a socket from a namespace.
+    pub fn note_dismissal(&self, socket: &str, namespace: &str) {
+        let client = EndedClient {
+            socket: Some(socket),
+            namespace: Some(namespace),
+            remote: &self.remote,
+        };
+        self.metrics()
+            .ended(Ending::Closed, client, &Ending::Closed.cause());
+    }
+
+    fn ended_client<'a>(&'a self, namespace: Option<&'a str>) -> EndedClient<'a> {
+        EndedClient {
+            socket: self.name.get().map(String::as_str),
+            namespace,
+            remote: &self.remote,
+        }
+    }
+
     /// Returns the answer of `ask` about the websocket, or false if there never was one.
     pub fn of_websocket(&self, ask: impl FnOnce(&Outbound) -> bool) -> bool {
         let websocket = self.websocket.load();
         websocket.as_ref().is_some_and(|outbound| ask(outbound))
-    }
-
-    /// Returns true for the first caller, which then logs why the session ended.
-    pub fn is_first_to_log_end(&self) -> bool {
-        !self.end_logged.swap(true, Ordering::AcqRel)
     }
 
     /// Returns the counters of the server.
@@ -422,8 +537,24 @@ impl Session {
     }
 }
 
+impl Session {
+    /// Returns the reason for which the library ended the session, if it did before the client joined a namespace. It
+    /// reports no such end.
+    fn unreported_ending(&self) -> Option<Ending> {
+        let ended = self.websocket_ending();
+        let is_cut_off = self.of_websocket(Outbound::is_cut_off);
+        let is_late = self.opened.elapsed() >= self.sessions.bounds.connect;
+        let has_joined = self.claimed.load(Ordering::Acquire);
+        let late = || (!has_joined && is_late && !is_cut_off).then_some(Ending::ConnectTimeout);
+        ended.or_else(late)
+    }
+}
+
 impl Drop for Session {
     fn drop(&mut self) {
+        if let Some(ending) = self.unreported_ending() {
+            self.note_end(ending, None, &ending.cause());
+        }
         self.sessions.open.fetch_sub(1, Ordering::AcqRel);
         // A websocket that is closed keeps its place in the session, so each one that was counted is subtracted here.
         if self.websocket.load().is_some() {
@@ -450,9 +581,12 @@ pub(crate) mod tests {
             packets: 4,
             bytes: 100,
             stall: Duration::ZERO,
+            connect: Duration::MAX,
         };
         let (closing, closed) = unbounded_channel();
-        (Sessions::new(bounds, Arc::default(), closing), closed)
+        let memory = OutboundMemory::new(u64::MAX);
+        let sessions = Sessions::new(bounds, memory, Arc::default(), closing);
+        (sessions, closed)
     }
 
     fn open(sessions: &Arc<Sessions>) -> Result<Arc<Session>, Failure> {

@@ -10,7 +10,7 @@ use hitchy_tests::sources;
 const FLOORS: &[&[&str]] = &[
     &[
         "message", "names", "path", "payload", "text", "emitter", "sockets", "session", "probe",
-        "outbound", "lock", "watch", "metrics", "parent", "stamp",
+        "outbound", "lock", "watch", "metrics", "parent", "stamp", "ending", "shedding",
     ],
     &["runtime"],
     &["registry", "config"],

@@ -43,6 +43,9 @@ pub struct Server {
     pub body_idle: Duration,
     /// Longest time that a client may read nothing of what is sent to it before its connection is closed.
     pub write_stall: Duration,
+    /// Memory of what waits to be sent to all clients together, in bytes. `None` means a quarter of the memory of the
+    /// machine or of the container.
+    pub outbound_memory: Option<u64>,
 }
 
 impl Server {

@@ -8,20 +8,22 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http::Method;
 
-use super::{Accepted, Dispatch, error_response};
-use crate::message::{CollectError, Request, Response};
+use super::{Accepted, AnswerSpace, Dispatch, error_response};
+use crate::message::{Body, CollectError, Request, Response};
 use crate::payload::Failure;
 use crate::runtime::{CallContext, Dispatcher};
 
 impl Dispatch {
-    /// Answers a request that was accepted. A body that streams is collected.
+    /// Answers a request that was accepted. A body that streams is collected, once there is space for it.
     pub async fn request_whole(
         self: &Arc<Self>,
         request: Request,
         accepted: Accepted,
+        space: &mut AnswerSpace,
     ) -> Response<Bytes> {
         let context = CallContext::new(Arc::clone(&request.id), request.remote);
-        self.exchange_buffered(request, &context, accepted).await
+        self.exchange_buffered(request, &context, accepted, Some(space))
+            .await
     }
 
     async fn exchange_buffered(
@@ -29,20 +31,37 @@ impl Dispatch {
         request: Request,
         context: &CallContext,
         accepted: Accepted,
+        mut space: Option<&mut AnswerSpace>,
     ) -> Response<Bytes> {
-        let (under_way, response) = self.answer(request, context).await;
+        let answer = self.answer(request, context, space.as_deref_mut());
+        let (under_way, response) = answer.await;
         let response = self
-            .collect_body(response, &under_way.exchange.request)
+            .collect_body(response, &under_way.exchange.request, space)
             .await;
         self.hand_over(under_way, response, accepted)
     }
 
     /// Collects the body of an answer. The body of an answer to HEAD is empty, which these doors do not arrange by
     /// themselves.
-    async fn collect_body(&self, response: Response, request: &Request) -> Response<Bytes> {
+    async fn collect_body(
+        &self,
+        response: Response,
+        request: &Request,
+        space: Option<&mut AnswerSpace>,
+    ) -> Response<Bytes> {
         let (head, body) = response.parted();
         if request.method == Method::HEAD {
             return head.with(Bytes::new());
+        }
+        if let Some(space) = space {
+            match length_to_collect(&body, self.answer_limit) {
+                None => space.hold(body.in_memory()),
+                Some(length) => {
+                    if let Err(gone) = space.wait_for(length).await {
+                        return error_response(&request.id, &gone.failure());
+                    }
+                }
+            }
         }
         match body.collect(self.answer_limit).await {
             Ok(body) => head.with(body),
@@ -54,6 +73,15 @@ impl Dispatch {
                 error_response(&request.id, &collect_failure(&error))
             }
         }
+    }
+}
+
+/// Returns the bytes that have to be collected, at most `limit`; none for a body that is in memory.
+fn length_to_collect(body: &Body, limit: usize) -> Option<u64> {
+    let limit = limit as u64;
+    match body {
+        Body::Full(_) => None,
+        Body::Stream(pieces) => Some(pieces.length().unwrap_or(limit).min(limit)),
     }
 }
 
@@ -83,7 +111,7 @@ impl Dispatcher for Arc<Dispatch> {
             remote: request.remote,
         };
         Box::pin(async move {
-            self.exchange_buffered(request, &context, self.work.token())
+            self.exchange_buffered(request, &context, self.work.token(), None)
                 .await
         })
     }

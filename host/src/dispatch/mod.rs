@@ -4,6 +4,7 @@
 //! Every request and every event that was accepted gets exactly one answer here. The doors refuse the rest.
 
 mod answer;
+mod answer_space;
 mod buffered;
 mod call_log;
 mod events;
@@ -20,6 +21,7 @@ use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 pub use self::answer::{Refusal, ack_of_failure, error_response, with_id};
+pub use self::answer_space::AnswerSpace;
 pub use self::files::Files;
 pub use self::gate::{GateSettings, Load};
 
@@ -136,7 +138,7 @@ impl Dispatch {
     /// Answers a request that was accepted. A body that streams counts as work until it has been sent.
     pub async fn request(self: &Arc<Self>, request: Request, accepted: Accepted) -> Response {
         let context = CallContext::new(Arc::clone(&request.id), request.remote);
-        let (under_way, mut response) = self.answer(request, &context).await;
+        let (under_way, mut response) = self.answer(request, &context, None).await;
         if let Body::Stream(_) = response.body {
             response.body = response.body.keeping(accepted.clone());
         }
@@ -144,11 +146,17 @@ impl Dispatch {
     }
 
     /// Runs the policies, and then the route or the file.
-    async fn answer(&self, request: Request, context: &CallContext) -> (UnderWay, Response) {
+    async fn answer(
+        &self,
+        request: Request,
+        context: &CallContext,
+        mut space: Option<&mut AnswerSpace>,
+    ) -> (UnderWay, Response) {
         let (table, exchange) = (self.registry.table(), Arc::new(Exchange::new(request)));
-        let response = match self.before(&table, &exchange, context).await {
+        let before = self.before(&table, &exchange, context, space.as_deref_mut());
+        let response = match before.await {
             Some(response) => response,
-            None => self.route(&table, &exchange, context).await,
+            None => self.route(&table, &exchange, context, space).await,
         };
         (UnderWay { table, exchange }, response)
     }
@@ -176,16 +184,22 @@ impl Dispatch {
         table: &Table,
         exchange: &Arc<Exchange>,
         context: &CallContext,
+        mut space: Option<&mut AnswerSpace>,
     ) -> Option<Response> {
         let request = &exchange.request;
         for Entry { handler, index } in
             table.policies(Stage::Before, &request.method, &request.target.path)
         {
+            if let Some(space) = &mut space {
+                let sizes = &handler.policy_answers;
+                space.expect_answer(sizes, *index, self.answer_limit).await;
+            }
             let outcome = self
                 .call(handler, policy::BEFORE, context, |context| {
                     handler.on_before(context, *index, Arc::clone(exchange))
                 })
                 .await;
+            handler.policy_answers.note(*index, answer_bytes(&outcome));
             match client_result(handler, &request.id, &RequestName(request), outcome) {
                 Ok(None) => {}
                 Ok(Some(response)) => return Some(response),
@@ -200,6 +214,7 @@ impl Dispatch {
         table: &Table,
         exchange: &Arc<Exchange>,
         context: &CallContext,
+        space: Option<&mut AnswerSpace>,
     ) -> Response {
         let request = &exchange.request;
         let matched = table.matched(&request.method, &request.target.path);
@@ -209,9 +224,14 @@ impl Dispatch {
         }
         match matched {
             Matched::Route(Entry { handler, index }, params) => {
+                if let Some(space) = space {
+                    let sizes = &handler.route_answers;
+                    space.expect_answer(sizes, index, self.answer_limit).await;
+                }
                 let call =
                     |context| handler.on_request(context, index, Arc::clone(exchange), params);
                 let outcome = self.call(&handler, route::REQUEST, context, call).await;
+                handler.route_answers.note(index, answer_bytes(&outcome));
                 let answer = client_result(&handler, &request.id, &RequestName(request), outcome);
                 answer.unwrap_or_else(|failure| error_response(&request.id, &failure).into())
             }
@@ -303,6 +323,34 @@ impl Dispatch {
             handler.calls.turned_away(kind);
         }
         permits
+    }
+}
+
+/// Returns the bytes of the answer of a call; zero if the call gave none.
+fn answer_bytes<T: AsAnswer>(outcome: &Outcome<T>) -> u64 {
+    let answer = outcome
+        .as_ref()
+        .ok()
+        .and_then(|answer| answer.as_ref().ok());
+    let response = answer.and_then(AsAnswer::as_answer);
+    response.map_or(0, |response| response.body.in_memory())
+}
+
+/// What a route or a policy returns.
+trait AsAnswer {
+    /// Returns the answer, if there is one.
+    fn as_answer(&self) -> Option<&Response>;
+}
+
+impl AsAnswer for Response {
+    fn as_answer(&self) -> Option<&Response> {
+        Some(self)
+    }
+}
+
+impl AsAnswer for Option<Response> {
+    fn as_answer(&self) -> Option<&Response> {
+        self.as_ref()
     }
 }
 

@@ -12,6 +12,7 @@ use socketioxide::socket::Socket;
 use socketioxide::{SendError, SocketError};
 
 use super::socket::connection;
+use crate::ending::Ending;
 use crate::session::Session;
 
 /// Waits until every local receiver in an audience has capacity for a packet of `bytes` bytes, and counts the packet.
@@ -71,7 +72,8 @@ pub(super) fn end_losers<A: Adapter>(operators: &BroadcastOperators<A>, losses: 
             .lost_events
             .add(losses.take().unwrap_or_default());
         if is_full(&socket) {
-            session.end_slow_reader("its send buffer is full, and it lost an event");
+            let cause = "its send buffer is full, and it lost an event";
+            session.end_slow_reader_as(Ending::SendBuffer, cause);
         }
     }
 }

@@ -7,6 +7,7 @@ use socketioxide::extract::SocketRef;
 use socketioxide::socket::{Sid, Socket};
 use socketioxide::{AckError, SocketError, SocketIo};
 
+use crate::ending::Ending;
 use crate::names::{REQUESTS, RESERVED};
 use crate::payload::Failure;
 use crate::sockets::{Connection, not_connected};
@@ -48,9 +49,10 @@ pub(super) fn disconnect<A: Adapter>(socket: SocketRef<A>) {
     if let (Err(SocketError::InternalChannelFull), Some(connection)) =
         (socket.disconnect(), connection)
     {
+        let cause = "its send buffer is full, so that it cannot be told that it is disconnected";
         connection
             .session
-            .end_slow_reader("it cannot be told that it is disconnected");
+            .end_slow_reader_as(Ending::SendBuffer, cause);
     }
 }
 

@@ -42,6 +42,14 @@ impl Body {
         Self::Full(Bytes::new())
     }
 
+    /// Returns the bytes of a body in memory; zero for a stream.
+    pub fn in_memory(&self) -> u64 {
+        match self {
+            Self::Full(bytes) => bytes.len() as u64,
+            Self::Stream(_) => 0,
+        }
+    }
+
     /// Collects a stream. Fails if the stream breaks off or has more than `limit` bytes. A body in memory is returned
     /// as it is, whatever its size.
     pub async fn collect(self, limit: usize) -> Result<Bytes, CollectError> {
@@ -91,7 +99,9 @@ impl Pieces {
         if self.length.is_some_and(|length| length > limit as u64) {
             return Err(CollectError::TooLarge(limit));
         }
-        let mut whole = BytesMut::new();
+        // The length is not above the limit.
+        let expected = self.length.and_then(|length| usize::try_from(length).ok());
+        let mut whole = BytesMut::with_capacity(expected.unwrap_or(0));
         while let Some(piece) = self.next().await {
             let piece = piece?;
             if whole.len() + piece.len() > limit {

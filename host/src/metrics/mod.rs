@@ -8,6 +8,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::ending::{Ending, Weight};
 use crate::lock::lock;
 
 /// Largest number of lines about one [`Counter`] in the log within [`LOG_WINDOW`].
@@ -28,6 +29,8 @@ pub struct Metrics {
     pub malformed: Counter,
     /// Connections that were closed because they kept sending far too much.
     pub floods: Counter,
+    /// Connections and sessions that the server ended, by the reason.
+    pub ends: Ends,
     /// Sessions that were not opened because there were too many.
     pub turned_away: Counter,
     /// Clients that were refused because they speak another protocol or use another parser.
@@ -69,6 +72,68 @@ impl Count {
     /// Returns the number so far.
     pub fn total(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Numbers of ends, by the reason.
+#[derive(Debug, Default)]
+pub struct Ends([Counter; Ending::ALL.len()]);
+
+impl Ends {
+    /// Returns each reason with the number of ends so far.
+    pub fn totals(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let totals = self.0.iter().map(Counter::total);
+        Ending::ALL.into_iter().map(Ending::name).zip(totals)
+    }
+}
+
+/// A client whose connection or session was ended, for the log.
+#[derive(Clone, Copy)]
+pub struct EndedClient<'a> {
+    /// The id of its sockets; none if it had none, or had joined no namespace.
+    pub socket: Option<&'a str>,
+    /// The namespace, if the end was noticed in one.
+    pub namespace: Option<&'a str>,
+    /// The address.
+    pub remote: &'a dyn fmt::Display,
+}
+
+impl Metrics {
+    /// Counts an end by the server, and logs it with `cause`, the end of a sentence.
+    pub fn ended(&self, ending: Ending, client: EndedClient<'_>, cause: &dyn fmt::Display) {
+        if let Some(counter) = self.former_counter(ending) {
+            counter.add(1);
+        }
+        let Some(total) = self.ends.0[ending as usize].count() else {
+            return;
+        };
+        let EndedClient {
+            socket,
+            namespace,
+            remote,
+        } = client;
+        let reason = ending.name();
+        match ending.weight() {
+            Weight::Misuse => {
+                tracing::warn!(socket, namespace, %remote, reason, "the connection of a client was closed: {cause}; {total} such ends so far");
+            }
+            Weight::Network => {
+                tracing::info!(socket, namespace, %remote, reason, "the connection of a client was closed: {cause}; {total} such ends so far");
+            }
+            Weight::Ordinary => {
+                tracing::debug!(socket, namespace, %remote, reason, "the connection of a client was closed: {cause}; {total} such ends so far");
+            }
+        }
+    }
+
+    /// Returns the counter that a reason had before all of them were counted together.
+    fn former_counter(&self, ending: Ending) -> Option<&Counter> {
+        match ending {
+            Ending::Flood => Some(&self.floods),
+            Ending::Malformed | Ending::BadMessage | Ending::DoublePoll => Some(&self.malformed),
+            slow if slow.is_slow_reader() => Some(&self.slow_readers),
+            _ => None,
+        }
     }
 }
 

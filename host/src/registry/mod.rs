@@ -3,6 +3,7 @@
 //! The start is the first reload. A file that is refused leaves the old code serving. Calls keep the table with which
 //! they began.
 
+mod answer_sizes;
 mod arrivals;
 mod builds;
 mod calls;
@@ -26,6 +27,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
+pub use self::answer_sizes::AnswerSizes;
 pub use self::builds::{Build, Builds};
 pub use self::calls::{Calls, Ended, LastFailure, Times};
 pub use self::check_file::{CheckedFile, check_file};

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
+use super::answer_sizes::AnswerSizes;
 use super::calls::Calls;
 use crate::runtime::Handler;
 
@@ -17,6 +18,10 @@ pub struct Served {
     pub permits: Arc<Semaphore>,
     /// The counts of its calls; all generations of the file share them.
     pub calls: Arc<Calls>,
+    /// The sizes of the answers of its routes.
+    pub route_answers: AnswerSizes,
+    /// The sizes of the answers of its policies.
+    pub policy_answers: AnswerSizes,
 }
 
 impl Deref for Served {
@@ -34,7 +39,10 @@ impl Served {
         permits: Arc<Semaphore>,
         calls: Arc<Calls>,
     ) -> Self {
+        let declarations = &handler.declarations;
         Self {
+            route_answers: AnswerSizes::of(declarations.routes.len()),
+            policy_answers: AnswerSizes::of(declarations.policies.len()),
             handler,
             generation,
             permits,

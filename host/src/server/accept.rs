@@ -30,7 +30,9 @@ use super::limits::MAX_HEADERS;
 use super::request_timer::{self, ConnectionPhase, RequestTimer, ResponseBody};
 use super::service::Service;
 use crate::config::Server;
+use crate::ending::Ending;
 use crate::outbound::{self, Outbound};
+use crate::session::Sessions;
 
 /// Bytes of the request line and the headers of one request, as buffered by hyper.
 const MAX_HEAD: usize = 48 << 10;
@@ -74,19 +76,23 @@ pub(super) struct Acceptor {
 struct ListenerState {
     limits: ConnectionLimits,
     permits: Arc<Semaphore>,
+    sessions: Arc<Sessions>,
     stop: CancellationToken,
     connections: TaskTracker,
 }
 
 impl Acceptor {
-    /// Spawns the accept loop of `listener`, whose requests `service` answers.
+    /// Spawns the accept loop of `listener`, whose requests `service` answers. The connections
+    /// are counted among those of `sessions`.
     pub(super) fn start<S: Service>(
         listener: TcpListener,
         service: Arc<S>,
         limits: ConnectionLimits,
+        sessions: &Arc<Sessions>,
     ) -> Self {
         let state = ListenerState {
             limits,
+            sessions: Arc::clone(sessions),
             permits: Arc::new(Semaphore::new(limits.connections)),
             stop: CancellationToken::new(),
             connections: TaskTracker::new(),
@@ -152,11 +158,13 @@ fn serve<S: Service>(
     state: &ListenerState,
 ) {
     let Ok(permit) = Arc::clone(&state.permits).try_acquire_owned() else {
+        let ending = Ending::TooManyConnections;
+        state.sessions.connection_ended(ending, address);
         refuse(stream);
         return;
     };
     set_options(&stream, state.limits);
-    let outbound = Arc::new(Outbound::of_connection());
+    let outbound = state.sessions.connect();
     let phase = ConnectionPhase::new();
     let client = ClientStream {
         stream,
@@ -166,33 +174,44 @@ fn serve<S: Service>(
         stall_timer: None,
         _permit: permit,
     };
+    let (ended_outbound, ended_phase) = (Arc::clone(&outbound), Arc::clone(&phase));
     let service = Arc::clone(service);
     let peer = Peer { address, outbound };
     let answer = service_fn(move |mut request: hyper::Request<Incoming>| {
         phase.begin();
         request.extensions_mut().insert(peer.clone());
         let (service, phase) = (Arc::clone(&service), Arc::clone(&phase));
+        let outbound = Arc::clone(&peer.outbound);
         async move {
-            let response = service.answer(request.map(Body::new)).await;
+            let mut response = service.answer(request.map(Body::new)).await;
+            if let Some(ending) = response.extensions_mut().remove::<Ending>() {
+                phase.announce(ending);
+            }
             if response.status() == StatusCode::SWITCHING_PROTOCOLS {
                 phase.upgrade();
             }
-            Ok::<_, Infallible>(response.map(|body| ResponseBody::new(body, phase)))
+            Ok::<_, Infallible>(response.map(|body| ResponseBody::new(body, phase, outbound)))
         }
     });
     let connection = http()
         .serve_connection(TokioIo::new(client), answer)
         .with_upgrades();
-    let stop = state.stop.clone();
+    let (stop, sessions) = (state.stop.clone(), Arc::clone(&state.sessions));
     state.connections.spawn(async move {
         let mut connection = pin!(connection);
-        let ended = tokio::select! {
-            ended = connection.as_mut() => ended,
+        let (ended, stopped) = tokio::select! {
+            ended = connection.as_mut() => (ended, None),
             () = stop.cancelled() => {
                 connection.as_mut().graceful_shutdown();
-                connection.await
+                (connection.await, Some(Ending::Shutdown))
             }
         };
+        let is_malformed = ended.as_ref().is_err_and(hyper::Error::is_parse);
+        let malformed = is_malformed.then_some(Ending::Malformed);
+        let announced = || ended_phase.announced().or(stopped).or(malformed);
+        if let Some(ending) = ended_outbound.ending().or_else(announced) {
+            sessions.connection_ended(ending, address);
+        }
         if let Err(error) = ended {
             tracing::debug!("connection of {address}: {error}");
         }
@@ -260,7 +279,7 @@ impl ClientStream {
             self.stall_timer = None;
             match &result {
                 Ok(bytes) => self.outbound.wrote(*bytes),
-                Err(_) => self.outbound.cut_off(),
+                Err(error) => self.failed(error),
             }
             return Poll::Ready(result);
         }
@@ -274,11 +293,22 @@ impl ClientStream {
             Box::pin(tokio::time::sleep_until(Instant::now() + write_stall))
         });
         ready!(timer.as_mut().poll(context));
-        self.outbound.stall();
+        self.outbound.end(Ending::WriteStall);
         Poll::Ready(Err(io::Error::new(
             io::ErrorKind::TimedOut,
             "the client does not read what it is sent",
         )))
+    }
+}
+
+impl ClientStream {
+    /// Notes that the network failed, or that the system gave the connection up after TCP_USER_TIMEOUT.
+    fn failed(&self, error: &io::Error) {
+        if error.kind() == io::ErrorKind::TimedOut {
+            self.outbound.end(Ending::Unacknowledged);
+        } else {
+            self.outbound.cut_off();
+        }
     }
 }
 
@@ -294,19 +324,23 @@ impl AsyncRead for ClientStream {
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(context, buffer);
         match &read {
-            Poll::Pending if self.request_timer.poll_expired(context).is_ready() => {
-                Poll::Ready(Err(io::Error::new(
-                    io::ErrorKind::TimedOut,
-                    "the client sent no request in time",
-                )))
-            }
-            Poll::Pending => self.outbound.poll_read(context).map(Err),
+            Poll::Pending => match self.request_timer.poll_expired(context) {
+                Poll::Ready(ending) => {
+                    self.outbound.end(ending);
+                    Poll::Ready(Err(outbound::ended()))
+                }
+                Poll::Pending => self.outbound.poll_read(context).map(Err),
+            },
             Poll::Ready(Ok(())) if buffer.filled().len() > before => {
                 self.request_timer.received();
                 read
             }
-            // End of file or an error: the client closed the connection, or the network failed.
-            Poll::Ready(_) => {
+            Poll::Ready(Err(error)) => {
+                self.failed(error);
+                read
+            }
+            // End of file: the client closed the connection.
+            Poll::Ready(Ok(())) => {
                 self.outbound.cut_off();
                 read
             }

@@ -6,6 +6,7 @@
 
 mod accept;
 mod admin;
+mod counted_body;
 mod files;
 mod hitchy;
 mod http;
@@ -42,10 +43,12 @@ use crate::config::{Config, Sources, Transport};
 use crate::dispatch::{Dispatch, GateSettings};
 use crate::emitter::Emitter;
 use crate::metrics::Metrics;
+use crate::outbound::OutboundMemory;
 use crate::payload::MAX_ATTACHMENTS;
 use crate::registry::{Registry, Table};
 use crate::runtime::{Dispatcher, MessageSizes, Runtime, RuntimeSettings, this_program};
 use crate::session::{Bounds, Sessions};
+use crate::shedding::shed;
 
 /// A reason why a server did not start.
 #[derive(Debug, thiserror::Error)]
@@ -73,6 +76,8 @@ pub struct Server {
     following: JoinHandle<()>,
     /// The task that closes polling sessions which were ended.
     session_closer: JoinHandle<()>,
+    /// The task that ends clients when what waits for all of them is too much.
+    shedder: JoinHandle<()>,
     console: Option<Admin>,
     sessions: Arc<Sessions>,
     grace: Duration,
@@ -99,10 +104,13 @@ impl Server {
 
         let sockets: Arc<dyn SocketServer> = Namespaces::new(io, Arc::clone(&dispatch), &config);
         let (closing, ended) = unbounded_channel();
-        let sessions = Sessions::new(session_bounds(&config), metrics, closing);
+        let memory = outbound_memory(&config);
+        let bounds = session_bounds(&config);
+        let sessions = Sessions::new(bounds, memory, metrics, closing);
         let engine: Arc<dyn Engine> = Arc::new(library);
         let close_sessions = close_ended(Arc::clone(&engine), config.socket.path.clone(), ended);
         let session_closer = tokio::spawn(close_sessions);
+        let shedder = tokio::spawn(shed(Arc::clone(&sessions)));
         let router = Arc::new(router(engine, &registry, &dispatch, &sessions, &config));
 
         let addresses = listeners
@@ -110,7 +118,7 @@ impl Server {
             .map(TcpListener::local_addr)
             .collect::<Result<_, _>>()?;
         let limits = ConnectionLimits::of(&config.server);
-        let accept = |listener| Acceptor::start(listener, Arc::clone(&router), limits);
+        let accept = |listener| Acceptor::start(listener, Arc::clone(&router), limits, &sessions);
         let acceptors = listeners.into_iter().map(accept).collect();
         let grace = config.server.grace;
         let following = follow(&registry, Arc::clone(&runtime), config, sources, &sockets);
@@ -123,6 +131,7 @@ impl Server {
             acceptors,
             following,
             session_closer,
+            shedder,
             console: None,
             sessions,
             grace,
@@ -135,7 +144,8 @@ impl Server {
 
     /// Returns what the console reads of a server that was started at `started`.
     fn view(&self, started: SystemTime) -> View {
-        let tasks = [&self.following, &self.session_closer].map(JoinHandle::abort_handle);
+        let tasks = [&self.following, &self.session_closer, &self.shedder];
+        let tasks = tasks.map(JoinHandle::abort_handle);
         View {
             registry: Arc::clone(&self.registry),
             dispatch: Arc::clone(&self.dispatch),
@@ -170,10 +180,11 @@ impl Server {
     ///
     /// Only a bug ends these tasks. Such a server goes on answering, but no longer does all of its work.
     pub async fn failed(&mut self) {
-        // Both tasks loop for ever, so that only a panic ends one of them.
+        // These tasks loop for ever, so that only a panic ends one of them.
         tokio::select! {
             _ = &mut self.following => {}
             _ = &mut self.session_closer => {}
+            _ = &mut self.shedder => {}
         }
     }
 
@@ -213,6 +224,7 @@ impl Server {
         }
         self.following.abort();
         self.session_closer.abort();
+        self.shedder.abort();
         let troubles = self.sessions.metrics().to_string();
         if !troubles.is_empty() {
             tracing::info!("since the start: {troubles}");
@@ -342,6 +354,13 @@ fn machine_memory() -> u64 {
     group.map_or(machine, |group: u64| group.min(machine))
 }
 
+/// Returns the budget for what waits to be sent to all clients.
+fn outbound_memory(config: &Config) -> Arc<OutboundMemory> {
+    let quarter_of_memory = || machine_memory() / 4;
+    let total = config.server.outbound_memory;
+    OutboundMemory::new(total.unwrap_or_else(quarter_of_memory))
+}
+
 fn session_bounds(config: &Config) -> Bounds {
     let socket = &config.socket;
     Bounds {
@@ -350,6 +369,7 @@ fn session_bounds(config: &Config) -> Bounds {
         packets: socket.send_buffer,
         bytes: socket.send_bytes as u64,
         stall: config.server.write_stall,
+        connect: socket.connect_timeout,
     }
 }
 

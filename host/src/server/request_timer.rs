@@ -4,14 +4,18 @@
 //! minute and more, but a head that has begun should be complete within seconds. There are two limits here, therefore.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::body::Body;
 use hyper::body::{Body as HttpBody, Bytes, Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::counted_body::CountedBody;
+use crate::ending::Ending;
+use crate::outbound::Outbound;
 
 /// The part of an exchange that a connection is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +42,8 @@ pub(super) struct ConnectionPhase {
     start: Instant,
     /// Milliseconds after the start at which the connection last became idle.
     idle_since: AtomicU64,
+    /// The reason for which the server closes the connection after a response.
+    announced: OnceLock<Ending>,
 }
 
 impl ConnectionPhase {
@@ -47,6 +53,7 @@ impl ConnectionPhase {
             phase: AtomicU8::new(Progress::Head as u8),
             start: Instant::now(),
             idle_since: AtomicU64::new(0),
+            announced: OnceLock::new(),
         })
     }
 
@@ -61,6 +68,17 @@ impl ConnectionPhase {
         let idle_since = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.idle_since.store(idle_since, Ordering::Relaxed);
         self.change(Progress::Exchange, Progress::Idle);
+    }
+
+    /// Notes the reason for which the server closes the connection after the response.
+    pub(super) fn announce(&self, ending: Ending) {
+        // Only the first one counts, after which the connection is closed.
+        let _ = self.announced.set(ending);
+    }
+
+    /// Returns the reason for which the server closes the connection after a response, if it does.
+    pub(super) fn announced(&self) -> Option<Ending> {
+        self.announced.get().copied()
     }
 
     /// Notes that the connection leaves HTTP. It stays so.
@@ -104,6 +122,8 @@ pub(super) struct Limits {
 pub(super) struct RequestTimer {
     connection: Arc<ConnectionPhase>,
     limits: Limits,
+    /// True once the client has sent anything.
+    has_begun: bool,
     /// The time at which the head began that is on its way.
     head_since: Option<Instant>,
     /// May fire before a limit is reached, and is set anew then. hyper does not read again when an exchange ends, so
@@ -116,6 +136,7 @@ impl RequestTimer {
         Self {
             connection,
             limits,
+            has_begun: false,
             head_since: None,
             timer: None,
         }
@@ -123,14 +144,15 @@ impl RequestTimer {
 
     /// Notes that bytes were received.
     pub(super) fn received(&mut self) {
+        self.has_begun = true;
         if self.connection.change(Progress::Idle, Progress::Head) {
             self.head_since = None;
         }
     }
 
-    /// Is ready once the client has sent no request for longer than its limit. It is called when there is nothing to
-    /// read.
-    pub(super) fn poll_expired(&mut self, context: &mut Context<'_>) -> Poll<()> {
+    /// Is ready, with the reason, once the client has sent no request for longer than its limit. It is called when there
+    /// is nothing to read.
+    pub(super) fn poll_expired(&mut self, context: &mut Context<'_>) -> Poll<Ending> {
         loop {
             let now = Instant::now();
             let phase = self.connection.phase();
@@ -144,7 +166,11 @@ impl RequestTimer {
                 }
             };
             if now >= deadline {
-                return Poll::Ready(());
+                return Poll::Ready(match phase {
+                    // Browsers open connections that they may never use.
+                    Progress::Head if self.has_begun => Ending::HeadTimeout,
+                    _ => Ending::IdleTimeout,
+                });
             }
             let timer = self
                 .timer
@@ -159,13 +185,21 @@ impl RequestTimer {
 
 /// The body of a response, which ends its exchange when it is dropped: it has been sent, or it never will be.
 pub(super) struct ResponseBody {
-    body: Body,
+    body: CountedBody,
     connection: Arc<ConnectionPhase>,
 }
 
 impl ResponseBody {
-    pub(super) fn new(body: Body, connection: Arc<ConnectionPhase>) -> Self {
-        Self { body, connection }
+    /// Wraps the body of a response. Its pieces are counted in `outbound` until they are written.
+    pub(super) fn new(
+        body: Body,
+        connection: Arc<ConnectionPhase>,
+        outbound: Arc<Outbound>,
+    ) -> Self {
+        Self {
+            body: CountedBody::new(body, outbound),
+            connection,
+        }
     }
 }
 

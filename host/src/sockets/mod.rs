@@ -218,8 +218,11 @@ impl Connection {
     pub fn dismiss(&self) {
         // Set before the rooms are stored: a thread that sees that the connection has ended also sees that the server
         // did it.
-        self.dismissed.store(true, Ordering::Release);
+        let was_dismissed = self.dismissed.swap(true, Ordering::AcqRel);
         self.mark_ended();
+        if !was_dismissed {
+            self.session.note_dismissal(&self.id, &self.namespace);
+        }
     }
 
     /// Returns true if the connection has ended, from either side.

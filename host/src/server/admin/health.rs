@@ -73,16 +73,26 @@ fn problems(view: &View) -> Vec<String> {
         .collect()
 }
 
+/// The memory of what waits to be sent to all clients, in bytes.
 #[derive(Serialize)]
+struct Memory {
+    used: u64,
+    limit: u64,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct Readiness<'a> {
     status: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     missing: &'a [String],
+    outbound_memory: Memory,
 }
 
-/// Returns the page `/readyz`: 200 while requests are answered, else 503 with the reason.
+/// Returns the page `/readyz`: 200 while requests are answered, else 503 with the reason. It shows how much waits to be
+/// sent, which does not make the server unready.
 pub(super) fn readyz(view: &Arc<View>) -> Shown {
     let (status, reason) = match view.dispatch.readiness() {
         Ok(()) => ("ready", None),
@@ -101,6 +111,10 @@ pub(super) fn readyz(view: &Arc<View>) -> Shown {
         status,
         reason,
         missing: &table.missing,
+        outbound_memory: Memory {
+            used: view.sessions.memory().used(),
+            limit: view.sessions.memory().total(),
+        },
     };
     Shown::json(&answer).unavailable_unless(reason.is_none())
 }

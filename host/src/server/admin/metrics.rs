@@ -244,6 +244,17 @@ impl Page<'_> {
             "Clients that are connected, by transport",
             transports,
         )?;
+        let memory = view.sessions.memory();
+        self.gauge(
+            "hitchy_outbound_memory_bytes",
+            "Bytes that wait to be sent, of all clients together",
+            memory.used() as f64,
+        )?;
+        self.gauge(
+            "hitchy_outbound_memory_limit_bytes",
+            "Bytes that may wait to be sent (server.outbound-memory)",
+            memory.total() as f64,
+        )?;
         self.gauge(
             "hitchy_sessions_unclaimed",
             "Clients that have not connected to a namespace",
@@ -252,6 +263,12 @@ impl Page<'_> {
     }
 
     fn misuse(&mut self, metrics: &Metrics) -> fmt::Result {
+        let ends = metrics.ends.totals();
+        self.counters(
+            "hitchy_ends",
+            "Connections and sessions that the server ended, by the reason",
+            ends.map(|(reason, total)| ([("reason", reason)], total)),
+        )?;
         for (name, help, counter) in [
             (
                 "hitchy_slow_readers",

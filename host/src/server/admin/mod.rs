@@ -115,7 +115,9 @@ async fn answer_until(
     for listener in listeners {
         match TcpListener::from_std(listener) {
             Ok(listener) => {
-                acceptors.push(Acceptor::start(listener, Arc::clone(&service), LIMITS));
+                let service = Arc::clone(&service);
+                let sessions = Arc::clone(&service.view.sessions);
+                acceptors.push(Acceptor::start(listener, service, LIMITS, &sessions));
             }
             Err(error) => tracing::error!("the console does not listen: {error}"),
         }

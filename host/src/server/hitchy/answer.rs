@@ -17,6 +17,13 @@ pub(super) struct Answer<'a> {
     pub(super) set_cookie: SetCookie,
 }
 
+impl Answer<'_> {
+    /// Returns the bytes of the body as the packet carries it.
+    pub(super) fn size(&self) -> usize {
+        AnswerBody::of(self.response).size()
+    }
+}
+
 impl Serialize for Answer<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut answer = serializer.serialize_map(Some(3))?;
@@ -96,6 +103,16 @@ impl<'a> AnswerBody<'a> {
         }
     }
 
+    /// Returns the bytes of the body as the packet carries it: text grows by what JSON must escape.
+    fn size(&self) -> usize {
+        match self {
+            Self::None => 0,
+            Self::Json(raw) => raw.get().len(),
+            Self::Text(text) => text.len() + text.bytes().map(escape_of).sum::<usize>(),
+            Self::Bytes(bytes) => bytes.len(),
+        }
+    }
+
     /// Embeds JSON text in the packet unchanged, so that large numbers keep their digits. Text that is not
     /// JSON, or nested too deep, is a string.
     fn json(text: &'a str) -> Self {
@@ -114,6 +131,15 @@ impl Serialize for AnswerBody<'_> {
             Self::Text(text) => serializer.serialize_str(text),
             Self::Bytes(bytes) => serializer.serialize_bytes(bytes),
         }
+    }
+}
+
+/// Returns the bytes that JSON adds to a byte of a string: `"` becomes `\"`, and some control characters `\u0000`.
+fn escape_of(byte: u8) -> usize {
+    match byte {
+        b'"' | b'\\' | b'\n' | b'\r' | b'\t' | 0x08 | 0x0c => 1,
+        0..0x20 => 5,
+        _ => 0,
     }
 }
 

@@ -25,7 +25,7 @@ use self::packet::{FROM_HANDSHAKE, Packet};
 use super::socketio::ack::Ack;
 use super::socketio::inbox::{Inbox, Received};
 use crate::config::SetCookie;
-use crate::dispatch::error_response;
+use crate::dispatch::{AnswerSpace, error_response};
 use crate::message::{Door, Request};
 use crate::payload::{Failure, check_depth};
 
@@ -102,7 +102,7 @@ impl<A: Adapter> RequestDoor<A> {
                 response,
                 set_cookie: SetCookie::Withhold,
             };
-            ack.try_send(&answer, response.body.len())
+            ack.try_send(&answer, answer.size())
         });
     }
 }
@@ -135,20 +135,23 @@ impl<A: Adapter> MessageHandler<A, RequestDoor<A>> for RequestDoor<A> {
         };
         let running = Arc::clone(&self.running);
         let (dispatch, cookies) = (Arc::clone(&self.inbox.dispatch), Arc::clone(&self.cookies));
+        let mut space = AnswerSpace::new(&self.inbox.connection);
         let set_cookie = self.set_cookie;
         let answered = async move {
             let _permit = permit;
             let _running = running.acquire().await;
             // A clone of its own, because the shutdown has to wait for the ack too.
             let _accepted = accepted.clone();
-            let response = &dispatch.request_whole(request, accepted).await;
+            let answered = dispatch.request_whole(request, accepted, &mut space);
+            let response = &answered.await;
             cookies.keep(&response.headers);
-            let bytes = response.body.len();
             let answer = Answer {
                 response,
                 set_cookie,
             };
-            ack.send(&answer, bytes).await;
+            // The place is held until the answer counts among what the library has queued.
+            ack.send(&answer, answer.size()).await;
+            drop(space);
         };
         start(answered);
     }

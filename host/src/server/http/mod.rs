@@ -22,6 +22,7 @@ use self::headers::{list_items, remove_where, set_connection_close};
 use self::peer::identify;
 use crate::config::{Config, Server};
 use crate::dispatch::{Accepted, Dispatch, error_response};
+use crate::ending::Ending;
 use crate::message::{self, Door, Pieces, Request, Response, is_hop_by_hop};
 use crate::path::Target;
 use crate::payload::Failure;
@@ -90,6 +91,8 @@ impl HttpDoor {
         self.bodies.discard(body, headers).await;
         let mut response = to_axum(error_response(&self.dispatch.next_id(), failure).into());
         set_connection_close(&mut response);
+        // The accept loop counts and logs the end of the connection.
+        response.extensions_mut().insert(ending_of(failure));
         response
     }
 
@@ -111,6 +114,15 @@ impl HttpDoor {
             .map_err(|refusal| refusal.failure())?;
         let content = self.bodies.read(body, &parts.headers).await?;
         Ok((target, content, accepted))
+    }
+}
+
+/// Returns the reason for which the connection of a refused request is closed.
+fn ending_of(failure: &Failure) -> Ending {
+    match failure.code {
+        408 => Ending::BodyTimeout,
+        413 => Ending::TooLarge,
+        _ => Ending::Refused,
     }
 }
 

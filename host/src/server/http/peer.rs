@@ -74,6 +74,7 @@ fn address_of(hop: &str) -> Option<IpAddr> {
 mod tests {
     use super::*;
     use crate::config::Config;
+    use crate::outbound::OutboundMemory;
 
     fn headers(forwarded_for: &str) -> HeaderMap {
         let mut headers = HeaderMap::new();
@@ -85,7 +86,7 @@ mod tests {
     fn peer() -> Peer {
         Peer {
             address: "192.0.2.1:5000".parse().unwrap(),
-            outbound: Arc::new(Outbound::of_connection()),
+            outbound: Outbound::of_connection(&OutboundMemory::new(0)),
         }
     }
 

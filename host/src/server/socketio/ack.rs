@@ -17,6 +17,7 @@ use tokio::sync::Semaphore;
 use super::inbound_limit::InboundPermit;
 use crate::dispatch::ack_of_failure;
 use crate::emitter::is_crowded;
+use crate::ending::Ending;
 use crate::message::CallId;
 use crate::payload::{Failure, Payload};
 use crate::sockets::Connection;
@@ -25,6 +26,9 @@ use crate::sockets::Connection;
 ///
 /// They are those of one large POST, during which no poll can fetch packets. A client with more refusals is ended.
 pub(super) const MAX_DEFERRED: usize = 8192;
+
+/// Bytes that a refusal takes while it waits, with its task.
+const DEFERRED_BYTES: u64 = 1 << 10;
 
 /// Sends the ack of one event, if the client asked for an ack. An unused ack answers with status 500 when it is
 /// dropped.
@@ -83,9 +87,15 @@ impl<A: Adapter> Ack<A> {
     }
 
     /// Sends a payload as the arguments of the ack.
-    pub(super) async fn answer(self, payload: &Payload) {
+    pub(super) async fn answer(mut self, payload: &Payload) {
         match payload.arguments() {
-            Ok(arguments) => self.send(&arguments, payload.size()).await,
+            Ok(arguments) => {
+                let bytes = payload.size();
+                if !self.try_send(&arguments, bytes) {
+                    let _held = self.connection.session.hold(bytes as u64);
+                    self.send(&arguments, bytes).await;
+                }
+            }
             Err(error) => self.fail_now(&error.into()),
         }
     }
@@ -119,11 +129,13 @@ impl<A: Adapter> Ack<A> {
         }
         let Ok(permit) = Arc::clone(&self.deferred).try_acquire_owned() else {
             let how = "it asks faster than it takes the answers";
-            return self.connection.session.end_slow_reader(how);
+            let session = &self.connection.session;
+            return session.end_slow_reader_as(Ending::SendBuffer, how);
         };
         tokio::spawn(async move {
             let _permit = permit;
             let session = Arc::clone(&self.connection.session);
+            let _held = session.hold(DEFERRED_BYTES);
             let _turn = session.turn().await;
             while !try_send(&value, &mut self) {
                 session.progress().await;
@@ -183,7 +195,7 @@ impl<A: Adapter> Drop for Ack<A> {
         if !arguments.is_ok_and(|arguments| self.try_send(&arguments, payload.size())) {
             self.connection
                 .session
-                .end_slow_reader("there is no room for an ack");
+                .end_slow_reader_as(Ending::SendBuffer, "there is no space for an ack");
         }
     }
 }

@@ -9,6 +9,7 @@ use socketioxide::socket::{DisconnectReason, Socket};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::inbox::Item;
+use crate::ending::Ending;
 use crate::outbound::Outbound;
 use crate::sockets::{Connection, CountGuard};
 
@@ -37,24 +38,12 @@ impl<A: Adapter> DisconnectHandler<A, OnDisconnect<A>> for OnDisconnect<A> {
     ) {
         self.guard.release();
         self.connection.mark_ended();
-        let session = &self.connection.session;
-        if session.of_websocket(Outbound::is_stalled) {
-            session.end_slow_reader("it took nothing within server.write-stall");
+        if let Some(ending) = self.ending(reason, &socket) {
+            self.note(ending);
         }
-        let reason = match session.ending() {
+        let reason = match self.connection.session.ending() {
             Some(ending) => ending.reason(),
-            None => {
-                self.log_fault(reason, &socket);
-                match reason {
-                    // A TCP connection that was closed without a close frame is an error to the library only.
-                    DisconnectReason::TransportError
-                        if session.of_websocket(Outbound::is_cut_off) =>
-                    {
-                        reason_name(DisconnectReason::TransportClose)
-                    }
-                    reason => reason_name(reason),
-                }
-            }
+            None => self.reason_name(reason),
         };
         // Fails if the worker has ended, which happens while the server shuts down.
         let _ = self.items.send(Item::Disconnected(reason));
@@ -63,47 +52,64 @@ impl<A: Adapter> DisconnectHandler<A, OnDisconnect<A>> for OnDisconnect<A> {
 }
 
 impl<A: Adapter> OnDisconnect<A> {
-    /// Logs what the client did wrong, once for all connections of its session.
-    fn log_fault(&self, reason: DisconnectReason, socket: &Socket<A>) {
-        let (limit, session) = (self.packet_limit, &self.connection.session);
+    /// Returns the reason for which the server or the library ended the session; none if the client left, or if a
+    /// handler disconnected it.
+    fn ending(&self, reason: DisconnectReason, socket: &Socket<A>) -> Option<Ending> {
+        let session = &self.connection.session;
         let is_websocket = socket.transport_type() == TransportType::Websocket;
-        let fault = match reason {
-            DisconnectReason::PacketParsingError => {
+        match reason {
+            DisconnectReason::PacketParsingError => Some(Ending::Malformed),
+            DisconnectReason::MultipleHttpPollingError => Some(Ending::DoublePoll),
+            DisconnectReason::HeartbeatTimeout => Some(Ending::PingTimeout),
+            DisconnectReason::ClosingServer => Some(Ending::Shutdown),
+            DisconnectReason::TransportError | DisconnectReason::TransportClose => {
+                let ended = session.websocket_ending();
+                let failed = || match reason {
+                    DisconnectReason::TransportClose => None,
+                    _ if !is_websocket || session.of_websocket(Outbound::is_cut_off) => None,
+                    // The TCP connection was still open, so that the library refused a message of the client.
+                    _ => Some(Ending::BadMessage),
+                };
+                ended.or_else(failed)
+            }
+            DisconnectReason::ClientNSDisconnect | DisconnectReason::ServerNSDisconnect => None,
+        }
+    }
+
+    /// Counts and logs an end, once for all connections of the session.
+    fn note(&self, ending: Ending) {
+        let (limit, connection) = (self.packet_limit, &self.connection);
+        let cause = match ending {
+            Ending::Malformed => {
                 "it sent a packet that cannot be understood (parse error): none of socket.io's, or more than 10 attachments, or an ack id of more than 64 bits".to_owned()
             }
-            DisconnectReason::MultipleHttpPollingError => {
-                "it polled twice at the same time".to_owned()
-            }
-            // The TCP connection was still open, so that the library refused a message of the client.
-            DisconnectReason::TransportError
-                if is_websocket && session.of_websocket(|outbound| !outbound.is_cut_off()) =>
-            {
+            Ending::BadMessage => {
                 format!(
                     "it sent a message of more than {limit} bytes (four times server.body-limit), or none that a websocket can carry (RFC 6455)"
                 )
             }
-            _ => return,
+            other => other.cause().to_owned(),
         };
-        if session.is_first_to_log_end()
-            && let Some(total) = session.metrics().malformed.count()
-        {
-            let Connection { id, namespace, .. } = &*self.connection;
-            tracing::warn!(socket = %id, %namespace, remote = %session.remote, "the connection of a client was closed: {fault}; {total} such connections so far");
-        }
+        let namespace = Some(&*connection.namespace);
+        connection.session.note_end(ending, namespace, &cause);
     }
-}
 
-/// Returns the name that socket.io gives to a reason.
-fn reason_name(reason: DisconnectReason) -> &'static str {
-    match reason {
-        DisconnectReason::TransportClose => "transport close",
-        DisconnectReason::TransportError | DisconnectReason::MultipleHttpPollingError => {
-            "transport error"
+    /// Returns the name that socket.io gives to the end of a client that left.
+    fn reason_name(&self, reason: DisconnectReason) -> &'static str {
+        let session = &self.connection.session;
+        let is_cut_off = || session.of_websocket(Outbound::is_cut_off);
+        match reason {
+            // A TCP connection that was closed without a close frame is an error to the library only.
+            DisconnectReason::TransportError if is_cut_off() => "transport close",
+            DisconnectReason::TransportClose => "transport close",
+            DisconnectReason::TransportError | DisconnectReason::MultipleHttpPollingError => {
+                "transport error"
+            }
+            DisconnectReason::PacketParsingError => "parse error",
+            DisconnectReason::HeartbeatTimeout => "ping timeout",
+            DisconnectReason::ClientNSDisconnect => "client namespace disconnect",
+            DisconnectReason::ServerNSDisconnect => SERVER_DISCONNECT,
+            DisconnectReason::ClosingServer => "server shutting down",
         }
-        DisconnectReason::PacketParsingError => "parse error",
-        DisconnectReason::HeartbeatTimeout => "ping timeout",
-        DisconnectReason::ClientNSDisconnect => "client namespace disconnect",
-        DisconnectReason::ServerNSDisconnect => SERVER_DISCONNECT,
-        DisconnectReason::ClosingServer => "server shutting down",
     }
 }

@@ -15,10 +15,10 @@ use super::ack::Ack;
 use super::inbound_limit::{InboundLimit, InboundPermit};
 use super::wire::event_name::original;
 use crate::dispatch::{Accepted, Dispatch};
+use crate::ending::Ending;
 use crate::message::{CallId, Event};
 use crate::names::RESERVED;
 use crate::payload::{Failure, Payload};
-use crate::session::Ending;
 use crate::sockets::Connection;
 
 /// An entry in the queue of a connection.
@@ -80,7 +80,7 @@ impl<A: Adapter> Inbox<A> {
     pub(in crate::server) fn acquire(&self, bytes: usize) -> Option<InboundPermit> {
         let permit = self.inbound_limit.acquire(bytes);
         if permit.is_none() && self.inbound_limit.is_flooded() {
-            self.connection.session.end_flood();
+            self.connection.session.end(Ending::Flood);
         }
         permit
     }

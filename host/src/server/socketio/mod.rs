@@ -42,6 +42,7 @@ use super::limits::packet_limit;
 use crate::config::Config;
 use crate::dispatch::Dispatch;
 use crate::emitter::SocketLink;
+use crate::ending::Ending;
 use crate::lock::lock;
 use crate::names::REQUESTS;
 use crate::payload::check_depth;
@@ -294,7 +295,10 @@ impl<A: Adapter> Worker<A> {
             item = self.queue.recv() => item,
             () = self.closing.cancelled() => None,
         };
-        item.unwrap_or(Item::Disconnected("server shutting down"))
+        item.unwrap_or_else(|| {
+            self.connection.session.note_shutdown();
+            Item::Disconnected(Ending::Shutdown.reason())
+        })
     }
 }
 

@@ -24,14 +24,16 @@ use super::wire::WireStream;
 use super::wire::first_packet::FirstPacket;
 use crate::config::{Config, Origins, Server};
 use crate::dispatch::{Dispatch, Refusal};
+use crate::ending::Ending;
 use crate::payload::Failure;
 use crate::registry::Registry;
+use crate::server::counted_body::CountedBody;
 use crate::server::http::HttpDoor;
 use crate::server::http::body::BodyReader;
 use crate::server::http::headers::content_length;
 use crate::server::http::peer::{Peer, remote};
 use crate::server::limits::CLOSE_TIMEOUT;
-use crate::session::{Ending, Session, Sessions};
+use crate::session::{Session, Sessions};
 
 /// Largest response of the library that opens a session or refuses a request, in bytes. Real responses have some 100
 /// bytes.
@@ -334,7 +336,9 @@ impl Transports {
             poll.complete();
             let written = content_length(response.headers()).unwrap_or(0);
             session.polls().wrote(written as usize);
-            return response;
+            // What the client has not read yet goes on counting among what waits for it.
+            let polls = Arc::clone(session.polls());
+            return response.map(|body| Body::new(CountedBody::new(body, polls)));
         }
         match self.bodies.read(&mut body, &parts.headers).await {
             Ok(packets) => self.post(session, parts, packets).await,
@@ -342,7 +346,8 @@ impl Transports {
                 if failure.code == 413 {
                     session.end(Ending::TooLarge);
                 }
-                self.http.refuse(&parts.headers, body, &failure).await
+                let response = self.http.refuse(&parts.headers, body, &failure).await;
+                without_ending(response)
             }
         }
     }
@@ -359,7 +364,8 @@ impl Transports {
             return response;
         }
         let failure = Failure::new(413, "a packet was too large, and the session is closed");
-        self.http.refuse(&headers, Body::empty(), &failure).await
+        let response = self.http.refuse(&headers, Body::empty(), &failure).await;
+        without_ending(response)
     }
 
     /// Answers a request that opens no websocket.
@@ -403,6 +409,12 @@ impl Transports {
         head.headers.remove(header::CONTENT_LENGTH);
         Response::from_parts(head, Body::from(error.body()))
     }
+}
+
+/// Removes the reason for which the connection of a refusal is closed, because the session was ended for it.
+fn without_ending(mut response: Response) -> Response {
+    response.extensions_mut().insert(Ending::Refused);
+    response
 }
 
 /// Ends the probe of a websocket when the websocket has taken the session over, or has failed.

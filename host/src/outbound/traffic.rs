@@ -7,11 +7,15 @@
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use futures_util::task::AtomicWaker;
 use tokio::sync::Notify;
+
+use super::memory::OutboundMemory;
+use crate::ending::Ending;
 
 /// The time that a websocket may take nothing and still count as taking: the system's buffers are full for a moment
 /// when much is sent at once.
@@ -38,6 +42,14 @@ pub struct Outbound {
     start: Instant,
     /// The time that the client may take nothing and still count as taking.
     pause: Duration,
+    /// The memory of all clients, in which what is held for this client is counted too.
+    memory: Arc<OutboundMemory>,
+    /// True for a TCP connection. The answers to polls count for the connections that carry them.
+    is_connection: bool,
+    /// Bytes of answers that are being made, or that wait for capacity.
+    reserved: AtomicU64,
+    /// Bytes of responses that are being written to TCP connections.
+    sending: AtomicU64,
     /// Bytes that were handed over for sending and have not left.
     backlog: AtomicU64,
     /// Bytes that have left since the connection was opened.
@@ -52,11 +64,11 @@ pub struct Outbound {
     delay: AtomicU64,
     /// True while a task measures the delay: two tasks that wait at the same time do not wait twice as long.
     is_measured: AtomicBool,
-    ended: AtomicBool,
+    /// The reason for which the server ended the connection.
+    ending: OnceLock<Ending>,
     closed: AtomicBool,
     /// True if the client or the network closed the connection.
     cut_off: AtomicBool,
-    stalled: AtomicBool,
     reader: AtomicWaker,
     writer: AtomicWaker,
     /// The number of tasks that wait for something to leave.
@@ -66,19 +78,27 @@ pub struct Outbound {
 
 impl Outbound {
     /// Makes the traffic of a TCP connection.
-    pub fn of_connection() -> Self {
-        Self::new(WEBSOCKET_PAUSE, TAKING)
+    pub fn of_connection(memory: &Arc<OutboundMemory>) -> Arc<Self> {
+        let is_connection = true;
+        Arc::new(Self {
+            is_connection,
+            ..Self::new(WEBSOCKET_PAUSE, TAKING, memory)
+        })
     }
 
-    /// Of a client that polls. It takes something only while it does.
-    pub fn of_polls() -> Self {
-        Self::new(POLLING_PAUSE, 0)
+    /// Makes the traffic of a client that polls. The client takes something only while it does.
+    pub fn of_polls(memory: &Arc<OutboundMemory>) -> Arc<Self> {
+        Arc::new(Self::new(POLLING_PAUSE, 0, memory))
     }
 
-    fn new(pause: Duration, stopped: u64) -> Self {
+    fn new(pause: Duration, stopped: u64, memory: &Arc<OutboundMemory>) -> Self {
         Self {
             start: Instant::now(),
             pause,
+            memory: Arc::clone(memory),
+            is_connection: false,
+            reserved: AtomicU64::new(0),
+            sending: AtomicU64::new(0),
             backlog: AtomicU64::new(0),
             written: AtomicU64::new(0),
             packets: AtomicU32::new(0),
@@ -86,10 +106,9 @@ impl Outbound {
             stopped: AtomicU64::new(stopped),
             delay: AtomicU64::new(0),
             is_measured: AtomicBool::new(false),
-            ended: AtomicBool::new(false),
+            ending: OnceLock::new(),
             closed: AtomicBool::new(false),
             cut_off: AtomicBool::new(false),
-            stalled: AtomicBool::new(false),
             reader: AtomicWaker::new(),
             writer: AtomicWaker::new(),
             watchers: AtomicU32::new(0),
@@ -123,6 +142,46 @@ impl Outbound {
             self.stopped.store(TAKING, Ordering::Relaxed);
         }
         self.notify_watchers();
+    }
+
+    /// Counts bytes of answers that are being made, or that wait for capacity.
+    pub(super) fn reserve(&self, bytes: u64) {
+        self.reserved.fetch_add(bytes, Ordering::Relaxed);
+        self.memory.hold(bytes);
+    }
+
+    /// Undoes [`Outbound::reserve`].
+    pub(super) fn release(&self, bytes: u64) {
+        self.reserved.fetch_sub(bytes, Ordering::Relaxed);
+        self.memory.release(bytes);
+        self.notify_watchers();
+    }
+
+    /// Counts bytes that are being written to a TCP connection.
+    pub(super) fn begin_sending(&self, bytes: u64) {
+        self.sending.fetch_add(bytes, Ordering::Relaxed);
+        if self.is_connection {
+            self.memory.hold(bytes);
+        }
+    }
+
+    /// Undoes [`Outbound::begin_sending`].
+    pub(super) fn end_sending(&self, bytes: u64) {
+        self.sending.fetch_sub(bytes, Ordering::Relaxed);
+        if self.is_connection {
+            self.memory.release(bytes);
+        }
+        self.notify_watchers();
+    }
+
+    /// Returns the bytes of answers that are being made, or that wait for capacity.
+    pub fn reserved(&self) -> u64 {
+        self.reserved.load(Ordering::Relaxed)
+    }
+
+    /// Returns the bytes of responses that are being written to TCP connections.
+    pub fn sending(&self) -> u64 {
+        self.sending.load(Ordering::Relaxed)
     }
 
     fn reduce_backlog(&self, bytes: u64) {
@@ -177,6 +236,11 @@ impl Outbound {
         backlog
     }
 
+    /// Returns the bytes that wait, estimated, with those that are being written as the answers to polls.
+    pub fn waiting(&self) -> u64 {
+        self.backlog().saturating_add(self.sending())
+    }
+
     /// Returns true if `packets` packets may wait, of those that were handed over here. The library sends some of its
     /// own.
     pub fn may_have(&self, packets: usize) -> bool {
@@ -223,11 +287,11 @@ impl Outbound {
         Duration::from_millis(self.delay.fetch_add(added, Ordering::Relaxed) + added)
     }
 
-    /// Ends the connection: its reader and its writer get an error.
-    pub fn end(&self) {
-        // The flag is set before the wakers run, and `poll_ended` registers its waker before it reads the flag. A task
-        // that misses the flag is therefore woken.
-        self.ended.store(true, Ordering::Release);
+    /// Ends the connection: its reader and its writer get an error. Only the first reason is kept.
+    pub fn end(&self, why: Ending) {
+        // The reason is set before the wakers run, and `poll_ended` registers its waker before it reads the reason. A
+        // task that misses it is therefore woken.
+        let _ = self.ending.set(why);
         self.reader.wake();
         self.writer.wake();
         self.notify_watchers();
@@ -235,7 +299,12 @@ impl Outbound {
 
     /// Returns true if [`Outbound::end`] was called.
     pub fn is_ended(&self) -> bool {
-        self.ended.load(Ordering::Acquire)
+        self.ending().is_some()
+    }
+
+    /// Returns the reason for which the server ended the connection, if it did.
+    pub fn ending(&self) -> Option<Ending> {
+        self.ending.get().copied()
     }
 
     /// Returns an error once [`Outbound::end`] was called, and wakes the task that reads when it is.
@@ -254,18 +323,6 @@ impl Outbound {
             return Poll::Ready(ended());
         }
         Poll::Pending
-    }
-
-    /// Ends the connection because the client has taken nothing for too long.
-    pub fn stall(&self) {
-        // Set before `ended`, so that a thread that sees the end also sees its cause.
-        self.stalled.store(true, Ordering::Release);
-        self.end();
-    }
-
-    /// Returns true if the connection ended because the client took nothing for too long.
-    pub fn is_stalled(&self) -> bool {
-        self.stalled.load(Ordering::Acquire)
     }
 
     /// Notes that the client closed the TCP connection, or that the network failed.
@@ -343,7 +400,7 @@ mod tests {
 
     #[test]
     fn what_was_handed_over_and_not_written_waits() {
-        let line = Outbound::of_connection();
+        let line = Outbound::of_connection(&OutboundMemory::new(0));
         line.add_queued(100);
         line.add_queued(50);
         line.wrote(120);
@@ -357,7 +414,7 @@ mod tests {
 
     #[test]
     fn a_line_that_takes_and_is_silent_has_nothing_waiting() {
-        let mut line = Outbound::of_connection();
+        let mut line = Outbound::new(WEBSOCKET_PAUSE, TAKING, &OutboundMemory::new(0));
         let pass = |line: &mut Outbound| line.start -= IDLE * 2;
         line.add_queued(100);
         line.stop();
@@ -372,17 +429,20 @@ mod tests {
 
     #[test]
     fn a_line_takes_until_it_has_stopped_for_a_while() {
-        let line = Outbound::new(Duration::ZERO, TAKING);
+        let line = Outbound::new(Duration::ZERO, TAKING, &OutboundMemory::new(0));
         line.stop();
         assert!(!line.is_taking());
         line.wrote(1);
         assert_eq!(line.stopped_for(), Duration::ZERO);
-        assert!(Outbound::of_polls().is_taking(), "it has just opened");
+        assert!(
+            Outbound::of_polls(&OutboundMemory::new(0)).is_taking(),
+            "it has just opened"
+        );
     }
 
     #[tokio::test]
     async fn those_who_wait_at_the_same_time_do_not_wait_twice() {
-        let line = Outbound::of_connection();
+        let line = Outbound::of_connection(&OutboundMemory::new(0));
         let once = line.delay().await;
         assert!(line.delay().await > once);
         let before = line.delay.load(Ordering::Relaxed);
