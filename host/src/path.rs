@@ -87,6 +87,11 @@ pub fn normal(path: &str) -> Result<String, PathError> {
     Ok(format!("/{}", segments.join("/")))
 }
 
+/// Returns the first segment of a path or of a pattern.
+pub fn first_segment(path: &str) -> &str {
+    path.split('/').nth(1).unwrap_or_default()
+}
+
 /// Returns true if a path is in normal form already. This is the usual case, and nothing is allocated for it.
 fn is_normal(path: &str) -> bool {
     path == "/"

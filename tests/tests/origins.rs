@@ -1,7 +1,7 @@
 //! The origins that are allowed: CORS as it is set, and the origins that may open sockets.
 
 use hitchy_tests::clauses::Way;
-use hitchy_tests::http::Answer;
+use hitchy_tests::http::{Answer, Connection};
 use hitchy_tests::{Server, clauses, expect, guest};
 
 clauses! {
@@ -154,4 +154,67 @@ async fn what_only_begins_like_the_path_of_sockets_is_a_request() {
     expect::error(&server.get("/socket.iox").await, 404);
     let answer = ask(&server, "GET", "/socket.io-notes", STRANGER).await;
     expect::error(&answer, 404);
+}
+
+/// Opens a polling session with a host header of its own, as proxies write it.
+async fn open_at(server: &Server, host: &str, origin: &str) -> u16 {
+    let mut connection = Connection::open(server.addr()).await;
+    let request = format!(
+        "GET {OPEN_SESSION} HTTP/1.1\r\nhost: {host}\r\norigin: {origin}\r\nconnection: close\r\n\r\n"
+    );
+    connection.send(request).await.expect("sent");
+    connection.read("GET").await.expect("an answer").status
+}
+
+#[tokio::test]
+async fn i11_19_an_origin_is_the_same_with_its_default_port_and_in_capitals() {
+    let server = probed(&format!("[server]\norigins = [{FRIEND:?}]")).await;
+    for (host, origin, status) in [
+        ("example.com", "https://example.com", 200),
+        ("example.com:443", "https://example.com", 200),
+        ("example.com", "https://example.com:443", 200),
+        ("example.com:80", "http://example.com", 200),
+        ("Example.COM", "http://example.com", 200),
+        ("example.com:3000", "http://example.com:3000", 200),
+        ("[::1]:80", "http://[::1]", 200),
+        ("example.com", "https://APP.example.com", 200),
+        ("example.com", "https://app.example.com:443", 200),
+        ("example.com", "HTTPS://app.example.com", 200),
+        ("example.com:443", "http://example.com", 403),
+        ("example.com:3000", "http://example.com", 403),
+        ("example.com", "http://example.com:3000", 403),
+        ("example.com", "http://app.example.com", 403),
+        ("example.com", "https://app.example.com:8443", 403),
+        ("example.com", "null", 403),
+        ("null", "null", 403),
+        ("example.com", "example.com", 403),
+        ("example.com", "https://example.com.evil.example", 403),
+        ("example.com", "https://evil.example/example.com", 403),
+        ("example.com", "", 403),
+    ] {
+        assert_eq!(
+            open_at(&server, host, origin).await,
+            status,
+            "{origin} at {host}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn i11_19_cors_knows_a_listed_origin_in_every_spelling() {
+    let server = probed(&format!("[server]\ncors = [{FRIEND:?}]")).await;
+    for (origin, is_allowed) in [
+        (FRIEND, true),
+        ("https://APP.example.com", true),
+        ("https://app.example.com:443", true),
+        (STRANGER, false),
+        ("null", false),
+        ("*", false),
+    ] {
+        let answer = ask(&server, "GET", "/hello/ada", origin).await;
+        let expected = is_allowed.then_some(origin);
+        assert_eq!(allowed(&answer).0, expected, "{origin}");
+        let vary = answer.headers_named("vary").join(", ");
+        assert!(vary.contains("origin"), "{origin}: {vary}");
+    }
 }

@@ -29,7 +29,9 @@ pub use keys::{KEYS, Key, nearest};
 pub use reference::reference;
 pub use sections::{Admin, Dev, Handlers, Limits, Log, Server, Setup, Socket};
 pub use source::{FILE, Source};
-pub use types::{Console, Format, Level, Listen, Network, Origins, SetCookie, Transport};
+pub use types::{
+    Console, Format, Level, Listen, Network, Origins, SetCookie, Transport, canonical_origin,
+};
 pub use value::ValueKind;
 
 use gather::Gathered;

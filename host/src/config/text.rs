@@ -1,7 +1,7 @@
 //! Readers of settings that are text of some form. Each reads text as people write it and returns its canonical form,
 //! or `None` if the text does not have the form.
 
-use super::types::{Console, Listen, Network};
+use super::types::{Console, Listen, Network, canonical_origin};
 
 /// Reads an address to listen on.
 pub(super) fn listen(text: &str) -> Option<String> {
@@ -43,24 +43,7 @@ pub(super) fn origin(text: &str) -> Option<String> {
     if text == "*" {
         return Some(text.to_owned());
     }
-    let origin = text.to_ascii_lowercase();
-    let (scheme, host) = origin.split_once("://")?;
-    let is_in_scheme = |c: char| c.is_ascii_alphanumeric() || "+-.".contains(c);
-    let is_in_host = |c: char| c.is_ascii_alphanumeric() || "-._:[]".contains(c);
-    if scheme.is_empty()
-        || host.is_empty()
-        || !scheme.chars().all(is_in_scheme)
-        || !host.chars().all(is_in_host)
-    {
-        return None;
-    }
-    let default_port = match scheme {
-        "http" => ":80",
-        "https" => ":443",
-        _ => "",
-    };
-    let short_host = host.strip_suffix(default_port).unwrap_or(host);
-    Some(format!("{scheme}://{short_host}"))
+    canonical_origin(text)
 }
 
 /// Reads the name of a handler: the path of its file below the handlers folder without `.wasm`, with `/` between

@@ -183,7 +183,9 @@ impl Origins {
         match self {
             Self::Own => false,
             Self::Any => true,
-            Self::Listed(listed) => listed.iter().any(|one| one.eq_ignore_ascii_case(origin)),
+            Self::Listed(listed) => {
+                canonical_origin(origin).is_some_and(|origin| listed.contains(&origin))
+            }
         }
     }
 
@@ -212,6 +214,29 @@ impl From<Origins> for Vec<String> {
             Origins::Listed(listed) => listed,
         }
     }
+}
+
+/// Returns an origin as browsers send it (RFC 6454, 6.2): in lower case and without the default port of its scheme. None
+/// if the text is no origin.
+pub fn canonical_origin(text: &str) -> Option<String> {
+    let origin = text.to_ascii_lowercase();
+    let (scheme, host) = origin.split_once("://")?;
+    let is_in_scheme = |c: char| c.is_ascii_alphanumeric() || "+-.".contains(c);
+    let is_in_host = |c: char| c.is_ascii_alphanumeric() || "-._:[]".contains(c);
+    if scheme.is_empty()
+        || host.is_empty()
+        || !scheme.chars().all(is_in_scheme)
+        || !host.chars().all(is_in_host)
+    {
+        return None;
+    }
+    let default_port = match scheme {
+        "http" => ":80",
+        "https" => ":443",
+        _ => "",
+    };
+    let short_host = host.strip_suffix(default_port).unwrap_or(host);
+    Some(format!("{scheme}://{short_host}"))
 }
 
 /// A transport of a socket.io client.

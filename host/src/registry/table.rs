@@ -130,7 +130,7 @@ impl Table {
             }
         }
         for (pattern, endpoint) in endpoints {
-            let prefix = first_segment(pattern);
+            let prefix = path::first_segment(pattern);
             if !prefix.is_empty() && !prefix.starts_with('{') {
                 self.prefixes.insert(prefix.to_owned());
             }
@@ -212,7 +212,7 @@ impl Table {
     /// Returns true if a path belongs to handlers, so that no page answers it: a route begins with the same segment, or
     /// the path begins with `/api`.
     pub fn claims(&self, path: &str) -> bool {
-        let prefix = first_segment(path);
+        let prefix = path::first_segment(path);
         prefix == API || self.prefixes.contains(prefix)
     }
 
@@ -261,11 +261,6 @@ impl Table {
             .get(namespace)
             .map_or(&[], |namespace| &namespace.hooks)
     }
-}
-
-/// Returns the first segment of a path or of a pattern.
-fn first_segment(path: &str) -> &str {
-    path.split('/').nth(1).unwrap_or_default()
 }
 
 /// Returns what orders patterns that match the same path: at the first segment in which they differ in kind, a static

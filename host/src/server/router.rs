@@ -167,15 +167,12 @@ fn cors(origins: &Origins) -> Option<CorsLayer> {
     match origins {
         Origins::Own => None,
         Origins::Any => Some(layer.allow_origin(AllowOrigin::any())),
-        Origins::Listed(list) => {
-            let values = list
-                .iter()
-                .filter_map(|origin| HeaderValue::from_str(origin).ok());
-            Some(
-                layer
-                    .allow_origin(AllowOrigin::list(values))
-                    .allow_credentials(true),
-            )
+        listed @ Origins::Listed(_) => {
+            let listed = listed.clone();
+            let is_allowed = AllowOrigin::predicate(move |origin, _| {
+                origin.to_str().is_ok_and(|origin| listed.allow(origin))
+            });
+            Some(layer.allow_origin(is_allowed).allow_credentials(true))
         }
     }
 }

@@ -22,7 +22,7 @@ use super::payload::rewrite;
 use super::query::{EngineError, EngineQuery, Transport};
 use super::wire::WireStream;
 use super::wire::first_packet::FirstPacket;
-use crate::config::{Config, Origins, Server};
+use crate::config::{Config, Origins, Server, canonical_origin};
 use crate::dispatch::{Dispatch, Refusal};
 use crate::ending::Ending;
 use crate::payload::Failure;
@@ -458,14 +458,17 @@ impl Drop for PollGuard<'_> {
 }
 
 /// Returns true if `origin` has the host and the port that the request names in its host header.
+///
+/// Proxies may name the default port there, which browsers leave out of the origin.
 fn is_own(origin: &str, headers: &HeaderMap) -> bool {
-    let authority = origin.split_once("://").map(|(_, authority)| authority);
     let host = headers
         .get(header::HOST)
         .and_then(|host| host.to_str().ok());
-    authority
-        .zip(host)
-        .is_some_and(|(authority, host)| authority.eq_ignore_ascii_case(host))
+    let Some(((scheme, _), host)) = origin.split_once("://").zip(host) else {
+        return false;
+    };
+    let own = canonical_origin(&format!("{scheme}://{host}"));
+    own.is_some() && canonical_origin(origin) == own
 }
 
 /// Returns the origins whose pages may open sockets besides the server's own.
