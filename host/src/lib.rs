@@ -16,7 +16,6 @@ pub mod outbound;
 pub mod parent;
 pub mod path;
 pub mod payload;
-pub mod probe;
 pub mod registry;
 pub mod runtime;
 pub mod server;

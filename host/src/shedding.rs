@@ -92,3 +92,33 @@ impl WaitingClient {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::tests::sessions_within;
+
+    #[tokio::test]
+    async fn i11_25_those_that_do_not_read_go_before_those_that_do_and_the_largest_first() {
+        let (sessions, _closed) = sessions_within(1000);
+        let open = |bytes: u64| {
+            let websocket = sessions.connect();
+            let opened = sessions.open([127, 0, 0, 1].into(), Some(Arc::clone(&websocket)));
+            let session = opened.expect("opened");
+            session.claim("id");
+            let held = session.hold(bytes);
+            (session, websocket, held)
+        };
+        let (reader, small, middle, large) = (open(900), open(100), open(200), open(300));
+        for (session, websocket, _) in [&small, &middle, &large] {
+            websocket.stop();
+            while session.is_taking() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        }
+        relieve(&sessions);
+        let endings = [&reader, &small, &middle, &large].map(|(session, ..)| session.ending());
+        let ended = Some(Ending::OutboundMemory);
+        assert_eq!(endings, [None, None, ended, ended]);
+    }
+}

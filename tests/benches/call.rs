@@ -13,6 +13,7 @@ use futures_util::future::BoxFuture;
 use hitchy::config::Config;
 use hitchy::emitter::Emitter;
 use hitchy::message::{CallId, Door, Event, Exchange, Request};
+use hitchy::outbound::OutboundMemory;
 use hitchy::path::Target;
 use hitchy::payload::{Failure, Payload};
 use hitchy::runtime::{
@@ -171,9 +172,15 @@ fn connection() -> Connection {
         packets: 1,
         bytes: 1,
         stall: Duration::ZERO,
+        connect: Duration::MAX,
     };
     let (closing, _closed) = unbounded_channel();
-    let sessions = Sessions::new(bounds, Arc::default(), closing);
+    let sessions = Sessions::new(
+        bounds,
+        OutboundMemory::new(u64::MAX),
+        Arc::default(),
+        closing,
+    );
     let session = sessions.open(REMOTE.ip(), None).expect("there is room");
     Connection::new(
         "id".into(),

@@ -88,7 +88,10 @@ async fn s06_who_goes_on_at_ten_times_the_bound_is_disconnected() {
     within("the flood is ended", SOON * 3, flood).await;
     witness.assert_unharmed().await;
     let line = wait_for_end_in_log(&witness.server, from, &names).await;
-    assert!(line.contains("sending"), "{line}");
+    assert!(
+        line.contains("sending") && line.contains("reason=\"flood\""),
+        "{line}"
+    );
 }
 
 #[tokio::test]

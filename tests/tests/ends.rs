@@ -101,6 +101,18 @@ async fn i11_28_a_client_that_takes_nothing_of_much() {
     is_counted(&server, "write_stall", 1.0).await;
 }
 
+#[tokio::test]
+async fn i11_28_a_connection_that_takes_nothing_of_a_response() {
+    let server = with("[server]\nwrite-stall = \"1s\"").await;
+    std::fs::create_dir_all(server.dir().join("public")).expect("made");
+    let file = server.dir().join("public/large.bin");
+    std::fs::write(file, vec![0xff; 32 << 20]).expect("written");
+    let mut lazy = Connection::over(narrow(&server).await).expect("open");
+    let sent = lazy.send(request("GET", "/large.bin", &[], b"")).await;
+    sent.expect("sent");
+    is_counted(&server, "write_stall", 1.0).await;
+}
+
 /// The acks are so small that the server's system takes all of them.
 #[tokio::test]
 async fn i11_28_a_client_that_takes_nothing_of_little() {

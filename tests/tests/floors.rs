@@ -9,8 +9,8 @@ use hitchy_tests::sources;
 /// The folders, which are the modules at the crate's root, by floor, the lowest first.
 const FLOORS: &[&[&str]] = &[
     &[
-        "message", "names", "path", "payload", "text", "emitter", "sockets", "session", "probe",
-        "outbound", "lock", "watch", "metrics", "parent", "stamp", "ending", "shedding",
+        "message", "names", "path", "payload", "text", "emitter", "sockets", "session", "outbound",
+        "lock", "watch", "metrics", "parent", "stamp", "ending", "shedding",
     ],
     &["runtime"],
     &["registry", "config"],

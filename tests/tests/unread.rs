@@ -127,6 +127,37 @@ async fn i11_25_answers_of_handlers_are_bounded_before_they_are_made() {
     server.assert_unharmed();
 }
 
+/// Lets a client read a little at a time, so that its send buffer is full nearly always.
+#[tokio::test]
+async fn i11_25_a_client_that_reads_slowly_gets_every_answer() {
+    let settings = "[socket]\nsend-bytes = \"1MiB\"\n[server]\nwrite-stall = \"5s\"";
+    let mut server = with(settings).await;
+    let mut slow = narrow(&server, "/hitchy", "").await;
+    let mut other = RawSocket::connect(server.addr(), "/hitchy")
+        .await
+        .expect("let in");
+    let times = 60;
+    ask_for(&mut slow, "/fault/body/200000", times).await;
+    let mut files = 0;
+    while files < times {
+        let next = within("a packet", SOON, slow.next()).await;
+        if let Packet::Binary(bytes) = next.expect("it stays connected") {
+            assert_eq!(bytes.len(), 200_000);
+            files += 1;
+        }
+        if files % 20 == 0 {
+            ask_for(&mut other, "/large.bin", 1).await;
+            within(
+                "the other client is answered",
+                SOON,
+                read_files(&mut other, 1),
+            )
+            .await;
+        }
+    }
+    server.assert_unharmed();
+}
+
 #[tokio::test]
 async fn i11_25_an_answer_larger_than_the_bound_reaches_a_client_that_reads() {
     let mut server = with("[socket]\nsend-bytes = \"1MiB\"").await;

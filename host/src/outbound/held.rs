@@ -51,15 +51,15 @@ impl Held {
 
     fn add(&self, bytes: u64) {
         match self.kind {
-            Kind::Reserved => self.outbound.reserve(bytes),
-            Kind::Sending => self.outbound.begin_sending(bytes),
+            Kind::Reserved => self.outbound.change_held(|held| held.reserve(bytes)),
+            Kind::Sending => self.outbound.change_held(|held| held.begin_sending(bytes)),
         }
     }
 
     fn subtract(&self, bytes: u64) {
         match self.kind {
-            Kind::Reserved => self.outbound.release(bytes),
-            Kind::Sending => self.outbound.end_sending(bytes),
+            Kind::Reserved => self.outbound.change_held(|held| held.release(bytes)),
+            Kind::Sending => self.outbound.change_held(|held| held.end_sending(bytes)),
         }
     }
 }

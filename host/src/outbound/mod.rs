@@ -1,6 +1,7 @@
 //! Everything that waits to be sent to clients: the traffic to each of them, and the memory of all of them together.
 
 mod held;
+mod held_bytes;
 mod memory;
 mod traffic;
 mod weak_list;

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use futures_util::task::AtomicWaker;
 use tokio::sync::Notify;
 
+use super::held_bytes::HeldBytes;
 use super::memory::OutboundMemory;
 use crate::ending::Ending;
 
@@ -42,14 +43,8 @@ pub struct Outbound {
     start: Instant,
     /// The time that the client may take nothing and still count as taking.
     pause: Duration,
-    /// The memory of all clients, in which what is held for this client is counted too.
-    memory: Arc<OutboundMemory>,
-    /// True for a TCP connection. The answers to polls count for the connections that carry them.
-    is_connection: bool,
-    /// Bytes of answers that are being made, or that wait for capacity.
-    reserved: AtomicU64,
-    /// Bytes of responses that are being written to TCP connections.
-    sending: AtomicU64,
+    /// Bytes that the server holds for the client.
+    held: HeldBytes,
     /// Bytes that were handed over for sending and have not left.
     backlog: AtomicU64,
     /// Bytes that have left since the connection was opened.
@@ -79,26 +74,20 @@ pub struct Outbound {
 impl Outbound {
     /// Makes the traffic of a TCP connection.
     pub fn of_connection(memory: &Arc<OutboundMemory>) -> Arc<Self> {
-        let is_connection = true;
-        Arc::new(Self {
-            is_connection,
-            ..Self::new(WEBSOCKET_PAUSE, TAKING, memory)
-        })
+        let held = HeldBytes::of_connection(memory);
+        Arc::new(Self::new(WEBSOCKET_PAUSE, TAKING, held))
     }
 
     /// Makes the traffic of a client that polls. The client takes something only while it does.
     pub fn of_polls(memory: &Arc<OutboundMemory>) -> Arc<Self> {
-        Arc::new(Self::new(POLLING_PAUSE, 0, memory))
+        Arc::new(Self::new(POLLING_PAUSE, 0, HeldBytes::of_polls(memory)))
     }
 
-    fn new(pause: Duration, stopped: u64, memory: &Arc<OutboundMemory>) -> Self {
+    fn new(pause: Duration, stopped: u64, held: HeldBytes) -> Self {
         Self {
             start: Instant::now(),
             pause,
-            memory: Arc::clone(memory),
-            is_connection: false,
-            reserved: AtomicU64::new(0),
-            sending: AtomicU64::new(0),
+            held,
             backlog: AtomicU64::new(0),
             written: AtomicU64::new(0),
             packets: AtomicU32::new(0),
@@ -144,44 +133,20 @@ impl Outbound {
         self.notify_watchers();
     }
 
-    /// Counts bytes of answers that are being made, or that wait for capacity.
-    pub(super) fn reserve(&self, bytes: u64) {
-        self.reserved.fetch_add(bytes, Ordering::Relaxed);
-        self.memory.hold(bytes);
-    }
-
-    /// Undoes [`Outbound::reserve`].
-    pub(super) fn release(&self, bytes: u64) {
-        self.reserved.fetch_sub(bytes, Ordering::Relaxed);
-        self.memory.release(bytes);
-        self.notify_watchers();
-    }
-
-    /// Counts bytes that are being written to a TCP connection.
-    pub(super) fn begin_sending(&self, bytes: u64) {
-        self.sending.fetch_add(bytes, Ordering::Relaxed);
-        if self.is_connection {
-            self.memory.hold(bytes);
-        }
-    }
-
-    /// Undoes [`Outbound::begin_sending`].
-    pub(super) fn end_sending(&self, bytes: u64) {
-        self.sending.fetch_sub(bytes, Ordering::Relaxed);
-        if self.is_connection {
-            self.memory.release(bytes);
-        }
+    /// Changes what the server holds for the client, and wakes the tasks that wait for something to leave.
+    pub(super) fn change_held(&self, change: impl FnOnce(&HeldBytes)) {
+        change(&self.held);
         self.notify_watchers();
     }
 
     /// Returns the bytes of answers that are being made, or that wait for capacity.
     pub fn reserved(&self) -> u64 {
-        self.reserved.load(Ordering::Relaxed)
+        self.held.reserved()
     }
 
     /// Returns the bytes of responses that are being written to TCP connections.
     pub fn sending(&self) -> u64 {
-        self.sending.load(Ordering::Relaxed)
+        self.held.sending()
     }
 
     fn reduce_backlog(&self, bytes: u64) {
@@ -398,6 +363,10 @@ pub fn ended() -> io::Error {
 mod tests {
     use super::*;
 
+    fn held() -> HeldBytes {
+        HeldBytes::of_polls(&OutboundMemory::new(0))
+    }
+
     #[test]
     fn what_was_handed_over_and_not_written_waits() {
         let line = Outbound::of_connection(&OutboundMemory::new(0));
@@ -414,7 +383,7 @@ mod tests {
 
     #[test]
     fn a_line_that_takes_and_is_silent_has_nothing_waiting() {
-        let mut line = Outbound::new(WEBSOCKET_PAUSE, TAKING, &OutboundMemory::new(0));
+        let mut line = Outbound::new(WEBSOCKET_PAUSE, TAKING, held());
         let pass = |line: &mut Outbound| line.start -= IDLE * 2;
         line.add_queued(100);
         line.stop();
@@ -429,7 +398,7 @@ mod tests {
 
     #[test]
     fn a_line_takes_until_it_has_stopped_for_a_while() {
-        let line = Outbound::new(Duration::ZERO, TAKING, &OutboundMemory::new(0));
+        let line = Outbound::new(Duration::ZERO, TAKING, held());
         line.stop();
         assert!(!line.is_taking());
         line.wrote(1);

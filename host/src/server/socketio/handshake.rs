@@ -10,8 +10,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::wire::frame::{CLOSE, Header, PING, PONG, TEXT, apply_mask, server_frame};
-use crate::probe::Probe;
 use crate::server::http::headers::list_items;
+use crate::session::Probe;
 
 /// The only version of the protocol that is in use.
 const VERSION: HeaderValue = HeaderValue::from_static("13");

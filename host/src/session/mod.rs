@@ -4,28 +4,26 @@
 //! of the request that opened it. The library keeps that request as long as its own session, so both are dropped
 //! together.
 
+mod capacity;
+mod ends;
+mod probe;
+
+pub use self::probe::Probe;
+
 use std::collections::HashMap;
-use std::fmt::Display;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
-use tokio::sync::MutexGuard;
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::ending::Ending;
 use crate::lock::lock;
 use crate::metrics::{EndedClient, Metrics};
-use crate::outbound::{Held, Outbound, OutboundMemory, WeakList};
+use crate::outbound::{Outbound, OutboundMemory, WeakList};
 use crate::payload::Failure;
-use crate::probe::Probe;
-
-/// The time that a client has to close its connection after it was disconnected from all namespaces.
-const CLOSE_GRACE: Duration = Duration::from_secs(1);
-/// The time that broadcasts wait for one client that takes something, but not enough, before it is disconnected.
-const MAX_BROADCAST_DELAY: Duration = Duration::from_secs(1);
 
 /// The bounds on all sessions together and on each of them.
 #[derive(Clone, Copy, Debug)]
@@ -280,15 +278,6 @@ impl Session {
         self.has_spoken.store(true, Ordering::Relaxed);
     }
 
-    /// Ends the session of a client that does not speak socket.io's protocol. `what` it began with completes the
-    /// sentence in the log.
-    pub fn end_as_foreign(&self, what: &str) {
-        let cause = format_args!("it began with {what}; {}", Ending::Foreign.cause());
-        if self.note_end(Ending::Foreign, None, &cause) {
-            self.metrics().foreign_clients.add(1);
-        }
-    }
-
     /// Moves the session to a websocket.
     pub fn upgrade(&self, websocket: &Arc<Outbound>) {
         if self.websocket.swap(Some(Arc::clone(websocket))).is_none() {
@@ -318,211 +307,9 @@ impl Session {
         websocket.unwrap_or_else(|| Arc::clone(&self.polls))
     }
 
-    /// Counts a packet with `bytes` of payload that is handed over for sending.
-    pub fn add_queued(&self, bytes: usize) {
-        self.outbound().add_queued(bytes);
-    }
-
-    /// Undoes [`Session::add_queued`] for a packet that could not be handed over.
-    pub fn remove_queued(&self, bytes: usize) {
-        self.outbound().remove_queued(bytes);
-    }
-
-    /// Returns true if so much waits that the library's send buffer may be full.
-    pub fn may_be_full(&self) -> bool {
-        self.outbound().may_have(self.sessions.bounds.packets / 2)
-    }
-
-    /// Returns true if so many bytes wait that packets for this client alone have to wait.
-    pub fn is_heavy(&self) -> bool {
-        self.outbound().waiting() > self.sessions.bounds.bytes
-    }
-
-    /// Returns the most bytes that may wait for the client.
-    pub fn most_bytes(&self) -> u64 {
-        self.sessions.bounds.bytes
-    }
-
-    /// Counts an answer of `bytes` bytes that is in memory, and is not handed over yet.
-    pub fn hold(&self, bytes: u64) -> Held {
-        Held::reserved(&self.polls, bytes)
-    }
-
-    /// Waits until an answer of `bytes` bytes has place among what waits for the client, and counts it from then on.
-    /// Answers get place one after the other. Returns none if the session was ended, or once `has_gone` returns true.
-    pub async fn reserve(&self, bytes: u64, has_gone: impl Fn() -> bool) -> Option<Held> {
-        let _reserving = self.reserving.lock().await;
-        while !self.has_place(bytes) {
-            if self.ending().is_some() || has_gone() {
-                return None;
-            }
-            self.progress().await;
-        }
-        Some(self.hold(bytes))
-    }
-
-    /// Returns true if an answer of `bytes` bytes has place. An answer that is larger than the bound has place alone.
-    fn has_place(&self, bytes: u64) -> bool {
-        let (reserved, most) = (self.polls.reserved(), self.sessions.bounds.bytes);
-        let waiting = self.outbound().waiting();
-        let fits = reserved.saturating_add(waiting).saturating_add(bytes) <= most;
-        fits || (reserved == 0 && waiting <= most)
-    }
-
-    /// Returns the bytes of answers that are being made, or that wait for capacity.
-    pub fn reserved(&self) -> u64 {
-        self.polls.reserved()
-    }
-
-    /// Returns the bytes that the library has queued, estimated. While the client takes everything, nothing waits for
-    /// longer than a moment, and the estimate would be worse than zero.
-    pub fn queued(&self) -> u64 {
-        let outbound = self.outbound();
-        if outbound.stopped_for().is_zero() {
-            return 0;
-        }
-        outbound.backlog()
-    }
-
-    /// Returns true if the client takes what it is sent, or did a moment ago.
-    pub fn is_taking(&self) -> bool {
-        self.outbound().is_taking()
-    }
-
-    /// Returns true if so many bytes wait that broadcasts have to wait. While the client takes what it is sent, twice
-    /// the bound may wait, so that what the client itself asked for does not hold up broadcasts.
-    pub fn is_heavy_for_others(&self) -> bool {
-        let outbound = self.outbound();
-        let most = self.sessions.bounds.bytes;
-        let backlog = outbound.waiting();
-        backlog > most && (backlog > most.saturating_mul(2) || !outbound.is_taking())
-    }
-
-    /// Waits until no other sender is blocked on this client. Senders that found no capacity proceed one after the
-    /// other.
-    pub async fn turn(&self) -> MutexGuard<'_, ()> {
-        self.turn.lock().await
-    }
-
-    /// Waits a moment for something to leave. Ends the session if the client has taken nothing for too long.
-    pub async fn progress(&self) {
-        let outbound = self.outbound();
-        outbound.progress().await;
-        if outbound.stopped_for() > self.sessions.bounds.stall {
-            self.end_slow_reader(Ending::WriteStall);
-        }
-    }
-
-    /// Waits a moment on behalf of a broadcast. Ends the session if the client takes nothing, or if broadcasts have
-    /// waited for it for a second in total.
-    pub async fn progress_or_end(&self) {
-        let outbound = self.outbound();
-        if !outbound.is_taking() || outbound.delay().await > MAX_BROADCAST_DELAY {
-            self.end_slow_reader(Ending::SendBuffer);
-        }
-    }
-
-    /// Ends the session because the client does not take what it is sent.
-    pub fn end_slow_reader(&self, why: Ending) {
-        self.end_slow_reader_as(why, why.cause());
-    }
-
-    /// Ends the session because the client does not take what it is sent. `cause` completes the sentence in the log.
-    pub fn end_slow_reader_as(&self, why: Ending, cause: &str) {
-        let waiting = self.outbound().waiting().saturating_add(self.reserved());
-        let cause = format_args!("{cause}; {waiting} bytes wait for it");
-        self.end_with(why, &cause);
-    }
-
-    /// Ends the session. Does nothing if it was ended before.
-    pub fn end(&self, why: Ending) {
-        self.end_with(why, &why.cause());
-    }
-
-    fn end_with(&self, why: Ending, cause: &dyn Display) {
-        if !self.note_end(why, None, cause) {
-            return;
-        }
-        if let Some(websocket) = &*self.websocket.load() {
-            websocket.end(why);
-        }
-        if let Some(ids) = self.polling.get() {
-            // The receiver is dropped once the server has closed. No session is left to close then.
-            let _ = self.sessions.closing.send(ids.library.clone());
-        }
-    }
-
-    /// Counts and logs an end that the library brought about, and its cause. Returns false if an end was noted before.
-    pub fn note_end(&self, why: Ending, namespace: Option<&str>, cause: &dyn Display) -> bool {
-        if self.ending.set(why).is_err() {
-            return false;
-        }
-        // A handler disconnects connections, and each of these is counted by itself. A shutdown is noted first.
-        let is_counted = match why {
-            Ending::Closed => true,
-            Ending::Shutdown => self.shutdown_noted.swap(true, Ordering::Relaxed),
-            _ => false,
-        };
-        if !is_counted {
-            self.metrics()
-                .ended(why, self.ended_client(namespace), cause);
-        }
-        true
-    }
-
-    /// Ends the session after a second, in which the client may close it by itself.
-    pub fn end_soon(self: &Arc<Self>) {
-        if self.ends_soon.swap(true, Ordering::AcqRel) {
-            return;
-        }
-        let session = Arc::downgrade(self);
-        tokio::spawn(async move {
-            tokio::time::sleep(CLOSE_GRACE).await;
-            if let Some(session) = session.upgrade() {
-                session.end(Ending::Closed);
-            }
-        });
-    }
-
     /// Returns the reason for which the server ended the session, if it did.
     pub fn ending(&self) -> Option<Ending> {
         self.ending.get().copied()
-    }
-
-    /// Returns the reason for which the server ended the websocket, if it did.
-    pub fn websocket_ending(&self) -> Option<Ending> {
-        let websocket = self.websocket.load();
-        websocket.as_ref().and_then(|websocket| websocket.ending())
-    }
-
-    /// Counts and logs that the server shuts down, once for all connections of the session. The session goes on until
-    /// the client has got its last packets.
-    pub fn note_shutdown(&self) {
-        if self.ending().is_some() || self.shutdown_noted.swap(true, Ordering::Relaxed) {
-            return;
-        }
-        let client = self.ended_client(None);
-        self.metrics()
-            .ended(Ending::Shutdown, client, &Ending::Shutdown.cause());
-    }
-
-    /// Counts and logs that a handler disconnected a socket from a namespace.
-    pub fn note_dismissal(&self, socket: &str, namespace: &str) {
-        let client = EndedClient {
-            socket: Some(socket),
-            namespace: Some(namespace),
-            remote: &self.remote,
-        };
-        self.metrics()
-            .ended(Ending::Closed, client, &Ending::Closed.cause());
-    }
-
-    fn ended_client<'a>(&'a self, namespace: Option<&'a str>) -> EndedClient<'a> {
-        EndedClient {
-            socket: self.name.get().map(String::as_str),
-            namespace,
-            remote: &self.remote,
-        }
     }
 
     /// Returns the answer of `ask` about the websocket, or false if there never was one.
@@ -534,19 +321,6 @@ impl Session {
     /// Returns the counters of the server.
     pub fn metrics(&self) -> &Metrics {
         self.sessions.metrics()
-    }
-}
-
-impl Session {
-    /// Returns the reason for which the library ended the session, if it did before the client joined a namespace. It
-    /// reports no such end.
-    fn unreported_ending(&self) -> Option<Ending> {
-        let ended = self.websocket_ending();
-        let is_cut_off = self.of_websocket(Outbound::is_cut_off);
-        let is_late = self.opened.elapsed() >= self.sessions.bounds.connect;
-        let has_joined = self.claimed.load(Ordering::Acquire);
-        let late = || (!has_joined && is_late && !is_cut_off).then_some(Ending::ConnectTimeout);
-        ended.or_else(late)
     }
 }
 
@@ -575,6 +349,15 @@ pub(crate) mod tests {
     use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
     pub(crate) fn sessions(most: usize) -> (Arc<Sessions>, UnboundedReceiver<String>) {
+        make(most, u64::MAX)
+    }
+
+    /// Makes a set of sessions for which `memory` bytes may wait.
+    pub(crate) fn sessions_within(memory: u64) -> (Arc<Sessions>, UnboundedReceiver<String>) {
+        make(usize::MAX, memory)
+    }
+
+    fn make(most: usize, memory: u64) -> (Arc<Sessions>, UnboundedReceiver<String>) {
         let bounds = Bounds {
             sessions: most,
             unclaimed: 2,
@@ -584,7 +367,7 @@ pub(crate) mod tests {
             connect: Duration::MAX,
         };
         let (closing, closed) = unbounded_channel();
-        let memory = OutboundMemory::new(u64::MAX);
+        let memory = OutboundMemory::new(memory);
         let sessions = Sessions::new(bounds, memory, Arc::default(), closing);
         (sessions, closed)
     }
