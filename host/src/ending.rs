@@ -152,7 +152,9 @@ impl Ending {
     /// Returns how much an operator has to know of the end.
     pub fn weight(self) -> Weight {
         match self {
-            Self::UpgradeFailed
+            // A client that is out of reach looks like one that does not read.
+            Self::Unacknowledged
+            | Self::UpgradeFailed
             | Self::PingTimeout
             | Self::ConnectTimeout
             | Self::HeadTimeout
