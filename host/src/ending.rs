@@ -159,7 +159,9 @@ impl Ending {
     /// Returns how much an operator has to know of the end.
     pub fn weight(self) -> Weight {
         match self {
-            Self::PollAborted
+            // A client that is out of reach looks like one that does not read.
+            Self::Unacknowledged
+            | Self::PollAborted
             | Self::PingTimeout
             | Self::ConnectTimeout
             | Self::HeadTimeout

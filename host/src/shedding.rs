@@ -13,6 +13,9 @@ use crate::session::{Session, Sessions};
 /// Time between two sums of what the library has queued.
 const SUMMING_UP: Duration = Duration::from_millis(250);
 
+/// Time in which clients that were ended are cleared away, before others are ended.
+const RELIEF: Duration = Duration::from_millis(20);
+
 /// Ends clients whenever too much waits, for ever.
 pub async fn shed(sessions: Arc<Sessions>) {
     let memory = sessions.memory();
@@ -22,6 +25,8 @@ pub async fn shed(sessions: Arc<Sessions>) {
         sum_up(&sessions);
         if memory.used() > memory.total() {
             relieve(&sessions);
+            // What was held for the clients is not released at once.
+            tokio::time::sleep(RELIEF).await;
         }
     }
 }

@@ -175,20 +175,34 @@ async fn i11_25_an_answer_larger_than_the_bound_reaches_a_client_that_reads() {
 async fn i11_25_clients_that_read_nothing_are_ended_when_the_memory_of_all_is_used_up() {
     let mut server = with("[server]\noutbound-memory = \"64MiB\"").await;
     let from = server.log().len();
+    let other = RawSocket::connect(server.addr(), "/hitchy").await;
+    let mut other = other.expect("let in");
     let mut lazy = Vec::new();
-    for _ in 0..10 {
-        let mut client = RawSocket::connect(server.addr(), "/hitchy")
-            .await
-            .expect("let in");
-        ask_for(&mut client, "/large.bin", REQUESTS).await;
-        lazy.push(client);
+    let asking = async {
+        for _ in 0..10 {
+            let client = RawSocket::connect(server.addr(), "/hitchy").await;
+            let mut client = client.expect("let in");
+            ask_for(&mut client, "/large.bin", REQUESTS).await;
+            lazy.push(client);
+        }
+        let is_ended = async || ends(&server, "outbound_memory").await > 0.0;
+        until("some are ended", PATIENCE, is_ended).await;
+    };
+    let reading = async {
+        loop {
+            ask_for(&mut other, "/large.bin", 2).await;
+            let read = read_files(&mut other, 2);
+            within("the other client is answered", SOON, read).await;
+        }
+    };
+    tokio::select! {
+        () = asking => {}
+        () = reading => {}
     }
-    let is_ended = async || ends(&server, "outbound_memory").await > 0.0;
-    until("some are ended", PATIENCE, is_ended).await;
     let within_budget = async || value(&server, WAITING).await <= 64.0 * MIB;
     until("the others are within the budget", SOON, within_budget).await;
     largest(&server, WAITING).await;
-    within_budget().await;
+    until("they stay within the budget", SOON, within_budget).await;
     let ready = page(&server, "/readyz").await;
     assert_eq!(ready["status"], "ready");
     assert_eq!(ready["outboundMemory"]["limit"], 64 << 20, "{ready}");

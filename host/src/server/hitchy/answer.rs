@@ -158,3 +158,17 @@ fn is_text(media_type: &str) -> bool {
                 | "application/x-www-form-urlencoded"
         )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn i11_25_text_counts_as_large_as_json_makes_it() {
+        let every_byte: String = (0..=0x7f).map(char::from).collect();
+        for text in ["", "plain", "a\"b\\c\n", "grüße 🎉", &every_byte] {
+            let json = serde_json::to_string(text).expect("text is JSON");
+            assert_eq!(AnswerBody::Text(text).size() + 2, json.len(), "{text:?}");
+        }
+    }
+}
