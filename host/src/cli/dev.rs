@@ -226,7 +226,7 @@ impl Rebuilder {
             }
         }
         let written = self.builder.written(&self.sources);
-        self.trees.accept(&written);
+        self.trees.accept(&written).await;
         self.built = files;
     }
 }

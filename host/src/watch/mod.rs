@@ -5,9 +5,12 @@
 //! have none. The complete folder is therefore also read from time to time, and watched again if it was replaced.
 
 mod identity;
+mod lookups;
 mod trees;
+mod walk;
 
-pub use self::trees::{Roots, Trees, files};
+pub use self::trees::{Roots, Trees};
+pub use self::walk::{Hidden, files, hidden};
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
