@@ -1,22 +1,28 @@
 //! The command line. Each command has a file or a folder of its own.
 
 mod build;
+mod builder;
 mod cargo;
 mod client;
+mod command_output;
 mod compile;
 mod dev;
 mod error;
 mod executor;
+mod hidden_sources;
+mod inputs;
 mod inspect;
 mod install;
 mod job;
 mod log;
 mod new;
 mod output;
+mod processes;
 mod routes;
 mod self_writes;
 mod serve;
 mod settings;
+mod shell;
 mod sources;
 
 use std::process::ExitCode;

@@ -10,7 +10,7 @@ use std::hash::{DefaultHasher, Hasher};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::Notify;
@@ -108,9 +108,9 @@ impl Trees {
         trees
     }
 
-    /// Follows other folders. Files of folders that are added do not count as changed. Changes in folders that were
-    /// followed before are kept for the next report.
-    pub async fn follow(&mut self, roots: Roots) {
+    /// Follows other folders. Files of folders that are added do not count as changed, unless they changed after
+    /// `since`. Changes in folders that were followed before are kept for the next report.
+    pub async fn follow(&mut self, roots: Roots, since: Option<SystemTime>) {
         self.finish_scan().await;
         if self.state.as_ref().is_none_or(|state| state.roots == roots) {
             return;
@@ -120,7 +120,9 @@ impl Trees {
         if let Some(state) = &mut self.state {
             state.roots = roots;
         }
-        self.look().await;
+        let mut added = self.look().await;
+        added.retain(|path| since.is_some_and(|since| is_newer(path, since)));
+        self.untold.extend(added);
     }
 
     /// Waits until files are changed in content, added or removed, and returns them. The future can be dropped at any
@@ -344,6 +346,20 @@ impl State {
     }
 }
 
+/// Returns true if a file was changed after `since`. The time that the system notes does not go back when a file is
+/// copied with the times of another.
+fn is_newer(path: &Path, since: SystemTime) -> bool {
+    let since = since
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    let changed = fs::metadata(path).map(|metadata| (metadata.ctime(), metadata.ctime_nsec()));
+    let since = (
+        since.as_secs().cast_signed(),
+        i64::from(since.subsec_nanos()),
+    );
+    changed.is_ok_and(|changed| changed > since)
+}
+
 /// Returns a file as it is now, or none if it does not exist. The content is read only if the stamp differs from
 /// `before`.
 fn see(path: &Path, before: Option<&Seen>) -> Option<Seen> {
@@ -454,7 +470,7 @@ mod tests {
             folders: both.into(),
             ..Roots::default()
         };
-        trees.follow(roots).await;
+        trees.follow(roots, None).await;
         assert_eq!(next(&mut trees, &root).await, ["mine/a.rs"]);
         write(&root, "other/b.rs", "saved");
         assert_eq!(next(&mut trees, &root).await, ["other/b.rs"]);

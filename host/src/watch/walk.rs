@@ -82,7 +82,12 @@ impl LinkedFolders {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Hidden {
     /// A pattern of this file, for example of a `.gitignore`.
-    Pattern { file: PathBuf, pattern: String },
+    Pattern {
+        /// The file that holds the pattern.
+        file: PathBuf,
+        /// The pattern as it is written.
+        pattern: String,
+    },
     /// The name of this file or folder begins with a dot.
     Dot(PathBuf),
     /// Tools fill folders of this name.
