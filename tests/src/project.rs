@@ -23,7 +23,11 @@ pub fn source(name: &str, answer: &str) -> String {
     )
 }
 
-fn manifest(name: &str) -> String {
+/// Returns the manifest of a handler in Rust.
+///
+/// # Panics
+/// Panics if the SDK is not there.
+pub fn manifest(name: &str) -> String {
     let sdk = sources()
         .join("../guest-sdk")
         .canonicalize()
