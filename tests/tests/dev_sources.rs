@@ -87,8 +87,10 @@ async fn i11_4_its_own_output_in_the_project_is_no_save() {
 async fn i11_4_target_folders_hold_no_sources_whatever_their_names() {
     let plan = project().env("CARGO_TARGET_DIR", "out");
     let plan = plan.file("out/keep.txt", "the folder was there before cargo");
-    package(plan.dir(), "named", "one");
+    let manifest = "[package]\nname = \"named\"\nedition = \"2024\"\n[lib]\ncrate-type = [\"cdylib\"]\n[workspace]\n";
     let plan = plan
+        .file("named/Cargo.toml", manifest)
+        .file("named/src/lib.rs", "")
         .file(
             "named/.cargo/config.toml",
             "[build]\nbuild-dir = \"intermediate\"\n",

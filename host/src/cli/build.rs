@@ -76,18 +76,25 @@ async fn build(folder: &Path, config: &Config, settings: &config::Sources) -> an
 /// Returns the absolute path of the folder to look for handlers in, without links.
 ///
 /// # Errors
-/// The folder cannot be read.
+/// The folder cannot be read, or its path is not UTF-8, in which settings and cargo name paths.
 pub(super) fn folder(path: &Path) -> Result<PathBuf, CommandError> {
     let folder = path.canonicalize().and_then(|folder| {
         fs::read_dir(&folder)?;
         Ok(folder)
     });
-    folder.map_err(|error| {
+    let folder = folder.map_err(|error| {
         CommandError::Usage(anyhow!(
             "{} cannot be read: {error}; name a folder",
             path.display()
         ))
-    })
+    })?;
+    if folder.to_str().is_none() {
+        return Err(CommandError::Usage(anyhow!(
+            "the path {} is not UTF-8, so that neither cargo nor settings can name what lies in it; rename the folder",
+            folder.display()
+        )));
+    }
+    Ok(folder)
 }
 
 /// Prepares builds: runs the setup, finds the sources, adds missing Rust targets, and opens the handlers folder.

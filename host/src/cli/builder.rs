@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, anyhow};
 
@@ -24,6 +24,8 @@ pub(super) struct Builder {
     settings_file: PathBuf,
     profile: Profile,
     builds: Builds,
+    /// When the programs of the last build ended.
+    ended: SystemTime,
 }
 
 /// The end of a build, with what it read.
@@ -68,6 +70,7 @@ impl Builder {
             settings_file,
             profile,
             builds: Builds::default(),
+            ended: SystemTime::now(),
         }
     }
 
@@ -90,6 +93,7 @@ impl Builder {
                 (self.run(recipe, command, stop).await, inputs)
             }
         };
+        self.ended = SystemTime::now();
         let installed = made.and_then(|made| {
             let line = self.install(recipe, &made, began.elapsed(), saved, before.as_deref())?;
             Ok(line)
@@ -178,6 +182,11 @@ impl Builder {
             print(format_args!("removed {file}: nothing makes it any more"));
         }
         Ok(())
+    }
+
+    /// Returns the time at which the programs of the last build ended. Later changes are not theirs.
+    pub(super) fn ended(&self) -> SystemTime {
+        self.ended
     }
 
     /// Returns the path of a file of the handlers folder.

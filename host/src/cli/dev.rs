@@ -24,7 +24,7 @@ use super::settings::SettingsArgs;
 use super::sources::{BuildMethod, Recipe, Sources, is_manifest, relative};
 use crate::config::{self, Config};
 use crate::registry::Registry;
-use crate::watch::Trees;
+use crate::watch::{self, Trees};
 
 /// The examples at the end of `hitchy dev --help`.
 pub(super) const EXAMPLES: &str = "\
@@ -225,11 +225,29 @@ impl Rebuilder {
         changed.retain(|path| !locks.contains(path));
         self.remove_own(&mut changed);
         if !is_stopped {
-            for file in self.self_writes.separate(&mut changed, file) {
-                self.warn_of(&file);
-            }
+            self.remove_self_writes(&mut changed, file);
         }
         changed
+    }
+
+    /// Removes what the last build wrote among the sources, as far as that is known after some builds.
+    fn remove_self_writes(&mut self, changed: &mut BTreeSet<PathBuf>, file: &str) {
+        if !self.may_write_sources(file) {
+            return;
+        }
+        let ended = self.builder.ended();
+        let is_later = |path: &PathBuf| watch::changed_after(path, ended);
+        let later: BTreeSet<PathBuf> = changed.extract_if(.., |path| is_later(path)).collect();
+        for file in self.self_writes.separate(changed, file) {
+            self.warn_of(&file);
+        }
+        changed.extend(later);
+    }
+
+    /// Returns true unless it is known that builds of this file run no programs that may write among the sources.
+    fn may_write_sources(&self, file: &str) -> bool {
+        let inputs = self.inputs.get(file);
+        inputs.is_none_or(|inputs| inputs.may_write_sources)
     }
 
     /// Builds a recipe until a save of what it reads makes it stale. Returns the changes that came meanwhile.
@@ -249,6 +267,7 @@ impl Rebuilder {
             .collect();
         let settings = self.settings.settings_file();
         let is_command = matches!(recipe.method, BuildMethod::Command(_));
+        let may_write = self.may_write_sources(&recipe.file);
         let build = self.builder.build(recipe, &saved, &stop);
         tokio::pin!(build);
         loop {
@@ -262,7 +281,8 @@ impl Rebuilder {
             let affected = self.sources.affected(&changed, &self.inputs);
             let is_stale =
                 affected.contains(&recipe.file) || is_command && changed.contains(&settings);
-            if is_stale && self.self_writes.may_stop(&changed, &recipe.file) {
+            let may_stop = || self.self_writes.may_stop(&changed, &recipe.file);
+            if is_stale && (!may_write || may_stop()) {
                 self.self_writes.count_stop(&changed, &recipe.file);
                 stop.cancel();
             }

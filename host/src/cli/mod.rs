@@ -49,8 +49,8 @@ enum Command {
     /// Build the handlers below PATH, serve them, and build them again whenever a source is saved
     ///
     /// Every Cargo.toml below PATH whose library has crate-type cdylib becomes a handler; for what cargo does not
-    /// build, [dev] build in hitchy.toml names a command. Sources are followed, those of local dependencies too; what
-    /// .gitignore lists is not. A build that fails leaves the old code serving. Clients stay connected while code is
+    /// build, [dev] build in hitchy.toml names a command. Everything that a build reads is followed; what .gitignore
+    /// lists is not searched for handlers. A build that fails leaves the old code serving. Clients stay connected while code is
     /// replaced.
     #[command(after_help = dev::EXAMPLES)]
     Dev(dev::DevArgs),

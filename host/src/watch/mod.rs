@@ -9,7 +9,7 @@ mod lookups;
 mod trees;
 mod walk;
 
-pub use self::trees::{Roots, Trees};
+pub use self::trees::{Roots, Trees, changed_after};
 pub use self::walk::{Hidden, files, hidden};
 
 use std::path::{Path, PathBuf};

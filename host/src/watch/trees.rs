@@ -121,7 +121,7 @@ impl Trees {
             state.roots = roots;
         }
         let mut added = self.look().await;
-        added.retain(|path| since.is_some_and(|since| is_newer(path, since)));
+        added.retain(|path| since.is_some_and(|since| changed_after(path, since)));
         self.untold.extend(added);
     }
 
@@ -348,7 +348,7 @@ impl State {
 
 /// Returns true if a file was changed after `since`. The time that the system notes does not go back when a file is
 /// copied with the times of another.
-fn is_newer(path: &Path, since: SystemTime) -> bool {
+pub fn changed_after(path: &Path, since: SystemTime) -> bool {
     let since = since
         .duration_since(SystemTime::UNIX_EPOCH)
         .unwrap_or_default();

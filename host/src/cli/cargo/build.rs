@@ -97,6 +97,7 @@ pub(in crate::cli) async fn build(
 /// Returns what a successful build read: what the compiler and build scripts say, manifests and settings of cargo.
 fn inputs_of(package: &Package, report: &Report, made: &Path) -> Inputs {
     let mut inputs = Inputs::new(&package.outputs);
+    inputs.may_write_sources = !report.scripts.is_empty();
     // The file beside the artifact covers all local packages, and what their build scripts name.
     match inputs::dep_info::read(&made.with_extension("d")) {
         Some(files) => inputs.add_all(files, &package.bases()),
@@ -114,6 +115,7 @@ fn inputs_of(package: &Package, report: &Report, made: &Path) -> Inputs {
 /// Returns what is known of the files that a failed build read or missed.
 fn inputs_of_failure(package: &Package, report: &Report, began: SystemTime) -> Inputs {
     let mut inputs = Inputs::new(&package.outputs);
+    inputs.may_write_sources = !report.scripts.is_empty();
     inputs.is_known = false;
     for output in &package.outputs {
         // It may be the folder of the target itself, where sources lie beside it.

@@ -18,6 +18,8 @@ pub(super) struct Inputs {
     pub(super) folders: BTreeSet<PathBuf>,
     /// Nothing else is read. False after a build that failed, because it may have read more than it reported.
     pub(super) is_known: bool,
+    /// The build runs programs that may write among the sources: build scripts, or a command.
+    pub(super) may_write_sources: bool,
     /// Folders that the build itself fills.
     outputs: BTreeSet<PathBuf>,
 }
@@ -60,6 +62,7 @@ impl Inputs {
     pub(super) fn extend(&mut self, other: &Self) {
         self.files.extend(other.files.iter().cloned());
         self.folders.extend(other.folders.iter().cloned());
+        self.may_write_sources |= other.may_write_sources;
     }
 
     /// Returns true if the build reads this file.

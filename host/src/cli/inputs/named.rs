@@ -15,7 +15,10 @@ const SYSTEM: [&str; 9] = [
 /// Returns the files and folders that the words of a command name, except what lies in the handlers folder `handlers`.
 /// The command runs in `folder`.
 pub(in crate::cli) fn inputs(command: &str, folder: &Path, handlers: &Path) -> Inputs {
-    let mut inputs = Inputs::default();
+    let mut inputs = Inputs {
+        may_write_sources: true,
+        ..Inputs::default()
+    };
     let mut bases = vec![folder.to_owned()];
     let mut after_cd = false;
     for word in words(command) {
