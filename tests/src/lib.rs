@@ -10,6 +10,7 @@ pub mod console;
 pub mod docs;
 pub mod door;
 pub mod driven;
+pub mod edits;
 pub mod expect;
 pub mod figures;
 pub mod guests;

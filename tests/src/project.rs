@@ -23,7 +23,11 @@ pub fn source(name: &str, answer: &str) -> String {
     )
 }
 
-fn manifest(name: &str) -> String {
+/// Returns the manifest of a handler in Rust.
+///
+/// # Panics
+/// Panics if the SDK is not there.
+pub fn manifest(name: &str) -> String {
     let sdk = sources()
         .join("../guest-sdk")
         .canonicalize()
@@ -71,4 +75,19 @@ pub fn package(dir: &Path, name: &str, answer: &str) {
     fs::copy(lock, folder.join("Cargo.lock")).expect("a file can be copied");
     fs::write(folder.join("src/lib.rs"), source(name, answer)).expect("a file can be written");
     fs::write(folder.join("Cargo.toml"), manifest(name)).expect("a file can be written");
+}
+
+/// Writes the package of a library that needs nothing and is built in a moment. It becomes a component, but declares
+/// nothing that a server could serve.
+///
+/// # Panics
+/// Panics if a file cannot be written.
+pub fn bare_package(folder: &Path, name: &str) {
+    fs::create_dir_all(folder.join("src")).expect("a folder can be made");
+    let library = "#[unsafe(no_mangle)] pub extern \"C\" fn answer() -> u32 { unused() }\nfn unused() -> u32 { let x = 1; 42 }\n";
+    fs::write(folder.join("src/lib.rs"), library).expect("a file can be written");
+    let manifest = format!(
+        "[package]\nname = \"{name}\"\nedition = \"2024\"\n[lib]\ncrate-type = [\"cdylib\"]\n[workspace]\n"
+    );
+    fs::write(folder.join("Cargo.toml"), manifest).expect("a file can be written");
 }

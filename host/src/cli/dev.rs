@@ -1,25 +1,30 @@
 //! `hitchy dev`: builds the handlers below a folder, serves them, and rebuilds the handlers that a saved source
 //! belongs to.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use anyhow::Context;
 use clap::Args;
 
-use super::build::{self, Builder};
+use super::build;
+use super::builder::{Builder, Built};
 use super::cargo::{self, Package, Profile};
 use super::error::CommandError;
+use super::inputs::Inputs;
+use super::inputs::own_output::OwnOutput;
+use super::job::Stop;
 use super::log;
 use super::output::print;
 use super::self_writes::SelfWrites;
 use super::serve::{self, Signals};
 use super::settings::SettingsArgs;
-use super::sources::{Recipe, Sources, is_manifest, relative};
+use super::sources::{BuildMethod, Recipe, Sources, is_manifest, relative};
 use crate::config::{self, Config};
 use crate::registry::Registry;
-use crate::watch::Trees;
+use crate::watch::{self, Trees};
 
 /// The examples at the end of `hitchy dev --help`.
 pub(super) const EXAMPLES: &str = "\
@@ -69,11 +74,16 @@ struct Rebuilder {
     sources: Sources,
     builder: Builder,
     trees: Trees,
+    /// What the latest builds read, keyed by the files that they make.
+    inputs: BTreeMap<String, Inputs>,
+    /// The files to build, in this order.
+    queue: VecDeque<String>,
+    /// The saved sources because of which the files of the queue are built.
+    saved: BTreeMap<String, BTreeSet<String>>,
     /// Files whose last build failed; each save tries them again.
     failed: BTreeSet<String>,
-    /// The files of the last build, until the changes during it are separated into saves and writes of the build.
-    built: BTreeSet<String>,
     self_writes: SelfWrites,
+    own_output: OwnOutput,
 }
 
 impl Rebuilder {
@@ -87,22 +97,28 @@ impl Rebuilder {
         settings: &config::Sources,
     ) -> anyhow::Result<Self> {
         let (sources, builder) = build::prepare(&folder, config, settings, Profile::Dev).await?;
-        let roots = sources.roots(settings.settings_file());
+        let inputs = BTreeMap::new();
+        let roots = sources.roots(settings.settings_file(), &inputs);
         let mut rebuilder = Self {
             folder,
             settings: settings.clone(),
             config: config.clone(),
             // Watching begins before the build, so that a save during the build leads to another.
             trees: Trees::new(roots, config.handlers.rescan).await,
+            queue: sources.recipes.keys().cloned().collect(),
             sources,
             builder,
+            inputs,
+            saved: BTreeMap::new(),
             failed: BTreeSet::new(),
-            built: BTreeSet::new(),
             self_writes: SelfWrites::default(),
+            own_output: OwnOutput::of_this_process(),
         };
         rebuilder.builder.remove_obsolete(&rebuilder.sources)?;
-        let all = rebuilder.sources.recipes.keys().cloned().collect();
-        rebuilder.build(all, &[], None).await;
+        while let Some(file) = rebuilder.queue.pop_front() {
+            let changed = rebuilder.build(&file, None).await;
+            rebuilder.plan(&changed).await;
+        }
         Ok(rebuilder)
     }
 
@@ -110,39 +126,168 @@ impl Rebuilder {
     async fn follow(mut self, registry: Arc<Registry>) {
         self.builder.announce_to(registry.builds());
         loop {
-            let changed = self.saved().await;
-            tracing::debug!("saved: {changed:?}");
-            let mut affected = self.sources.affected(&changed);
-            if self.may_change_recipes(&changed) {
-                let new = self.find_again().await;
-                self.self_writes.forget_builds(&new);
-                affected.extend(new);
-                affected.extend(self.sources.affected(&changed));
-            }
-            affected.extend(self.failed.iter().cloned());
-            let saved: Vec<String> = changed
-                .iter()
-                .map(|path| relative(path, &self.folder))
-                .collect();
-            self.build(affected, &saved, Some(&registry)).await;
+            let changed = match self.queue.pop_front() {
+                Some(file) => self.build(&file, Some(&registry)).await,
+                None => self.next_saves().await,
+            };
+            self.plan(&changed).await;
         }
     }
 
-    /// Waits for saves. Returns the changed files, without the files that every build changes.
-    async fn saved(&mut self) -> BTreeSet<PathBuf> {
-        let built = std::mem::take(&mut self.built);
-        if !built.is_empty() {
-            let mut meanwhile = self.trees.now().await;
-            for file in self.self_writes.separate(&mut meanwhile, &built) {
-                self.warn_of(&file);
-            }
-            if !meanwhile.is_empty() {
-                return meanwhile;
+    /// Waits for saves while nothing is built.
+    async fn next_saves(&mut self) -> BTreeSet<PathBuf> {
+        loop {
+            let mut changed = self.trees.changed().await;
+            self.remove_own(&mut changed);
+            if !changed.is_empty() {
+                self.self_writes.forget(&changed);
+                return changed;
             }
         }
-        let changed = self.trees.changed().await;
-        self.self_writes.forget(&changed);
+    }
+
+    /// Removes what this process writes itself: its output, and the handlers.
+    fn remove_own(&mut self, changed: &mut BTreeSet<PathBuf>) {
+        let made = self.sources.recipes.keys();
+        let made: BTreeSet<PathBuf> = made.map(|file| self.builder.path(file)).collect();
+        changed.retain(|path| !made.contains(path));
+        self.own_output.remove_from(changed);
+    }
+
+    /// Puts what these saves affect into the queue.
+    async fn plan(&mut self, changed: &BTreeSet<PathBuf>) {
+        if changed.is_empty() {
+            return;
+        }
+        tracing::debug!("saved: {changed:?}");
+        let mut affected = self.sources.affected(changed, &self.inputs);
+        if self.may_change_recipes(changed) {
+            let new = self.find_again().await;
+            self.self_writes.forget_builds(&new);
+            affected.extend(new);
+            affected.extend(self.sources.affected(changed, &self.inputs));
+        }
+        affected.extend(self.failed.iter().cloned());
+        let saved: BTreeSet<String> = changed
+            .iter()
+            .map(|path| relative(path, &self.folder))
+            .collect();
+        for file in affected {
+            self.enqueue(file, &saved);
+        }
+    }
+
+    /// Puts a file at the end of the queue, unless it is there already.
+    fn enqueue(&mut self, file: String, saved: &BTreeSet<String>) {
+        let because = self.saved.entry(file.clone()).or_default();
+        because.extend(saved.iter().cloned());
+        if !self.queue.contains(&file) {
+            self.queue.push_back(file);
+        }
+    }
+
+    /// Builds a file. A save of what the build reads ends the build, and another takes its place in the queue. Returns
+    /// the saves that came meanwhile. For a failure it logs what is served instead.
+    async fn build(&mut self, file: &str, registry: Option<&Registry>) -> BTreeSet<PathBuf> {
+        let saved = self.saved.remove(file).unwrap_or_default();
+        let Some(recipe) = self.sources.recipes.get(file).cloned() else {
+            return BTreeSet::new();
+        };
+        let began = SystemTime::now();
+        let (built, mut changed) = self.build_until_stale(&recipe, &saved).await;
+        let is_stopped = matches!(built, Built::Stopped);
+        match built {
+            Built::Stopped => self.enqueue(file.to_owned(), &saved),
+            Built::Made(line, inputs) => {
+                self.own_output.printed(line);
+                self.failed.remove(file);
+                self.inputs.insert(file.to_owned(), inputs);
+            }
+            Built::Failed(error, mut inputs) => {
+                let line = format!("{error:#}; {}", served_instead(file, registry));
+                tracing::error!("{line}");
+                self.own_output.printed(line);
+                self.failed.insert(file.to_owned());
+                inputs.is_known = false;
+                if let Some(before) = self.inputs.get(file) {
+                    inputs.extend(before);
+                }
+                self.inputs.insert(file.to_owned(), inputs);
+            }
+        }
+        let locks = self.sources.locks();
+        self.trees.accept(&locks).await;
+        let roots = self
+            .sources
+            .roots(self.settings.settings_file(), &self.inputs);
+        self.trees.follow(roots, Some(began)).await;
+        changed.extend(self.trees.now().await);
+        changed.retain(|path| !locks.contains(path));
+        self.remove_own(&mut changed);
+        if !is_stopped {
+            self.remove_self_writes(&mut changed, file);
+        }
         changed
+    }
+
+    /// Removes what the last build wrote among the sources, as far as that is known after some builds.
+    fn remove_self_writes(&mut self, changed: &mut BTreeSet<PathBuf>, file: &str) {
+        if !self.may_write_sources(file) {
+            return;
+        }
+        let ended = self.builder.ended();
+        let is_later = |path: &PathBuf| watch::changed_after(path, ended);
+        let later: BTreeSet<PathBuf> = changed.extract_if(.., |path| is_later(path)).collect();
+        for file in self.self_writes.separate(changed, file) {
+            self.warn_of(&file);
+        }
+        changed.extend(later);
+    }
+
+    /// Returns true unless it is known that builds of this file run no programs that may write among the sources.
+    fn may_write_sources(&self, file: &str) -> bool {
+        let inputs = self.inputs.get(file);
+        inputs.is_none_or(|inputs| inputs.may_write_sources)
+    }
+
+    /// Builds a recipe until a save of what it reads makes it stale. Returns the changes that came meanwhile.
+    async fn build_until_stale(
+        &mut self,
+        recipe: &Recipe,
+        saved: &BTreeSet<String>,
+    ) -> (Built, BTreeSet<PathBuf>) {
+        let (stop, mut all) = (Stop::new(), BTreeSet::new());
+        let saved: Vec<String> = saved.iter().cloned().collect();
+        let made: BTreeSet<PathBuf> = self
+            .sources
+            .recipes
+            .keys()
+            .map(|file| self.builder.path(file))
+            .chain(self.sources.locks())
+            .collect();
+        let settings = self.settings.settings_file();
+        let is_command = matches!(recipe.method, BuildMethod::Command(_));
+        let may_write = self.may_write_sources(&recipe.file);
+        let build = self.builder.build(recipe, &saved, &stop);
+        tokio::pin!(build);
+        loop {
+            let mut changed = tokio::select! {
+                built = &mut build => return (built, all),
+                changed = self.trees.changed(), if !stop.is_cancelled() => changed,
+            };
+            changed.retain(|path| !made.contains(path));
+            self.own_output.remove_from(&mut changed);
+            self.self_writes.remove_known(&mut changed);
+            let affected = self.sources.affected(&changed, &self.inputs);
+            let is_stale =
+                affected.contains(&recipe.file) || is_command && changed.contains(&settings);
+            let may_stop = || self.self_writes.may_stop(&changed, &recipe.file);
+            if is_stale && (!may_write || may_stop()) {
+                self.self_writes.count_stop(&changed, &recipe.file);
+                stop.cancel();
+            }
+            all.extend(changed);
+        }
     }
 
     /// Logs that changes of a file during builds are ignored from now on.
@@ -195,8 +340,12 @@ impl Rebuilder {
         }
         self.failed
             .retain(|file| self.sources.recipes.contains_key(file));
-        let roots = self.sources.roots(self.settings.settings_file());
-        self.trees.follow(roots).await;
+        self.inputs
+            .retain(|file, _| self.sources.recipes.contains_key(file));
+        let roots = self
+            .sources
+            .roots(self.settings.settings_file(), &self.inputs);
+        self.trees.follow(roots, None).await;
         let is_new = |recipe: &&Recipe| before.recipes.get(&recipe.file) != Some(recipe);
         self.sources
             .recipes
@@ -204,30 +353,6 @@ impl Rebuilder {
             .filter(is_new)
             .map(|recipe| recipe.file.clone())
             .collect()
-    }
-
-    /// Builds the files one after the other. For each failure it logs what is served instead.
-    async fn build(
-        &mut self,
-        files: BTreeSet<String>,
-        saved: &[String],
-        registry: Option<&Registry>,
-    ) {
-        for file in &files {
-            let Some(recipe) = self.sources.recipes.get(file) else {
-                continue;
-            };
-            match self.builder.build(recipe, saved).await {
-                Ok(()) => drop(self.failed.remove(file)),
-                Err(error) => {
-                    tracing::error!("{error:#}; {}", served_instead(file, registry));
-                    self.failed.insert(file.clone());
-                }
-            }
-        }
-        let written = self.builder.written(&self.sources);
-        self.trees.accept(&written);
-        self.built = files;
     }
 }
 

@@ -1,23 +1,29 @@
 //! The command line. Each command has a file or a folder of its own.
 
 mod build;
+mod builder;
 mod cargo;
 mod client;
+mod command_output;
 mod compile;
 mod dev;
 mod error;
 mod executor;
 mod group_guard;
+mod hidden_sources;
+mod inputs;
 mod inspect;
 mod install;
 mod job;
 mod log;
 mod new;
 mod output;
+mod processes;
 mod routes;
 mod self_writes;
 mod serve;
 mod settings;
+mod shell;
 mod sources;
 
 use std::process::ExitCode;
@@ -44,8 +50,8 @@ enum Command {
     /// Build the handlers below PATH, serve them, and build them again whenever a source is saved
     ///
     /// Every Cargo.toml below PATH whose library has crate-type cdylib becomes a handler; for what cargo does not
-    /// build, [dev] build in hitchy.toml names a command. Sources are followed, those of local dependencies too; what
-    /// .gitignore lists is not. A build that fails leaves the old code serving. Clients stay connected while code is
+    /// build, [dev] build in hitchy.toml names a command. Everything that a build reads is followed; what .gitignore
+    /// lists is not searched for handlers. A build that fails leaves the old code serving. Clients stay connected while code is
     /// replaced.
     #[command(after_help = dev::EXAMPLES)]
     Dev(dev::DevArgs),

@@ -3,58 +3,101 @@
 //! from a save during a build only in that it changes in every build.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-/// The number of consecutive builds in which a file changes before the builds count as its writer. Two are too few,
-/// because a person may save a file during two slow builds in a row.
+/// The number of consecutive builds of a handler in which a file changes before they count as its writer. Two are too
+/// few, because a person may save a file during two slow builds in a row.
 const MIN_BUILDS: usize = 3;
+/// The number of consecutive builds of a handler that changes of a file may stop. A build that writes the file itself
+/// would otherwise never end.
+const MAX_STOPS: usize = 4;
 
 /// Files that changed during the latest builds, and those that are known to be written by builds.
 #[derive(Default)]
-pub(super) struct SelfWrites(BTreeMap<PathBuf, SelfWrite>);
+pub(super) struct SelfWrites {
+    files: BTreeMap<PathBuf, BTreeMap<String, SelfWrite>>,
+    /// Files that were reported. Each is reported once.
+    told: BTreeSet<PathBuf>,
+}
 
-/// The consecutive builds during which one file changed.
+/// The consecutive builds of one handler during which one file changed.
+#[derive(Default)]
 struct SelfWrite {
+    /// Builds that ended by themselves.
     builds: usize,
-    /// The handlers that were built in each of them.
-    handlers: BTreeSet<String>,
+    /// Builds that were stopped because of the change.
+    stops: usize,
 }
 
 impl SelfWrites {
-    /// Removes from `changed` the files that builds write. `changed` holds the files that changed while the handlers in
-    /// `built` were built. Returns the files that became known as written by builds in this step.
+    /// Removes from `changed` the files that builds write. `changed` holds the files that changed while `handler` was
+    /// built to the end. Returns the files that became known as written by builds in this step.
     pub(super) fn separate(
         &mut self,
         changed: &mut BTreeSet<PathBuf>,
-        built: &BTreeSet<String>,
+        handler: &str,
     ) -> Vec<PathBuf> {
-        self.0
-            .retain(|file, self_write| self_write.is_known() || changed.contains(file));
-        let mut new = Vec::new();
-        changed.retain(|file| {
-            let self_write = self.0.entry(file.clone()).or_insert_with(|| SelfWrite {
-                builds: 0,
-                handlers: built.clone(),
-            });
-            let was_known = self_write.is_known();
-            self_write.count(built);
-            if self_write.is_known() && !was_known {
-                new.push(file.clone());
-            }
-            !self_write.is_known()
-        });
-        new
+        for (file, writes) in &mut self.files {
+            writes.retain(|by, write| by != handler || write.is_known() || changed.contains(file));
+        }
+        self.files.retain(|_, writes| !writes.is_empty());
+        for file in changed.iter() {
+            self.write(file, handler).builds += 1;
+        }
+        let known = self.remove_known(changed);
+        known
+            .into_iter()
+            .filter(|file| self.told.insert(file.clone()))
+            .collect()
+    }
+
+    /// Removes from `changed` the files that are known to be written by builds, and returns them.
+    pub(super) fn remove_known(&self, changed: &mut BTreeSet<PathBuf>) -> Vec<PathBuf> {
+        let known: Vec<PathBuf> = changed
+            .iter()
+            .filter(|file| self.is_known(file))
+            .cloned()
+            .collect();
+        changed.retain(|file| !self.is_known(file));
+        known
+    }
+
+    /// Returns true if a build of `handler` may be stopped because of these changes.
+    pub(super) fn may_stop(&self, changed: &BTreeSet<PathBuf>, handler: &str) -> bool {
+        changed.iter().any(|file| {
+            let write = self.files.get(file).and_then(|writes| writes.get(handler));
+            write.is_none_or(|write| write.stops < MAX_STOPS)
+        })
+    }
+
+    /// Counts a build of `handler` that was stopped because of these changes.
+    pub(super) fn count_stop(&mut self, changed: &BTreeSet<PathBuf>, handler: &str) {
+        for file in changed {
+            self.write(file, handler).stops += 1;
+        }
     }
 
     /// Forgets files that changed while nothing was built, because a person or another program changed them.
     pub(super) fn forget(&mut self, changed: &BTreeSet<PathBuf>) {
-        self.0.retain(|file, _| !changed.contains(file));
+        self.files.retain(|file, _| !changed.contains(file));
     }
 
     /// Forgets files that builds of these handlers wrote, because the handlers are built in another way now.
-    pub(super) fn forget_builds(&mut self, files: &BTreeSet<String>) {
-        self.0
-            .retain(|_, self_write| self_write.handlers.is_disjoint(files));
+    pub(super) fn forget_builds(&mut self, handlers: &BTreeSet<String>) {
+        for writes in self.files.values_mut() {
+            writes.retain(|handler, _| !handlers.contains(handler));
+        }
+        self.files.retain(|_, writes| !writes.is_empty());
+    }
+
+    fn is_known(&self, file: &Path) -> bool {
+        let writes = self.files.get(file);
+        writes.is_some_and(|writes| writes.values().any(SelfWrite::is_known))
+    }
+
+    fn write(&mut self, file: &Path, handler: &str) -> &mut SelfWrite {
+        let writes = self.files.entry(file.to_owned()).or_default();
+        writes.entry(handler.to_owned()).or_default()
     }
 }
 
@@ -62,19 +105,6 @@ impl SelfWrite {
     /// Returns true if the builds count as the writer of the file.
     fn is_known(&self) -> bool {
         self.builds >= MIN_BUILDS
-    }
-
-    /// Counts another build during which the file changed. The handlers that are common to all builds in a row stay;
-    /// without a common one, counting begins anew.
-    fn count(&mut self, built: &BTreeSet<String>) {
-        let common: BTreeSet<String> = self.handlers.intersection(built).cloned().collect();
-        if common.is_empty() {
-            self.builds = 0;
-            self.handlers.clone_from(built);
-        } else if !self.is_known() {
-            self.handlers = common;
-        }
-        self.builds += 1;
     }
 }
 
@@ -88,8 +118,8 @@ mod tests {
         changed: &[&str],
         built: &str,
     ) -> (Vec<PathBuf>, Vec<PathBuf>) {
-        let mut changed = changed.iter().map(PathBuf::from).collect();
-        let new = self_writes.separate(&mut changed, &[built.to_owned()].into());
+        let mut changed = paths(changed).into_iter().collect();
+        let new = self_writes.separate(&mut changed, built);
         (changed.into_iter().collect(), new)
     }
 
@@ -107,14 +137,16 @@ mod tests {
         let separated = separate(&mut self_writes, &["app.js", "bundle.js"], "a");
         assert_eq!(separated, (paths(&["app.js"]), paths(&["bundle.js"])));
         assert_eq!(separate(&mut self_writes, &[], "a"), (vec![], vec![]));
-        assert_eq!(
-            separate(&mut self_writes, &["bundle.js"], "a"),
-            (vec![], vec![])
-        );
+        let separated = separate(&mut self_writes, &["bundle.js"], "a");
+        assert_eq!(separated, (vec![], vec![]));
 
         self_writes.forget(&["bundle.js".into()].into());
+        for _ in 1..MIN_BUILDS {
+            let separated = separate(&mut self_writes, &["bundle.js"], "a");
+            assert_eq!(separated, (paths(&["bundle.js"]), vec![]));
+        }
         let separated = separate(&mut self_writes, &["bundle.js"], "a");
-        assert_eq!(separated, (paths(&["bundle.js"]), vec![]));
+        assert_eq!(separated, (vec![], vec![]), "it is told once");
     }
 
     #[test]
@@ -125,10 +157,32 @@ mod tests {
                 let separated = separate(&mut self_writes, changed, "a");
                 assert_eq!(separated, (paths(changed), vec![]));
             }
-            for built in ["a", "b"] {
-                let separated = separate(&mut self_writes, &["lib.js"], built);
-                assert_eq!(separated, (paths(&["lib.js"]), vec![]));
-            }
         }
+        for built in ["a", "b", "c", "d"] {
+            let separated = separate(&mut self_writes, &["lib.js"], built);
+            assert_eq!(separated, (paths(&["lib.js"]), vec![]));
+        }
+    }
+
+    #[test]
+    fn i11_5_a_build_that_stops_itself_is_let_go_on_and_builds_of_others_reset_nothing() {
+        let mut self_writes = SelfWrites::default();
+        let changed: BTreeSet<PathBuf> = ["bundle.js".into()].into();
+        for _ in 0..MAX_STOPS {
+            assert!(self_writes.may_stop(&changed, "a"));
+            self_writes.count_stop(&changed, "a");
+        }
+        for _ in 1..MIN_BUILDS {
+            assert!(!self_writes.may_stop(&changed, "a"));
+            assert!(self_writes.may_stop(&changed, "b"));
+            assert_eq!(separate(&mut self_writes, &["bundle.js"], "a").0.len(), 1);
+            assert_eq!(separate(&mut self_writes, &[], "b").0.len(), 0);
+        }
+        assert_eq!(separate(&mut self_writes, &["bundle.js"], "a").0.len(), 0);
+        // A person saved it: a build without a change ends the suspicion.
+        let mut self_writes = SelfWrites::default();
+        (0..MAX_STOPS).for_each(|_| self_writes.count_stop(&changed, "a"));
+        separate(&mut self_writes, &[], "a");
+        assert!(self_writes.may_stop(&changed, "a"));
     }
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::anyhow;
 
 use super::cargo::{self, Package};
+use super::inputs::Inputs;
 use crate::config::Config;
 use crate::watch::{self, Roots};
 
@@ -37,7 +38,7 @@ pub(super) struct Sources {
     /// Errors in manifests and settings; each leaves out the handlers that it concerns.
     pub(super) problems: Vec<anyhow::Error>,
     /// Folders that are not searched and not watched.
-    excluded: BTreeSet<PathBuf>,
+    pub(super) excluded: BTreeSet<PathBuf>,
 }
 
 impl Sources {
@@ -46,9 +47,18 @@ impl Sources {
     /// # Errors
     /// A manifest was found and cargo cannot be started.
     pub(super) async fn find(folder: &Path, config: &Config) -> anyhow::Result<Self> {
-        let excluded = BTreeSet::from([config.handlers.dir.clone(), config.server.public.clone()]);
-        let manifests = watch::files(folder, &excluded).filter(|path| is_manifest(path));
-        let packages = cargo::packages(folder, manifests.collect()).await?;
+        let mut excluded =
+            BTreeSet::from([config.handlers.dir.clone(), config.server.public.clone()]);
+        let manifests = manifests(folder, &excluded);
+        let mut packages = cargo::packages(folder, manifests).await?;
+        for package in &packages.found {
+            excluded.extend(package.outputs.iter().cloned());
+        }
+        // Cargo puts copies of packages into its target folder.
+        let is_output = |folder: &Path| excluded.contains(folder);
+        packages
+            .found
+            .retain(|package| !package.manifest.ancestors().any(is_output));
         let mut sources = Self {
             folder: folder.to_owned(),
             recipes: BTreeMap::new(),
@@ -95,50 +105,54 @@ impl Sources {
         }
     }
 
-    /// Returns the folders and files to watch.
-    pub(super) fn roots(&self, settings_file: PathBuf) -> Roots {
+    /// Returns the folders and files to watch. `inputs` holds what the latest builds read, keyed by their files.
+    pub(super) fn roots(&self, settings_file: PathBuf, inputs: &BTreeMap<String, Inputs>) -> Roots {
         let mut roots = Roots {
             folders: [self.folder.clone()].into(),
             files: [settings_file].into(),
             without: self.excluded.clone(),
         };
         for package in self.packages() {
-            let elsewhere = |path: &&PathBuf| !path.starts_with(&self.folder);
-            roots
-                .folders
-                .extend(package.folders.iter().filter(elsewhere).cloned());
             roots.files.extend(package.files.iter().cloned());
         }
+        let packages = self.packages().flat_map(|package| &package.folders);
+        let read = inputs.values().flat_map(|inputs| &inputs.folders);
+        let is_elsewhere = |folder: &Path| {
+            !folder.starts_with(&self.folder)
+                || watch::hidden(&self.folder, folder, &self.excluded).is_some()
+        };
+        let folders: BTreeSet<&PathBuf> = packages.chain(read).collect();
+        for folder in folders.into_iter().filter(|folder| is_elsewhere(folder)) {
+            roots.folders.insert(folder.clone());
+            // It may not exist yet.
+            roots.files.insert(folder.clone());
+        }
+        let files = inputs.values().flat_map(|inputs| &inputs.files);
+        roots.files.extend(files.cloned());
         roots
     }
 
     /// Returns the paths of the `Cargo.lock` files, which cargo writes beside the sources.
     pub(super) fn locks(&self) -> BTreeSet<PathBuf> {
-        self.packages()
-            .map(|package| package.lock.clone())
-            .collect()
+        self.packages().map(Package::lock).collect()
     }
 
-    /// Returns the files whose recipes may be affected by these changes.
-    pub(super) fn affected(&self, changed: &BTreeSet<PathBuf>) -> BTreeSet<String> {
+    /// Returns the files whose recipes may be affected by these changes. `inputs` holds what the latest builds read.
+    pub(super) fn affected(
+        &self,
+        changed: &BTreeSet<PathBuf>,
+        inputs: &BTreeMap<String, Inputs>,
+    ) -> BTreeSet<String> {
         let folders: BTreeSet<&Path> = self
             .packages()
             .flat_map(|package| package.folders.iter().map(PathBuf::as_path))
             .collect();
         let is_affected = |recipe: &Recipe| {
+            let read = inputs.get(&recipe.file);
             changed.iter().any(|path| {
-                // A file belongs to the innermost package around it.
-                let owner = path.ancestors().find(|folder| folders.contains(folder));
-                match &recipe.method {
-                    BuildMethod::Cargo(package) => {
-                        owner.is_some_and(|owner| package.folders.contains(owner))
-                            || package.files.contains(path)
-                    }
-                    BuildMethod::Command(_) => {
-                        path.starts_with(&self.folder)
-                            && owner.is_none_or(|owner| owner == self.folder && !is_of_cargo(path))
-                    }
-                }
+                read.is_some_and(|read| read.contains(path))
+                    || !read.is_some_and(|read| read.is_known)
+                        && self.may_read(recipe, path, &folders)
             })
         };
         self.recipes
@@ -146,6 +160,23 @@ impl Sources {
             .filter(|recipe| is_affected(recipe))
             .map(|recipe| recipe.file.clone())
             .collect()
+    }
+
+    /// Returns true if a build of which it is not known what it reads may read the file. `folders` are those of all
+    /// packages.
+    fn may_read(&self, recipe: &Recipe, path: &Path, folders: &BTreeSet<&Path>) -> bool {
+        // A file belongs to the innermost package around it.
+        let owner = path.ancestors().find(|folder| folders.contains(folder));
+        match &recipe.method {
+            BuildMethod::Cargo(package) => {
+                owner.is_some_and(|owner| package.folders.contains(owner))
+                    || package.files.contains(path)
+            }
+            BuildMethod::Command(_) => {
+                path.starts_with(&self.folder)
+                    && owner.is_none_or(|owner| owner == self.folder && !is_of_cargo(path))
+            }
+        }
     }
 
     /// Returns the packages that cargo builds.
@@ -172,6 +203,18 @@ impl Recipe {
 /// Returns true if the path is that of a `Cargo.toml`, which may add or remove handlers.
 pub(super) fn is_manifest(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name == "Cargo.toml")
+}
+
+/// Returns the manifests below a folder. One that links lead to as well is named by the path without links.
+fn manifests(folder: &Path, excluded: &BTreeSet<PathBuf>) -> BTreeSet<PathBuf> {
+    let mut manifests: BTreeMap<PathBuf, PathBuf> = BTreeMap::new();
+    for path in watch::files(folder, excluded).filter(|path| is_manifest(path)) {
+        let real = path.canonicalize().unwrap_or_else(|_| path.clone());
+        if real == path || !manifests.contains_key(&real) {
+            manifests.insert(real, path);
+        }
+    }
+    manifests.into_values().collect()
 }
 
 /// Returns true if only cargo reads such a file: Rust sources, manifests and lock files.
@@ -215,9 +258,10 @@ mod tests {
                 name: name.to_owned(),
                 file,
                 manifest: Path::new(folders[0]).join("Cargo.toml"),
+                root: "/p".into(),
                 folders: folders.iter().map(PathBuf::from).collect(),
                 files: [PathBuf::from("/p/Cargo.toml")].into(),
-                lock: PathBuf::from("/p/Cargo.lock"),
+                outputs: BTreeSet::new(),
             }),
         }
     }
@@ -231,12 +275,20 @@ mod tests {
     }
 
     fn affected(recipes: Vec<Recipe>, changed: &str) -> Vec<String> {
+        affected_with(recipes, changed, &BTreeMap::new())
+    }
+
+    fn affected_with(
+        recipes: Vec<Recipe>,
+        changed: &str,
+        inputs: &BTreeMap<String, Inputs>,
+    ) -> Vec<String> {
         let mut sources = Sources {
             folder: "/p".into(),
             ..Sources::default()
         };
         recipes.into_iter().for_each(|recipe| sources.add(recipe));
-        let files = sources.affected(&[PathBuf::from(changed)].into());
+        let files = sources.affected(&[PathBuf::from(changed)].into(), inputs);
         files.into_iter().collect()
     }
 
@@ -262,5 +314,30 @@ mod tests {
         assert_eq!(affected(recipes(), "/p/src/lib.rs"), ["a.wasm"]);
         assert_eq!(affected(recipes(), "/p/b/src/lib.rs"), ["b.wasm"]);
         assert_eq!(affected(recipes(), "/p/app.js"), ["a.wasm", "c.wasm"]);
+    }
+
+    #[test]
+    fn i11_2_what_a_build_read_decides_once_it_is_known() {
+        let recipes = || {
+            vec![
+                package("a", &["/p/a"]),
+                package("b", &["/p/b"]),
+                command("c"),
+            ]
+        };
+        let mut read = Inputs::new(&BTreeSet::new());
+        read.add(Path::new("/p/a/src/lib.rs"));
+        read.add(Path::new("/elsewhere/text.txt"));
+        let mut inputs = BTreeMap::from([("a.wasm".to_owned(), read.clone())]);
+        let affected = |changed: &str, inputs: &_| affected_with(recipes(), changed, inputs);
+        assert_eq!(affected("/p/a/src/lib.rs", &inputs), ["a.wasm"]);
+        assert_eq!(affected("/elsewhere/text.txt", &inputs), ["a.wasm"]);
+        assert_eq!(affected("/p/a/dev.log", &inputs), Vec::<String>::new());
+        assert_eq!(affected("/p/b/notes.md", &inputs), ["b.wasm"]);
+        // After a failure, the package may read anything in its folder.
+        read.is_known = false;
+        inputs.insert("a.wasm".to_owned(), read);
+        assert_eq!(affected("/p/a/dev.log", &inputs), ["a.wasm"]);
+        assert_eq!(affected("/elsewhere/text.txt", &inputs), ["a.wasm"]);
     }
 }

@@ -6,9 +6,12 @@
 
 mod identity;
 mod links;
+mod lookups;
 mod trees;
+mod walk;
 
-pub use self::trees::{Roots, Trees, files};
+pub use self::trees::{Roots, Trees, changed_after};
+pub use self::walk::{Hidden, files, hidden};
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

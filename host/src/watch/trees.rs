@@ -1,30 +1,29 @@
 //! Folders of sources as a stream of saves. The content decides: a file that is written again with the same content has
 //! not changed.
 //!
-//! The sources are what a person would commit. Files that `.gitignore` lists, hidden files, output of build tools
-//! (`target`, `node_modules`, folders tagged as a cache) and an editor's temporary files do not belong to them, and
-//! such folders are not watched either. A notification only starts a scan of the files, which is cheap.
+//! `walk` says what belongs to the sources of a folder; other folders are not watched. A notification only starts a
+//! scan of the files, which is cheap.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
 use std::hash::{DefaultHasher, Hasher};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant, SystemTime};
 
-use ignore::{DirEntry, WalkBuilder};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::Notify;
+use tokio::task::JoinHandle;
 
 use super::identity::identity;
+use super::lookups::{Lookups, Names};
+use super::walk::walk;
 
 /// The time in which nothing may be written before the files are read, because editors write in several steps.
 const QUIET: Duration = Duration::from_millis(15);
 /// The longest time to wait until nothing is written.
 const PATIENCE: Duration = Duration::from_millis(150);
-/// Names of folders that tools fill.
-const TOOLS: [&str; 2] = ["target", "node_modules"];
 /// The largest file, in bytes, whose content is compared. Larger files are compared by size and time.
 const MAX_CONTENT: u64 = 16 << 20;
 /// The shortest time between two rescans, in multiples of the time that a scan takes.
@@ -35,7 +34,7 @@ const SHARE: u32 = 50;
 pub struct Roots {
     /// Folders whose sources are followed.
     pub folders: BTreeSet<PathBuf>,
-    /// Single files that lie elsewhere.
+    /// Single files that lie elsewhere or are hidden. They do not need to exist.
     pub files: BTreeSet<PathBuf>,
     /// Folders that are left out, wherever they are.
     pub without: BTreeSet<PathBuf>,
@@ -43,10 +42,14 @@ pub struct Roots {
 
 /// The files of some folders, as they were seen last.
 pub struct Trees {
-    /// The state, which is absent while a thread scans and after that thread panicked.
+    /// The state, which is absent while a thread scans.
     state: Option<State>,
+    /// The scan of a call that was dropped before the scan ended. The next call waits for it.
+    scan: Option<JoinHandle<(State, BTreeSet<PathBuf>)>>,
     /// Changes that were found when other folders were added, and are not reported yet.
     untold: BTreeSet<PathBuf>,
+    /// A notification came and no scan has begun after it.
+    notified: bool,
     signal: Arc<Notify>,
     rescan: Duration,
     next_rescan: Instant,
@@ -58,9 +61,13 @@ struct State {
     watcher: Option<RecommendedWatcher>,
     /// The folders that are watched, with device and inode.
     watched: HashMap<PathBuf, (u64, u64)>,
+    /// The names that matter in folders of which not all sources are followed.
+    sparse: Arc<RwLock<Names>>,
     seen: BTreeMap<PathBuf, Seen>,
     /// Files with a content that does not count as a change when the next scan finds it.
     accepted: BTreeMap<PathBuf, Seen>,
+    /// The time that the last scan took.
+    took: Duration,
 }
 
 /// A file as it was seen last.
@@ -74,8 +81,8 @@ impl Trees {
     /// Scans the files as they are now and follows them. A scan without a notification follows after `rescan`, or later
     /// if scans are slow, for changes that the system did not report.
     pub async fn new(roots: Roots, rescan: Duration) -> Self {
-        let signal = Arc::new(Notify::new());
-        let watcher = watcher(Arc::clone(&signal));
+        let (signal, sparse) = (Arc::new(Notify::new()), Arc::default());
+        let watcher = watcher(Arc::clone(&signal), Arc::clone(&sparse));
         if let Err(error) = &watcher {
             tracing::debug!("no notifications of saves: {error}; looking from time to time");
         }
@@ -83,12 +90,16 @@ impl Trees {
             roots,
             watcher: watcher.ok(),
             watched: HashMap::new(),
+            sparse,
             seen: BTreeMap::new(),
             accepted: BTreeMap::new(),
+            took: Duration::ZERO,
         };
         let mut trees = Self {
             state: Some(state),
+            scan: None,
             untold: BTreeSet::new(),
+            notified: false,
             signal,
             rescan,
             next_rescan: Instant::now() + rescan,
@@ -97,9 +108,10 @@ impl Trees {
         trees
     }
 
-    /// Follows other folders. Files of folders that are added do not count as changed. Changes in folders that were
-    /// followed before are kept for the next report.
-    pub async fn follow(&mut self, roots: Roots) {
+    /// Follows other folders. Files of folders that are added do not count as changed, unless they changed after
+    /// `since`. Changes in folders that were followed before are kept for the next report.
+    pub async fn follow(&mut self, roots: Roots, since: Option<SystemTime>) {
+        self.finish_scan().await;
         if self.state.as_ref().is_none_or(|state| state.roots == roots) {
             return;
         }
@@ -108,15 +120,19 @@ impl Trees {
         if let Some(state) = &mut self.state {
             state.roots = roots;
         }
-        self.look().await;
+        let mut added = self.look().await;
+        added.retain(|path| since.is_some_and(|since| changed_after(path, since)));
+        self.untold.extend(added);
     }
 
-    /// Waits until files are changed in content, added or removed, and returns them.
+    /// Waits until files are changed in content, added or removed, and returns them. The future can be dropped at any
+    /// time without losing a change.
     pub async fn changed(&mut self) -> BTreeSet<PathBuf> {
-        if !self.untold.is_empty() {
-            return std::mem::take(&mut self.untold);
-        }
         loop {
+            self.finish_scan().await;
+            if !self.untold.is_empty() {
+                return std::mem::take(&mut self.untold);
+            }
             self.wait().await;
             let changed = self.look().await;
             if !changed.is_empty() {
@@ -127,14 +143,17 @@ impl Trees {
 
     /// Returns the changes that are not reported yet.
     pub async fn now(&mut self) -> BTreeSet<PathBuf> {
+        self.notified = true;
         self.quiet().await;
+        self.finish_scan().await;
         let mut changed = self.look().await;
         changed.append(&mut self.untold);
         changed
     }
 
     /// Accepts these files with their present content, because a build wrote them.
-    pub fn accept<'a>(&mut self, files: impl IntoIterator<Item = &'a PathBuf>) {
+    pub async fn accept<'a>(&mut self, files: impl IntoIterator<Item = &'a PathBuf>) {
+        self.finish_scan().await;
         let Some(state) = &mut self.state else { return };
         for file in files {
             if let Some(now) = see(file, None) {
@@ -145,8 +164,12 @@ impl Trees {
 
     /// Waits for a notification and the quiet after it, or for the next rescan.
     async fn wait(&mut self) {
-        let signalled = tokio::time::timeout_at(self.next_rescan.into(), self.signal.notified());
-        if signalled.await.is_ok() {
+        if !self.notified {
+            let signalled =
+                tokio::time::timeout_at(self.next_rescan.into(), self.signal.notified());
+            self.notified = signalled.await.is_ok();
+        }
+        if self.notified {
             self.quiet().await;
         }
     }
@@ -163,15 +186,28 @@ impl Trees {
 
     /// Scans everything and returns the files that have changed since the last scan.
     async fn look(&mut self) -> BTreeSet<PathBuf> {
-        let Some(mut state) = self.state.take() else {
+        if let Some(mut state) = self.state.take() {
+            self.notified = false;
+            self.scan = Some(tokio::task::spawn_blocking(move || {
+                let changed = state.look();
+                (state, changed)
+            }));
+        }
+        self.end_scan().await
+    }
+
+    /// Waits for the scan of a call that was dropped, and keeps what it found.
+    async fn finish_scan(&mut self) {
+        let changed = self.end_scan().await;
+        self.untold.extend(changed);
+    }
+
+    /// Waits for the scan that runs, if there is one, and returns what it found.
+    async fn end_scan(&mut self) -> BTreeSet<PathBuf> {
+        let Some(scan) = &mut self.scan else {
             return BTreeSet::new();
         };
-        let began = Instant::now();
-        let looked = tokio::task::spawn_blocking(move || {
-            let changed = state.look();
-            (state, changed)
-        });
-        let (state, changed) = match looked.await {
+        let (state, changed) = match scan.await {
             Ok(looked) => looked,
             Err(error) => match error.try_into_panic() {
                 // A caller that waits for saves would otherwise wait for ever.
@@ -180,23 +216,43 @@ impl Trees {
                 Err(_) => std::future::pending().await,
             },
         };
+        self.scan = None;
+        self.next_rescan = Instant::now() + self.rescan.max(state.took * SHARE);
         self.state = Some(state);
-        self.next_rescan = Instant::now() + self.rescan.max(began.elapsed() * SHARE);
         changed
     }
 }
 
-/// Makes a watcher that signals `signal` on every notification that may be a change.
-fn watcher(signal: Arc<Notify>) -> notify::Result<RecommendedWatcher> {
+/// Makes a watcher that signals `signal` on every notification that may be a change. In folders of `sparse` only the
+/// names there matter.
+fn watcher(signal: Arc<Notify>, sparse: Arc<RwLock<Names>>) -> notify::Result<RecommendedWatcher> {
     notify::recommended_watcher(move |event: notify::Result<Event>| {
-        if !matches!(&event, Ok(event) if matches!(event.kind, EventKind::Access(_))) {
+        let matters = match &event {
+            Ok(event) if matches!(event.kind, EventKind::Access(_)) => false,
+            Ok(event) if event.need_rescan() || event.paths.is_empty() => true,
+            Ok(event) => {
+                let sparse = sparse.read().unwrap_or_else(PoisonError::into_inner);
+                event.paths.iter().any(|path| matters(path, &sparse))
+            }
+            Err(_) => true,
+        };
+        if matters {
             signal.notify_one();
         }
     })
 }
 
+/// Returns true unless the path lies in a sparse folder and its name does not matter there.
+fn matters(path: &Path, sparse: &Names) -> bool {
+    let Some((folder, name)) = path.parent().zip(path.file_name()) else {
+        return true;
+    };
+    sparse.contains_key(path) || sparse.get(folder).is_none_or(|names| names.contains(name))
+}
+
 impl State {
     fn look(&mut self) -> BTreeSet<PathBuf> {
+        let began = Instant::now();
         let mut now = BTreeMap::new();
         // A file that was written into a new folder before the folder was watched is found by the next round.
         for _round in 0..4 {
@@ -221,6 +277,7 @@ impl State {
         );
         self.seen = now;
         self.accepted.clear();
+        self.took = began.elapsed();
         changed
     }
 
@@ -235,15 +292,21 @@ impl State {
         for root in &self.roots.folders {
             for entry in walk(root, &self.roots.without) {
                 match entry.file_type() {
-                    Some(kind) if kind.is_dir() => drop(folders.insert(entry.into_path())),
+                    // One folder is watched under one path, because the system has one watch for it.
+                    Some(kind) if kind.is_dir() => folders.extend(entry.path().canonicalize()),
                     _ => take(entry.into_path()),
                 }
             }
         }
+        let mut lookups = Lookups::default();
         for file in &self.roots.files {
-            folders.extend(file.parent().map(Path::to_owned));
+            lookups.add(file);
             take(file.clone());
         }
+        let mut sparse = lookups.into_names();
+        sparse.retain(|folder, _| !folders.contains(folder));
+        folders.extend(sparse.keys().cloned());
+        *self.sparse.write().unwrap_or_else(PoisonError::into_inner) = sparse;
         (folders, files)
     }
 
@@ -283,42 +346,18 @@ impl State {
     }
 }
 
-/// Returns the sources of one folder, without the folders `without`.
-pub fn files(root: &Path, without: &BTreeSet<PathBuf>) -> impl Iterator<Item = PathBuf> + use<> {
-    walk(root, without)
-        .filter(|entry| entry.file_type().is_some_and(|kind| kind.is_file()))
-        .map(DirEntry::into_path)
-}
-
-fn walk(root: &Path, without: &BTreeSet<PathBuf>) -> impl Iterator<Item = DirEntry> + use<> {
-    let without = without.clone();
-    WalkBuilder::new(root)
-        .require_git(false)
-        .filter_entry(move |entry| entry.depth() == 0 || belongs(entry, &without))
-        .build()
-        .filter_map(Result::ok)
-}
-
-fn belongs(entry: &DirEntry, without: &BTreeSet<PathBuf>) -> bool {
-    let name = entry.file_name().to_string_lossy();
-    if entry.file_type().is_some_and(|kind| kind.is_dir()) {
-        return !TOOLS.contains(&&*name)
-            && !without.contains(entry.path())
-            && !entry.path().join("CACHEDIR.TAG").exists();
-    }
-    !is_temporary(&name)
-}
-
-/// Returns true if editors make files of this name while they save: backups, locks of Emacs, Vim's test for writing,
-/// copies of JetBrains.
-fn is_temporary(name: &str) -> bool {
-    name.ends_with('~')
-        || name.starts_with('#')
-        || name.ends_with(".tmp")
-        || name.ends_with(".swp")
-        || name.ends_with("___jb_tmp___")
-        || name.ends_with("___jb_old___")
-        || name == "4913"
+/// Returns true if a file was changed after `since`. The time that the system notes does not go back when a file is
+/// copied with the times of another.
+pub fn changed_after(path: &Path, since: SystemTime) -> bool {
+    let since = since
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    let changed = fs::metadata(path).map(|metadata| (metadata.ctime(), metadata.ctime_nsec()));
+    let since = (
+        since.as_secs().cast_signed(),
+        i64::from(since.subsec_nanos()),
+    );
+    changed.is_ok_and(|changed| changed > since)
 }
 
 /// Returns a file as it is now, or none if it does not exist. The content is read only if the stamp differs from
@@ -431,10 +470,67 @@ mod tests {
             folders: both.into(),
             ..Roots::default()
         };
-        trees.follow(roots).await;
+        trees.follow(roots, None).await;
         assert_eq!(next(&mut trees, &root).await, ["mine/a.rs"]);
         write(&root, "other/b.rs", "saved");
         assert_eq!(next(&mut trees, &root).await, ["other/b.rs"]);
+    }
+
+    #[tokio::test]
+    async fn i11_3_what_links_lead_to_is_followed_and_so_are_the_links() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap();
+        write(&root, "linked/mod.rs", "a");
+        write(&root, "next/mod.rs", "b");
+        write(&root, "data/v1/text.txt", "1");
+        write(&root, "data/v2/text.txt", "2");
+        write(&root, "project/a.rs", "a");
+        let link = |target: &str, name: &str| {
+            let (link, new) = (root.join(name), root.join("new"));
+            std::os::unix::fs::symlink(target, &new).unwrap();
+            fs::rename(new, link).unwrap();
+        };
+        link("../linked", "project/src");
+        link("v1", "data/current");
+        let text = root.join("project/../data/current/text.txt");
+        let missing = root.join("later/deep/x.txt");
+        let roots = Roots {
+            folders: [root.join("project")].into(),
+            files: [text.clone(), missing].into(),
+            ..Roots::default()
+        };
+        let mut trees = Trees::new(roots, Duration::from_secs(3600)).await;
+        write(&root, "linked/mod.rs", "saved");
+        assert_eq!(next(&mut trees, &root).await, ["project/src/mod.rs"]);
+        write(&root, "linked/new.rs", "new");
+        assert_eq!(next(&mut trees, &root).await, ["project/src/new.rs"]);
+        link("v2", "data/current");
+        assert_eq!(
+            next(&mut trees, &root).await,
+            ["project/../data/current/text.txt"]
+        );
+        write(&root, "later/deep/x.txt", "appears");
+        assert_eq!(next(&mut trees, &root).await, ["later/deep/x.txt"]);
+        fs::remove_file(root.join("linked/new.rs")).unwrap();
+        link("../next", "project/src");
+        let changed = next(&mut trees, &root).await;
+        assert_eq!(changed, ["project/src/mod.rs", "project/src/new.rs"]);
+    }
+
+    #[tokio::test]
+    async fn i11_5_a_wait_that_is_dropped_loses_no_save() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap();
+        write(&root, "a.rs", "0");
+        let mut trees = trees(&root).await;
+        for round in 0..50_u64 {
+            write(&root, "a.rs", &format!("{round}!"));
+            let short = Duration::from_micros(round * 1000);
+            let early = tokio::time::timeout(short, trees.changed()).await;
+            if early.is_err() {
+                assert_eq!(next(&mut trees, &root).await, ["a.rs"], "{round}");
+            }
+        }
     }
 
     #[tokio::test]
@@ -444,7 +540,7 @@ mod tests {
         write(&root, "Cargo.lock", "1");
         let mut trees = trees(&root).await;
         write(&root, "Cargo.lock", "2");
-        trees.accept([&root.join("Cargo.lock")]);
+        trees.accept([&root.join("Cargo.lock")]).await;
         write(&root, "a.rs", "a");
         assert_eq!(next(&mut trees, &root).await, ["a.rs"]);
     }

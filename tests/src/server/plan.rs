@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::SocketAddr;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
@@ -260,6 +261,32 @@ impl Plan {
             .stderr(Stdio::null())
             .spawn();
         spawned.expect("the program starts")
+    }
+
+    /// Starts the process through a shell, for example with its output redirected. In `script`, `"$@"` is the command.
+    /// The shell leads a process group of its own.
+    ///
+    /// # Panics
+    /// Panics if the shell cannot be started.
+    pub fn spawn_in_shell(&self, script: &str) -> std::process::Child {
+        let program = self.program();
+        let mut shell = Command::new("sh");
+        shell
+            .args(["-c", script, "sh"])
+            .arg(program.get_program())
+            .args(program.get_args())
+            .current_dir(self.dir.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .process_group(0);
+        for (name, value) in program.get_envs() {
+            match value {
+                Some(value) => shell.env(name, value),
+                None => shell.env_remove(name),
+            };
+        }
+        shell.spawn().expect("the shell starts")
     }
 
     fn program(&self) -> Command {

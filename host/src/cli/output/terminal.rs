@@ -64,6 +64,23 @@ pub(in crate::cli) fn note(line: &str) {
     let _ = writeln!(stderr(), "{line}");
 }
 
+/// Returns true if standard error is a terminal and colours are not turned off.
+pub(in crate::cli) fn has_coloured_notes() -> bool {
+    stderr().is_terminal() && colours_wanted()
+}
+
+/// Writes the text of another program to standard error. On a terminal, it replaces the progress that the program may
+/// have drawn in the last line. Errors are ignored, as in [`note`].
+pub(in crate::cli) fn pass_on(text: &str) {
+    let mut stderr = stderr().lock();
+    let start = if stderr.is_terminal() {
+        "\r\u{1b}[K"
+    } else {
+        ""
+    };
+    let _ = write!(stderr, "{start}{text}").and_then(|()| stderr.flush());
+}
+
 /// Returns a text in colour if standard output is a terminal and colours are not turned off.
 pub(in crate::cli) fn coloured(text: &str, colour: Colour) -> String {
     paint(text, colour, is_terminal())
