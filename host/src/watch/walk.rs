@@ -180,7 +180,7 @@ fn hidden_by_pattern(path: &Path, is_folder: bool) -> Option<Hidden> {
         .ancestors()
         .skip(1)
         .filter(|folder| folder.join(".git").exists());
-    let excluded = excluded.map(|folder| exclude_file(folder));
+    let excluded = excluded.map(exclude_file);
     for patterns in near.chain(excluded).chain([global]) {
         match patterns.matched(path, is_folder) {
             Match::None => {}

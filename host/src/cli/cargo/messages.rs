@@ -10,20 +10,23 @@ use crate::cli::output::terminal;
 
 /// One line of the output of `cargo rustc --message-format json`.
 #[derive(Deserialize)]
-#[serde(tag = "reason", rename_all = "kebab-case")]
+#[serde(tag = "reason")]
 enum Message {
-    CompilerArtifact {
+    #[serde(rename = "compiler-artifact")]
+    Artifact {
         package_id: String,
         manifest_path: PathBuf,
         target: MetadataTarget,
         filenames: Vec<PathBuf>,
     },
-    CompilerMessage {
+    #[serde(rename = "compiler-message")]
+    Compiler {
         package_id: String,
         manifest_path: PathBuf,
         message: Diagnostic,
     },
-    BuildScriptExecuted {
+    #[serde(rename = "build-script-executed")]
+    Script {
         package_id: String,
         out_dir: PathBuf,
     },
@@ -60,7 +63,7 @@ impl Report {
     /// Takes a line of cargo's output, and prints the compiler's message if it carries one.
     pub(super) fn read(&mut self, line: &str, package: &Package) {
         match serde_json::from_str(line) {
-            Ok(Message::CompilerArtifact {
+            Ok(Message::Artifact {
                 package_id,
                 manifest_path,
                 target,
@@ -70,7 +73,7 @@ impl Report {
                 let wasm = artifact(&manifest_path, &target, filenames, package);
                 self.artifact = wasm.or(self.artifact.take());
             }
-            Ok(Message::CompilerMessage {
+            Ok(Message::Compiler {
                 package_id,
                 manifest_path,
                 message,
@@ -86,7 +89,7 @@ impl Report {
                         .extend(missing(&message).map(|path| base.join(path)));
                 }
             }
-            Ok(Message::BuildScriptExecuted {
+            Ok(Message::Script {
                 package_id,
                 out_dir,
             }) => {
