@@ -7,10 +7,12 @@
 mod identity;
 mod links;
 mod lookups;
+mod scan;
 mod trees;
 mod walk;
 
-pub use self::trees::{Roots, Trees, changed_after};
+pub use self::scan::{Roots, changed_after};
+pub use self::trees::Trees;
 pub use self::walk::{Hidden, files, hidden};
 
 use std::path::{Path, PathBuf};

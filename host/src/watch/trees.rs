@@ -4,48 +4,31 @@
 //! `walk` says what belongs to the sources of a folder; other folders are not watched. A notification only starts a
 //! scan of the files, which is cheap.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::fs;
-use std::hash::{DefaultHasher, Hasher};
-use std::os::unix::fs::MetadataExt;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime};
 
-use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
+use notify::{Event, EventKind, RecommendedWatcher};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
-use super::identity::identity;
-use super::lookups::{Lookups, Names};
-use super::walk::walk;
+use super::lookups::Names;
+use super::scan::{Roots, Scan, changed_after};
 
 /// The time in which nothing may be written before the files are read, because editors write in several steps.
 const QUIET: Duration = Duration::from_millis(15);
 /// The longest time to wait until nothing is written.
 const PATIENCE: Duration = Duration::from_millis(150);
-/// The largest file, in bytes, whose content is compared. Larger files are compared by size and time.
-const MAX_CONTENT: u64 = 16 << 20;
 /// The shortest time between two rescans, in multiples of the time that a scan takes.
 const SHARE: u32 = 50;
-
-/// The folders and files that are followed.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Roots {
-    /// Folders whose sources are followed.
-    pub folders: BTreeSet<PathBuf>,
-    /// Single files that lie elsewhere or are hidden. They do not need to exist.
-    pub files: BTreeSet<PathBuf>,
-    /// Folders that are left out, wherever they are.
-    pub without: BTreeSet<PathBuf>,
-}
 
 /// The files of some folders, as they were seen last.
 pub struct Trees {
     /// The state, which is absent while a thread scans.
-    state: Option<State>,
+    state: Option<Scan>,
     /// The scan of a call that was dropped before the scan ended. The next call waits for it.
-    scan: Option<JoinHandle<(State, BTreeSet<PathBuf>)>>,
+    scan: Option<JoinHandle<(Scan, BTreeSet<PathBuf>)>>,
     /// Changes that were found when other folders were added, and are not reported yet.
     untold: BTreeSet<PathBuf>,
     /// A notification came and no scan has begun after it.
@@ -53,28 +36,6 @@ pub struct Trees {
     signal: Arc<Notify>,
     rescan: Duration,
     next_rescan: Instant,
-}
-
-struct State {
-    roots: Roots,
-    /// The watcher, or none if the system has no notifications.
-    watcher: Option<RecommendedWatcher>,
-    /// The folders that are watched, with device and inode.
-    watched: HashMap<PathBuf, (u64, u64)>,
-    /// The names that matter in folders of which not all sources are followed.
-    sparse: Arc<RwLock<Names>>,
-    seen: BTreeMap<PathBuf, Seen>,
-    /// Files with a content that does not count as a change when the next scan finds it.
-    accepted: BTreeMap<PathBuf, Seen>,
-    /// The time that the last scan took.
-    took: Duration,
-}
-
-/// A file as it was seen last.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Seen {
-    stamp: [u64; 6],
-    content: u64,
 }
 
 impl Trees {
@@ -86,15 +47,7 @@ impl Trees {
         if let Err(error) = &watcher {
             tracing::debug!("no notifications of saves: {error}; looking from time to time");
         }
-        let state = State {
-            roots,
-            watcher: watcher.ok(),
-            watched: HashMap::new(),
-            sparse,
-            seen: BTreeMap::new(),
-            accepted: BTreeMap::new(),
-            took: Duration::ZERO,
-        };
+        let state = Scan::new(roots, watcher.ok(), sparse);
         let mut trees = Self {
             state: Some(state),
             scan: None,
@@ -112,13 +65,17 @@ impl Trees {
     /// `since`. Changes in folders that were followed before are kept for the next report.
     pub async fn follow(&mut self, roots: Roots, since: Option<SystemTime>) {
         self.finish_scan().await;
-        if self.state.as_ref().is_none_or(|state| state.roots == roots) {
+        if self
+            .state
+            .as_ref()
+            .is_none_or(|state| *state.roots() == roots)
+        {
             return;
         }
         let changed = self.look().await;
         self.untold.extend(changed);
         if let Some(state) = &mut self.state {
-            state.roots = roots;
+            state.set_roots(roots);
         }
         let mut added = self.look().await;
         added.retain(|path| since.is_some_and(|since| changed_after(path, since)));
@@ -156,9 +113,7 @@ impl Trees {
         self.finish_scan().await;
         let Some(state) = &mut self.state else { return };
         for file in files {
-            if let Some(now) = see(file, None) {
-                state.accepted.insert(file.clone(), now);
-            }
+            state.accept(file);
         }
     }
 
@@ -217,7 +172,7 @@ impl Trees {
             },
         };
         self.scan = None;
-        self.next_rescan = Instant::now() + self.rescan.max(state.took * SHARE);
+        self.next_rescan = Instant::now() + self.rescan.max(state.took() * SHARE);
         self.state = Some(state);
         changed
     }
@@ -250,146 +205,10 @@ fn matters(path: &Path, sparse: &Names) -> bool {
     sparse.contains_key(path) || sparse.get(folder).is_none_or(|names| names.contains(name))
 }
 
-impl State {
-    fn look(&mut self) -> BTreeSet<PathBuf> {
-        let began = Instant::now();
-        let mut now = BTreeMap::new();
-        // A file that was written into a new folder before the folder was watched is found by the next round.
-        for _round in 0..4 {
-            let (folders, files) = self.list();
-            now = files;
-            if !self.watch(folders) {
-                break;
-            }
-        }
-        let differs = |(path, seen): (&PathBuf, &Seen)| {
-            let is_it = |was: &Seen| was.content == seen.content;
-            let is_known = self.seen.get(path).is_some_and(is_it)
-                || self.accepted.get(path).is_some_and(is_it);
-            (!is_known).then(|| path.clone())
-        };
-        let mut changed: BTreeSet<PathBuf> = now.iter().filter_map(differs).collect();
-        changed.extend(
-            self.seen
-                .keys()
-                .filter(|path| !now.contains_key(*path))
-                .cloned(),
-        );
-        self.seen = now;
-        self.accepted.clear();
-        self.took = began.elapsed();
-        changed
-    }
-
-    /// Returns the folders to watch, and the files as they are.
-    fn list(&self) -> (BTreeSet<PathBuf>, BTreeMap<PathBuf, Seen>) {
-        let (mut folders, mut files) = (BTreeSet::new(), BTreeMap::new());
-        let mut take = |path: PathBuf| {
-            if let Some(seen) = see(&path, self.seen.get(&path)) {
-                files.insert(path, seen);
-            }
-        };
-        for root in &self.roots.folders {
-            for entry in walk(root, &self.roots.without) {
-                match entry.file_type() {
-                    // One folder is watched under one path, because the system has one watch for it.
-                    Some(kind) if kind.is_dir() => folders.extend(entry.path().canonicalize()),
-                    _ => take(entry.into_path()),
-                }
-            }
-        }
-        let mut lookups = Lookups::default();
-        for file in &self.roots.files {
-            lookups.add(file);
-            take(file.clone());
-        }
-        let mut sparse = lookups.into_names();
-        sparse.retain(|folder, _| !folders.contains(folder));
-        folders.extend(sparse.keys().cloned());
-        *self.sparse.write().unwrap_or_else(PoisonError::into_inner) = sparse;
-        (folders, files)
-    }
-
-    /// Watches exactly these folders. Returns true if a folder was not watched before.
-    fn watch(&mut self, folders: BTreeSet<PathBuf>) -> bool {
-        let Some(watcher) = &mut self.watcher else {
-            return false;
-        };
-        let is_as_it_was = |path: &PathBuf, was: &(u64, u64)| {
-            folders.contains(path) && identity(path).as_ref() == Some(was)
-        };
-        self.watched.retain(|path, was| {
-            let stays = is_as_it_was(path, was);
-            if !stays {
-                // The system may have dropped it already.
-                let _ = watcher.unwatch(path);
-            }
-            stays
-        });
-        let mut more = false;
-        for folder in folders {
-            if self.watched.contains_key(&folder) {
-                continue;
-            }
-            let Some(is) = identity(&folder) else {
-                continue;
-            };
-            match watcher.watch(&folder, RecursiveMode::NonRecursive) {
-                Ok(()) => {
-                    self.watched.insert(folder, is);
-                    more = true;
-                }
-                Err(error) => tracing::debug!("{}: not watched: {error}", folder.display()),
-            }
-        }
-        more
-    }
-}
-
-/// Returns true if a file was changed after `since`. The time that the system notes does not go back when a file is
-/// copied with the times of another.
-pub fn changed_after(path: &Path, since: SystemTime) -> bool {
-    let since = since
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
-    let changed = fs::metadata(path).map(|metadata| (metadata.ctime(), metadata.ctime_nsec()));
-    let since = (
-        since.as_secs().cast_signed(),
-        i64::from(since.subsec_nanos()),
-    );
-    changed.is_ok_and(|changed| changed > since)
-}
-
-/// Returns a file as it is now, or none if it does not exist. The content is read only if the stamp differs from
-/// `before`.
-fn see(path: &Path, before: Option<&Seen>) -> Option<Seen> {
-    let metadata = fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
-    let stamp = [
-        metadata.ino(),
-        metadata.size(),
-        metadata.mtime().cast_unsigned(),
-        metadata.mtime_nsec().cast_unsigned(),
-        metadata.ctime().cast_unsigned(),
-        metadata.ctime_nsec().cast_unsigned(),
-    ];
-    if let Some(before) = before.filter(|before| before.stamp == stamp) {
-        return Some(*before);
-    }
-    let mut hasher = DefaultHasher::new();
-    if metadata.size() <= MAX_CONTENT {
-        hasher.write(&fs::read(path).ok()?);
-    } else {
-        hasher.write_u64(metadata.size());
-        hasher.write_i64(metadata.mtime());
-        hasher.write_i64(metadata.mtime_nsec());
-    }
-    let content = hasher.finish();
-    Some(Seen { stamp, content })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     const SOON: Duration = Duration::from_secs(10);
 
@@ -436,7 +255,7 @@ mod tests {
         }
         write(&root, "src/b.rs", "b");
         assert_eq!(next(&mut trees, &root).await, ["src/b.rs"]);
-        let watched: Vec<_> = trees.state.as_ref().unwrap().watched.keys().collect();
+        let watched: Vec<_> = trees.state.as_ref().unwrap().watched().collect();
         assert_eq!(watched.len(), 2, "the root and src: {watched:?}");
     }
 
