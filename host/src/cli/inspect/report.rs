@@ -60,8 +60,8 @@ fn hints_of(handler: &Handler, info: Option<&WasmInfo>) -> Vec<String> {
         .filter(|stack| *stack >= LARGE_STACK);
     if let Some(stack) = stack {
         hints.push(format!(
-            "its stack has {} and every call begins with memory that is cleared; build it with RUSTFLAGS=-Clink-arg=-zstack-size=65536, \
-             as `hitchy dev` does",
+            "its stack has {} and every call begins with memory that is cleared; `hitchy build` gives it a stack of 64 KiB, and so does \
+             the linker's option -zstack-size=65536 under another build",
             readable(stack)
         ));
     }
