@@ -426,7 +426,7 @@ mod tests {
     #[test]
     fn i11_14_a_frame_is_inserted_between_frames_only() {
         let mut inbound = Inbound::new(Vec::new(), FirstPacket::any());
-        let client = frame(true, TEXT, "42[\"a\"]");
+        let client = frame(true, TEXT, "42[\"a\",1234]");
         assert_eq!(inbound.receive(&client[..13]), 13);
         inbound.insert("3");
         assert!(inbound.ready().is_empty());
