@@ -20,7 +20,7 @@ const RELIEF: Duration = Duration::from_millis(20);
 pub async fn shed(sessions: Arc<Sessions>) {
     let memory = sessions.memory();
     loop {
-        // An error means that the time is over, which is no less a reason to look.
+        // An error means that the time is over, which is a reason to look too.
         let _ = tokio::time::timeout(SUMMING_UP, memory.exceeded()).await;
         sum_up(&sessions);
         if memory.used() > memory.total() {

@@ -13,8 +13,8 @@ use hitchy_tests::{Server, guest};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::sync::Mutex;
 
-/// Held by each test. Compiling has a low priority, and on a busy machine several slow compiles would keep the handlers of
-/// the other tests from being compiled.
+/// Held by each test. Compiling has a low priority, and on a busy machine several slow compiles would keep the handlers
+/// of the other tests from being compiled.
 static TURN: Mutex<()> = Mutex::const_new(());
 
 /// Waits until a process compiles for `parent`, and returns its id.

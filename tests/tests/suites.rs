@@ -296,8 +296,8 @@ async fn engine_closes_a_session_that_polls_twice_at_once() {
 
 /// A client whose poll breaks has lost its connection. Its handlers learn it now, not after a ping.
 ///
-/// A poll that is given up before the server has begun with it ends nothing, so that this gives the server more time with
-/// every try.
+/// A poll that is given up before the server has begun with it ends nothing, so that this gives the server more time
+/// with every try.
 #[tokio::test]
 async fn engine_closes_a_session_whose_poll_is_given_up() {
     let server = Server::with("probe.wasm", guest("probe")).await;

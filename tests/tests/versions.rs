@@ -1,5 +1,5 @@
-//! The versions of a file of `public/`: the tag and the date that tell them apart, in the spellings of browsers, proxies
-//! and build systems (RFC 9110, 8.8, 13 and 14).
+//! The versions of a file of `public/`: the tag and the date that tell them apart, in the spellings of browsers,
+//! proxies and build systems (RFC 9110, 8.8, 13 and 14).
 
 use std::fs::{self, File};
 use std::path::Path;

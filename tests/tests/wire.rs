@@ -270,6 +270,22 @@ async fn i11_11_the_log_names_clients_with_another_parser() {
     }
 }
 
+/// The library completes a binary packet to a namespace that nobody has joined, and goes on.
+#[tokio::test]
+async fn i11_11_a_client_that_begins_oddly_is_either_ended_or_served() {
+    let mut witness = Witness::start().await;
+    let mut client = RawSocket::open(witness.server.addr())
+        .await
+        .expect("opened");
+    let header = "451-/nosuch,[\"a\",{\"_placeholder\":true,\"num\":0}]";
+    client.send(header).await.expect("sent");
+    client.send_binary(vec![1]).await.expect("sent");
+    client.enter("/", "").await.expect("let in");
+    let mut client = RawClient::Websocket(Box::new(client));
+    assert_eq!(client.ask("1", "[\"echo\"]").await.expect("an ack"), "[]");
+    witness.assert_unharmed().await;
+}
+
 #[tokio::test]
 async fn i11_12_the_id_of_a_socket_is_not_the_key_of_its_session() {
     let Some(node) = official_client().await else {

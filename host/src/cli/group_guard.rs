@@ -6,9 +6,10 @@
 
 use std::process::{ExitCode, Stdio};
 
-use rustix::process::{Signal, kill_current_process_group};
+use rustix::process::{Signal, getpgrp, getpid, kill_current_process_group, kill_process};
 use tokio::process::{Child, Command};
 
+use super::processes;
 use crate::parent;
 use crate::runtime::{Compiler, this_program};
 
@@ -18,6 +19,13 @@ pub(super) const COMMAND: &str = "guard-process-group";
 /// Runs the hidden command.
 pub(super) fn main() -> ExitCode {
     parent::wait_for_end();
+    // Programs such as `timeout` put what they run into a group of their own. The leader's number is that of the group.
+    let myself = getpid();
+    for descendant in processes::descendants(getpgrp()) {
+        if descendant != myself {
+            let _ = kill_process(descendant, Signal::KILL);
+        }
+    }
     let _ = kill_current_process_group(Signal::KILL);
     ExitCode::SUCCESS
 }

@@ -79,10 +79,9 @@ pub(super) async fn run(
 /// # Errors
 /// The program cannot be started, or its status cannot be learned.
 pub(super) async fn run_to_end(command: &mut Command, doing: &str) -> io::Result<ExitStatus> {
-    loop {
-        if let Ended::By(status) = run(command, doing, &Stop::new(), |_| {}).await? {
-            return Ok(status);
-        }
+    match run(command, doing, &Stop::new(), |_| {}).await? {
+        Ended::By(status) => Ok(status),
+        Ended::Stopped => Err(io::ErrorKind::Interrupted.into()),
     }
 }
 

@@ -178,7 +178,7 @@ pub const KEYS: &[Key] = &[
     Key::new("server.body-timeout", time(MS, HOUR), "30s", "Time for a client to send the whole body of a request."),
     Key::new("server.body-idle", time(MS, HOUR), "10s", "Longest time between two parts of a request's body."),
     Key::new("server.write-stall", time(MS, HOUR), "20s", "How long a client may take nothing of what it is sent before its connection is closed."),
-    Key::without_default("server.outbound-memory", size(MIB, 1024 * TIB), "Memory of what waits to be sent, of all clients together; by default a quarter of the machine's or, in a container, of the container's. When it is used up, clients that do not read are ended, those for which most waits first."),
+    Key::without_default("server.outbound-memory", size(MIB, 1024 * TIB), "Memory of what waits to be sent, of all clients together; by default a quarter of the machine's or, in a container, of the container's. When it is used up, clients that do not read are ended, and then others, those for which most waits first."),
 
     Key::new("socket.path", SOCKET_PATH, "/socket.io", "Path of the socket.io endpoint."),
     Key::new("socket.client", ValueKind::Folder, "node_modules/socket.io-client/dist", "The folder with the files of the official client, as `npm install socket.io-client` makes it; they are served below the path of the endpoint."),

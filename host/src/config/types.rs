@@ -216,8 +216,8 @@ impl From<Origins> for Vec<String> {
     }
 }
 
-/// Returns an origin as browsers send it (RFC 6454, 6.2): in lower case and without the default port of its scheme. None
-/// if the text is no origin.
+/// Returns an origin as browsers send it (RFC 6454, 6.2): in lower case and without the default port of its scheme.
+/// None if the text is no origin.
 pub fn canonical_origin(text: &str) -> Option<String> {
     let origin = text.to_ascii_lowercase();
     let (scheme, host) = origin.split_once("://")?;

@@ -84,10 +84,10 @@ impl AnswerSpace {
         self.held.as_ref().map(|_| ()).ok_or(ClientGone)
     }
 
-    /// Counts an answer of `bytes` bytes that is in memory already.
+    /// Counts an answer of `bytes` bytes that is in memory, or that is collected from now on.
     pub(super) fn hold(&mut self, bytes: u64) {
         match &mut self.held {
-            Some(held) => held.resize(bytes),
+            Some(held) => held.become_reserved(bytes),
             None => self.held = Some(self.connection.session.hold(bytes)),
         }
     }

@@ -60,6 +60,7 @@ impl Dispatch {
                     if let Err(gone) = space.wait_for(length).await {
                         return error_response(&request.id, &gone.failure());
                     }
+                    space.hold(length);
                 }
             }
         }

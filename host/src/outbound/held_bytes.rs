@@ -38,6 +38,16 @@ impl HeldBytes {
         }
     }
 
+    /// Counts bytes that an answer is expected to have. They take the place of the client, and no memory yet.
+    pub(super) fn expect(&self, bytes: u64) {
+        self.reserved.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Undoes [`HeldBytes::expect`].
+    pub(super) fn forget(&self, bytes: u64) {
+        self.reserved.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
     /// Counts bytes of answers that are being made, or that wait for capacity.
     pub(super) fn reserve(&self, bytes: u64) {
         self.reserved.fetch_add(bytes, Ordering::Relaxed);

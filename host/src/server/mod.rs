@@ -188,8 +188,9 @@ impl Server {
         }
     }
 
-    /// Shuts the server down: ends what compiles, refuses new calls, waits for running calls within the grace period, runs the disconnect
-    /// hooks, flushes polling sessions, closes sockets and connections, and closes the console last.
+    /// Shuts the server down: ends what compiles, refuses new calls, waits for running calls within the grace period,
+    /// runs the disconnect hooks, flushes polling sessions, closes sockets and connections, and closes the console
+    /// last.
     ///
     /// Each step has a timeout. A step that exceeds its timeout is logged, and the next step begins.
     pub async fn shut_down(self) {

@@ -150,8 +150,8 @@ impl RequestTimer {
         }
     }
 
-    /// Is ready, with the reason, once the client has sent no request for longer than its limit. It is called when there
-    /// is nothing to read.
+    /// Is ready, with the reason, once the client has sent no request for longer than its limit. It is called when
+    /// there is nothing to read.
     pub(super) fn poll_expired(&mut self, context: &mut Context<'_>) -> Poll<Ending> {
         loop {
             let now = Instant::now();

@@ -42,8 +42,9 @@ impl Session {
         Held::reserved(&self.polls, bytes)
     }
 
-    /// Waits until an answer of `bytes` bytes has place among what waits for the client, and counts it from then on.
-    /// Answers get place one after the other. Returns none if the session was ended, or once `has_gone` returns true.
+    /// Waits until an answer of `bytes` bytes has place among what waits for the client, and counts it from then on as
+    /// one that is expected. Answers get place one after the other. Returns none if the session was ended, or once
+    /// `has_gone` returns true.
     pub async fn reserve(&self, bytes: u64, has_gone: impl Fn() -> bool) -> Option<Held> {
         let _reserving = self.reserving.lock().await;
         while !self.has_place(bytes) {
@@ -52,7 +53,7 @@ impl Session {
             }
             self.progress().await;
         }
-        Some(self.hold(bytes))
+        Some(Held::expected(&self.polls, bytes))
     }
 
     /// Returns true if an answer of `bytes` bytes has place. An answer that is larger than the bound has place alone.

@@ -31,9 +31,10 @@ impl Session {
         self.end_with(why, &why.cause());
     }
 
-    fn end_with(&self, why: Ending, cause: &dyn Display) {
+    /// Ends the session, and returns false if it was ended before.
+    fn end_with(&self, why: Ending, cause: &dyn Display) -> bool {
         if !self.note_end(why, None, cause) {
-            return;
+            return false;
         }
         if let Some(websocket) = &*self.websocket.load() {
             websocket.end(why);
@@ -42,6 +43,7 @@ impl Session {
             // The receiver is dropped once the server has closed. No session is left to close then.
             let _ = self.sessions.closing.send(ids.library.clone());
         }
+        true
     }
 
     /// Counts and logs an end that the library brought about, and its cause. Returns false if an end was noted before.
@@ -66,7 +68,7 @@ impl Session {
     /// sentence in the log.
     pub fn end_as_foreign(&self, what: &str) {
         let cause = format_args!("it began with {what}; {}", Ending::Foreign.cause());
-        if self.note_end(Ending::Foreign, None, &cause) {
+        if self.end_with(Ending::Foreign, &cause) {
             self.metrics().foreign_clients.add(1);
         }
     }

@@ -237,7 +237,7 @@ pub struct Session {
     name: OnceLock<String>,
     /// The move of a polling session to a websocket.
     pub probe: Probe,
-    /// True once the client has asked to join a namespace.
+    /// True once the client has sent a packet of socket.io.
     has_spoken: AtomicBool,
     /// The traffic of the polls. What the server itself holds for the client is counted here for both transports.
     polls: Arc<Outbound>,
@@ -268,12 +268,12 @@ impl Session {
         self.polling.get().map(|ids| ids.library.as_str())
     }
 
-    /// Returns true if the client has asked to join a namespace.
+    /// Returns true if the client has sent a packet of socket.io.
     pub fn has_spoken(&self) -> bool {
         self.has_spoken.load(Ordering::Relaxed)
     }
 
-    /// Notes that the client has asked to join a namespace.
+    /// Notes that the client has sent a packet of socket.io.
     pub fn set_spoken(&self) {
         self.has_spoken.store(true, Ordering::Relaxed);
     }

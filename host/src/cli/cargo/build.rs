@@ -25,8 +25,8 @@ const DEV: [&str; 6] = [
     r#"profile.release.package."*".codegen-units=1"#,
     r#"profile.release.package."*".opt-level="s""#,
 ];
-/// A stack of 64 KiB instead of Rust's 1 MiB, because a fresh instance clears its stack and each call pays for that. The
-/// argument is one of `cargo rustc`, which precede all flags of the author; the linker obeys the last.
+/// A stack of 64 KiB instead of Rust's 1 MiB, because a fresh instance clears its stack and each call pays for that.
+/// The argument is one of `cargo rustc`, which precede all flags of the author; the linker obeys the last.
 const STACK: &str = "-Clink-arg=-zstack-size=65536";
 
 /// The cargo profile of a build.

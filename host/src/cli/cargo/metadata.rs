@@ -197,7 +197,8 @@ async fn add_workspace(
     Ok(())
 }
 
-/// Returns the folders that cargo fills in its target folder: the folder itself, or those in it if it holds sources too.
+/// Returns the folders that cargo fills in its target folder: the folder itself, or those in it if it holds sources
+/// too.
 fn outputs(target: &Path, root: &Path) -> Vec<PathBuf> {
     let filled = [TARGET, "release", "debug", "doc", "package", "tmp", "build"];
     if root.starts_with(target) {

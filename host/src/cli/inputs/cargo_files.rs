@@ -43,8 +43,9 @@ fn settings(folder: &Path) -> BTreeSet<PathBuf> {
         .collect();
     let mut files = BTreeSet::new();
     for _ in 0..MAX_INCLUDES {
-        let included: Vec<PathBuf> = next.iter().flat_map(|file| included(file)).collect();
-        files.extend(std::mem::replace(&mut next, included));
+        // A file that was read is not read again, so that files may include each other.
+        next.retain(|file| files.insert(file.clone()));
+        next = next.iter().flat_map(|file| included(file)).collect();
     }
     files
 }

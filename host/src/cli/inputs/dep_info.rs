@@ -1,5 +1,5 @@
-//! The files in which the compiler and cargo list what they read, in the form of a makefile: one line for each file that
-//! is made, with the files that it is made of. A space in a name follows a backslash.
+//! The files in which the compiler and cargo list what they read, in the form of a makefile: one line for each file
+//! that is made, with the files that it is made of. A space in a name follows a backslash.
 
 use std::ffi::OsString;
 use std::fs;

@@ -1,8 +1,8 @@
 //! The processor time of calls.
 //!
 //! A call is charged with what the processor clock of its thread shows while the call is polled: for the guest's code
-//! and for the host's work on behalf of the guest. Time in which the call waits, in which the system gives the processor
-//! to others, or in which a nested call is polled, is not charged.
+//! and for the host's work on behalf of the guest. Time in which the call waits, in which the system gives the
+//! processor to others, or in which a nested call is polled, is not charged.
 //!
 //! Reading that clock is a system call of half a microsecond, and an ordinary call is too short to be measured. Its
 //! beginning is therefore taken from the last reading of the thread if that reading is younger than a tick, and nothing
@@ -17,7 +17,8 @@ use rustix::time::{ClockId, clock_gettime};
 use crate::runtime::engine::TICK;
 
 thread_local! {
-    // A variable of the thread because the clock is one. A call sets it for each poll and leaves nothing of itself in it.
+    // A variable of the thread because the clock is one. A call sets it for each poll and leaves nothing of itself in
+    // it.
     static THREAD: Cell<Thread> = const {
         Cell::new(Thread {
             last: None,

@@ -1,8 +1,9 @@
-//! Serves folders of static files: the folder `server.public` where no route matches, and the files of the official client.
+//! Serves folders of static files: the folder `server.public` where no route matches, and the files of the official
+//! client.
 //!
-//! A path with a slash at its end never names a file. A request for a folder without the slash at its end is
-//! redirected to the path with it, because relative links in the page would lead elsewhere. Routes and policies do not
-//! distinguish the two.
+//! A path with a slash at its end never names a file. A request for a folder without the slash at its end is redirected
+//! to the path with it, because relative links in the page would lead elsewhere. Routes and policies do not distinguish
+//! the two.
 
 pub(super) mod client_bundle;
 mod conditions;

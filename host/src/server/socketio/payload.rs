@@ -2,13 +2,11 @@
 
 use bytes::Bytes;
 
-use super::wire::event_name::{self, Verdict};
+use super::wire::event_name::{self, REFUSED, Verdict};
 use super::wire::first_packet::FirstPacket;
 
 /// The byte between two packets (engine.io protocol 4).
 const SEPARATOR: u8 = 0x1E;
-/// A packet for which the library closes the session.
-const REFUSED: &[u8] = b"4?";
 
 /// Makes packets readable for the library, as the wire does for those of a websocket.
 pub(super) fn rewrite(packets: Bytes, mut first_packet: FirstPacket) -> Bytes {
@@ -30,7 +28,7 @@ pub(super) fn rewrite(packets: Bytes, mut first_packet: FirstPacket) -> Bytes {
                 rewritten.extend_from_slice(name.as_bytes());
                 rewritten.extend_from_slice(&packet[range.end..]);
             }
-            Verdict::Refuse => rewritten.extend_from_slice(REFUSED),
+            Verdict::Refuse => rewritten.extend_from_slice(REFUSED.as_bytes()),
             Verdict::Pass | Verdict::Incomplete => rewritten.extend_from_slice(packet),
         }
         rewritten.push(SEPARATOR);

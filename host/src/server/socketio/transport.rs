@@ -40,6 +40,8 @@ use crate::session::{Session, Sessions};
 const MAX_SMALL: usize = 4 << 10;
 /// Longest time for a polling session to move to a websocket, as in engine.io for Node.
 const UPGRADE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Largest number of characters of a client's text in a line of the log.
+const MAX_LOGGED: usize = 100;
 /// The packet that ends a poll without anything to say.
 const NOOP: &str = "6";
 
@@ -144,7 +146,11 @@ impl Transports {
     fn note_protocol(&self, protocol: Option<&str>, parts: &Parts) {
         if let Some(total) = self.sessions.metrics().foreign_clients.count() {
             let remote = self.remote(parts);
-            let protocol = protocol.unwrap_or("none");
+            let protocol: String = protocol
+                .unwrap_or("none")
+                .chars()
+                .take(MAX_LOGGED)
+                .collect();
             tracing::warn!(%remote, "a client was refused that speaks engine.io's protocol {protocol:?}; version 4 is served, which clients of socket.io 3 and 4 speak; {total} clients of other protocols so far");
         }
     }
@@ -172,10 +178,9 @@ impl Transports {
         }
         if !self.origins.allow(origin) {
             if let Some(total) = self.sessions.metrics().foreign_origins.count() {
+                let origin: String = origin.chars().take(MAX_LOGGED).collect();
                 tracing::warn!(
-                    "a page of {:?} may not open sockets here; [server] origins = [{:?}] lets it; {total} such requests so far",
-                    origin,
-                    origin
+                    "a page of {origin:?} may not open sockets here; [server] origins = [{origin:?}] lets it; {total} such requests so far"
                 );
             }
             let sentence = "pages of this origin may not open sockets here; the setting server.origins says which may";
@@ -288,13 +293,14 @@ impl Transports {
         let (Some(peer), Some(uri)) = (peer, self.uri(&session, Transport::Websocket)) else {
             return self.refuse(EngineError::BadRequest, &parts, body).await;
         };
-        if session.has_websocket() || !session.probe.begin() {
+        // The probe begins first: a websocket that took the session over meanwhile has ended its own.
+        let probing = session.probe.begin().then(|| ProbeGuard(session));
+        let Some(probing) = probing.filter(|probing| !probing.0.has_websocket()) else {
             return self.refuse(EngineError::BadRequest, &parts, body).await;
-        }
+        };
         let engine = Arc::clone(&self.engine);
         let mut request = Request::from_parts(parts, ());
         tokio::spawn(async move {
-            let probing = ProbeGuard(session);
             let session = &probing.0;
             let Ok(stream) = hyper::upgrade::on(&mut request).await else {
                 return;

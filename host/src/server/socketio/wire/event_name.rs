@@ -12,9 +12,13 @@ use serde::de::{Deserialize, Deserializer, Error, Visitor};
 /// Bytes of a packet in which its name has to end. A name that ends later is left as it is.
 pub(in crate::server::socketio) const MAX_HEAD: usize = 1 << 10;
 
-/// The first character of a replaced name. It is no character of any text (Unicode, 23.7), and a name that begins with
+/// The first character of a replaced name. It does not occur in text (Unicode, 23.7), and a name that begins with
 /// it is replaced as well.
 const MARK: char = '\u{10FFFF}';
+
+/// A packet in the place of one that cannot be answered. The library closes the connection, as for any other malformed
+/// packet.
+pub(in crate::server::socketio) const REFUSED: &str = "4?";
 
 /// The outcome of looking at the beginning of a packet.
 #[derive(Debug, PartialEq, Eq)]

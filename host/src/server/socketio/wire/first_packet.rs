@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use crate::session::Session;
 
-/// Watches what a client sends until it has asked to join a namespace.
+/// Watches what a client sends until its first packet of socket.io.
 ///
-/// The library closes a session that begins with anything else, and reports it to nobody, because no namespace has
-/// been joined. Clients that use another parser than socket.io's own connect again and again then.
+/// A session that begins with anything else is ended. The library would close most of these sessions too, and report it
+/// to nobody, because no namespace has been joined. Clients that use another parser than socket.io's own connect again
+/// and again then.
 pub(in crate::server::socketio) struct FirstPacket(Option<Arc<Session>>);
 
 impl FirstPacket {
@@ -40,13 +41,13 @@ impl FirstPacket {
 
     fn judge(&mut self, start: &[u8]) {
         match start {
-            [b'4', b'0', ..] => {
+            [b'4', b'0'..=b'6', ..] | [b'4'] => {
                 if let Some(session) = self.0.take() {
                     session.set_spoken();
                 }
             }
             [b'b', ..] => self.binary(),
-            [b'4', b'1'..=b'6', ..] | [b'4'] | [b'0'..=b'3' | b'5' | b'6', ..] | [] => {}
+            [b'0'..=b'3' | b'5' | b'6', ..] | [] => {}
             _ => {
                 if let Some(session) = self.0.take() {
                     session.end_as_foreign("a message that is no packet of socket.io");

@@ -1,7 +1,7 @@
 //! The bytes of a client on their way to the library: websocket frames whose packets the library cannot read are
 //! rewritten, and all others pass as they are.
 
-use super::event_name::{self, MAX_HEAD, Verdict};
+use super::event_name::{self, MAX_HEAD, REFUSED, Verdict};
 use super::first_packet::FirstPacket;
 use super::frame::{
     BINARY, CONTINUATION, Header, MaskKey, TEXT, apply_mask, client_text_frame, moved_key,
@@ -11,10 +11,10 @@ use super::frame::{
 /// The largest number of bytes of a message that are held back until its beginning is complete. A message may come in
 /// very many frames.
 const MAX_HELD: usize = 4 * MAX_HEAD;
+/// The largest payload that a frame can have (RFC 6455, 5.2).
+const MAX_PAYLOAD: u64 = u64::MAX >> 1;
 /// Bytes of a message by which most messages are judged.
 const START: usize = 64;
-/// A packet that the library closes a connection for, as it does for other malformed packets.
-const REFUSED: &str = "4?";
 
 /// Watches the frames of one client.
 pub(super) struct Inbound {
@@ -26,8 +26,10 @@ pub(super) struct Inbound {
     held: Vec<u8>,
     /// Bytes of the current frame that are still to come and pass as they are.
     passing: u64,
-    /// Frames to insert before the next frame of the client.
+    /// Frames to insert before the next message of the client.
     inserted: Vec<u8>,
+    /// True between the fragments of a message, where no other message may stand.
+    is_message_open: bool,
     first_packet: FirstPacket,
 }
 
@@ -54,18 +56,19 @@ impl Inbound {
             held: Vec::new(),
             passing: 0,
             inserted: Vec::new(),
+            is_message_open: false,
             first_packet,
         }
     }
 
-    /// Inserts a text frame before the next frame of the client.
+    /// Inserts a text frame before the next message of the client.
     pub(super) fn insert(&mut self, text: &str) {
         self.inserted.extend(client_text_frame(text));
     }
 
     /// Returns the bytes that the library gets next; empty if there are none.
     pub(super) fn ready(&mut self) -> &[u8] {
-        if !self.inserted.is_empty() && self.is_between_frames() {
+        if !self.inserted.is_empty() && self.is_between_messages() {
             self.ready.append(&mut self.inserted);
         }
         &self.ready[self.taken..]
@@ -80,8 +83,16 @@ impl Inbound {
         }
     }
 
-    fn is_between_frames(&self) -> bool {
-        self.passing == 0 && self.held.is_empty() && self.ready.is_empty()
+    fn is_between_messages(&self) -> bool {
+        let is_between_frames = self.passing == 0 && self.held.is_empty() && self.ready.is_empty();
+        is_between_frames && !self.is_message_open
+    }
+
+    /// Notes a frame that the library gets.
+    fn note(&mut self, frame: &[u8]) {
+        if let Some(header) = Header::read(frame).filter(|header| header.opcode <= BINARY) {
+            self.is_message_open = !header.is_last;
+        }
     }
 
     /// Returns true if received bytes may be passed to the library without a copy.
@@ -113,6 +124,7 @@ impl Inbound {
                     with,
                     passing,
                 } => {
+                    self.note(&with);
                     self.ready.extend(with);
                     self.passing = passing;
                     at += taken;
@@ -142,7 +154,10 @@ impl Inbound {
                 return at;
             }
             match judge(&bytes[at..], &mut self.first_packet) {
-                Judgement::Pass(count) => self.passing = count,
+                Judgement::Pass(count) => {
+                    self.note(&bytes[at..]);
+                    self.passing = count;
+                }
                 Judgement::Incomplete | Judgement::Replace { .. } => return at,
             }
         }
@@ -154,8 +169,8 @@ fn judge(bytes: &[u8], first_packet: &mut FirstPacket) -> Judgement {
     let Some(header) = Header::read(bytes) else {
         return Judgement::Incomplete;
     };
-    let Some(key) = header.mask else {
-        // A protocol error, for which the library closes the connection.
+    // Each is a protocol error, for which the library closes the connection.
+    let Some(key) = header.mask.filter(|_| header.payload <= MAX_PAYLOAD) else {
         return Judgement::Pass(u64::MAX);
     };
     if header.opcode == BINARY {
@@ -170,7 +185,9 @@ fn judge(bytes: &[u8], first_packet: &mut FirstPacket) -> Judgement {
     let start = &mut start[..size.min(payload.len())];
     start.copy_from_slice(&payload[..start.len()]);
     apply_mask(start, key);
-    first_packet.text(start);
+    if start.len() > 1 || header.payload == start.len() as u64 {
+        first_packet.text(start);
+    }
     match event_name::inspect(start) {
         Verdict::Pass => Judgement::Pass(header.frame()),
         _ => judge_event(bytes),
@@ -240,7 +257,8 @@ impl Beginning {
     /// `of_last` bytes were taken, can follow as it is.
     fn frame(&self, last: &Header, of_last: usize, key: MaskKey) -> Vec<u8> {
         let key = moved_key(key, of_last, self.payload.len());
-        let size = self.payload.len() as u64 + last.payload - of_last as u64;
+        let rest = last.payload - of_last as u64;
+        let size = rest.saturating_add(self.payload.len() as u64);
         let mut frame = Vec::with_capacity(self.payload.len() + 14);
         write_header(&mut frame, last.is_last, TEXT, Some(key), size);
         let start = frame.len();
@@ -421,6 +439,33 @@ mod tests {
                 assert_eq!(passed(&bytes, piece), bytes);
             }
         }
+    }
+
+    #[test]
+    fn a_frame_that_lies_about_its_length_is_left_to_the_library() {
+        for size in [u64::MAX, u64::MAX >> 1, 1 << 40] {
+            let mut bytes = Vec::new();
+            write_header(&mut bytes, true, TEXT, Some([0; 4]), size);
+            bytes.extend(b"42[1,");
+            let got = passed(&bytes, bytes.len());
+            let header = Header::read(&got).unwrap();
+            assert!(header.payload >= size, "{header:?}");
+        }
+    }
+
+    #[test]
+    fn i11_14_no_message_is_inserted_between_fragments() {
+        let mut inbound = Inbound::new(Vec::new(), FirstPacket::any());
+        let first = frame(false, TEXT, "40/chat,");
+        assert_eq!(inbound.receive(&first), first.len());
+        inbound.insert("3");
+        assert!(inbound.ready().is_empty());
+        let ping = frame(true, PING, "");
+        assert_eq!(inbound.receive(&ping), ping.len());
+        assert!(inbound.ready().is_empty());
+        let last = frame(true, CONTINUATION, "");
+        assert_eq!(inbound.receive(&last), last.len());
+        assert_eq!(messages(inbound.ready()), ["3"]);
     }
 
     #[test]
