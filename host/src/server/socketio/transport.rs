@@ -339,9 +339,10 @@ impl Transports {
                 // A poll that is dropped while it waits has taken nothing from the library's queue.
                 () = session.probe.answered() => Response::new(Body::from(NOOP)),
             };
-            poll.complete();
             let written = content_length(response.headers()).unwrap_or(0);
+            // Before the end of the poll, because what is written shows that the client takes something.
             session.polls().wrote(written as usize);
+            poll.complete();
             // What the client has not read yet goes on counting among what waits for it.
             let polls = Arc::clone(session.polls());
             return response.map(|body| Body::new(CountedBody::new(body, polls)));
