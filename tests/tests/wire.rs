@@ -1,6 +1,8 @@
 //! What clients, old clients and proxies really send: names that are numbers, upgrades without their headers, other
 //! protocols, and the first packets of a session.
 
+use std::io::ErrorKind;
+
 use futures_util::{SinkExt, StreamExt};
 use hitchy_tests::guests::guest;
 use hitchy_tests::http::Connection;
@@ -9,10 +11,12 @@ use hitchy_tests::raw::{
     OPEN, Packet, RawClient, RawPolling, RawSocket, SEPARATOR, Witness, target,
 };
 use hitchy_tests::server::{Server, Signal};
-use hitchy_tests::wait::{SOON, until, within};
+use hitchy_tests::wait::{SOON, eventually, until, within};
 use http::StatusCode;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::Data;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 const TRANSPORTS: [&str; 2] = ["websocket", "polling"];
@@ -283,6 +287,121 @@ async fn i11_11_a_client_that_begins_oddly_is_either_ended_or_served() {
     client.enter("/", "").await.expect("let in");
     let mut client = RawClient::Websocket(Box::new(client));
     assert_eq!(client.ask("1", "[\"echo\"]").await.expect("an ack"), "[]");
+    witness.assert_unharmed().await;
+}
+
+/// Frames as a client of its own making may cut them.
+#[tokio::test]
+async fn i11_09_fragments_are_read_as_the_message_that_they_are() {
+    let mut witness = Witness::start().await;
+    let big = "9".repeat(25);
+    for (fragments, is_served) in [
+        (&["4", "0"][..], true),
+        (&["", "40"], true),
+        (&["40", "{}"], true),
+        (&["", "42[1]"], false),
+    ] {
+        let mut client = RawSocket::open(witness.server.addr())
+            .await
+            .expect("opened");
+        send_fragments(&mut client, fragments).await;
+        let mut client = RawClient::Websocket(Box::new(client));
+        if !is_served {
+            client.ended(SOON).await;
+            continue;
+        }
+        let connected = client.next().await.expect("a packet");
+        assert!(matches!(&connected, Packet::Text(text) if text.starts_with("40")));
+        // An attachment is not taken for the first packet of a client of another protocol.
+        let header =
+            "452-1[\"echo\",{\"_placeholder\":true,\"num\":0},{\"_placeholder\":true,\"num\":1}]";
+        client.send(header).await.expect("sent");
+        client.send_binary(&[1]).await.expect("sent");
+        client.send_binary(&[2]).await.expect("sent");
+        assert_eq!(
+            client.ask("2", "[\"echo\",7]").await.expect("an ack"),
+            "[7]"
+        );
+        witness.assert_unharmed().await;
+    }
+    for fragments in [
+        &["", &format!("42{big}[\"echo\"]")][..],
+        &["42999", &big, "[\"echo\"]"],
+    ] {
+        let mut client = RawSocket::connect(witness.server.addr(), "/")
+            .await
+            .expect("let in");
+        send_fragments(&mut client, fragments).await;
+        RawClient::Websocket(Box::new(client)).ended(SOON).await;
+        witness.assert_unharmed().await;
+    }
+}
+
+async fn send_fragments(client: &mut RawSocket, fragments: &[&str]) {
+    for (place, fragment) in fragments.iter().enumerate() {
+        let kind = if place == 0 {
+            Data::Text
+        } else {
+            Data::Continue
+        };
+        let is_last = place + 1 == fragments.len();
+        let sent = client
+            .send_frame(kind, fragment.as_bytes().to_vec(), is_last)
+            .await;
+        sent.expect("sent");
+    }
+}
+
+/// The length of a frame is what its client says.
+#[tokio::test]
+async fn i11_09_a_frame_that_lies_about_its_length_ends_its_connection() {
+    let mut witness = Witness::start().await;
+    for length in [u64::MAX, u64::MAX >> 1, 1 << 40] {
+        let client = RawSocket::open(witness.server.addr())
+            .await
+            .expect("opened");
+        let mut tcp = client.into_tcp();
+        let mut frame = vec![0x81, 0xFF];
+        frame.extend(length.to_be_bytes());
+        frame.extend([0; 4]);
+        frame.extend(b"42[1,");
+        tcp.write_all(&frame).await.expect("sent");
+        let mut rest = Vec::new();
+        let ended = within("the end", SOON, tcp.read_to_end(&mut rest)).await;
+        assert!(
+            ended.is_ok() || ended.is_err_and(|error| error.kind() == ErrorKind::ConnectionReset)
+        );
+        witness.assert_unharmed().await;
+    }
+}
+
+/// Clients that come and go without a namespace do not use up the places of those that will join one.
+#[tokio::test]
+async fn i11_10_websockets_that_were_closed_take_no_place() {
+    let settings = "[socket]\nmax-unclaimed = 3\nconnect-timeout = \"60s\"";
+    let mut witness = Witness::start_with(Server::prepare().settings(settings)).await;
+    for number in 0..20 {
+        let opened = async || RawSocket::open(witness.server.addr()).await.ok();
+        let client = eventually("a place", SOON, opened).await;
+        if number % 2 == 0 {
+            drop(client.into_tcp());
+        }
+    }
+    witness.assert_unharmed().await;
+}
+
+/// The rewriting of names makes a body larger, which its client cannot know.
+#[tokio::test]
+async fn i11_13_a_body_of_many_names_that_are_rewritten_is_taken() {
+    let mut witness =
+        Witness::start_with(Server::prepare().settings("[server]\nbody-limit = \"64KiB\"")).await;
+    let mut client = RawPolling::open(witness.server.addr())
+        .await
+        .expect("opened");
+    client.enter("/", "").await.expect("let in");
+    let packets = vec!["42[1]"; 50_000].join(&SEPARATOR.to_string());
+    let answer = client.post(packets.as_bytes()).await.expect("an answer");
+    assert_eq!((answer.status, answer.text().as_str()), (200, "ok"));
     witness.assert_unharmed().await;
 }
 

@@ -158,6 +158,7 @@ impl Sessions {
             polls: Outbound::of_polls(&self.memory),
             websocket: ArcSwapOption::from(websocket),
             claimed: AtomicBool::new(false),
+            is_unclaimed: AtomicBool::new(true),
             ending: OnceLock::new(),
             ends_soon: AtomicBool::new(false),
             shutdown_noted: AtomicBool::new(false),
@@ -243,6 +244,8 @@ pub struct Session {
     polls: Arc<Outbound>,
     websocket: ArcSwapOption<Outbound>,
     claimed: AtomicBool,
+    /// True while the session counts among those that have not joined a namespace.
+    is_unclaimed: AtomicBool,
     ending: OnceLock<Ending>,
     ends_soon: AtomicBool,
     shutdown_noted: AtomicBool,
@@ -294,8 +297,19 @@ impl Session {
     pub fn claim(&self, name: &str) {
         // Each further namespace sets the same id again.
         let _ = self.name.set(name.to_owned());
-        // The swap subtracts a session once, even if two namespaces are joined at the same time.
-        if !self.claimed.swap(true, Ordering::AcqRel) {
+        self.claimed.store(true, Ordering::Release);
+        self.leave_unclaimed();
+    }
+
+    /// Notes that the client has closed its only transport. The library may keep the session for a while.
+    pub fn set_closed(&self) {
+        self.leave_unclaimed();
+    }
+
+    /// Subtracts the session from those that have not joined a namespace, once, even if two namespaces are joined at the
+    /// same time.
+    fn leave_unclaimed(&self) {
+        if self.is_unclaimed.swap(false, Ordering::AcqRel) {
             self.sessions.unclaimed.fetch_sub(1, Ordering::AcqRel);
         }
     }
@@ -334,9 +348,7 @@ impl Drop for Session {
         if self.websocket.load().is_some() {
             self.sessions.with_websocket.fetch_sub(1, Ordering::AcqRel);
         }
-        if !*self.claimed.get_mut() {
-            self.sessions.unclaimed.fetch_sub(1, Ordering::AcqRel);
-        }
+        self.leave_unclaimed();
         if let Some(ids) = self.polling.get() {
             lock(&self.sessions.by_key).remove(&ids.key);
         }

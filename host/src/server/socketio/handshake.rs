@@ -121,7 +121,8 @@ async fn next_frame<S: AsyncRead + Unpin>(
 ) -> io::Result<(u8, Vec<u8>)> {
     loop {
         if let Some(header) = Header::read(received) {
-            let Some(key) = header.mask.filter(|_| header.payload <= MAX_PROBE) else {
+            let is_probe = header.payload <= MAX_PROBE && !header.is_extended();
+            let Some(key) = header.mask.filter(|_| is_probe) else {
                 return Err(io::ErrorKind::InvalidData.into());
             };
             let end = header.size + header.payload as usize;

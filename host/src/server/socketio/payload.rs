@@ -42,9 +42,54 @@ pub(super) fn rewrite(packets: Bytes, mut first_packet: FirstPacket) -> Bytes {
     }
 }
 
+/// Splits packets into pieces of at most `most` bytes each, as far as single packets allow.
+pub(super) fn pieces(mut packets: Bytes, most: usize) -> impl Iterator<Item = Bytes> {
+    std::iter::from_fn(move || {
+        if packets.is_empty() {
+            return None;
+        }
+        let is_separator = |byte: &u8| *byte == SEPARATOR;
+        let end = if packets.len() <= most {
+            packets.len()
+        } else {
+            let before = packets[..=most].iter().rposition(is_separator);
+            let after = || packets[most..].iter().position(is_separator);
+            before
+                .filter(|end| *end > 0)
+                .or_else(|| after().map(|end| most + end))
+                .unwrap_or(packets.len())
+        };
+        let piece = packets.split_to(end);
+        if !packets.is_empty() {
+            // The separator.
+            let _ = packets.split_to(1);
+        }
+        Some(piece)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_body_is_split_between_its_packets() {
+        let body = "aaa\u{1e}bb\u{1e}cccccc\u{1e}d";
+        for (most, expected) in [
+            (1, vec!["aaa", "bb", "cccccc", "d"]),
+            (3, vec!["aaa", "bb", "cccccc", "d"]),
+            (6, vec!["aaa\u{1e}bb", "cccccc", "d"]),
+            (8, vec!["aaa\u{1e}bb", "cccccc\u{1e}d"]),
+            (100, vec![body]),
+        ] {
+            let pieces: Vec<_> = pieces(Bytes::from(body), most).collect();
+            assert_eq!(pieces, expected, "{most}");
+        }
+        assert_eq!(pieces(Bytes::new(), 3).count(), 0);
+        // Packets without content are the library's to refuse.
+        let empty: Vec<_> = pieces(Bytes::from("\u{1e}\u{1e}a"), 1).collect();
+        assert!(!empty.is_empty());
+    }
 
     #[test]
     fn i11_09_names_in_the_body_of_a_poll_are_rewritten() {

@@ -11,17 +11,17 @@ use axum::body::{Body, to_bytes};
 use axum::extract::Request;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use hyper_util::rt::TokioIo;
 
 use super::engine::Engine;
 use super::handshake::{self, HandshakeError};
 use super::open_packet::{OpenPacket, id_of_open, new_key};
-use super::payload::rewrite;
+use super::payload::{pieces, rewrite};
 use super::query::{EngineError, EngineQuery, Transport};
-use super::wire::WireStream;
 use super::wire::first_packet::FirstPacket;
+use super::wire::{ClosedGuard, WireStream};
 use crate::config::{Config, Origins, Server, canonical_origin};
 use crate::dispatch::{Dispatch, Refusal};
 use crate::ending::Ending;
@@ -38,6 +38,8 @@ use crate::session::{Session, Sessions};
 /// Largest response of the library that opens a session or refuses a request, in bytes. Real responses have some 100
 /// bytes.
 const MAX_SMALL: usize = 4 << 10;
+/// Largest number of bytes of packets that are passed to the library at once.
+const MAX_PIECE: usize = 64 << 10;
 /// Longest time for a polling session to move to a websocket, as in engine.io for Node.
 const UPGRADE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Largest number of characters of a client's text in a line of the log.
@@ -261,7 +263,8 @@ impl Transports {
             if let Ok(stream) = hyper::upgrade::on(&mut request).await {
                 let first_packet = FirstPacket::of(&session);
                 let stream = TokioIo::new(stream);
-                let websocket = WireStream::of_new_session(stream, packet, first_packet);
+                let closed = ClosedGuard::new(session);
+                let websocket = WireStream::of_new_session(stream, packet, first_packet, closed);
                 engine.serve(websocket, request);
             }
         });
@@ -337,7 +340,7 @@ impl Transports {
                 biased;
                 response = self.forward(parts, body) => response,
                 // A poll that is dropped while it waits has taken nothing from the library's queue.
-                () = session.probe.answered() => Response::new(Body::from(NOOP)),
+                () = session.probe.answered() => noop(),
             };
             let written = content_length(response.headers()).unwrap_or(0);
             // Before the end of the poll, because what is written shows that the client takes something.
@@ -363,16 +366,31 @@ impl Transports {
     async fn post(&self, session: Arc<Session>, mut parts: Parts, packets: Bytes) -> Response {
         let headers = parts.headers.clone();
         let packets = rewrite(packets, FirstPacket::of(&session));
-        parts
-            .headers
-            .insert(header::CONTENT_LENGTH, HeaderValue::from(packets.len()));
-        let response = self.forward(parts, Body::from(packets)).await;
+        let response = self.forward_packets(&mut parts, packets).await;
         if session.ending() != Some(Ending::TooLarge) {
             return response;
         }
         let failure = Failure::new(413, "a packet was too large, and the session is closed");
         let response = self.http.refuse(&headers, Body::empty(), &failure).await;
         without_ending(response)
+    }
+
+    /// Passes packets to the library, some at a time: the library hands over all packets of a request in one step, and
+    /// other clients would wait meanwhile. Ends with the first answer that is not a success.
+    async fn forward_packets(&self, parts: &mut Parts, packets: Bytes) -> Response {
+        let mut pieces = pieces(packets, MAX_PIECE);
+        let mut piece = pieces.next().unwrap_or_default();
+        loop {
+            parts
+                .headers
+                .insert(header::CONTENT_LENGTH, HeaderValue::from(piece.len()));
+            let response = self.forward(parts.clone(), Body::from(piece)).await;
+            match pieces.next() {
+                Some(next) if response.status() == StatusCode::OK => piece = next,
+                _ => return response,
+            }
+            tokio::task::yield_now().await;
+        }
     }
 
     /// Answers a request that opens no websocket.
@@ -422,6 +440,12 @@ impl Transports {
 fn without_ending(mut response: Response) -> Response {
     response.extensions_mut().insert(Ending::Refused);
     response
+}
+
+/// Returns the answer to a poll that has nothing to say.
+fn noop() -> Response {
+    let text = [(header::CONTENT_TYPE, "text/plain; charset=UTF-8")];
+    (text, NOOP).into_response()
 }
 
 /// Ends the probe of a websocket when the websocket has taken the session over, or has failed.

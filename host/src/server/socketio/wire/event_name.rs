@@ -75,13 +75,13 @@ fn head(packet: &[u8]) -> Result<Option<usize>, Verdict> {
         at += comma.ok_or(Verdict::Incomplete)? + 1;
     }
     let end = digits(at);
-    if byte(end)? != b'[' {
-        return Ok(None);
-    }
-    let id = &packet[at..end];
-    let id = std::str::from_utf8(id).unwrap_or_default();
+    // Judged before its end is known: what is too large stays so.
+    let id = std::str::from_utf8(&packet[at..end]).unwrap_or_default();
     if !id.is_empty() && id.parse::<i64>().is_err() {
         return Err(Verdict::Refuse);
+    }
+    if byte(end)? != b'[' {
+        return Ok(None);
     }
     Ok(Some(end + 1))
 }
@@ -146,6 +146,8 @@ fn string_end(bytes: &[u8]) -> Option<(usize, bool)> {
 
 /// Returns the name that a JSON string or a JSON number stands for; none if `json` is neither.
 fn read_name(json: &[u8]) -> Option<String> {
+    // The library closes a connection for text that is not UTF-8.
+    std::str::from_utf8(json).ok()?;
     if json.first() == Some(&b'"') {
         let LossyString(name) = serde_json::from_slice(json).ok()?;
         return Some(name);
@@ -308,6 +310,7 @@ mod tests {
             r#"429223372036854775808["a"]"#,
             r#"42/a,99999999999999999999["a"]"#,
             r#"451-99999999999999999999["a"]"#,
+            &format!("42{}", "9".repeat(2 * MAX_HEAD)),
         ] {
             assert_eq!(verdict(packet), Verdict::Refuse, "{packet}");
         }

@@ -39,13 +39,16 @@ impl FirstPacket {
         }
     }
 
+    /// Stops watching, because the packet is in fragments from which nothing can be told.
+    pub(super) fn pass(&mut self) {
+        if let Some(session) = self.0.take() {
+            session.set_spoken();
+        }
+    }
+
     fn judge(&mut self, start: &[u8]) {
         match start {
-            [b'4', b'0'..=b'6', ..] | [b'4'] => {
-                if let Some(session) = self.0.take() {
-                    session.set_spoken();
-                }
-            }
+            [b'4', b'0'..=b'6', ..] | [b'4'] => self.pass(),
             [b'b', ..] => self.binary(),
             [b'0'..=b'3' | b'5' | b'6', ..] | [] => {}
             _ => {

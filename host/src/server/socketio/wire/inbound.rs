@@ -4,7 +4,7 @@
 use super::event_name::{self, MAX_HEAD, REFUSED, Verdict};
 use super::first_packet::FirstPacket;
 use super::frame::{
-    BINARY, CONTINUATION, Header, MaskKey, TEXT, apply_mask, client_text_frame, moved_key,
+    BINARY, CLOSE, CONTINUATION, Header, MaskKey, TEXT, apply_mask, client_text_frame, moved_key,
     write_header,
 };
 
@@ -176,7 +176,8 @@ fn judge(bytes: &[u8], first_packet: &mut FirstPacket) -> Judgement {
     if header.opcode == BINARY {
         first_packet.binary();
     }
-    if header.opcode != TEXT || header.is_extended() || header.payload == 0 {
+    let is_empty = header.is_last && header.payload == 0;
+    if header.opcode != TEXT || header.is_extended() || is_empty {
         return Judgement::Pass(header.frame());
     }
     let mut start = [0; START];
@@ -185,7 +186,10 @@ fn judge(bytes: &[u8], first_packet: &mut FirstPacket) -> Judgement {
     let start = &mut start[..size.min(payload.len())];
     start.copy_from_slice(&payload[..start.len()]);
     apply_mask(start, key);
-    if start.len() > 1 || header.payload == start.len() as u64 {
+    let is_complete = header.payload == start.len() as u64;
+    if is_complete && start.len() < 2 && !header.is_last {
+        first_packet.pass();
+    } else if is_complete || start.len() > 1 {
         first_packet.text(start);
     }
     match event_name::inspect(start) {
@@ -201,8 +205,14 @@ fn judge_event(bytes: &[u8]) -> Judgement {
         let Some(header) = Header::read(&bytes[beginning.taken..]) else {
             return hold(bytes);
         };
-        // A control frame between fragments stays where it is, and the fragments as they are.
-        let is_continued = beginning.taken == 0 || header.opcode == CONTINUATION;
+        if beginning.taken > 0 && header.opcode >= CLOSE {
+            if !beginning.skip(bytes, &header) {
+                return hold(bytes);
+            }
+            continue;
+        }
+        let is_continued = header.opcode == CONTINUATION && !header.is_extended();
+        let is_continued = beginning.taken == 0 || is_continued;
         let Some(key) = header.mask.filter(|_| is_continued) else {
             return pass_frame(bytes);
         };
@@ -213,15 +223,16 @@ fn judge_event(bytes: &[u8]) -> Judgement {
             Verdict::Refuse => {
                 return Judgement::Replace {
                     taken: beginning.taken,
-                    with: client_text_frame(REFUSED),
+                    with: [beginning.controls, client_text_frame(REFUSED)].concat(),
                     passing,
                 };
             }
             Verdict::Replace(range, name) => {
                 beginning.payload.splice(range, name.bytes());
+                let frame = beginning.frame(&header, of_last, key);
                 return Judgement::Replace {
                     taken: beginning.taken,
-                    with: beginning.frame(&header, of_last, key),
+                    with: [beginning.controls, frame].concat(),
                     passing,
                 };
             }
@@ -236,11 +247,25 @@ fn judge_event(bytes: &[u8]) -> Judgement {
 #[derive(Default)]
 struct Beginning {
     payload: Vec<u8>,
-    /// Bytes of the frames that the payload was taken from.
+    /// Bytes of the frames that the payload was taken from, and of control frames between them.
     taken: usize,
+    /// Control frames that came between fragments. They may come before the message as well (RFC 6455, 5.4).
+    controls: Vec<u8>,
 }
 
 impl Beginning {
+    /// Takes a control frame out of the fragments. Returns false if the frame has not arrived yet.
+    fn skip(&mut self, bytes: &[u8], header: &Header) -> bool {
+        let size = usize::try_from(header.frame()).unwrap_or(usize::MAX);
+        let end = self.taken.saturating_add(size);
+        let Some(frame) = bytes.get(self.taken..end) else {
+            return false;
+        };
+        self.controls.extend_from_slice(frame);
+        self.taken = end;
+        true
+    }
+
     /// Adds what has arrived of the payload of a frame, and returns how many bytes that is.
     fn add(&mut self, frame: &[u8], header: &Header, key: MaskKey) -> usize {
         let arrived = &frame[header.size..];
@@ -285,7 +310,7 @@ fn pass_frame(bytes: &[u8]) -> Judgement {
 
 #[cfg(test)]
 mod tests {
-    use super::super::frame::{PING, server_frame};
+    use super::super::frame::{PING, PONG, server_frame};
     use super::*;
 
     const KEY: MaskKey = [7, 77, 177, 3];
@@ -416,6 +441,25 @@ mod tests {
     }
 
     #[test]
+    fn i11_09_control_frames_and_empty_fragments_do_not_hide_a_name() {
+        let bytes = [
+            frame(false, TEXT, ""),
+            frame(true, PING, "p"),
+            frame(false, CONTINUATION, "42["),
+            frame(true, PONG, ""),
+            frame(true, CONTINUATION, "1]"),
+            frame(true, TEXT, "42[\"a\"]"),
+        ]
+        .concat();
+        for piece in [1, 3, bytes.len()] {
+            let got = passed(&bytes, piece);
+            assert_eq!(messages(&got), ["42[|1|]", "42[|a|]"]);
+            let pings = frame(true, PING, "p");
+            assert!(got.windows(pings.len()).any(|part| part == pings));
+        }
+    }
+
+    #[test]
     fn other_frames_pass_byte_by_byte() {
         let fragments: Vec<_> = (0..20_000)
             .map(|_| frame(false, CONTINUATION, ""))
@@ -423,12 +467,6 @@ mod tests {
         let streams = [
             frame(true, BINARY, "42[1]"),
             frame(true, PING, "42[1]"),
-            [
-                frame(false, TEXT, "42["),
-                frame(true, PING, ""),
-                frame(true, CONTINUATION, "1]"),
-            ]
-            .concat(),
             server_frame(TEXT, b"42[1]"),
             vec![0x81, 0xFF, 0xFF, 0xFF],
             [frame(false, TEXT, "42["), fragments.concat()].concat(),

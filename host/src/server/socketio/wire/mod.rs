@@ -13,6 +13,7 @@ mod opening;
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -21,24 +22,49 @@ use self::first_packet::FirstPacket;
 use self::frame::client_text_frame;
 use self::inbound::Inbound;
 use self::opening::{Fate, Opening};
+use crate::session::Session;
 
 /// Bytes that are read at once while the beginning of a message is held back.
 const CHUNK: usize = 2 << 10;
+
+/// Notes the end of a session with its websocket. The library (socketioxide 0.18) keeps a session that has not joined a
+/// namespace until the time for joining is over.
+pub(super) struct ClosedGuard(Arc<Session>);
+
+impl ClosedGuard {
+    /// Makes the guard of a session that has no other transport than its websocket.
+    pub(super) fn new(session: Arc<Session>) -> Self {
+        Self(session)
+    }
+}
+
+impl Drop for ClosedGuard {
+    fn drop(&mut self) {
+        self.0.set_closed();
+    }
+}
 
 /// The stream of a websocket that the library reads and writes.
 pub(in crate::server) struct WireStream<S> {
     stream: S,
     inbound: Inbound,
     opening: Opening,
+    _closed: Option<ClosedGuard>,
     /// The task that reads, while a frame may be inserted into what it reads.
     reader: Option<Waker>,
 }
 
 impl<S> WireStream<S> {
     /// Wraps the websocket of a new session, whose client gets the packet `open`.
-    pub(super) fn of_new_session(stream: S, open: String, first_packet: FirstPacket) -> Self {
+    pub(super) fn of_new_session(
+        stream: S,
+        open: String,
+        first_packet: FirstPacket,
+        closed: ClosedGuard,
+    ) -> Self {
         Self {
             stream,
+            _closed: Some(closed),
             inbound: Inbound::new(Vec::new(), first_packet),
             opening: Opening::of_new_session(open),
             reader: None,
@@ -53,6 +79,7 @@ impl<S> WireStream<S> {
         inbound.receive_held(early);
         Self {
             stream,
+            _closed: None,
             inbound,
             opening: Opening::of_upgrade(),
             reader: None,
