@@ -4,6 +4,7 @@
 wit_bindgen::generate!({
     path: "../wit",
     world: "handler",
+    generate_all,
     pub_export_macro: true,
     export_macro_name: "export_handler",
     default_bindings_module: "hitchy_guest::__private::bindings",

@@ -4,7 +4,23 @@
 
 wasmtime::component::bindgen!({
     path: "../wit",
-    world: "handler",
+    // The interfaces of WASI have crates, or files of their own in `capabilities/`.
+    inline: "
+        package hitchy:host;
+        world handler {
+            import hitchy:platform/types@0.1.0;
+            import hitchy:platform/sockets@0.1.0;
+            import hitchy:platform/requests@0.1.0;
+            import hitchy:platform/registration@0.1.0;
+            import hitchy:platform/log@0.1.0;
+            export hitchy:platform/setup@0.1.0;
+            export hitchy:platform/http@0.1.0;
+            export hitchy:platform/policies@0.1.0;
+            export hitchy:platform/events@0.1.0;
+            export hitchy:platform/connections@0.1.0;
+        }
+    ",
+    world: "hitchy:host/handler",
     imports: {
         // Only functions that may wait are async.
         "hitchy:platform/sockets.[method]socket.emit-with-ack": async | trappable,
