@@ -2,13 +2,14 @@
 //! is killed, the program is killed together with all processes that it started.
 
 use std::io::{self, IsTerminal};
+use std::pin::pin;
 use std::process::{ExitStatus, Output, Stdio};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader, Split};
 use tokio::process::{Child, ChildStdout, Command};
-use tokio::time::{Instant, interval_at};
+use tokio::time::{Instant, interval_at, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::group_guard::GroupGuard;
@@ -17,6 +18,9 @@ use super::processes;
 
 /// The interval of the lines that report a running program if standard error is not a terminal.
 const HEARTBEAT: Duration = Duration::from_secs(10);
+/// The longest time to read on after a program has ended. What it left running in the background may hold its output
+/// open for ever.
+const LEFT_BEHIND: Duration = Duration::from_secs(1);
 /// The longest time to wait for a program that was killed.
 const KILLED: Duration = Duration::from_secs(5);
 
@@ -53,7 +57,12 @@ pub(super) async fn run(
     let mut heartbeat = interval_at(Instant::now() + HEARTBEAT, HEARTBEAT);
     let stdout = job.program.stdout.take();
     let mut lines = stdout.map(|stdout| BufReader::new(stdout).split(b'\n'));
+    let mut ended = None;
     loop {
+        if let (Some((status, _)), None) = (ended, &lines) {
+            return Ok(Ended::By(status));
+        }
+        let rest = ended.map_or(began, |(_, until)| until);
         tokio::select! {
             biased;
             () = stop.cancelled() => {
@@ -64,7 +73,10 @@ pub(super) async fn run(
                 Some(line) => each(&String::from_utf8_lossy(&line)),
                 None => lines = None,
             },
-            status = job.program.wait(), if lines.is_none() => return status.map(Ended::By),
+            status = job.program.wait(), if ended.is_none() => {
+                ended = Some((status?, Instant::now() + LEFT_BEHIND));
+            }
+            () = sleep_until(rest), if ended.is_some() => lines = None,
             _ = heartbeat.tick() => {
                 if !is_terminal() {
                     print(format_args!("still {doing} ({} s)", began.elapsed().as_secs()));
@@ -92,11 +104,26 @@ pub(super) async fn run_to_end(command: &mut Command, doing: &str) -> io::Result
 pub(super) async fn output(command: &mut Command) -> io::Result<Output> {
     let mut job = Job::start(command.stdout(Stdio::piped()))?;
     let mut stdout = Vec::new();
-    if let Some(mut pipe) = job.program.stdout.take() {
-        pipe.read_to_end(&mut stdout).await?;
-    }
+    let status = match job.program.stdout.take() {
+        None => job.program.wait().await?,
+        Some(mut pipe) => {
+            let mut reading = pin!(pipe.read_to_end(&mut stdout));
+            tokio::select! {
+                read = &mut reading => {
+                    read?;
+                    job.program.wait().await?
+                }
+                status = job.program.wait() => {
+                    if let Ok(read) = timeout(LEFT_BEHIND, reading).await {
+                        read?;
+                    }
+                    status?
+                }
+            }
+        }
+    };
     Ok(Output {
-        status: job.program.wait().await?,
+        status,
         stdout,
         stderr: Vec::new(),
     })
@@ -159,5 +186,36 @@ impl Job {
 impl Drop for Job {
     fn drop(&mut self) {
         self.kill();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SOON: Duration = Duration::from_secs(20);
+
+    /// Returns a command that prints a line and leaves a process behind that holds its output open.
+    fn leaves_something_behind() -> Command {
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo told; sleep 60 &"]);
+        command
+    }
+
+    #[tokio::test]
+    async fn i11_5_a_program_has_ended_when_it_ends_whatever_it_leaves_behind() {
+        let mut told = Vec::new();
+        let (mut command, stop) = (leaves_something_behind(), Stop::new());
+        command.stdout(Stdio::piped());
+        let each = |line: &str| told.push(line.to_owned());
+        let ended = timeout(SOON, run(&mut command, "waiting", &stop, each)).await;
+        let ended = ended.expect("it ends with its program").unwrap();
+        assert!(matches!(ended, Ended::By(status) if status.success()));
+        assert_eq!(told, ["told"]);
+
+        let mut command = leaves_something_behind();
+        let output = timeout(SOON, output(&mut command)).await;
+        let output = output.expect("it ends with its program").unwrap();
+        assert_eq!(output.stdout, b"told\n");
     }
 }

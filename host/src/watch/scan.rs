@@ -13,6 +13,7 @@ use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use super::identity::identity;
 use super::lookups::{Lookups, Names};
 use super::walk::walk;
+use crate::stamp::Stamp;
 
 /// The largest file, in bytes, whose content is compared. Larger files are compared by size and time.
 const MAX_CONTENT: u64 = 16 << 20;
@@ -45,9 +46,12 @@ pub(super) struct Scan {
 }
 
 /// A file as it was seen last.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 struct Seen {
-    stamp: [u64; 6],
+    stamp: Stamp,
+    /// True if the stamp was young when the content was read: another save may have left it as it is.
+    was_young: bool,
+    /// The hash of the content.
     content: u64,
 }
 
@@ -207,21 +211,16 @@ pub fn changed_after(path: &Path, since: SystemTime) -> bool {
     changed.is_ok_and(|changed| changed > since)
 }
 
-/// Returns a file as it is now, or none if it does not exist. The content is read only if the stamp differs from
-/// `before`.
+/// Returns a file as it is now, or none if it does not exist. The content is read unless the stamp says that it is the
+/// one of `before`.
 fn see(path: &Path, before: Option<&Seen>) -> Option<Seen> {
     let metadata = fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
-    let stamp = [
-        metadata.ino(),
-        metadata.size(),
-        metadata.mtime().cast_unsigned(),
-        metadata.mtime_nsec().cast_unsigned(),
-        metadata.ctime().cast_unsigned(),
-        metadata.ctime_nsec().cast_unsigned(),
-    ];
-    if let Some(before) = before.filter(|before| before.stamp == stamp) {
+    let stamp = Stamp::of(&metadata);
+    if let Some(before) = before.filter(|before| before.stamp == stamp && !before.was_young) {
         return Some(*before);
     }
+    // Before the content is read: a save after this makes another stamp, or finds this one young.
+    let was_young = stamp.is_young();
     let mut hasher = DefaultHasher::new();
     if metadata.size() <= MAX_CONTENT {
         hasher.write(&fs::read(path).ok()?);
@@ -231,5 +230,36 @@ fn see(path: &Path, before: Option<&Seen>) -> Option<Seen> {
         hasher.write_i64(metadata.mtime_nsec());
     }
     let content = hasher.finish();
-    Some(Seen { stamp, content })
+    Some(Seen {
+        stamp,
+        was_young,
+        content,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn i11_5_two_saves_within_one_tick_of_the_file_systems_clock_are_two() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.rs");
+        fs::write(&file, "new").unwrap();
+        let stamp = Stamp::of(&fs::metadata(&file).unwrap());
+        // What a look between the two saves has seen: the same stamp with the content of the first.
+        let between = Seen {
+            stamp,
+            was_young: true,
+            content: 0,
+        };
+        let now = see(&file, Some(&between)).unwrap();
+        assert_ne!(now.content, between.content, "the content is read again");
+        let settled = Seen {
+            was_young: false,
+            ..between
+        };
+        let known = see(&file, Some(&settled)).unwrap();
+        assert_eq!(known.content, settled.content, "the stamp says enough");
+    }
 }
