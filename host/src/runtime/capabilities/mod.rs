@@ -2,7 +2,7 @@
 
 mod capability;
 mod log;
-mod outgoing_http;
+pub(in crate::runtime) mod outgoing_http;
 mod registration;
 mod requests;
 mod sockets;
@@ -10,6 +10,8 @@ mod types;
 mod wasi;
 
 pub use self::capability::ImportSupport;
+pub use self::outgoing_http::destination::OutboundEntry;
+pub use self::outgoing_http::{AllowedNetworks, OutgoingHttp, OutgoingSettings};
 
 use wasmtime::component::Linker;
 
