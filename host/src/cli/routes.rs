@@ -3,6 +3,8 @@
 //! The folder is read by the same code as at the start of a server, so that the command and the server cannot
 //! disagree.
 
+use std::sync::Arc;
+
 use clap::Args;
 use serde::{Serialize, Serializer};
 
@@ -41,7 +43,7 @@ pub(super) fn main(args: RoutesArgs) -> Result<(), CommandError> {
     let dir = config.handlers.dir.clone();
     serve::check_folder(&dir)?;
     let dry_run = executor::block_on(async {
-        let runtime = server::runtime(&config, Emitter::to_nobody())?;
+        let runtime = server::runtime(&config, Emitter::to_nobody(), &Arc::default())?;
         Ok(dry_run(runtime, config, sources).await)
     })?;
     let served = RoutesJson::of(&dry_run);

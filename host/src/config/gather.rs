@@ -263,8 +263,8 @@ impl Gathered {
     /// Reads `written` by the kind of `key` and stores it with its source. A relative folder starts from `base`.
     fn set(&mut self, key: &Key, written: &Value, from: Source, base: &Path) -> Result<(), Error> {
         let mut value = read(key, key.name, written, &from)?;
-        if let (ValueKind::Folder, Some(folder)) = (&key.kind, value.as_str()) {
-            value = Value::String(absolute(base, folder));
+        if let (ValueKind::Folder | ValueKind::File, Some(path)) = (&key.kind, value.as_str()) {
+            value = Value::String(absolute(base, path));
         }
         if let Some(Value::Table(section)) = self.sections.get_mut(key.section()) {
             section.insert(key.short().to_owned(), value);

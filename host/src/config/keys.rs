@@ -143,6 +143,11 @@ const ORIGINS: ValueKind = ValueKind::List {
     examples: ["https://app.example.com", "http://localhost:5173"],
     read: text::origin,
 };
+const OUTBOUND: ValueKind = ValueKind::List {
+    what: "a list of origins, scheme and host without a path, in which a host may begin with \"*.\"",
+    examples: ["https://api.example.com", "https://*.example.org:8443"],
+    read: text::outbound,
+};
 const HANDLER_NAMES: ValueKind = ValueKind::List {
     what: "a list of handlers, each the path of its file below the handlers folder without .wasm",
     examples: ["auth", "api/shop"],
@@ -208,7 +213,16 @@ pub const KEYS: &[Key] = &[
     Key::new("limits.emits-per-call", count(0, 100_000), "256", "Events a call may emit.").per_handler(),
     Key::new("limits.emit-bytes-per-call", size(0, GIB), "4MiB", "Bytes a call may emit in all.").per_handler(),
     Key::new("limits.dispatches-per-call", count(0, 10_000), "16", "Requests a call may send to other routes of this server.").per_handler(),
+    Key::new("limits.outbound-per-call", count(0, 100_000), "32", "Requests a call may send to other servers.").per_handler(),
+    Key::new("limits.outbound-parallel", count(1, 1000), "6", "Requests of a call to other servers that may be under way at once; more wait.").per_handler(),
+    Key::new("limits.outbound-bytes", size(0, GIB), "4MiB", "Largest body of a request to another server, and of its response.").per_handler(),
+    Key::new("limits.outbound-time", time(MS, HOUR), "10s", "Time of a request to another server, from its start to the end of the response. It ends with the call in any case.").per_handler(),
     Key::without_default("limits.memory-budget", size(MIB, 1024 * TIB), "Memory of all guests together; by default half of the machine's or, in a container, of the container's."),
+
+    Key::new("outbound.requests", count(1, 10_000), "64", "Requests to other servers that may be under way at once, of all handlers; more wait."),
+    Key::without_default("outbound.ca-file", ValueKind::File, "A file in PEM format with certificates that are trusted besides those of the system."),
+    Key::new("outbound.networks", NETWORKS, "", "Networks that are not public but to which names of servers may resolve, for services of your own. Without them a handler reaches only public addresses, and those that its `outbound` names as addresses or as `localhost`."),
+    Key::new("handler.outbound", OUTBOUND, "", "Servers that the handler may call: origins, in which `*.` stands for all names below a domain. None by default.").per_handler(),
 
     Key::new("admin.listen", CONSOLE, "127.0.0.1:9000", "Where the console listens: health, metrics, what is served; or \"off\". If nothing is set and the default is in use by another program, the server starts without a console."),
 
@@ -281,7 +295,7 @@ mod tests {
         assert_eq!(
             sections,
             [
-                "server", "socket", "handlers", "limits", "admin", "log", "dev"
+                "server", "socket", "handlers", "limits", "outbound", "admin", "log", "dev"
             ]
         );
         let mut names: Vec<_> = KEYS.iter().map(|key| key.name).collect();

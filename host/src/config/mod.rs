@@ -27,7 +27,7 @@ pub use error::{Error, Written};
 pub use gather::{CLIENT_VARIABLE, Flag, Sources};
 pub use keys::{KEYS, Key, nearest};
 pub use reference::reference;
-pub use sections::{Admin, Dev, Handlers, Limits, Log, Server, Setup, Socket};
+pub use sections::{Admin, Dev, Handlers, Limits, Log, Outbound, Server, Setup, Socket};
 pub use source::{FILE, Source};
 pub use types::{
     Console, Format, Level, Listen, Network, Origins, SetCookie, Transport, canonical_origin,
@@ -52,6 +52,8 @@ pub struct Config {
     /// Settings of `[limits]` for the node. The other keys are defaults for handlers, see
     /// [`Config::handler_settings`].
     pub limits: Limits,
+    /// Settings of `[outbound]`.
+    pub outbound: Outbound,
     /// Settings of `[admin]`.
     pub admin: Admin,
     /// Settings of `[log]`.

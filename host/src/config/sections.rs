@@ -118,6 +118,18 @@ pub struct Limits {
     pub memory_budget: Option<u64>,
 }
 
+/// Settings of `[outbound]`: requests of handlers to other servers.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Outbound {
+    /// Largest number of requests that are under way at the same time, of all handlers together.
+    pub requests: usize,
+    /// Absolute path of a file with certificates that are trusted besides those of the system.
+    pub ca_file: Option<PathBuf>,
+    /// Networks that are not public but to which names may resolve.
+    pub networks: Vec<Network>,
+}
+
 /// Settings of `[admin]`: the console.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]

@@ -2,6 +2,7 @@
 //! or `None` if the text does not have the form.
 
 use super::types::{Console, Listen, Network, canonical_origin};
+use crate::runtime::OutboundEntry;
 
 /// Reads an address to listen on.
 pub(super) fn listen(text: &str) -> Option<String> {
@@ -44,6 +45,11 @@ pub(super) fn origin(text: &str) -> Option<String> {
         return Some(text.to_owned());
     }
     canonical_origin(text)
+}
+
+/// Reads an entry of the servers that a handler may call.
+pub(super) fn outbound(text: &str) -> Option<String> {
+    text.parse::<OutboundEntry>().ok().map(String::from)
 }
 
 /// Reads the name of a handler: the path of its file below the handlers folder without `.wasm`, with `/` between

@@ -46,6 +46,8 @@ pub enum ValueKind {
     Words(&'static [&'static str]),
     /// The path of a folder.
     Folder,
+    /// The path of a file.
+    File,
     /// Text of a form that `read` accepts.
     Text {
         /// Name of the form in a sentence, with the article.
@@ -103,7 +105,9 @@ impl ValueKind {
             Self::Table { read, .. } => return read(written),
             Self::Word(words) => text(written, |text| word(text, words)),
             Self::Words(words) => list(written, |text| word(text, words)).filter(has_items),
-            Self::Folder => text(written, |text| (!text.is_empty()).then(|| text.to_owned())),
+            Self::Folder | Self::File => {
+                text(written, |text| (!text.is_empty()).then(|| text.to_owned()))
+            }
             Self::Text { read, .. } => text(written, read),
             Self::List { read, .. } => list(written, read),
         }
@@ -134,6 +138,7 @@ impl ValueKind {
             Self::Word(words) => format!("one of {}", alternatives(words)),
             Self::Words(words) => format!("a list of one or more of {}", alternatives(words)),
             Self::Folder => "the path of a folder".to_owned(),
+            Self::File => "the path of a file".to_owned(),
             Self::Text { what, .. } | Self::List { what, .. } | Self::Table { what, .. } => {
                 (*what).to_owned()
             }
@@ -150,6 +155,7 @@ impl ValueKind {
             Self::Word(words) => quoted(words[0]),
             Self::Words(words) => format!("[{}]", alternatives(words)),
             Self::Folder => quoted("handlers"),
+            Self::File => quoted("certificates.pem"),
             Self::Text { example, .. } => quoted(example),
             Self::Table { example, .. } => (*example).to_owned(),
             Self::List { examples, .. } => format!("[{}]", alternatives(examples)),

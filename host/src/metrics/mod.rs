@@ -3,10 +3,14 @@
 //! All counters use relaxed atomics, because a reader of a number expects nothing about other memory, and the numbers
 //! of one reading need not belong to the same moment.
 
+mod outgoing;
+
 use std::fmt;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+
+pub use self::outgoing::{Outgoing, OutgoingOutcome, OutgoingRequest};
 
 use crate::ending::{Ending, Weight};
 use crate::lock::lock;
@@ -57,6 +61,8 @@ pub struct Metrics {
     pub emits_to_one: Count,
     /// Events that handlers sent to rooms or to a namespace.
     pub emits_to_many: Count,
+    /// Requests of handlers to other servers.
+    pub outgoing: Outgoing,
 }
 
 /// A number that only grows: how many times something happened.

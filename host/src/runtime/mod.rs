@@ -33,7 +33,9 @@ use wasmtime::Engine;
 use wasmtime::component::Linker;
 
 pub use self::call::{CallContext, Outcome};
-pub use self::capabilities::ImportSupport;
+pub use self::capabilities::{
+    AllowedNetworks, ImportSupport, OutboundEntry, OutgoingHttp, OutgoingSettings,
+};
 pub use self::compile::{
     COMMAND as COMPILE_COMMAND, CompileError, Compiler, ContentHash, MAX_FILE, compile_in_child,
     this_program,
@@ -69,7 +71,8 @@ pub struct RuntimeSettings {
     pub sizes: MessageSizes,
     /// The place in which components are compiled.
     pub compiler: Compiler,
-    /// The backends of capabilities, by type: `sockets` needs an [`Emitter`](crate::emitter::Emitter).
+    /// The backends of capabilities, by type: `sockets` needs an [`Emitter`](crate::emitter::Emitter),
+    /// `outgoing_http` an [`OutgoingHttp`].
     pub backends: Extensions,
 }
 

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize, Serializer};
 
+use super::capabilities::OutboundEntry;
+
 /// The settings of one handler.
 ///
 /// Read from TOML with keys in kebab case, shown to operators as JSON in camel case with times in milliseconds. A
@@ -33,6 +35,17 @@ pub struct HandlerSettings {
     pub emit_bytes_per_call: usize,
     /// Requests that a call may send to other routes of this server.
     pub dispatches_per_call: u32,
+    /// The servers that the handler may call.
+    pub outbound: Vec<OutboundEntry>,
+    /// Requests that a call may send to other servers.
+    pub outbound_per_call: u32,
+    /// Requests of a call to other servers that may be under way at the same time.
+    pub outbound_parallel: usize,
+    /// Bytes of the body of a request to another server, and of the response's body.
+    pub outbound_bytes: usize,
+    /// Time of a request to another server, until its response has been received.
+    #[serde(rename(serialize = "outboundTimeMs"), serialize_with = "as_millis")]
+    pub outbound_time: Duration,
 }
 
 #[cfg(test)]
@@ -47,6 +60,11 @@ impl Default for HandlerSettings {
             emits_per_call: 0,
             emit_bytes_per_call: 0,
             dispatches_per_call: 0,
+            outbound: Vec::new(),
+            outbound_per_call: 0,
+            outbound_parallel: 0,
+            outbound_bytes: 0,
+            outbound_time: Duration::ZERO,
         }
     }
 }

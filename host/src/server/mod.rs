@@ -17,6 +17,7 @@ mod service;
 mod socketio;
 
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -46,7 +47,10 @@ use crate::metrics::Metrics;
 use crate::outbound::OutboundMemory;
 use crate::payload::MAX_ATTACHMENTS;
 use crate::registry::{Registry, Table};
-use crate::runtime::{Dispatcher, MessageSizes, Runtime, RuntimeSettings, this_program};
+use crate::runtime::{
+    Dispatcher, MessageSizes, OutgoingHttp, OutgoingSettings, Runtime, RuntimeSettings,
+    this_program,
+};
 use crate::session::{Bounds, Sessions};
 use crate::shedding::shed;
 
@@ -59,6 +63,9 @@ pub enum StartError {
     /// A listening socket could not be used, for example because it has no local address.
     #[error("a listening socket is of no use: {0}")]
     Listener(#[from] std::io::Error),
+    /// The file of `outbound.ca-file` cannot be used.
+    #[error("{0} (outbound.ca-file) is of no use as a file of certificates in PEM format: {1}")]
+    Certificates(PathBuf, std::io::Error),
     /// The page of `server.fallback` cannot be served. The text is the whole sentence.
     #[error("{0}")]
     Fallback(String),
@@ -98,7 +105,7 @@ impl Server {
         let builder = socket_io(&config).with_adapter::<socketioxide::adapter::LocalAdapter>(());
         let (library, io) = builder.build_svc();
         let emitter = Emitter::new(io.clone(), Arc::clone(&metrics));
-        let runtime = runtime(&config, emitter)?;
+        let runtime = runtime(&config, emitter, &metrics)?;
         let registry = Registry::new();
         let dispatch = dispatch(&registry, &runtime, &config, &metrics)?;
 
@@ -318,15 +325,35 @@ fn gate_settings(config: &Config) -> GateSettings {
 }
 
 /// Creates the runtime that a server with these settings has. Must be called within a tokio runtime.
-pub fn runtime(config: &Config, emitter: Emitter) -> Result<Arc<Runtime>, StartError> {
-    Runtime::new(runtime_settings(config, emitter))
+pub fn runtime(
+    config: &Config,
+    emitter: Emitter,
+    metrics: &Arc<Metrics>,
+) -> Result<Arc<Runtime>, StartError> {
+    let mut backends = Extensions::new();
+    backends.insert(emitter);
+    backends.insert(outgoing_http(config, metrics)?);
+    Runtime::new(runtime_settings(config, backends))
         .map(Arc::new)
         .map_err(|error| StartError::Runtime(format!("{error:#}")))
 }
 
-fn runtime_settings(config: &Config, emitter: Emitter) -> RuntimeSettings {
-    let mut backends = Extensions::new();
-    backends.insert(emitter);
+/// Creates the way of handlers to other servers.
+fn outgoing_http(config: &Config, metrics: &Arc<Metrics>) -> Result<OutgoingHttp, StartError> {
+    let settings = &config.outbound;
+    let networks = settings.networks.clone();
+    let outgoing = OutgoingSettings {
+        requests: settings.requests,
+        ca_file: settings.ca_file.as_deref(),
+        networks: Box::new(move |address| networks.iter().any(|network| network.contains(address))),
+    };
+    OutgoingHttp::new(outgoing, Arc::clone(metrics)).map_err(|error| {
+        let path = settings.ca_file.as_deref().unwrap_or(Path::new(""));
+        StartError::Certificates(path.to_owned(), error)
+    })
+}
+
+fn runtime_settings(config: &Config, backends: Extensions) -> RuntimeSettings {
     let half_of_memory = || usize::try_from(machine_memory() / 2).unwrap_or(usize::MAX);
     let budget = config
         .limits

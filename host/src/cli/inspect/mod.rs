@@ -7,6 +7,7 @@ mod report;
 mod text;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::anyhow;
 use clap::Args;
@@ -50,7 +51,7 @@ pub(super) fn main(args: InspectArgs) -> Result<(), CommandError> {
     };
     let config = Config::load(&sources)?;
     let checked = executor::block_on(async {
-        let runtime = server::runtime(&config, Emitter::to_nobody())?;
+        let runtime = server::runtime(&config, Emitter::to_nobody(), &Arc::default())?;
         let found = check_file(&runtime, &config, &args.file).await;
         Ok(found.map_err(|error| no_file(&args.file, &error)))
     })??;

@@ -2,6 +2,7 @@
 
 mod capability;
 mod log;
+pub(in crate::runtime) mod outgoing_http;
 mod registration;
 mod requests;
 mod sockets;
@@ -9,6 +10,8 @@ mod types;
 mod wasi;
 
 pub use self::capability::ImportSupport;
+pub use self::outgoing_http::destination::OutboundEntry;
+pub use self::outgoing_http::{AllowedNetworks, OutgoingHttp, OutgoingSettings};
 
 use wasmtime::component::Linker;
 
@@ -23,6 +26,7 @@ const CAPABILITIES: &[Capability] = &[
     registration::CAPABILITY,
     log::CAPABILITY,
     wasi::CAPABILITY,
+    outgoing_http::CAPABILITY,
 ];
 
 /// Adds all interfaces that guests may import to a linker.
@@ -72,7 +76,10 @@ mod tests {
                 "wasi:filesystem/types@0.2.0",
                 ImportSupport::Empty("no files"),
             ),
-            ("wasi:http/outgoing-handler@0.2.0", ImportSupport::Unknown),
+            ("wasi:http/outgoing-handler@0.2.0", ImportSupport::Granted),
+            ("wasi:http/types@0.2.12", ImportSupport::Granted),
+            ("wasi:http/incoming-handler@0.2.0", ImportSupport::Unknown),
+            ("wasi:http/types@0.3.0", ImportSupport::Unknown),
             ("run", ImportSupport::Unknown),
         ] {
             assert_eq!(ImportSupport::of(name), support, "{name}");

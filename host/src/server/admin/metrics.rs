@@ -59,6 +59,7 @@ impl Collector for Scrape {
         page.handlers(view, &table)?;
         page.gate(view)?;
         page.doors(view.sessions.metrics())?;
+        page.outgoing(view.sessions.metrics())?;
         page.clients(view)?;
         page.misuse(view.sessions.metrics())?;
         page.process(view)
@@ -259,6 +260,15 @@ impl Page<'_> {
             "hitchy_sessions_unclaimed",
             "Clients that have not connected to a namespace",
             view.sessions.unclaimed() as f64,
+        )
+    }
+
+    fn outgoing(&mut self, metrics: &Metrics) -> fmt::Result {
+        let totals = metrics.outgoing.totals();
+        self.counters(
+            "hitchy_outgoing_requests",
+            "Requests of handlers to other servers, by how they ended",
+            totals.map(|(outcome, total)| ([("outcome", outcome)], total)),
         )
     }
 

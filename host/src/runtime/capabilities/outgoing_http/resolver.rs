@@ -1,0 +1,57 @@
+//! The resolution of host names, behind a trait, so that tests can have names of their own.
+
+use std::io;
+use std::net::{IpAddr, ToSocketAddrs};
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use tokio::sync::Semaphore;
+
+/// Resolutions that may run at the same time. Each blocks a thread, also after its caller has given up.
+const PARALLEL: usize = 16;
+
+/// Finds the addresses of names.
+pub(super) trait Resolve: Send + Sync {
+    /// Returns the addresses of `name`, which is in lower case and has no dot at its end.
+    fn resolve(&self, name: &str) -> BoxFuture<'static, io::Result<Vec<IpAddr>>>;
+}
+
+/// The resolver of the operating system.
+pub(super) struct SystemResolver {
+    permits: Arc<Semaphore>,
+}
+
+impl SystemResolver {
+    pub(super) fn new() -> Self {
+        Self {
+            permits: Arc::new(Semaphore::new(PARALLEL)),
+        }
+    }
+}
+
+impl Resolve for SystemResolver {
+    fn resolve(&self, name: &str) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> {
+        // With a dot at its end, a name is not completed with the search domains of this machine. Names without any
+        // dot are meant to be completed.
+        let is_complete = name.contains('.');
+        let name = if is_complete {
+            format!("{name}.")
+        } else {
+            name.to_owned()
+        };
+        let permits = Arc::clone(&self.permits);
+        async move {
+            let permit = permits.acquire_owned().await.map_err(io::Error::other)?;
+            let look_up = move || {
+                // The thread keeps the permit until it has ended.
+                let _permit = permit;
+                let found = (name.as_str(), 0).to_socket_addrs()?;
+                Ok(found.map(|address| address.ip()).collect())
+            };
+            let looked_up = tokio::task::spawn_blocking(look_up);
+            looked_up.await.map_err(io::Error::other)?
+        }
+        .boxed()
+    }
+}
