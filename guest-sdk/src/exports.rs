@@ -1,4 +1,4 @@
-//! Implementation of the five interfaces that a handler exports.
+//! Implementation of the six interfaces that a handler exports.
 //!
 //! The host calls with the index of a declaration. Each export builds the app, looks up the entry at this index and
 //! calls its function.
@@ -6,9 +6,12 @@
 use std::marker::PhantomData;
 
 use crate::app::{Action, App, Hook, Stage};
-use crate::bindings::exports::hitchy::platform::{connections, events, http, policies, setup};
+use crate::bindings::exports::hitchy::platform::{
+    connections, events, http, policies, schedules, setup,
+};
 use crate::bindings::hitchy::platform::registration::Registrar;
 use crate::connection::Connection;
+use crate::due::Due;
 use crate::error::{Error, Failure, Result};
 use crate::event::Event;
 use crate::host::{requests, sockets, wit};
@@ -42,6 +45,9 @@ impl<H: Handler> setup::Guest for Exports<H> {
         }
         for hook in &app.hooks {
             to.connection(hook.namespace);
+        }
+        for schedule in &app.schedules {
+            to.schedule(&schedule.name(), &schedule.spec());
         }
     }
 }
@@ -120,6 +126,16 @@ impl<H: Handler> connections::Guest for Exports<H> {
         reason: String,
     ) -> Result<(), wit::Failure> {
         run_hook::<H>(hook, socket, Some(reason), |hook| hook.disconnect.as_ref()).or_else(refused)
+    }
+}
+
+impl<H: Handler> schedules::Guest for Exports<H> {
+    fn on_schedule(schedule: u32, due_ms: u64) -> Result<(), wit::Failure> {
+        let app = H::app();
+        let Some(schedule) = app.schedules.get(schedule as usize) else {
+            return refused(unknown_index("schedule", schedule));
+        };
+        (schedule.run)(&Due::at_millis(due_ms)).or_else(refused)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Functions that can be declared as a route, policy, listener or hook.
+//! Functions that can be declared as a route, policy, listener, hook or schedule.
 
 /// A function of up to eight arguments, or a closure that captures nothing.
 ///
@@ -20,7 +20,7 @@ pub trait Function<Arguments> {
 pub(crate) const fn assert_captures_nothing<F>() {
     assert!(
         size_of::<F>() == 0,
-        "a route, policy, listener or hook must be a function or a closure that captures nothing: every call runs in a fresh \
+        "a route, policy, listener, hook or schedule must be a function or a closure that captures nothing: every call runs in a fresh \
          instance, which cannot keep captured values. Keep them in the socket's context, or make them a `const`"
     );
 }

@@ -47,14 +47,15 @@
 //! ```
 //!
 //! # Functions
-//! A route, policy, listener or hook is a function, or a closure that captures nothing. Its arguments are extracted
-//! from the request, the event or the connection:
+//! A route, policy, listener, hook or schedule is a function, or a closure that captures nothing. Its arguments are
+//! extracted from the request, the event, the connection or the time:
 //!
 //! - From a request, by [`FromRequest`]: [`Path`], [`Query`], [`Json`], [`Form`], [`Text`], [`Bytes`], [`Headers`],
 //!   [`Context`], [`Socket`], [`Request`].
 //! - From an event, by [`FromEvent`]: [`Data`], [`Socket`], [`Context`], [`AckWanted`], [`EventName`], [`Auth`],
 //!   [`Headers`], [`Query`], [`Payload`].
 //! - From a connection, by [`FromConnection`]: [`Socket`], [`Context`], [`Auth`], [`Headers`], [`Query`], [`Reason`].
+//! - From a schedule, by [`FromSchedule`]: [`Due`].
 //!
 //! An argument `Option<T>` is `None` when the value is missing. A value that does not fit is refused with a 400 that
 //! names the field and the expected type: ``the body does not fit: `room`: expected a string, found the number 5``.
@@ -141,6 +142,7 @@ mod context;
 mod dispatch;
 #[cfg(not(target_family = "wasm"))]
 mod double;
+mod due;
 mod emit;
 mod error;
 mod event;
@@ -171,12 +173,13 @@ pub use self::audience::{Acks, Audience, IntoRooms};
 pub use self::connection::Connection;
 pub use self::context::Context;
 pub use self::dispatch::{Dispatch, dispatch};
+pub use self::due::Due;
 pub use self::emit::{emit, except, find, of, to, within};
 pub use self::error::{Error, Failure, Result};
 pub use self::event::Event;
 pub use self::extract::{
-    AckWanted, Auth, Data, EventName, Form, FromConnection, FromEvent, FromRequest, Json, Path,
-    Query, Reason, Status, Text,
+    AckWanted, Auth, Data, EventName, Form, FromConnection, FromEvent, FromRequest, FromSchedule,
+    Json, Path, Query, Reason, Status, Text,
 };
 pub use self::function::Function;
 pub use self::headers::Headers;
@@ -209,7 +212,7 @@ macro_rules! export {
             struct Handler;
 
             impl $crate::__private::Handler for Handler {
-                // Five exports call this function. Inlining it would put five copies of the app into the component.
+                // Six exports call this function. Inlining it would put six copies of the app into the component.
                 #[inline(never)]
                 fn app() -> $crate::App {
                     $app()

@@ -24,4 +24,5 @@ pub mod shedding;
 pub mod sockets;
 pub mod stamp;
 pub mod text;
+pub mod timetable;
 pub mod watch;

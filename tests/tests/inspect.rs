@@ -18,14 +18,14 @@ fn a_good_handler_is_inspected_in_columns_and_as_json() {
     assert_eq!(output.status.code(), Some(0), "{text}");
     for words in [
         "probe.wasm: would be served",
-        "hitchy:platform@0.1.0: setup, http",
+        "hitchy:platform@0.1.1: setup, http",
         "component, written in Rust",
         "GET /hello/{name}",
         "before * /guarded",
         "event say of /chat",
         "connections of /hitchy",
         "128 KiB at the start",
-        "hitchy:platform/sockets@0.1.0\n",
+        "hitchy:platform/sockets@0.1.1\n",
     ] {
         assert!(text.contains(words), "{words:?} is missing in: {text}");
     }
@@ -38,7 +38,7 @@ fn a_good_handler_is_inspected_in_columns_and_as_json() {
     assert_eq!(report["accepted"], true);
     assert_eq!(report["error"], Value::Null);
     assert_eq!(report["kind"], "component");
-    assert_eq!(report["contract"], "hitchy:platform@0.1.0");
+    assert_eq!(report["contract"], "hitchy:platform@0.1.1");
     assert_eq!(report["size"], guest("probe").len());
     assert!(report["compileMs"].is_u64(), "{report}");
     let has = |list: &str, item: Value| {
@@ -58,8 +58,8 @@ fn a_good_handler_is_inspected_in_columns_and_as_json() {
     );
     has("listeners", json!({ "namespace": "/chat", "event": "say" }));
     has("hooks", json!("/hitchy"));
-    has("exports", json!("hitchy:platform/setup@0.1.0"));
-    let log = "hitchy:platform/log@0.1.0";
+    has("exports", json!("hitchy:platform/setup@0.1.1"));
+    let log = "hitchy:platform/log@0.1.1";
     has(
         "imports",
         json!({ "interface": log, "standing": "granted" }),

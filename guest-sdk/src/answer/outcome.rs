@@ -1,8 +1,8 @@
-//! The types that hooks and `after` policies can return: nothing, or an error.
+//! The types that hooks, schedules and `after` policies can return: nothing, or an error.
 
 use crate::error::{Error, Result};
 
-/// A type that hooks and `after` policies can return: `()`, or a `Result` of it.
+/// A type that hooks, schedules and `after` policies can return: `()`, or a `Result` of it.
 ///
 /// An error refuses the client in `on_connect`. Everywhere else it is written to the log.
 #[diagnostic::on_unimplemented(

@@ -1,10 +1,13 @@
 //! The entries of an app. Each has the data that is declared to the host and the function that the host calls.
 
+use std::any::type_name;
+
 use crate::answer::{IntoAck, IntoOutcome, IntoResponse, IntoVerdict, Response};
 use crate::connection::Connection;
+use crate::due::Due;
 use crate::error::Result;
 use crate::event::Event;
-use crate::extract::{FromConnection, FromEvent, FromRequest};
+use crate::extract::{FromConnection, FromEvent, FromRequest, FromSchedule};
 use crate::function::{Function, assert_captures_nothing};
 use crate::payload::Payload;
 use crate::request::Request;
@@ -144,4 +147,75 @@ where
             .call(A::from_connection(connection)?)
             .into_outcome()
     })
+}
+
+/// A function that runs at times.
+pub(crate) struct Schedule {
+    name: Name,
+    times: Times,
+    pub(crate) run: Call<Due, ()>,
+}
+
+/// The name of a schedule. It is needed only when the app is declared, so that no call makes it.
+pub(super) enum Name {
+    /// The name that the handler gives.
+    Given(&'static str),
+    /// The path of the function, whose last part is the name.
+    OfFunction(&'static str),
+}
+
+/// The times of a schedule.
+pub(super) enum Times {
+    /// A length of time: `5s`.
+    Every(&'static str),
+    /// A cron expression, or a complete spec.
+    Spec(&'static str),
+}
+
+impl Schedule {
+    pub(super) fn new<F, A>(name: Option<&'static str>, times: Times, function: F) -> Self
+    where
+        F: Function<A> + 'static,
+        A: FromSchedule + 'static,
+        F::Output: IntoOutcome,
+    {
+        const { assert_captures_nothing::<F>() };
+        let run = move |due: &Due| function.call(A::from_schedule(due)?).into_outcome();
+        Schedule {
+            name: name.map_or(Name::OfFunction(type_name::<F>()), Name::Given),
+            times,
+            run: Box::new(run),
+        }
+    }
+
+    /// Returns the times as they are declared: `every 5s`, `0 3 * * *`.
+    pub(crate) fn spec(&self) -> String {
+        match self.times {
+            Times::Every(length) => ["every ", length].concat(),
+            Times::Spec(spec) => spec.to_owned(),
+        }
+    }
+
+    /// Returns the name: the given one, or that of the function. A closure has no name, so that its times are written as
+    /// one: `every-5s`, `0-3-x-x-x`.
+    pub(crate) fn name(&self) -> String {
+        let path = match self.name {
+            Name::Given(name) => return name.to_owned(),
+            Name::OfFunction(path) => path,
+        };
+        // The arguments of a generic function follow its name.
+        let path = path.split('<').next().unwrap_or(path);
+        let name = path.rsplit(':').next().unwrap_or(path);
+        if !name.starts_with('{') {
+            return name.to_owned();
+        }
+        let sign = |c: char| match c {
+            '*' => 'x',
+            '/' => '_',
+            ',' => '.',
+            c if c.is_ascii_alphanumeric() => c,
+            _ => '-',
+        };
+        self.spec().chars().map(sign).collect()
+    }
 }

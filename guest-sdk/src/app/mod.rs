@@ -1,24 +1,25 @@
-//! The declarations of a handler: routes, policies, listeners and connection hooks.
+//! The declarations of a handler: routes, policies, listeners, connection hooks and schedules.
 //!
 //! Every call builds the app anew. An entry is therefore a static path and a function of size zero, and boxing such a
 //! function does not allocate. The host calls entries by index, so that no call compares strings or searches a map.
 
 mod entries;
 mod namespace;
+mod schedules;
 
-pub(crate) use self::entries::{Action, Hook, Listener, Policy, Route, Stage};
+pub(crate) use self::entries::{Action, Hook, Listener, Policy, Route, Schedule, Stage};
 pub use self::namespace::Namespace;
 
 use crate::answer::{IntoAck, IntoOutcome, IntoResponse, IntoVerdict};
 use crate::extract::{FromConnection, FromEvent, FromRequest};
 use crate::function::Function;
 
-/// A handler: its routes, policies, listeners and connection hooks. Pass the function that builds it to
+/// A handler: its routes, policies, listeners, connection hooks and schedules. Pass the function that builds it to
 /// [`export!`](crate::export).
 ///
-/// Functions take their input as arguments ([`FromRequest`], [`FromEvent`], [`FromConnection`]) and return their answer
-/// ([`IntoResponse`], [`IntoAck`]). They are functions, or closures that capture nothing, because every call runs in a
-/// fresh instance.
+/// Functions take their input as arguments ([`FromRequest`], [`FromEvent`], [`FromConnection`],
+/// [`FromSchedule`](crate::FromSchedule)) and return their answer ([`IntoResponse`], [`IntoAck`]). They are functions,
+/// or closures that capture nothing, because every call runs in a fresh instance.
 ///
 /// ```
 /// use hitchy_guest::{App, Data, Path, Socket};
@@ -45,6 +46,7 @@ pub struct App {
     pub(crate) policies: Vec<Policy>,
     pub(crate) listeners: Vec<Listener>,
     pub(crate) hooks: Vec<Hook>,
+    pub(crate) schedules: Vec<Schedule>,
 }
 
 macro_rules! methods {
@@ -363,6 +365,7 @@ impl std::fmt::Debug for App {
             .field("policies", &self.policies.len())
             .field("listeners", &self.listeners.len())
             .field("hooks", &self.hooks.len())
+            .field("schedules", &self.schedules.len())
             .finish()
     }
 }

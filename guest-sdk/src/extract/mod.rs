@@ -1,6 +1,6 @@
 //! Extractors: the types that a function of a handler can take as arguments.
 //!
-//! An extractor reads itself from a request, an event or a connection. It refuses input that does not fit, usually with
+//! An extractor reads itself from a request, an event, a connection or a schedule. It refuses input that does not fit, usually with
 //! a 400 that says why.
 
 mod body;
@@ -10,6 +10,7 @@ mod json;
 mod path;
 mod query;
 mod request;
+mod schedule;
 
 pub use self::body::Text;
 pub use self::connection::{Auth, Reason};
@@ -20,6 +21,7 @@ pub use self::query::{Form, Query};
 pub use self::request::Status;
 
 use crate::connection::Connection;
+use crate::due::Due;
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::request::Request;
@@ -153,6 +155,48 @@ pub trait FromConnection: Sized {
     }
 }
 
+/// A type that schedules can take as an argument.
+///
+/// ```
+/// use hitchy_guest::{Due, FromSchedule, Result};
+///
+/// struct Day(u64);
+///
+/// impl FromSchedule for Day {
+///     fn from_schedule(due: &Due) -> Result<Self> {
+///         Ok(Day(due.millis() / 86_400_000))
+///     }
+/// }
+///
+/// fn report(Day(day): Day) -> Result<()> {
+///     Ok(())
+/// }
+/// # hitchy_guest::App::new().cron("0 3 * * *", report);
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "a schedule cannot take `{Self}`",
+    label = "not taken from a schedule",
+    note = "it can take `Due`, the time at which it is due, and what implements `FromSchedule`; no client causes the call, so that \
+            there is no request, socket or context"
+)]
+pub trait FromSchedule: Sized {
+    /// Extracts the value from the time at which the schedule is due.
+    ///
+    /// # Errors
+    /// An error ends the call, and the function does not run.
+    fn from_schedule(due: &Due) -> Result<Self>;
+
+    /// Extracts the value if it is present, for an argument of type `Option<Self>`.
+    ///
+    /// By default, a value that is refused with a [`Failure`](crate::Failure) counts as missing.
+    ///
+    /// # Errors
+    /// An error ends the call, and the function does not run.
+    fn from_schedule_if_any(due: &Due) -> Result<Option<Self>> {
+        none_if_refused(Self::from_schedule(due))
+    }
+}
+
 /// Turns a failure into `None`. An internal error remains an error, because it does not mean that the value is missing.
 fn none_if_refused<T>(taken: Result<T>) -> Result<Option<T>> {
     match taken {
@@ -187,6 +231,7 @@ compose!(
     from_connection_if_any,
     Connection
 );
+compose!(FromSchedule, from_schedule, from_schedule_if_any, Due);
 
 macro_rules! tuple {
     ($($item:ident)*) => {
@@ -205,6 +250,12 @@ macro_rules! tuple {
         impl<$($item: FromConnection),*> FromConnection for ($($item,)*) {
             fn from_connection(_connection: &Connection) -> Result<Self> {
                 Ok(($($item::from_connection(_connection)?,)*))
+            }
+        }
+
+        impl<$($item: FromSchedule),*> FromSchedule for ($($item,)*) {
+            fn from_schedule(_due: &Due) -> Result<Self> {
+                Ok(($($item::from_schedule(_due)?,)*))
             }
         }
     };

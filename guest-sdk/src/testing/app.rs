@@ -1,12 +1,16 @@
 //! A complete handler under test.
 
+use std::time::SystemTime;
+
 use serde::Serialize;
 
 use super::client::{self, Client};
 use super::event::Event;
 use super::request::{self, Request};
-use crate::app;
+use crate::app::{self, Schedule};
 use crate::double::state::{self, ConnectionState};
+use crate::due::Due;
+use crate::error::{Failure, Result};
 use crate::payload::Payload;
 use crate::socket::Socket;
 
@@ -75,6 +79,53 @@ impl App {
         Client::new(Some(self.app))
     }
 
+    /// Runs a schedule as if its time had come now, and returns its outcome.
+    ///
+    /// ```
+    /// use hitchy_guest::{App, Result, emit, testing};
+    ///
+    /// fn app() -> App {
+    ///     App::new().every("5s", tick)
+    /// }
+    ///
+    /// fn tick() -> Result<()> {
+    ///     Ok(emit("tick", &())?)
+    /// }
+    ///
+    /// let app = testing::App::new(app); // in a #[test]
+    /// app.fire("tick").unwrap();
+    /// assert_eq!(testing::emitted()[0].event, "tick");
+    /// ```
+    ///
+    /// # Errors
+    /// Returns the failure of the function, which the server would write to the log.
+    ///
+    /// # Panics
+    /// Panics when the app has no schedule of this name.
+    pub fn fire(&self, name: &str) -> Result<(), Failure> {
+        self.fire_at(name, SystemTime::now())
+    }
+
+    /// Runs a schedule as [`fire`](App::fire) does, with the time at which it is due.
+    ///
+    /// # Errors
+    /// Returns the failure of the function, which the server would write to the log.
+    ///
+    /// # Panics
+    /// Panics when the app has no schedule of this name.
+    pub fn fire_at(&self, name: &str, due: SystemTime) -> Result<(), Failure> {
+        let since = due
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default();
+        let due = Due::at_millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX));
+        let schedules = (self.app)().schedules;
+        let Some(schedule) = schedules.iter().find(|one| one.name() == name) else {
+            let names: Vec<_> = schedules.iter().map(Schedule::name).collect();
+            panic!("there is no schedule {name:?}; the app declares {names:?}");
+        };
+        (schedule.run)(&due).map_err(Failure::from)
+    }
+
     /// Disconnects a client and runs the app's hooks. The reason is one of socket.io's, for example `transport close`.
     pub fn disconnect(&self, client: &Socket, reason: &str) {
         let (namespace, id) = (client.namespace(), client.id());
@@ -114,6 +165,14 @@ fn check(app: &app::App) {
         assert!(
             !reserved,
             "listener {event}: the namespace {namespace} is reserved"
+        );
+    }
+    let schedules: Vec<_> = app.schedules.iter().map(Schedule::name).collect();
+    for (index, name) in schedules.iter().enumerate() {
+        assert!(!name.is_empty(), "a schedule has no name");
+        assert!(
+            !schedules[..index].contains(name),
+            "schedule {name} is declared twice; give one of them another name with `.schedule(name, spec, function)`"
         );
     }
 }

@@ -126,6 +126,15 @@ pub enum Error {
         example: String,
     },
 
+    /// A value in a table that the reader of the table refuses.
+    #[error("{written}: {cause}")]
+    WrongEntry {
+        /// Refused value with its key and source.
+        written: Box<Written>,
+        /// Cause and example, as a sentence.
+        cause: String,
+    },
+
     /// A value of the right kind that is too small or too large.
     #[error("{written} is out of bounds; it may be from {min} to {max}")]
     OutOfBounds {

@@ -328,6 +328,14 @@ fn read(key: &Key, name: &str, value: &Value, from: &Source) -> Result<Value, Er
             let from = from.clone();
             return Error::UnknownKey { from, key, nearest };
         }
+        if let Refusal::Entry { key, value, cause } = refusal {
+            let written = Box::new(Written {
+                from: from.clone(),
+                key: format!("{name}.{key}"),
+                value,
+            });
+            return Error::WrongEntry { written, cause };
+        }
         let written = Box::new(Written {
             from: from.clone(),
             key: name.to_owned(),

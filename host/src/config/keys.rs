@@ -8,6 +8,7 @@
 use std::time::Duration;
 
 use super::commands;
+use super::schedules;
 use super::text;
 use super::value::ValueKind;
 
@@ -165,6 +166,12 @@ const COMMANDS: ValueKind = ValueKind::Table {
     read: commands::build,
 };
 
+const SCHEDULES: ValueKind = ValueKind::Table {
+    what: "a table of schedules, each with its times or \"off\"",
+    example: r#"{ cleanup = "every 1h", report = "off" }"#,
+    read: schedules::schedules,
+};
+
 /// All settings, in the order of the reference. `rustfmt` is off, because each setting should stay on one line.
 #[rustfmt::skip]
 pub const KEYS: &[Key] = &[
@@ -231,6 +238,8 @@ pub const KEYS: &[Key] = &[
 
     Key::without_default("dev.setup", SETUP, "A command that `hitchy dev` and `hitchy build` run before the first build when what it creates is missing.").live(),
     Key::without_default("dev.build", COMMANDS, "Files of the handlers folder that cargo does not build, each with the command that makes it: it writes to `$OUT`, or to the file itself.").live(),
+
+    Key::without_default("handler.schedules", SCHEDULES, "Times of the handler's schedules instead of those that it declares, by the name of the schedule; `off` switches one off. Times are `every` and a length of time, or a cron expression with an optional time zone, as in [schedules](handlers.md#schedules). The table replaces that of the sidecar as a whole.").per_handler(),
 ];
 
 /// Section of the keys that exist only for single handlers. A key `handler.KEY` of the table is written in

@@ -12,6 +12,7 @@ mod grant;
 mod keys;
 mod reference;
 mod render;
+mod schedules;
 mod sections;
 mod source;
 mod text;

@@ -84,6 +84,15 @@ pub enum Refusal {
     Kind,
     /// The value is of the kind, but out of its bounds.
     Bounds,
+    /// A value in the table is wrong.
+    Entry {
+        /// Key of the value in the table.
+        key: String,
+        /// Value, as TOML.
+        value: String,
+        /// The cause and an example that is accepted, as a sentence.
+        cause: String,
+    },
     /// The table has an unknown key.
     Key {
         /// Key as it was written.

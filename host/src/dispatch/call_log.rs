@@ -100,6 +100,11 @@ pub(super) fn log_call_error(
 ) {
     let (what, sentence) = (what.to_string(), error.to_string());
     tracing::error!(handler = %visible(&handler.name), call = %id, "{}: {}", visible(&what), visible(&sentence));
+    keep_failure(handler, id, what, sentence);
+}
+
+/// Keeps a call that went wrong as the handler's last failure.
+pub(super) fn keep_failure(handler: &Served, id: &CallId, what: String, sentence: String) {
     handler.calls.failed(LastFailure {
         at: SystemTime::now(),
         what,

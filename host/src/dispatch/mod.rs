@@ -11,6 +11,7 @@ mod events;
 mod files;
 mod gate;
 mod ids;
+mod schedules;
 
 use std::fmt;
 use std::sync::Arc;
@@ -24,6 +25,7 @@ pub use self::answer::{Refusal, ack_of_failure, error_response, with_id};
 pub use self::answer_space::AnswerSpace;
 pub use self::files::Files;
 pub use self::gate::{GateSettings, Load};
+pub use self::schedules::{ScheduleFailure, ScheduleRun};
 
 use self::answer::{allow_header, of_call_error, options_response};
 use self::call_log::{RequestName, Running, answer_counters, is_logged, log_call_error, log_hook};

@@ -2,13 +2,14 @@
 //! file.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::folder::{self, Found};
 use super::refusal::FileRefusal;
 use super::table::bare;
-use crate::config::{Config, Source};
+use crate::config::{Config, Source, nearest};
 use crate::runtime::{
     CallError, Candidate, ContentHash, Handler, HandlerSettings, LoadError, Runtime,
 };
@@ -65,7 +66,28 @@ async fn load(
         wasm,
         settings,
     };
-    runtime.load(candidate, None).await
+    let mut handler = runtime.load(candidate, None).await?;
+    warn_of_settings(&mut handler);
+    Ok(handler)
+}
+
+/// Adds warnings about settings of a handler that fit nothing that it declares.
+pub(super) fn warn_of_settings(handler: &mut Handler) {
+    let settings = Arc::clone(&handler.settings);
+    for name in settings.schedules.keys() {
+        let declared = handler.declarations.schedules.iter();
+        let mut declared = declared.map(|schedule| schedule.name.clone());
+        if declared.clone().any(|known| known == *name) {
+            continue;
+        }
+        let hint = match nearest(name, &mut declared) {
+            Some(nearest) => format!("did you mean {nearest}?"),
+            None => "remove it from the settings".to_owned(),
+        };
+        handler.declarations.warnings.push(format!(
+            "the settings name the schedule {name:?}, which the file does not declare; {hint}"
+        ));
+    }
 }
 
 /// Returns the settings of a file: the defaults, over them its sidecar, over it its section of the settings file.

@@ -95,6 +95,12 @@ impl Registry {
         let _ = self.ready.subscribe().wait_for(|ready| *ready).await;
     }
 
+    /// Returns a receiver that is told each time a table has been put in service. Its value is true once the folder has
+    /// been read.
+    pub fn changes(&self) -> watch::Receiver<bool> {
+        self.ready.subscribe()
+    }
+
     /// Reads the folder, then follows its changes and those of the settings. The future ends only when it is dropped.
     pub async fn follow(
         &self,

@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use super::arrivals::Arrivals;
 use super::builds::Builds;
-use super::check_file::{read, refusal, settings};
+use super::check_file::{read, refusal, settings, warn_of_settings};
 use super::files::{Files, Verdict};
 use super::folder::Found;
 use super::journal::Journal;
@@ -317,7 +317,8 @@ impl Reloader {
             .runtime
             .load(candidate, known.as_deref().map(|known| &**known));
         match loaded.await {
-            Ok(handler) => {
+            Ok(mut handler) => {
+                warn_of_settings(&mut handler);
                 self.files.remember(found, checked, false);
                 let served = Served::new(handler, generation, permits, calls);
                 Verdict::Loaded(Arc::new(served))

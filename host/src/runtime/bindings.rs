@@ -8,16 +8,17 @@ wasmtime::component::bindgen!({
     inline: "
         package hitchy:host;
         world handler {
-            import hitchy:platform/types@0.1.0;
-            import hitchy:platform/sockets@0.1.0;
-            import hitchy:platform/requests@0.1.0;
-            import hitchy:platform/registration@0.1.0;
-            import hitchy:platform/log@0.1.0;
-            export hitchy:platform/setup@0.1.0;
-            export hitchy:platform/http@0.1.0;
-            export hitchy:platform/policies@0.1.0;
-            export hitchy:platform/events@0.1.0;
-            export hitchy:platform/connections@0.1.0;
+            import hitchy:platform/types@0.1.1;
+            import hitchy:platform/sockets@0.1.1;
+            import hitchy:platform/requests@0.1.1;
+            import hitchy:platform/registration@0.1.1;
+            import hitchy:platform/log@0.1.1;
+            export hitchy:platform/setup@0.1.1;
+            export hitchy:platform/http@0.1.1;
+            export hitchy:platform/policies@0.1.1;
+            export hitchy:platform/events@0.1.1;
+            export hitchy:platform/connections@0.1.1;
+            export hitchy:platform/schedules@0.1.1;
         }
     ",
     world: "hitchy:host/handler",

@@ -16,7 +16,7 @@ pub struct CallContext {
     pub until: Option<Instant>,
     /// The number of nested dispatches above the call; 0 for a call that is not nested.
     pub depth: u32,
-    /// The address of the client that caused the call.
+    /// The address of the client that caused the call. The unspecified address if no client did.
     pub remote: SocketAddr,
 }
 
@@ -29,6 +29,11 @@ impl CallContext {
             depth: 0,
             remote,
         }
+    }
+
+    /// Makes the context of a call that no client causes.
+    pub fn without_client(id: CallId) -> Self {
+        Self::new(id, SocketAddr::from(([0, 0, 0, 0], 0)))
     }
 }
 

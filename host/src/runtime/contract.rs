@@ -5,9 +5,9 @@ pub const PACKAGE: &str = "hitchy:platform";
 /// The track of versions that this server speaks. Within a track only additions are made, so any version of it fits.
 pub const TRACK: &str = "0.1";
 /// The version whose interfaces are linked. wasmtime matches newer and older versions of the same track with it.
-const VERSION: &str = "0.1.0";
+const VERSION: &str = "0.1.1";
 
-/// Returns the whole name of an interface of the contract: `hitchy:platform/http@0.1.0` for `http`.
+/// Returns the whole name of an interface of the contract: `hitchy:platform/http@0.1.1` for `http`.
 pub(super) fn interface(name: &str) -> String {
     format!("{PACKAGE}/{name}@{VERSION}")
 }

@@ -1,6 +1,5 @@
 //! A loaded handler: a guest with the declarations that it made in `describe`.
 
-use std::net::SocketAddr;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -14,7 +13,7 @@ use super::exports::Exports;
 use super::guest::Guest;
 use super::instance::lease::Owner;
 use super::instance::state::{Phase, RegistrarHandle, State};
-use super::kinds::{Declarations, Description};
+use super::kinds::{Declarations, Description, schedule};
 use super::services::Services;
 use super::settings::HandlerSettings;
 
@@ -55,7 +54,8 @@ impl Handler {
         exports.add_kinds(component, pre)?;
         let guest = Guest::new(name, settings, code, exports, services);
         let description = describe(&guest).await.map_err(LoadError::Describe)?;
-        let declarations = Declarations::check(description)?;
+        let mut declarations = Declarations::check(description)?;
+        schedule::apply(&guest.settings.schedules, &mut declarations.schedules);
         declarations.check_exports(&guest.exports)?;
         Ok(Self {
             guest,
@@ -67,14 +67,12 @@ impl Handler {
 
 /// Calls `describe` and returns what the guest declared, unchecked.
 async fn describe(guest: &Guest) -> Result<Description, CallError> {
-    // No client causes this call, so its address is the unspecified one.
-    let no_client = SocketAddr::from(([0, 0, 0, 0], 0));
     let settings = HandlerSettings {
         deadline: DESCRIBE_TIMEOUT,
         cpu: DESCRIBE_CPU,
         ..HandlerSettings::clone(&guest.settings)
     };
-    let context = CallContext::new("describe".into(), no_client);
+    let context = CallContext::without_client("describe".into());
     let call = guest.call(context, Phase::Describe, Arc::new(settings));
     let body = async |store: &mut wasmtime::Store<State>, instance: &_| {
         guest.exports.fit_kinds(store, instance).map_err(|error| {

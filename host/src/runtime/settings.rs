@@ -3,11 +3,15 @@
 //! The folder `config` merges `[limits]`, the sidecar and `[handler.NAME]` into one TOML table, which is deserialised
 //! straight into [`HandlerSettings`]. A new setting per handler is a field here and a row of `config/keys.rs`.
 
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::capabilities::OutboundEntry;
+use crate::timetable::{Timetable, TimetableError};
 
 /// The settings of one handler.
 ///
@@ -46,6 +50,53 @@ pub struct HandlerSettings {
     /// Time of a request to another server, until its response has been received.
     #[serde(rename(serialize = "outboundTimeMs"), serialize_with = "as_millis")]
     pub outbound_time: Duration,
+    /// Times of schedules, by the name of the schedule, instead of those that the handler declares.
+    #[serde(default)]
+    pub schedules: BTreeMap<String, ScheduleSetting>,
+}
+
+/// The operator's setting for one schedule. As text it is `off` or a timetable.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub enum ScheduleSetting {
+    /// The schedule does not run.
+    Off,
+    /// The schedule runs at these times.
+    Times(Timetable),
+}
+
+impl FromStr for ScheduleSetting {
+    type Err = TimetableError;
+
+    fn from_str(text: &str) -> Result<Self, TimetableError> {
+        if text.trim() == "off" {
+            return Ok(Self::Off);
+        }
+        text.parse().map(Self::Times)
+    }
+}
+
+impl TryFrom<String> for ScheduleSetting {
+    type Error = TimetableError;
+
+    fn try_from(text: String) -> Result<Self, TimetableError> {
+        text.parse()
+    }
+}
+
+impl From<ScheduleSetting> for String {
+    fn from(setting: ScheduleSetting) -> Self {
+        setting.to_string()
+    }
+}
+
+impl fmt::Display for ScheduleSetting {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Off => formatter.write_str("off"),
+            Self::Times(times) => times.fmt(formatter),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -65,6 +116,7 @@ impl Default for HandlerSettings {
             outbound_parallel: 0,
             outbound_bytes: 0,
             outbound_time: Duration::ZERO,
+            schedules: BTreeMap::new(),
         }
     }
 }

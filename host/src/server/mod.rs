@@ -13,6 +13,7 @@ mod http;
 mod limits;
 mod request_timer;
 mod router;
+mod scheduler;
 mod service;
 mod socketio;
 
@@ -37,6 +38,7 @@ use self::http::HttpDoor;
 use self::http::body::BodyReader;
 use self::limits::{CLOSE_TIMEOUT, packet_limit, post_limit};
 use self::router::Router;
+use self::scheduler::Scheduler;
 use self::socketio::engine::{Engine, close_ended};
 use self::socketio::transport::Transports;
 use self::socketio::{Namespaces, SocketServer};
@@ -85,6 +87,7 @@ pub struct Server {
     session_closer: JoinHandle<()>,
     /// The task that ends clients when what waits for all of them is too much.
     shedder: JoinHandle<()>,
+    scheduler: Scheduler,
     console: Option<Admin>,
     sessions: Arc<Sessions>,
     grace: Duration,
@@ -128,6 +131,7 @@ impl Server {
         let accept = |listener| Acceptor::start(listener, Arc::clone(&router), limits, &sessions);
         let acceptors = listeners.into_iter().map(accept).collect();
         let grace = config.server.grace;
+        let scheduler = Scheduler::start(&registry, &dispatch);
         let following = follow(&registry, Arc::clone(&runtime), config, sources, &sockets);
         let mut server = Self {
             addresses,
@@ -139,6 +143,7 @@ impl Server {
             following,
             session_closer,
             shedder,
+            scheduler,
             console: None,
             sessions,
             grace,
@@ -152,13 +157,15 @@ impl Server {
     /// Returns what the console reads of a server that was started at `started`.
     fn view(&self, started: SystemTime) -> View {
         let tasks = [&self.following, &self.session_closer, &self.shedder];
-        let tasks = tasks.map(JoinHandle::abort_handle);
+        let mut tasks = tasks.map(JoinHandle::abort_handle).to_vec();
+        tasks.push(self.scheduler.abort_handle());
         View {
             registry: Arc::clone(&self.registry),
             dispatch: Arc::clone(&self.dispatch),
             sessions: Arc::clone(&self.sessions),
             counts: Arc::clone(self.sockets.counts()),
-            vitals: Vitals::watch(started, tasks.to_vec()),
+            schedules: self.scheduler.list(),
+            vitals: Vitals::watch(started, tasks),
         }
     }
 
@@ -183,7 +190,8 @@ impl Server {
         self.registry.table()
     }
 
-    /// Returns when a background task has ended: one that follows the handlers folder or one that closes sessions.
+    /// Returns when a background task has ended: one that follows the handlers folder, closes sessions
+    /// or runs schedules.
     ///
     /// Only a bug ends these tasks. Such a server goes on answering, but no longer does all of its work.
     pub async fn failed(&mut self) {
@@ -192,6 +200,7 @@ impl Server {
             _ = &mut self.following => {}
             _ = &mut self.session_closer => {}
             _ = &mut self.shedder => {}
+            () = self.scheduler.failed() => {}
         }
     }
 
@@ -233,6 +242,7 @@ impl Server {
         self.following.abort();
         self.session_closer.abort();
         self.shedder.abort();
+        drop(self.scheduler);
         let troubles = self.sessions.metrics().to_string();
         if !troubles.is_empty() {
             tracing::info!("since the start: {troubles}");

@@ -96,6 +96,15 @@ impl HostRegistrar for State {
         keep(&mut self.description()?.connections, cut(namespace))
     }
 
+    fn schedule(
+        &mut self,
+        _: Resource<RegistrarHandle>,
+        name: String,
+        spec: String,
+    ) -> wasmtime::Result<u32> {
+        keep(&mut self.description()?.schedules, (cut(name), cut(spec)))
+    }
+
     fn drop(&mut self, registrar: Resource<RegistrarHandle>) -> wasmtime::Result<()> {
         self.call_mut()?.handles.delete(registrar)?;
         Ok(())

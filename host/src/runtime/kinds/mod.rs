@@ -1,6 +1,6 @@
 //! The kinds of declaration, one file each, and their list.
 //!
-//! A handler declares routes, policies, listeners and connection hooks in `describe`. The file of a kind has its
+//! A handler declares routes, policies, listeners, connection hooks and schedules in `describe`. The file of a kind has its
 //! checked type, its words, its export interface and its calls. A new kind is a new file and a line in the list below:
 //! code that shows declarations reads rows and does not name kinds.
 
@@ -11,6 +11,7 @@ mod method;
 mod namespace;
 pub mod policy;
 pub mod route;
+pub mod schedule;
 
 use std::fmt;
 
@@ -23,6 +24,7 @@ use self::kind::{CallKind, Kind, MAX_TEXT, Rows, Words, refuse};
 use self::listener::Listener;
 use self::policy::Policy;
 use self::route::Route;
+use self::schedule::Schedule;
 use super::error::LoadError;
 use super::exports::Exports;
 use super::instance::state::State;
@@ -116,6 +118,7 @@ kinds! {
     policies: Policy,
     listeners: Listener,
     connections: ConnectionHook,
+    schedules: Schedule,
 }
 
 /// Returns the calls of all kinds as one list. `N` is the number of calls, `K` that of kinds.

@@ -1,4 +1,4 @@
-//! Pages of the console below `/api`: handlers, routes, reloads and sockets as JSON. Names are in camel case and
+//! Pages of the console below `/api`: handlers, routes, schedules, reloads and sockets as JSON. Names are in camel case and
 //! times are in RFC 3339.
 
 use std::collections::BTreeMap;
@@ -13,6 +13,7 @@ use crate::registry::{
 };
 use crate::runtime::HandlerSettings;
 use crate::runtime::kinds::Declarations;
+use crate::server::scheduler::{ListedSchedule, Skip};
 
 /// Formats a point in time as RFC 3339 in UTC, with milliseconds.
 fn time(at: SystemTime) -> String {
@@ -144,6 +145,44 @@ pub(super) fn routes(view: &Arc<View>) -> Shown {
     Shown::json(&RoutesShown {
         routes: routes.map(|kind| kind.rows).unwrap_or_default(),
     })
+}
+
+#[derive(Serialize)]
+struct SchedulesShown {
+    schedules: Vec<ScheduleShown>,
+}
+
+#[derive(Serialize)]
+struct ScheduleShown {
+    name: String,
+    handler: String,
+    times: String,
+    next: Option<String>,
+    running: bool,
+    skipped: BTreeMap<&'static str, u64>,
+}
+
+/// Returns the page `/api/schedules`, sorted by handler, in the order of declaration.
+pub(super) fn schedules(view: &Arc<View>) -> Shown {
+    Shown::json(&SchedulesShown {
+        schedules: view.schedules.all().iter().map(schedule).collect(),
+    })
+}
+
+fn schedule(listed: &ListedSchedule) -> ScheduleShown {
+    let slot = &listed.slot;
+    let at = |millis| SystemTime::UNIX_EPOCH + Duration::from_millis(millis);
+    ScheduleShown {
+        name: slot.key.name.to_string(),
+        handler: slot.key.handler.to_string(),
+        times: listed.times.clone(),
+        next: slot.next().map(|next| time(at(next))),
+        running: slot.is_running(),
+        skipped: Skip::ALL
+            .iter()
+            .map(|skip| (skip.name(), slot.skipped(*skip)))
+            .collect(),
+    }
 }
 
 #[derive(Serialize)]

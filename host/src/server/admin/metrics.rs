@@ -23,6 +23,7 @@ use crate::metrics::Metrics;
 use crate::registry::{Ended, Served, Table, What};
 use crate::runtime::kinds::CALLS;
 use crate::runtime::kinds::kind::CallKind;
+use crate::server::scheduler::{ListedSchedule, Skip};
 
 /// One sample of a metric: its labels and its value.
 type Sample<'a, const N: usize, T> = ([(&'static str, &'a str); N], T);
@@ -57,6 +58,7 @@ impl Collector for Scrape {
         let mut page = Page(encoder);
         page.calls(&table)?;
         page.handlers(view, &table)?;
+        page.schedules(view)?;
         page.gate(view)?;
         page.doors(view.sessions.metrics())?;
         page.outgoing(view.sessions.metrics())?;
@@ -159,6 +161,37 @@ impl Page<'_> {
             "hitchy_reloads",
             "What became of files of the folder",
             reloads,
+        )
+    }
+
+    fn schedules(&mut self, view: &View) -> fmt::Result {
+        let all = view.schedules.all();
+        let next = all.iter().filter_map(|ListedSchedule { slot, .. }| {
+            let labels = [
+                ("handler", &*slot.key.handler),
+                ("schedule", &*slot.key.name),
+            ];
+            Some((labels, slot.next()? as f64 / 1000.0))
+        });
+        self.gauges(
+            "hitchy_schedule_next_timestamp_seconds",
+            "When a schedule runs next",
+            next,
+        )?;
+        let skipped = all.iter().flat_map(|ListedSchedule { slot, .. }| {
+            Skip::ALL.map(|skip| {
+                let labels = [
+                    ("handler", &*slot.key.handler),
+                    ("schedule", &*slot.key.name),
+                    ("reason", skip.name()),
+                ];
+                (labels, slot.skipped(skip))
+            })
+        });
+        self.counters(
+            "hitchy_schedule_skips",
+            "Times at which a schedule did not run, by the reason",
+            skipped,
         )
     }
 

@@ -143,6 +143,7 @@ const PAGES: &[Page] = &[
     Page { path: "/metrics", what: "counters, in the text format of Prometheus", show: metrics::metrics },
     Page { path: "/api/handlers", what: "what is served, with its calls and failures, and what is refused", show: lists::handlers },
     Page { path: "/api/routes", what: "who answers what", show: lists::routes },
+    Page { path: "/api/schedules", what: "what runs by itself, and when it runs next", show: lists::schedules },
     Page { path: "/api/reloads", what: "the last reloads, the newest first", show: lists::reloads },
     Page { path: "/api/sockets", what: "how many clients are connected", show: lists::sockets },
 ];

@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::vitals::Vitals;
 use crate::dispatch::Dispatch;
 use crate::registry::Registry;
+use crate::server::scheduler::ScheduleList;
 use crate::session::Sessions;
 use crate::sockets::SocketCounts;
 
@@ -17,6 +18,7 @@ pub(in crate::server) struct View {
     pub(in crate::server) dispatch: Arc<Dispatch>,
     pub(in crate::server) sessions: Arc<Sessions>,
     pub(in crate::server) counts: Arc<SocketCounts>,
+    pub(in crate::server) schedules: Arc<ScheduleList>,
     pub(in crate::server) vitals: Vitals,
 }
 
