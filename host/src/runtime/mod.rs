@@ -43,7 +43,7 @@ pub use self::guest::Guest;
 pub use self::handler::Handler;
 pub use self::instance::limits::MemoryBudget;
 pub use self::services::{Dispatcher, MessageSizes};
-pub use self::settings::HandlerSettings;
+pub use self::settings::{BucketAccess, HandlerSettings};
 pub use self::wasm_info::{Memory, WasmInfo, WasmKind};
 
 use self::code::Code;

@@ -3,6 +3,7 @@
 //! The folder `config` merges `[limits]`, the sidecar and `[handler.NAME]` into one TOML table, which is deserialised
 //! straight into [`HandlerSettings`]. A new setting per handler is a field here and a row of `config/keys.rs`.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize, Serializer};
@@ -33,6 +34,24 @@ pub struct HandlerSettings {
     pub emit_bytes_per_call: usize,
     /// Requests that a call may send to other routes of this server.
     pub dispatches_per_call: u32,
+    /// Operations on keys of buckets that a call may make.
+    pub kv_ops_per_call: u32,
+    /// The name of the handler's own bucket. `None` stands for the path of its file without `.wasm`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bucket: Option<String>,
+    /// Other buckets that the handler may use.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub buckets: BTreeMap<String, BucketAccess>,
+}
+
+/// What a handler may do with a bucket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BucketAccess {
+    /// The handler may read and list keys.
+    Read,
+    /// The handler may also change keys.
+    ReadWrite,
 }
 
 #[cfg(test)]
@@ -47,6 +66,9 @@ impl Default for HandlerSettings {
             emits_per_call: 0,
             emit_bytes_per_call: 0,
             dispatches_per_call: 0,
+            kv_ops_per_call: 0,
+            bucket: None,
+            buckets: BTreeMap::new(),
         }
     }
 }

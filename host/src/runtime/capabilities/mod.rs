@@ -1,6 +1,7 @@
 //! Capabilities of the host, which guests import: one file for each, and their list.
 
 mod capability;
+mod keyvalue;
 mod log;
 mod registration;
 mod requests;
@@ -22,6 +23,7 @@ const CAPABILITIES: &[Capability] = &[
     requests::CAPABILITY,
     registration::CAPABILITY,
     log::CAPABILITY,
+    keyvalue::CAPABILITY,
     wasi::CAPABILITY,
 ];
 

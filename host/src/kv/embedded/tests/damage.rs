@@ -62,7 +62,7 @@ async fn r05_a_flipped_byte_is_told_and_nothing_is_silently_gone() {
             Err(error) => {
                 let text = error.to_string();
                 assert!(
-                    text.contains(FILE) && text.contains("left as it was"),
+                    text.contains(FILE) && text.contains("left as it is"),
                     "{text}"
                 );
                 assert!(
@@ -97,7 +97,7 @@ async fn r05_a_truncated_file_is_refused_and_left() {
     for size in sizes {
         fs::write(&path, &content[..size]).unwrap();
         let error = Embedded::open(settings(folder.path())).expect_err(&format!("{size} bytes"));
-        assert!(error.to_string().contains("left as it was"), "{error}");
+        assert!(error.to_string().contains("left as it is"), "{error}");
         assert!(fs::read(&path).unwrap() == content[..size], "{size}");
     }
     fs::write(&path, &content).unwrap();
