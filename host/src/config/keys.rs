@@ -7,6 +7,7 @@
 
 use std::time::Duration;
 
+use super::buckets;
 use super::commands;
 use super::schedules;
 use super::text;
@@ -155,6 +156,17 @@ const HANDLER_NAMES: ValueKind = ValueKind::List {
     read: text::handler_name,
 };
 
+const BUCKET: ValueKind = ValueKind::Text {
+    what: "the name of a bucket",
+    example: "shop",
+    read: buckets::name,
+};
+const BUCKETS: ValueKind = ValueKind::Table {
+    what: "a table of buckets, each with \"read\" or \"read-write\"",
+    example: r#"{ shared = "read-write", logs = "read" }"#,
+    read: buckets::grants,
+};
+
 const SETUP: ValueKind = ValueKind::Table {
     what: "a command and what it creates, a path below the folder",
     example: r#"{ command = "npm ci", creates = "node_modules" }"#,
@@ -224,22 +236,32 @@ pub const KEYS: &[Key] = &[
     Key::new("limits.outbound-parallel", count(1, 1000), "6", "Requests of a call to other servers that may be under way at once; more wait.").per_handler(),
     Key::new("limits.outbound-bytes", size(0, GIB), "4MiB", "Largest body of a request to another server, and of its response.").per_handler(),
     Key::new("limits.outbound-time", time(MS, HOUR), "10s", "Time of a request to another server, from its start to the end of the response. It ends with the call in any case.").per_handler(),
+    Key::new("limits.kv-ops-per-call", count(0, 1_000_000), "1000", "Key-value operations a call may make, each key of a batch counting as one.").per_handler(),
     Key::without_default("limits.memory-budget", size(MIB, 1024 * TIB), "Memory of all guests together; by default half of the machine's or, in a container, of the container's."),
 
     Key::new("outbound.requests", count(1, 10_000), "64", "Requests to other servers that may be under way at once, of all handlers; more wait."),
     Key::without_default("outbound.ca-file", ValueKind::File, "A file in PEM format with certificates that are trusted besides those of the system."),
     Key::new("outbound.networks", NETWORKS, "", "Networks that are not public but to which names of servers may resolve, for services of your own. Without them a handler reaches only public addresses, and those that its `outbound` names as addresses or as `localhost`."),
-    Key::new("handler.outbound", OUTBOUND, "", "Servers that the handler may call: origins, in which `*.` stands for all names below a domain. None by default.").per_handler(),
+
+    Key::new("kv.backend", ValueKind::Word(&["embedded"]), "embedded", "Where key-value data is kept: `embedded` is one file of this machine."),
+    Key::new("kv.path", ValueKind::Folder, "data", "The folder of the embedded storage. It is made when a handler first stores something; until then it need not be writable. Each server needs its own."),
+    Key::new("kv.max-keys", count(1, 1_000_000_000), "1000000", "Keys of one bucket."),
+    Key::new("kv.max-bytes", size(KIB, TIB), "256MiB", "Keys and values of one bucket."),
+    Key::new("kv.min-free", size(0, TIB), "64MiB", "Space of the disk that stays free: when less is free, nothing is stored, and handlers get an error."),
+    Key::new("kv.cache", size(MIB, TIB), "64MiB", "Memory of the embedded storage for what was read."),
 
     Key::new("admin.listen", CONSOLE, "127.0.0.1:9000", "Where the console listens: health, metrics, what is served; or \"off\". If nothing is set and the default is in use by another program, the server starts without a console."),
 
     Key::new("log.level", ValueKind::Word(&["error", "warn", "info", "debug", "trace"]), "info", "How much is logged."),
     Key::new("log.format", ValueKind::Word(&["pretty", "json"]), "pretty", "Lines for people, or one JSON object a line."),
 
+    Key::new("handler.outbound", OUTBOUND, "", "Servers that the handler may call: origins, in which `*.` stands for all names below a domain. None by default.").per_handler(),
+    Key::without_default("handler.bucket", BUCKET, "The handler's own bucket of key-value storage; by default the path of its file without `.wasm`. Handlers that name the same bucket share it.").per_handler(),
+    Key::without_default("handler.buckets", BUCKETS, "Other buckets that the handler may use, each with `read` or `read-write`.").per_handler(),
+    Key::without_default("handler.schedules", SCHEDULES, "Times of the handler's schedules instead of those that it declares, by the name of the schedule; `off` switches one off. Times are `every` and a length of time, or a cron expression with an optional time zone, as in [schedules](handlers.md#schedules). The table replaces that of the sidecar as a whole.").per_handler(),
+
     Key::without_default("dev.setup", SETUP, "A command that `hitchy dev` and `hitchy build` run before the first build when what it creates is missing.").live(),
     Key::without_default("dev.build", COMMANDS, "Files of the handlers folder that cargo does not build, each with the command that makes it: it writes to `$OUT`, or to the file itself.").live(),
-
-    Key::without_default("handler.schedules", SCHEDULES, "Times of the handler's schedules instead of those that it declares, by the name of the schedule; `off` switches one off. Times are `every` and a length of time, or a cron expression with an optional time zone, as in [schedules](handlers.md#schedules). The table replaces that of the sidecar as a whole.").per_handler(),
 ];
 
 /// Section of the keys that exist only for single handlers. A key `handler.KEY` of the table is written in
@@ -304,7 +326,7 @@ mod tests {
         assert_eq!(
             sections,
             [
-                "server", "socket", "handlers", "limits", "outbound", "admin", "log", "dev"
+                "server", "socket", "handlers", "limits", "outbound", "kv", "admin", "log", "dev"
             ]
         );
         let mut names: Vec<_> = KEYS.iter().map(|key| key.name).collect();

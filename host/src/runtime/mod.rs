@@ -45,7 +45,7 @@ pub use self::guest::Guest;
 pub use self::handler::Handler;
 pub use self::instance::limits::MemoryBudget;
 pub use self::services::{Dispatcher, MessageSizes};
-pub use self::settings::{HandlerSettings, ScheduleSetting};
+pub use self::settings::{BucketAccess, HandlerSettings, ScheduleSetting};
 pub use self::wasm_info::{Memory, WasmInfo, WasmKind};
 
 use self::code::Code;

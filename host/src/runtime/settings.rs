@@ -39,6 +39,14 @@ pub struct HandlerSettings {
     pub emit_bytes_per_call: usize,
     /// Requests that a call may send to other routes of this server.
     pub dispatches_per_call: u32,
+    /// Operations on keys of buckets that a call may make.
+    pub kv_ops_per_call: u32,
+    /// The name of the handler's own bucket. `None` stands for the path of its file without `.wasm`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bucket: Option<String>,
+    /// Other buckets that the handler may use.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub buckets: BTreeMap<String, BucketAccess>,
     /// The servers that the handler may call.
     pub outbound: Vec<OutboundEntry>,
     /// Requests that a call may send to other servers.
@@ -99,6 +107,16 @@ impl fmt::Display for ScheduleSetting {
     }
 }
 
+/// What a handler may do with a bucket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BucketAccess {
+    /// The handler may read and list keys.
+    Read,
+    /// The handler may also change keys.
+    ReadWrite,
+}
+
 #[cfg(test)]
 impl Default for HandlerSettings {
     /// Makes settings for unit tests, which cannot reach the table of keys.
@@ -117,6 +135,9 @@ impl Default for HandlerSettings {
             outbound_bytes: 0,
             outbound_time: Duration::ZERO,
             schedules: BTreeMap::new(),
+            kv_ops_per_call: 0,
+            bucket: None,
+            buckets: BTreeMap::new(),
         }
     }
 }

@@ -42,9 +42,10 @@ use self::scheduler::Scheduler;
 use self::socketio::engine::{Engine, close_ended};
 use self::socketio::transport::Transports;
 use self::socketio::{Namespaces, SocketServer};
-use crate::config::{Config, Sources, Transport};
+use crate::config::{Backend, Config, KeyValue, Sources, Transport};
 use crate::dispatch::{Dispatch, GateSettings};
 use crate::emitter::Emitter;
+use crate::kv::{Embedded, OpenError, Store, StoreSettings};
 use crate::metrics::Metrics;
 use crate::outbound::OutboundMemory;
 use crate::payload::MAX_ATTACHMENTS;
@@ -71,6 +72,9 @@ pub enum StartError {
     /// The page of `server.fallback` cannot be served. The text is the whole sentence.
     #[error("{0}")]
     Fallback(String),
+    /// The key-value storage cannot be opened. The text is the whole sentence.
+    #[error(transparent)]
+    KeyValue(#[from] OpenError),
 }
 
 /// A running server with its listening sockets and its background tasks.
@@ -90,6 +94,7 @@ pub struct Server {
     scheduler: Scheduler,
     console: Option<Admin>,
     sessions: Arc<Sessions>,
+    store: Arc<dyn Store>,
     grace: Duration,
 }
 
@@ -108,7 +113,10 @@ impl Server {
         let builder = socket_io(&config).with_adapter::<socketioxide::adapter::LocalAdapter>(());
         let (library, io) = builder.build_svc();
         let emitter = Emitter::new(io.clone(), Arc::clone(&metrics));
-        let runtime = runtime(&config, emitter, &metrics)?;
+        let store = open_store(&config.kv)?;
+        let mut backends = backends(&config, emitter, &metrics)?;
+        backends.insert(Arc::clone(&store));
+        let runtime = runtime_with(&config, backends)?;
         let registry = Registry::new();
         let dispatch = dispatch(&registry, &runtime, &config, &metrics)?;
 
@@ -146,6 +154,7 @@ impl Server {
             scheduler,
             console: None,
             sessions,
+            store,
             grace,
         };
         if !console.is_empty() {
@@ -236,6 +245,12 @@ impl Server {
         finish_closing(self.sockets.close(), "some sockets did not close").await;
         let connections = join_all(self.acceptors.into_iter().map(Acceptor::close));
         finish_closing(connections, "some connections did not close").await;
+        // No call runs any more, and the console is asked last.
+        finish_closing(
+            self.store.close(),
+            "the key-value storage did not close; it is checked at the next start",
+        )
+        .await;
         if let Some(console) = self.console {
             console.close().await;
         }
@@ -334,15 +349,30 @@ fn gate_settings(config: &Config) -> GateSettings {
     }
 }
 
-/// Creates the runtime that a server with these settings has. Must be called within a tokio runtime.
+/// Creates a runtime as a server with these settings has it, but without key-value storage. Must be called within a
+/// tokio runtime.
 pub fn runtime(
     config: &Config,
     emitter: Emitter,
     metrics: &Arc<Metrics>,
 ) -> Result<Arc<Runtime>, StartError> {
+    runtime_with(config, backends(config, emitter, metrics)?)
+}
+
+/// Creates the backends of capabilities that every runtime has.
+fn backends(
+    config: &Config,
+    emitter: Emitter,
+    metrics: &Arc<Metrics>,
+) -> Result<Extensions, StartError> {
     let mut backends = Extensions::new();
     backends.insert(emitter);
     backends.insert(outgoing_http(config, metrics)?);
+    Ok(backends)
+}
+
+/// Creates a runtime with the backends of capabilities.
+fn runtime_with(config: &Config, backends: Extensions) -> Result<Arc<Runtime>, StartError> {
     Runtime::new(runtime_settings(config, backends))
         .map(Arc::new)
         .map_err(|error| StartError::Runtime(format!("{error:#}")))
@@ -361,6 +391,20 @@ fn outgoing_http(config: &Config, metrics: &Arc<Metrics>) -> Result<OutgoingHttp
         let path = settings.ca_file.as_deref().unwrap_or(Path::new(""));
         StartError::Certificates(path.to_owned(), error)
     })
+}
+
+/// Opens the key-value storage. If there is none, it is made when a handler first stores something.
+fn open_store(settings: &KeyValue) -> Result<Arc<dyn Store>, StartError> {
+    // The one place that names a backend: the rest of the server knows the trait `Store` only.
+    match settings.backend {
+        Backend::Embedded => Ok(Arc::new(Embedded::open(StoreSettings {
+            folder: settings.path.clone(),
+            max_keys: settings.max_keys,
+            max_bytes: settings.max_bytes,
+            min_free: settings.min_free,
+            cache: settings.cache,
+        })?)),
+    }
 }
 
 fn runtime_settings(config: &Config, backends: Extensions) -> RuntimeSettings {

@@ -1,6 +1,7 @@
 //! Capabilities of the host, which guests import: one file for each, and their list.
 
 mod capability;
+mod keyvalue;
 mod log;
 pub(in crate::runtime) mod outgoing_http;
 mod registration;
@@ -25,6 +26,7 @@ const CAPABILITIES: &[Capability] = &[
     requests::CAPABILITY,
     registration::CAPABILITY,
     log::CAPABILITY,
+    keyvalue::CAPABILITY,
     wasi::CAPABILITY,
     outgoing_http::CAPABILITY,
 ];

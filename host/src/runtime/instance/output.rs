@@ -65,7 +65,7 @@ impl Output {
         }
     }
 
-    /// Returns the name of the handler.
+    /// Returns the path of the handler's file below the folder of handlers.
     pub(in crate::runtime) fn handler(&self) -> &Arc<str> {
         &self.handler
     }
