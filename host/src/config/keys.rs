@@ -148,6 +148,11 @@ const HANDLER_NAMES: ValueKind = ValueKind::List {
     examples: ["auth", "api/shop"],
     read: text::handler_name,
 };
+const EVENTS: ValueKind = ValueKind::List {
+    what: "a list of events, each a name, or a namespace, a space and a name",
+    examples: ["say", "/chat say"],
+    read: text::event,
+};
 
 const SETUP: ValueKind = ValueKind::Table {
     what: "a command and what it creates, a path below the folder",
@@ -209,6 +214,9 @@ pub const KEYS: &[Key] = &[
     Key::new("limits.emit-bytes-per-call", size(0, GIB), "4MiB", "Bytes a call may emit in all.").per_handler(),
     Key::new("limits.dispatches-per-call", count(0, 10_000), "16", "Requests a call may send to other routes of this server.").per_handler(),
     Key::without_default("limits.memory-budget", size(MIB, 1024 * TIB), "Memory of all guests together; by default half of the machine's or, in a container, of the container's."),
+
+    Key::new("handler.serve", ValueKind::Word(&["exports", "cgi"]), "exports", "What calls the file: the functions that it exports, or, for a command, the variables of CGI with standard input and output.").per_handler(),
+    Key::new("handler.events", EVENTS, "", "With `serve = \"cgi\"`, the events that the command answers; events of other namespaces than `/` as `\"/chat say\"`.").per_handler(),
 
     Key::new("admin.listen", CONSOLE, "127.0.0.1:9000", "Where the console listens: health, metrics, what is served; or \"off\". If nothing is set and the default is in use by another program, the server starts without a console."),
 

@@ -33,6 +33,21 @@ pub struct HandlerSettings {
     pub emit_bytes_per_call: usize,
     /// Requests that a call may send to other routes of this server.
     pub dispatches_per_call: u32,
+    /// What the file is called by.
+    pub serve: Serve,
+    /// The events that a command answers: each the name of an event, or a namespace, a space and a name.
+    pub events: Vec<String>,
+}
+
+/// What the file of a handler is called by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Serve {
+    /// The functions that it exports.
+    #[default]
+    Exports,
+    /// The variables of the Common Gateway Interface, standard input and standard output, because it is a command.
+    Cgi,
 }
 
 #[cfg(test)]
@@ -47,6 +62,8 @@ impl Default for HandlerSettings {
             emits_per_call: 0,
             emit_bytes_per_call: 0,
             dispatches_per_call: 0,
+            serve: Serve::Exports,
+            events: Vec::new(),
         }
     }
 }
