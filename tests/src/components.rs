@@ -168,6 +168,36 @@ pub fn command() -> Vec<u8> {
     )
 }
 
+/// Returns a core module with these fields, which says that it implements no world at all.
+pub fn core_module(fields: &str) -> Vec<u8> {
+    component(&format!("(module {fields})"))
+}
+
+/// Returns a handler for another version of the contract, which exports `setup` and declares nothing.
+pub fn for_contract(version: &str) -> Vec<u8> {
+    let text = HANDLER
+        .replace("IMPORTS", "")
+        .replace(
+            "GUEST",
+            r#"(core module $guest (func (export "describe") (param i32)))"#,
+        )
+        .replace("@0.1.0", &format!("@{version}"));
+    component(&text)
+}
+
+/// Returns a component whose only export is the instance `interface`, with the function `name`, which is called without
+/// arguments and returns nothing.
+pub fn exporting(interface: &str, name: &str) -> Vec<u8> {
+    component(&format!(
+        r#"(component
+            (core module $guest (func (export "it")))
+            (core instance $guest (instantiate $guest))
+            (func $it (canon lift (core func $guest "it")))
+            (instance $exported (export "{name}" (func $it)))
+            (export "{interface}" (instance $exported)))"#
+    ))
+}
+
 /// Returns a core module that is a command of WASI preview 1.
 pub fn core_command() -> Vec<u8> {
     component(r#"(module (func (export "_start")) (memory (export "memory") 1))"#)
@@ -179,20 +209,21 @@ pub const JPEG: &[u8] = b"\xff\xd8\xff\xe0\x00\x10JFIF\x00\x01\x01\x00\x00\x01\x
 pub const ELF: &[u8] =
     b"\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x01\x00\x3e\x00\x01\x00\x00\x00";
 
+/// A handler that declares nothing, with places for imports and for its core module `$guest`.
+const HANDLER: &str = r#"(component
+    (import "hitchy:platform/registration@0.1.0" (instance $registration
+        (export "registrar" (type (sub resource)))))
+    (alias export $registration "registrar" (type $registrar))
+    IMPORTS
+    GUEST
+    (core instance $guest (instantiate $guest))
+    (func $describe (param "to" (own $registrar)) (canon lift (core func $guest "describe")))
+    (instance $setup (export "describe" (func $describe)))
+    (export "hitchy:platform/setup@0.1.0" (instance $setup)))"#;
+
 fn handler(imports: &str, guest: &str) -> Vec<u8> {
     let guest = guest.replacen("(module", "(core module $guest", 1);
-    component(&format!(
-        r#"(component
-            (import "hitchy:platform/registration@0.1.0" (instance $registration
-                (export "registrar" (type (sub resource)))))
-            (alias export $registration "registrar" (type $registrar))
-            {imports}
-            {guest}
-            (core instance $guest (instantiate $guest))
-            (func $describe (param "to" (own $registrar)) (canon lift (core func $guest "describe")))
-            (instance $setup (export "describe" (func $describe)))
-            (export "hitchy:platform/setup@0.1.0" (instance $setup)))"#
-    ))
+    component(&HANDLER.replace("IMPORTS", imports).replace("GUEST", &guest))
 }
 
 #[cfg(test)]
@@ -211,6 +242,9 @@ mod tests {
             rust_with_a_large_stack(),
             command(),
             core_command(),
+            core_module(""),
+            for_contract("1.0.0"),
+            exporting("a:b/c@1.0.0", "run"),
         ] {
             assert!(bytes.starts_with(b"\0asm"));
             wasmparser::validate(&bytes).expect("well formed");

@@ -8,7 +8,10 @@ use wasmparser::{Parser, Payload};
 
 use crate::{cargo, sources, target_dir};
 
+/// The target of components.
 const TARGET: &str = "wasm32-wasip2";
+/// The target of core modules.
+const CORE_TARGET: &str = "wasm32-wasip1";
 
 /// The mark in the component `scripted` after which the script begins.
 const MARK: &[u8] = b"@@HITCHY-SCRIPT@@";
@@ -20,6 +23,19 @@ const SCRIPT_SPACE: usize = 4096;
 /// Panics if the guest does not build. The compiler has then printed the errors.
 pub fn guest(name: &str) -> Vec<u8> {
     let path = built().join(format!("{name}.wasm"));
+    std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// Returns the guest `name` of `fixtures/` as the core module that `cargo build --target wasm32-wasip1` leaves.
+///
+/// # Panics
+/// Panics if the guest does not build. The compiler has then printed the errors.
+pub fn core_guest(name: &str) -> Vec<u8> {
+    let package = name.replace('_', "-");
+    let which = ["--locked", "--package", &package];
+    let path = build_for(CORE_TARGET, sources().join("fixtures"), &which)
+        .unwrap_or_else(|error| panic!("{error}"))
+        .join(format!("{name}.wasm"));
     std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
@@ -165,16 +181,25 @@ fn build(workspace: PathBuf, which: &[&str]) -> Result<PathBuf, String> {
 
 /// Builds guests of a workspace whose lock file may lack the packages of the workspace itself.
 fn build_unlocked(workspace: PathBuf, which: &[&str]) -> Result<PathBuf, String> {
-    add_target();
+    build_for(TARGET, workspace, which)
+}
+
+/// Builds guests of a workspace for a target, and returns the folder of the `.wasm` files.
+fn build_for(target: &str, workspace: PathBuf, which: &[&str]) -> Result<PathBuf, String> {
+    add_target(target);
     let target_dir = target_dir().join("fixtures");
     let built = cargo()
-        .args(["build", "--release", "--quiet", "--target", TARGET])
+        .args(["build", "--release", "--quiet", "--target", target])
         .args(which)
         .current_dir(&workspace)
         .env("CARGO_TARGET_DIR", &target_dir)
         // The stack comes first in a guest's memory, and a small stack makes calls cheap.
         .env(
             "CARGO_TARGET_WASM32_WASIP2_RUSTFLAGS",
+            "-Clink-arg=-zstack-size=65536",
+        )
+        .env(
+            "CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS",
             "-Clink-arg=-zstack-size=65536",
         )
         .status()
@@ -185,12 +210,12 @@ fn build_unlocked(workspace: PathBuf, which: &[&str]) -> Result<PathBuf, String>
             workspace.display()
         ));
     }
-    Ok(target_dir.join(TARGET).join("release"))
+    Ok(target_dir.join(target).join("release"))
 }
 
 /// Installs the compilation target through rustup if it is missing. Without rustup, the compiler reports the missing
 /// target.
-fn add_target() {
+fn add_target(target: &str) {
     let Ok(installed) = Command::new("rustup")
         .args(["target", "list", "--installed"])
         .current_dir(sources())
@@ -200,7 +225,7 @@ fn add_target() {
     };
     if String::from_utf8_lossy(&installed.stdout)
         .lines()
-        .any(|line| line == TARGET)
+        .any(|line| line == target)
     {
         return;
     }
@@ -209,14 +234,14 @@ fn add_target() {
         reason = "it is slow and changes the machine: whoever waits should know"
     )]
     {
-        eprintln!("rustup target add {TARGET} (the guests of the tests need it)");
+        eprintln!("rustup target add {target} (the guests of the tests need it)");
     }
     let added = Command::new("rustup")
-        .args(["target", "add", TARGET])
+        .args(["target", "add", target])
         .current_dir(sources())
         .status();
     assert!(
         added.is_ok_and(|status| status.success()),
-        "rustup target add {TARGET} failed"
+        "rustup target add {target} failed"
     );
 }

@@ -18,6 +18,7 @@ pub mod http;
 pub mod imports;
 pub mod lines;
 pub mod load;
+pub mod modules;
 pub mod node;
 pub mod processes;
 pub mod project;

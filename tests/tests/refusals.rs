@@ -29,9 +29,13 @@ fn no_handlers() -> Vec<(&'static str, Vec<u8>, &'static [&'static str])> {
         (
             "core-command",
             components::core_command(),
-            &["core", "component"],
+            &["command", "serve = \"cgi\""],
         ),
-        ("command", components::command(), &["command"]),
+        (
+            "command",
+            components::command(),
+            &["command", "serve = \"cgi\""],
+        ),
         (
             "no-setup",
             components::without_setup(),

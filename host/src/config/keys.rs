@@ -155,6 +155,11 @@ const HANDLER_NAMES: ValueKind = ValueKind::List {
     examples: ["auth", "api/shop"],
     read: text::handler_name,
 };
+const EVENTS: ValueKind = ValueKind::List {
+    what: "a list of events, each a name, or a namespace, a space and a name",
+    examples: ["say", "/chat say"],
+    read: text::event,
+};
 
 const BUCKET: ValueKind = ValueKind::Text {
     what: "the name of a bucket",
@@ -255,6 +260,8 @@ pub const KEYS: &[Key] = &[
     Key::new("log.level", ValueKind::Word(&["error", "warn", "info", "debug", "trace"]), "info", "How much is logged."),
     Key::new("log.format", ValueKind::Word(&["pretty", "json"]), "pretty", "Lines for people, or one JSON object a line."),
 
+    Key::new("handler.serve", ValueKind::Word(&["exports", "cgi"]), "exports", "What calls the file: the functions that it exports, or, for a command, the variables of CGI with standard input and output.").per_handler(),
+    Key::new("handler.events", EVENTS, "", "With `serve = \"cgi\"`, the events that the command answers; events of other namespaces than `/` as `\"/chat say\"`.").per_handler(),
     Key::new("handler.outbound", OUTBOUND, "", "Servers that the handler may call: origins, in which `*.` stands for all names below a domain. None by default.").per_handler(),
     Key::without_default("handler.bucket", BUCKET, "The handler's own bucket of key-value storage; by default the path of its file without `.wasm`. Handlers that name the same bucket share it.").per_handler(),
     Key::without_default("handler.buckets", BUCKETS, "Other buckets that the handler may use, each with `read` or `read-write`.").per_handler(),

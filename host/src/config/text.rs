@@ -61,6 +61,18 @@ pub(super) fn handler_name(text: &str) -> Option<String> {
     is_name.then(|| text.to_owned())
 }
 
+/// Reads an event that a command answers: `say`, or `/chat say` in another namespace than `/`.
+pub(super) fn event(text: &str) -> Option<String> {
+    let name = match text.strip_prefix('/') {
+        Some(_) => text
+            .split_once(' ')
+            .map(|(_, name)| name)
+            .unwrap_or_default(),
+        None => text,
+    };
+    (!name.is_empty()).then(|| text.to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,5 +1,6 @@
 //! Code that is compiled and linked, but does not belong to one handler yet.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use wasmtime::component::{Component, InstancePre};
@@ -7,6 +8,7 @@ use wasmtime::component::{Component, InstancePre};
 use super::compile::ContentHash;
 use super::footprint::Footprint;
 use super::instance::state::State;
+use super::wasm_info::WasmInfo;
 
 /// The native code of one file. Handlers of the same content share it.
 #[derive(Clone)]
@@ -20,4 +22,6 @@ pub(super) struct Code {
     /// Size of the file in bytes.
     pub(super) size: usize,
     pub(super) compile_time: Duration,
+    /// The structure of the file, if it is a core module that was made a component.
+    pub(super) adapted: Option<Arc<WasmInfo>>,
 }

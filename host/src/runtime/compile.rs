@@ -4,7 +4,7 @@
 //! component is therefore compiled in a child process that runs this same program at low priority and under limits, one
 //! component at a time.
 //!
-//! The child gets the component on its standard input, after the component's length, and the input stays open until the
+//! The child gets the file on its standard input, after the job and the file's length, and the input stays open until the
 //! child has ended. The end of the input means that the parent has ended, however that happened, and ends the child.
 
 use std::io::{Read, stdin};
@@ -20,8 +20,9 @@ use tokio_util::sync::CancellationToken;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
+use super::adapt::{self, Adapter};
 use super::engine;
-use super::error::LoadError;
+use super::error::{LoadError, ModuleError};
 use crate::parent;
 
 /// The hidden command that compiles one component from standard input to standard output. It exits with 0, or with a
@@ -43,6 +44,39 @@ pub enum Compiler {
     Child(PathBuf),
     /// This process. Tests and benchmarks use it, because their programs do not have the hidden command.
     Here,
+}
+
+/// The work on one file.
+#[derive(Clone, Copy, Debug)]
+enum Job {
+    /// Make native code of a component.
+    Compile,
+    /// Make a component of a core module.
+    Adapt(Adapter),
+}
+
+impl Job {
+    /// All jobs. The child gets the index of its job.
+    const ALL: [Self; 3] = [
+        Self::Compile,
+        Self::Adapt(Adapter::Reactor),
+        Self::Adapt(Adapter::Command),
+    ];
+
+    fn index(self) -> u8 {
+        match self {
+            Self::Compile => 0,
+            Self::Adapt(Adapter::Reactor) => 1,
+            Self::Adapt(Adapter::Command) => 2,
+        }
+    }
+
+    fn run(self, wasm: &[u8]) -> Result<Vec<u8>, LoadError> {
+        match self {
+            Self::Compile => compile(wasm),
+            Self::Adapt(adapter) => adapt::adapt(wasm, adapter),
+        }
+    }
 }
 
 /// Bytes of the child's standard error that are read.
@@ -72,17 +106,27 @@ impl Compilation {
         engine: &Engine,
         wasm: Bytes,
     ) -> Result<Component, LoadError> {
+        let artifact = self.run(Job::Compile, wasm).await?;
+        let engine = engine.clone();
+        blocking(move || deserialize(&engine, &artifact)).await
+    }
+
+    /// Makes a core module a component. After [`Compilation::stop`] this future never ends.
+    pub(super) async fn adapt(&self, module: Bytes, adapter: Adapter) -> Result<Bytes, LoadError> {
+        self.run(Job::Adapt(adapter), module).await.map(Bytes::from)
+    }
+
+    async fn run(&self, job: Job, wasm: Bytes) -> Result<Vec<u8>, LoadError> {
         let turn = self.turn.lock().await;
-        let artifact = match &self.compiler {
-            Compiler::Child(program) => in_child(program, wasm, &self.stopping).await?,
-            Compiler::Here => Some(blocking(move || compile(&wasm)).await?),
+        let result = match &self.compiler {
+            Compiler::Child(program) => in_child(program, job, wasm, &self.stopping).await?,
+            Compiler::Here => Some(blocking(move || job.run(&wasm)).await?),
         };
-        let Some(artifact) = artifact else {
+        let Some(result) = result else {
             drop(turn);
             return std::future::pending().await;
         };
-        let engine = engine.clone();
-        blocking(move || deserialize(&engine, &artifact)).await
+        Ok(result)
     }
 
     /// Ends the child process that compiles, and lets no other begin. Returns when the child has ended.
@@ -101,9 +145,10 @@ async fn blocking<T: Send + 'static>(
         .map_err(|error| LoadError::Compile(error.to_string()))?
 }
 
-/// Compiles a component in a child process. Returns `None` if `stopping` ended the child.
+/// Works on a file in a child process. Returns `None` if `stopping` ended the child.
 async fn in_child(
     program: &PathBuf,
+    job: Job,
     wasm: Bytes,
     stopping: &CancellationToken,
 ) -> Result<Option<Vec<u8>>, LoadError> {
@@ -119,7 +164,7 @@ async fn in_child(
         .spawn()
         .map_err(unusable)?;
     let ended = tokio::select! {
-        ended = tokio::time::timeout(COMPILE_TIMEOUT, converse(&mut child, &wasm)) => Some(ended),
+        ended = tokio::time::timeout(COMPILE_TIMEOUT, converse(&mut child, job, &wasm)) => Some(ended),
         () = stopping.cancelled() => None,
     };
     match ended {
@@ -141,14 +186,15 @@ fn unusable(error: std::io::Error) -> LoadError {
     LoadError::Compiler(error.to_string())
 }
 
-/// Passes a component to the child that compiles it, and returns the native code once the child has ended.
-async fn converse(child: &mut Child, wasm: &[u8]) -> Result<Vec<u8>, LoadError> {
+/// Passes a job and its file to the child, and returns the child's output once the child has ended.
+async fn converse(child: &mut Child, job: Job, wasm: &[u8]) -> Result<Vec<u8>, LoadError> {
     let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let (Some(mut stdin), Some(mut stdout), Some(stderr)) = pipes else {
         return Err(LoadError::Compiler("it has no pipes".to_owned()));
     };
     let (mut artifact, mut error_text) = (Vec::new(), Vec::new());
     let write = async {
+        stdin.write_all(&[job.index()]).await?;
         stdin.write_all(&(wasm.len() as u64).to_le_bytes()).await?;
         stdin.write_all(wasm).await
     };
@@ -169,9 +215,11 @@ async fn converse(child: &mut Child, wasm: &[u8]) -> Result<Vec<u8>, LoadError> 
     match status.code() {
         Some(0) => Ok(artifact),
         Some(CompileError::INVALID) => Err(LoadError::Invalid(error_text)),
+        Some(CompileError::ASYNC) => Err(LoadError::Async(error_text)),
+        Some(CompileError::UNFIT) => Err(ModuleError::Unfit(error_text).into()),
         Some(CompileError::UNUSABLE) => Err(LoadError::Compiler(error_text)),
         _ => Err(LoadError::Compile(format!(
-            "the compiling process ended with {status}; build the handler smaller"
+            "the compiling process ended with {status}; build the handler again, or smaller"
         ))),
     }
 }
@@ -182,7 +230,13 @@ pub enum CompileError {
     /// The component is not valid.
     #[error("{0}")]
     Invalid(String),
-    /// The component could not be read, or the thread that waits for the parent's end could not be started.
+    /// The component has async functions.
+    #[error("{0}")]
+    Async(String),
+    /// The core module cannot be made a component.
+    #[error("{0}")]
+    Unfit(String),
+    /// The file could not be read, or the thread that waits for the parent's end could not be started.
     #[error("{0}")]
     Unusable(#[from] std::io::Error),
 }
@@ -190,24 +244,28 @@ pub enum CompileError {
 impl CompileError {
     const INVALID: i32 = 1;
     const UNUSABLE: i32 = 3;
+    const ASYNC: i32 = 4;
+    const UNFIT: i32 = 5;
 
     /// Returns the exit code that tells the parent which error this is.
     pub fn code(&self) -> u8 {
         match self {
             Self::Invalid(_) => Self::INVALID as u8,
             Self::Unusable(_) => Self::UNUSABLE as u8,
+            Self::Async(_) => Self::ASYNC as u8,
+            Self::Unfit(_) => Self::UNFIT as u8,
         }
     }
 }
 
-/// Does the work of the hidden command: reads a component from standard input, puts this process under limits and
-/// compiles the component to native code. This process ends when its parent does.
+/// Does the work of the hidden command: reads a job and a file from standard input, puts this process under limits and
+/// makes a component native code, or a core module a component. This process ends when its parent does.
 ///
 /// # Errors
-/// The component cannot be read or is not valid.
+/// The file cannot be read, is not valid, or cannot be made a component.
 pub fn compile_in_child() -> Result<Vec<u8>, CompileError> {
     use rustix::process::{Resource, Rlimit, nice, setrlimit};
-    let wasm = read_component(&mut stdin().lock())?;
+    let (job, wasm) = read_job(&mut stdin().lock())?;
     parent::end_with_parent()?;
     let limit = |bound| Rlimit {
         current: Some(bound),
@@ -218,21 +276,26 @@ pub fn compile_in_child() -> Result<Vec<u8>, CompileError> {
     let _ = setrlimit(Resource::Cpu, limit(CHILD_CPU));
     let _ = setrlimit(Resource::Core, limit(0));
     let _ = nice(10);
-    compile(&wasm).map_err(|error| match error {
+    job.run(&wasm).map_err(|error| match error {
         LoadError::Invalid(cause) => CompileError::Invalid(cause),
+        LoadError::Async(cause) => CompileError::Async(cause),
+        LoadError::Module(ModuleError::Unfit(cause)) => CompileError::Unfit(cause),
         other => CompileError::Invalid(other.to_string()),
     })
 }
 
-/// Reads a component and the length before it.
-fn read_component(input: &mut impl Read) -> std::io::Result<Vec<u8>> {
-    let mut length = [0; 8];
+/// Reads a job and its file, with the file's length before it.
+fn read_job(input: &mut impl Read) -> std::io::Result<(Job, Vec<u8>)> {
+    let (mut index, mut length) = ([0], [0; 8]);
+    input.read_exact(&mut index)?;
     input.read_exact(&mut length)?;
+    let job = Job::ALL.get(usize::from(index[0]));
+    let job = *job.ok_or(std::io::ErrorKind::InvalidData)?;
     let length = u64::from_le_bytes(length);
     let mut wasm = Vec::new();
     let read = input.take(length).read_to_end(&mut wasm)?;
     if read as u64 == length {
-        Ok(wasm)
+        Ok((job, wasm))
     } else {
         Err(std::io::ErrorKind::UnexpectedEof.into())
     }
@@ -243,7 +306,16 @@ fn compile(wasm: &[u8]) -> Result<Vec<u8>, LoadError> {
     let engine = engine::compiling().map_err(|error| LoadError::Compile(format!("{error:#}")))?;
     engine
         .precompile_component(wasm)
-        .map_err(|error| LoadError::Invalid(format!("{error:#}")))
+        .map_err(|error| invalid(&format!("{error:#}")))
+}
+
+/// Makes a refusal of the text of wasmtime's error.
+fn invalid(text: &str) -> LoadError {
+    // The text of wasmparser 0.254 for what needs the feature, which has no type of its own.
+    if text.contains("component model async") {
+        return LoadError::Async(text.to_owned());
+    }
+    LoadError::Invalid(text.to_owned())
 }
 
 /// Loads native code into this process.

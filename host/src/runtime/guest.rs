@@ -20,6 +20,7 @@ use super::instance::state::{Call, Phase, State};
 use super::instance::strategy;
 use super::services::{MessageSizes, Services};
 use super::settings::HandlerSettings;
+use super::wasm_info::WasmInfo;
 
 /// The guest of one handler.
 pub struct Guest {
@@ -60,6 +61,11 @@ impl Guest {
     /// Returns the size of its file in bytes.
     pub fn size(&self) -> usize {
         self.code.size
+    }
+
+    /// Returns the structure of its file, if that is a core module that was made a component.
+    pub fn adapted(&self) -> Option<&WasmInfo> {
+        self.code.adapted.as_deref()
     }
 
     /// Returns how long compiling its file took.

@@ -3,6 +3,7 @@
 //! Only this folder uses wasmtime. [`Runtime::load`] turns a file into a [`Handler`], whose methods (`on_request`,
 //! `on_event`, …) are the calls.
 
+mod adapt;
 mod bindings;
 mod call;
 mod capabilities;
@@ -40,12 +41,12 @@ pub use self::compile::{
     COMMAND as COMPILE_COMMAND, CompileError, Compiler, ContentHash, MAX_FILE, compile_in_child,
     this_program,
 };
-pub use self::error::{CallError, LoadError};
+pub use self::error::{CallError, LoadError, ModuleError};
 pub use self::guest::Guest;
 pub use self::handler::Handler;
 pub use self::instance::limits::MemoryBudget;
 pub use self::services::{Dispatcher, MessageSizes};
-pub use self::settings::{BucketAccess, HandlerSettings, ScheduleSetting};
+pub use self::settings::{BucketAccess, HandlerSettings, ScheduleSetting, Serve};
 pub use self::wasm_info::{Memory, WasmInfo, WasmKind};
 
 use self::code::Code;
@@ -150,7 +151,9 @@ impl Runtime {
             hash,
             settings,
         } = candidate;
-        let code = match known.filter(|known| known.hash() == hash) {
+        let is_same =
+            |known: &&Handler| known.hash() == hash && known.settings.serve == settings.serve;
+        let code = match known.filter(is_same) {
             Some(known) => {
                 known
                     .code
@@ -163,25 +166,43 @@ impl Runtime {
         Handler::load(name, settings, code, Arc::clone(&self.services)).await
     }
 
-    /// Recognises, compiles and links a component that can begin within `settings`.
+    /// Returns the component of a file, with its structure: the file itself, or the component that is made of a core
+    /// module.
+    async fn component_of(
+        &self,
+        file: Bytes,
+        serve: Serve,
+    ) -> Result<(Bytes, WasmInfo), LoadError> {
+        let info = WasmInfo::of(&file)?;
+        if info.kind == WasmKind::Component {
+            return Ok((file, info));
+        }
+        let adapter = adapt::adapter_for(&info, serve)?;
+        let component = self.compilation.adapt(file, adapter).await?;
+        let adapted = info.adapted_to(WasmInfo::of(&component)?);
+        Ok((component, adapted))
+    }
+
+    /// Recognises, compiles and links a file that can begin within `settings`.
     async fn compile(
         &self,
-        wasm: Bytes,
+        file: Bytes,
         hash: ContentHash,
         settings: &HandlerSettings,
     ) -> Result<Code, LoadError> {
-        let languages = wasm_info::recognise(&wasm)?.languages;
+        let (began, size) = (Instant::now(), file.len());
+        let (wasm, info) = self.component_of(file, settings.serve).await?;
+        wasm_info::recognise(&info, settings.serve)?;
         let footprint =
             Footprint::of(&wasm).map_err(|error| LoadError::Invalid(error.to_string()))?;
         footprint.check(settings, &self.services.budget)?;
-        let (began, size) = (Instant::now(), wasm.len());
         let component = self.compilation.compile(&self.engine, wasm).await?;
         let compile_time = began.elapsed();
         let unknown = compile::unknown_imports(&self.engine, &component, |name| {
             ImportSupport::of(name) != ImportSupport::Unknown
         });
         if !unknown.is_empty() {
-            return Err(LoadError::unknown_imports(&unknown, &languages));
+            return Err(LoadError::unknown_imports(&unknown, &info.languages));
         }
         let pre =
             self.linker
@@ -199,6 +220,7 @@ impl Runtime {
             footprint,
             size,
             compile_time,
+            adapted: (info.kind == WasmKind::AdaptedModule).then(|| info.into()),
         })
     }
 }

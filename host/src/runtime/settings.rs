@@ -61,6 +61,10 @@ pub struct HandlerSettings {
     /// Times of schedules, by the name of the schedule, instead of those that the handler declares.
     #[serde(default)]
     pub schedules: BTreeMap<String, ScheduleSetting>,
+    /// What the file is called by.
+    pub serve: Serve,
+    /// The events that a command answers: each the name of an event, or a namespace, a space and a name.
+    pub events: Vec<String>,
 }
 
 /// The operator's setting for one schedule. As text it is `off` or a timetable.
@@ -117,6 +121,17 @@ pub enum BucketAccess {
     ReadWrite,
 }
 
+/// What the file of a handler is called by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Serve {
+    /// The functions that it exports.
+    #[default]
+    Exports,
+    /// The variables of the Common Gateway Interface, standard input and standard output, because it is a command.
+    Cgi,
+}
+
 #[cfg(test)]
 impl Default for HandlerSettings {
     /// Makes settings for unit tests, which cannot reach the table of keys.
@@ -138,6 +153,8 @@ impl Default for HandlerSettings {
             kv_ops_per_call: 0,
             bucket: None,
             buckets: BTreeMap::new(),
+            serve: Serve::Exports,
+            events: Vec::new(),
         }
     }
 }

@@ -5,20 +5,24 @@
 use std::collections::BTreeSet;
 
 use wasmparser::{
-    BinaryReaderError, CustomSectionReader, Encoding, GlobalSectionReader, KnownCustom,
-    MemorySectionReader, Operator, Parser, Payload, ValType,
+    BinaryReaderError, CustomSectionReader, Encoding, ExportSectionReader, GlobalSectionReader,
+    ImportSectionReader, KnownCustom, MemorySectionReader, MemoryType, Operator, Parser, Payload,
+    TypeRef, ValType,
 };
 
 use super::contract;
 use super::error::LoadError;
+use super::settings::Serve;
 
 /// The two kinds of WebAssembly binaries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WasmKind {
     /// A component, as every handler is one.
     Component,
-    /// A core module. Components consist of core modules, and older toolchains produce them.
+    /// A core module. Components consist of core modules, and toolchains for wasm32-wasip1 produce them.
     CoreModule,
+    /// A core module that was made a component. Its exports and imports are those of the component.
+    AdaptedModule,
 }
 
 /// Languages that come with their engine, which is written in another one.
@@ -39,6 +43,21 @@ pub struct WasmInfo {
     pub stack: Option<u64>,
     /// The languages that the producers section names.
     pub languages: BTreeSet<String>,
+    /// What matters only for core modules.
+    pub(super) module: ModuleInfo,
+}
+
+/// What decides if and how a core module is made a component.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct ModuleInfo {
+    /// True if it exports `_start`, as commands do.
+    pub(super) is_command: bool,
+    /// True if it carries the types of its imports and exports, as bindings of wit-bindgen write them.
+    pub(super) has_component_type: bool,
+    /// True if it imports the WASI of before 2020.
+    pub(super) imports_preview0: bool,
+    pub(super) has_shared_memory: bool,
+    pub(super) has_memory64: bool,
 }
 
 /// The bounds of a memory, in bytes.
@@ -50,16 +69,24 @@ pub struct Memory {
     pub maximum: Option<u64>,
 }
 
-/// Returns the structure of a handler. Fails if a file is not one: a component that exports the `setup` interface of
-/// this track of the contract.
-pub(super) fn recognise(wasm: &[u8]) -> Result<WasmInfo, LoadError> {
-    let info = WasmInfo::of(wasm)?;
-    if info.kind == WasmKind::CoreModule {
-        return Err(LoadError::CoreModule);
+/// Most names of exports or imports of a core module that are kept. They are only shown.
+const MAX_NAMES: usize = 1000;
+
+/// Fails if a component is not what `serve` says: a handler, which exports the `setup` interface of this track of the
+/// contract, or a command.
+pub(super) fn recognise(info: &WasmInfo, serve: Serve) -> Result<(), LoadError> {
+    let find = |prefix: &str| info.exports.iter().find(|name| name.starts_with(prefix));
+    let is_command = find("wasi:cli/run@0.2").is_some();
+    if let Some(newer) = find_newer(&info.exports) {
+        return Err(LoadError::NewerWasi(newer.clone()));
     }
-    let exports = &info.exports;
-    let has = |prefix: &str| exports.iter().any(|name| name.starts_with(prefix));
-    let versions: Vec<&str> = exports
+    if serve == Serve::Cgi {
+        return is_command
+            .then_some(())
+            .ok_or_else(|| LoadError::NoCommand(format!("the exports {}", info.export_names())));
+    }
+    let versions: Vec<&str> = info
+        .exports
         .iter()
         .filter_map(|name| contract::parts(name))
         .filter(|(interface, _)| *interface == "setup")
@@ -69,17 +96,24 @@ pub(super) fn recognise(wasm: &[u8]) -> Result<WasmInfo, LoadError> {
         .iter()
         .any(|version| contract::is_of(contract::TRACK, version))
     {
-        Ok(info)
+        Ok(())
     } else if let Some(version) = versions.first() {
         let package = contract::PACKAGE;
         Err(LoadError::OtherContract(format!("{package}@{version}")))
-    } else if has("wasi:http/incoming-handler") {
+    } else if find("wasi:http/incoming-handler").is_some() {
         Err(LoadError::WasiHttp)
-    } else if has("wasi:cli/run") {
-        Err(LoadError::Command)
+    } else if is_command {
+        Err(LoadError::Command("exports wasi:cli/run"))
     } else {
         Err(info.without_setup())
     }
+}
+
+/// Returns the first export that is an entry of WASI 0.3: `wasi:http/handler@0.3.0`, `wasi:cli/run@0.3.0`.
+fn find_newer(exports: &[String]) -> Option<&String> {
+    exports
+        .iter()
+        .find(|name| name.starts_with("wasi:") && name.contains("@0.3"))
 }
 
 impl WasmInfo {
@@ -108,12 +142,9 @@ impl WasmInfo {
             memory: None,
             stack: None,
             languages: BTreeSet::new(),
+            module: ModuleInfo::default(),
         };
-        match info.read(wasm) {
-            // A core module is refused because of its kind, so errors in its sections do not matter.
-            Err(_) if info.kind == WasmKind::CoreModule => {}
-            read => read?,
-        }
+        info.read(wasm)?;
         info.leave_out_engines();
         if !info.languages.contains("Rust") {
             info.stack = None;
@@ -153,28 +184,60 @@ impl WasmInfo {
                         self.imports.push(import.name.name.to_owned());
                     }
                 }
-                Payload::ExportSection(section) if depth == 0 => {
-                    let names = section.into_iter().flatten();
-                    self.exports
-                        .extend(names.map(|export| export.name.to_owned()));
-                }
-                Payload::ImportSection(section) if depth == 0 => {
-                    let names = section.into_imports().flatten();
-                    self.imports
-                        .extend(names.map(|import| import.module.to_owned()));
-                    self.imports.dedup();
-                }
+                Payload::ExportSection(section) if depth == 0 => self.add_core_exports(section)?,
+                Payload::ImportSection(section) if depth == 0 => self.add_core_imports(section)?,
                 Payload::MemorySection(section) => self.add_memories(section),
                 Payload::GlobalSection(section) => self.stack = self.stack.or(stack(section)),
-                Payload::CustomSection(section) => self.add_languages(&section),
+                Payload::CustomSection(section) => {
+                    let is_types = depth == 0 && section.name().starts_with("component-type");
+                    self.module.has_component_type |= is_types;
+                    self.add_languages(&section);
+                }
                 _ => {}
             }
         }
         Ok(())
     }
 
+    /// Adds the exports of a core module.
+    fn add_core_exports(&mut self, section: ExportSectionReader<'_>) -> Result<(), LoadError> {
+        for export in section {
+            let name = export.map_err(invalid)?.name;
+            self.module.is_command |= name == "_start";
+            if self.exports.len() < MAX_NAMES {
+                self.exports.push(name.to_owned());
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds the imports of a core module.
+    fn add_core_imports(&mut self, section: ImportSectionReader<'_>) -> Result<(), LoadError> {
+        for import in section.into_imports() {
+            let import = import.map_err(invalid)?;
+            self.module.imports_preview0 |= import.module == "wasi_unstable";
+            if let TypeRef::Memory(memory) = import.ty {
+                self.add_memory_type(memory);
+            }
+            let is_known = self
+                .imports
+                .last()
+                .is_some_and(|last| last == import.module);
+            if !is_known && self.imports.len() < MAX_NAMES {
+                self.imports.push(import.module.to_owned());
+            }
+        }
+        Ok(())
+    }
+
+    fn add_memory_type(&mut self, memory: MemoryType) {
+        self.module.has_shared_memory |= memory.shared;
+        self.module.has_memory64 |= memory.memory64;
+    }
+
     fn add_memories(&mut self, section: MemorySectionReader<'_>) {
         for memory in section.into_iter().flatten() {
+            self.add_memory_type(memory);
             let page = 1_u64
                 .checked_shl(memory.page_size_log2.unwrap_or(16))
                 .unwrap_or(u64::MAX);
@@ -214,11 +277,27 @@ impl WasmInfo {
         } else {
             "build it against the contract in Hitchy's folder wit/"
         };
-        let exports = match self.exports.as_slice() {
+        let exports = self.export_names();
+        LoadError::NoSetup { exports, fix }
+    }
+
+    /// Returns the names of the first exports for a sentence.
+    fn export_names(&self) -> String {
+        match self.exports.as_slice() {
             [] => "nothing".to_owned(),
             exports => exports[..exports.len().min(8)].join(", "),
-        };
-        LoadError::NoSetup { exports, fix }
+        }
+    }
+
+    /// Returns the structure of a core module that was made a component: the exports and imports are those of
+    /// `component`. The rest is the module's own, because the component also contains the adapter.
+    pub(super) fn adapted_to(self, component: Self) -> Self {
+        Self {
+            kind: WasmKind::AdaptedModule,
+            exports: component.exports,
+            imports: component.imports,
+            ..self
+        }
     }
 }
 
@@ -250,7 +329,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn l01_files_that_are_no_handlers_are_named() {
+    fn l01_files_that_are_no_wasm_are_named() {
         let cases: [(&[u8], &str); 7] = [
             (b"", "empty"),
             (b"\0", "incomplete"),
@@ -258,10 +337,10 @@ mod tests {
             (b"\x7fELF\x02", "native"),
             (b"  (component)", "text"),
             (b"\xff\xd8\xff\xe0", "no WebAssembly"),
-            (b"\0asm\x01\0\0\0", "core WebAssembly module"),
+            (b"\0asm\x01\0\0\0\x07\x10", "incomplete"),
         ];
         for (bytes, word) in cases {
-            let sentence = recognise(bytes).unwrap_err().to_string();
+            let sentence = WasmInfo::of(bytes).unwrap_err().to_string();
             assert!(sentence.contains(word), "{bytes:?}: {sentence}");
         }
     }

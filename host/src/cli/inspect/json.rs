@@ -82,7 +82,7 @@ impl<'a> ReportJson<'a> {
 fn kind(info: &WasmInfo) -> &'static str {
     match info.kind {
         WasmKind::Component => "component",
-        WasmKind::CoreModule => "core-module",
+        WasmKind::CoreModule | WasmKind::AdaptedModule => "core-module",
     }
 }
 

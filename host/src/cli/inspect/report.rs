@@ -27,7 +27,11 @@ impl Report {
     /// Builds the report of the checked file at `path`.
     pub(super) fn of(path: &Path, checked: CheckedFile) -> Self {
         let content = checked.content.as_deref();
-        let info = content.and_then(|wasm| WasmInfo::of(wasm).ok());
+        let adapted = checked.verdict.as_ref().ok().and_then(|it| it.adapted());
+        let info = match adapted {
+            Some(info) => Some(info.clone()),
+            None => content.and_then(|wasm| WasmInfo::of(wasm).ok()),
+        };
         let mut hints = Vec::new();
         if info.is_some() && !checked.name.ends_with(".wasm") {
             hints.push(

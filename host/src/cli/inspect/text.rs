@@ -62,6 +62,7 @@ fn kind_cell(info: &WasmInfo) -> String {
     let kind = match info.kind {
         WasmKind::Component => "component",
         WasmKind::CoreModule => "core module",
+        WasmKind::AdaptedModule => "core module, adapted",
     };
     let languages: Vec<&str> = info.languages.iter().map(String::as_str).collect();
     match languages.as_slice() {
