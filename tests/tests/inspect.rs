@@ -101,11 +101,16 @@ async fn a_refused_file_is_refused_in_the_words_of_the_server() {
         let report = json_of(&output);
         assert_eq!(output.status.code(), Some(1), "{report}");
         assert_eq!(report["accepted"], false, "{report}");
-        assert_eq!(report["error"].as_str(), Some(cause), "{name}");
+        // A loop ends by the processor's time or by the clock's, depending on what else the machine does.
+        let told = report["error"].as_str().expect("an error");
+        let is_loop = *name == "loops" && told.starts_with("its describe failed: ");
+        assert!(is_loop || told == cause, "{name}: {told}, not {cause}");
         assert_eq!(report["size"], bytes.len(), "{name}");
         let text = out(&hitchy(server.dir(), &["inspect", &file]));
         assert!(
-            text.starts_with(&format!("{file}: refused: {cause}\n")),
+            text.starts_with(&format!("{file}: refused: {cause}\n"))
+                || (is_loop
+                    && text.starts_with(&format!("{file}: refused: its describe failed: "))),
             "{text}"
         );
     }
