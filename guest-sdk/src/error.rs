@@ -6,7 +6,7 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::host::wit;
-use crate::log;
+use crate::{http, log};
 
 /// The result of a handler's function. The `?` operator converts a [`Failure`] and any other error.
 pub type Result<T, E = Error> = core::result::Result<T, E>;
@@ -124,6 +124,10 @@ impl From<Error> for Failure {
                 log::error(text);
                 Failure::new(500, "internal server error")
             }
+            Kind::OtherServer(failure, text) => {
+                log::error(text);
+                failure
+            }
         }
     }
 }
@@ -132,7 +136,8 @@ impl From<Error> for Failure {
 ///
 /// The `?` operator converts every type that implements [`std::error::Error`]. A [`Failure`] is sent to the client
 /// unchanged. Every other error is answered with 500: its text is written to the log with the call's id, and the client
-/// reads `internal server error`.
+/// reads `internal server error`. An [`http::Error`](crate::http::Error) is answered with 502 or 504 if another server is
+/// at fault.
 ///
 /// ```
 /// use hitchy_guest::Result;
@@ -149,6 +154,8 @@ pub struct Error(Kind);
 enum Kind {
     Failure(Failure),
     Internal(String),
+    /// The failure is for the client, and the text for the log.
+    OtherServer(Failure, String),
 }
 
 impl Error {
@@ -162,7 +169,7 @@ impl Error {
     /// Returns the failure that the client will see, or `None` for an internal error.
     pub fn failure(&self) -> Option<&Failure> {
         match &self.0 {
-            Kind::Failure(failure) => Some(failure),
+            Kind::Failure(failure) | Kind::OtherServer(failure, _) => Some(failure),
             Kind::Internal(_) => None,
         }
     }
@@ -177,7 +184,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Kind::Failure(failure) => failure.fmt(f),
-            Kind::Internal(text) => f.write_str(text),
+            Kind::Internal(text) | Kind::OtherServer(_, text) => f.write_str(text),
         }
     }
 }
@@ -200,6 +207,11 @@ impl<E: std::error::Error + 'static> From<E> for Error {
             ));
         }
         let other = slot.expect("only a failure is taken out above");
+        if let Some(error) = (&other as &dyn Any).downcast_ref::<http::Error>() {
+            if let Some(failure) = error.failure() {
+                return Error(Kind::OtherServer(failure, error.to_string()));
+            }
+        }
         Error(Kind::Internal(with_causes(&other)))
     }
 }

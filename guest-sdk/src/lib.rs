@@ -102,7 +102,7 @@
 //! server's settings say otherwise. A call that exceeds a limit is ended, and its client receives a 504 or a 500. Other
 //! calls are not affected. Waiting counts as well: [`Socket::emit_with_ack`] and [`Audience::emit_with_ack`] wait no
 //! longer than the time that the call has left ([`Request::deadline`]), even if the timeout is longer. A handler has no
-//! access to files, to the network or to environment variables.
+//! access to files or to environment variables, and calls only the servers that the operator allows: see [`http`].
 //!
 //! Large values belong into a `Box` or a `Vec`. A stack overflow ends the call as an out of bounds memory access.
 //!
@@ -152,6 +152,7 @@ mod extract;
 mod function;
 mod headers;
 mod host;
+pub mod http;
 pub mod log;
 mod mismatch;
 mod payload;

@@ -48,6 +48,33 @@ async fn a_new_handler_passes_its_tests_and_answers_in_a_server() {
 }
 
 #[test]
+fn i12_8_the_template_proxy_passes_its_tests_and_names_the_server_that_it_calls() {
+    let folder = folder();
+    let made = hitchy(folder.path(), &["new", "my-proxy", "--template", "proxy"]);
+    assert!(made.status.success(), "{}", err(&made));
+    assert!(
+        out(&made).contains("/api/stars/rust-lang/rust"),
+        "{}",
+        out(&made)
+    );
+    let handler = folder.path().join("my-proxy");
+    let lock = sources().join("../examples/Cargo.lock");
+    fs::copy(lock, handler.join("Cargo.lock")).expect("copied");
+    let tested = cargo_in(&handler, "examples", &["test", "--quiet"]);
+    assert!(tested.contains("2 passed"), "{tested}");
+    let printed = hitchy(&handler, &["serve", "--print-config"]);
+    let printed = out(&printed);
+    assert!(printed.contains("[handler.my_proxy]"), "{printed}");
+    assert!(
+        printed.contains("outbound = [\"https://api.github.com\"]"),
+        "{printed}"
+    );
+
+    let unknown = hitchy(folder.path(), &["new", "mine", "--template", "nothing"]);
+    refused(&unknown, 2, &["nothing", "hello", "proxy"]);
+}
+
+#[test]
 fn what_was_made_is_said_with_the_next_steps() {
     let folder = folder();
     let made = hitchy(folder.path(), &["new", "mine"]);

@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use std::fmt;
 use std::rc::Rc;
 
+use super::http::{HttpRecord, PreparedHttp};
 use crate::bindings::hitchy::platform::sockets::Audience;
 use crate::bindings::hitchy::platform::types as wit;
 
@@ -15,6 +16,10 @@ pub(crate) struct State {
     pub(crate) emitted: Vec<EmitRecord>,
     pub(crate) answers: Vec<PreparedAck>,
     pub(crate) logged: Vec<String>,
+    /// Requests to other servers.
+    pub(crate) http_requests: Vec<HttpRecord>,
+    /// Answers that a test prepared for requests to other servers.
+    pub(crate) http_answers: Vec<PreparedHttp>,
     /// Answers the requests that a handler dispatches. It is `None` until an app is under test.
     pub(crate) dispatcher: Option<Dispatcher>,
     /// Number of dispatched requests that are being answered.

@@ -43,6 +43,7 @@ mod app;
 mod client;
 mod emitted;
 mod event;
+mod http;
 mod matching;
 mod request;
 
@@ -52,12 +53,13 @@ pub use self::app::App;
 pub use self::client::Client;
 pub use self::emitted::Emitted;
 pub use self::event::Event;
+pub use self::http::{HttpAnswer, HttpRequest, http_requests, on_http, on_http_with};
 pub use self::request::Request;
 use crate::double::state;
 use crate::payload::Payload;
 use crate::socket::Socket;
 
-/// Removes all clients, emits, log lines and prepared answers of this thread.
+/// Removes all clients, emits, log lines, prepared answers and requests to other servers of this thread.
 pub fn reset() {
     state::with(|state| *state = state::State::default());
 }

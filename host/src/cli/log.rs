@@ -22,7 +22,9 @@ pub(super) struct LogGuard(#[expect(dead_code, reason = "only dropped")] WorkerG
 /// Starts logging at the level of the settings. Other crates are logged from warnings on.
 pub(super) fn start(settings: &Log) -> LogGuard {
     let level = settings.level.as_str();
-    let filter = EnvFilter::new(format!("warn,hitchy={level},guest={level}"));
+    // A guest can cause the warnings of wasmtime-wasi-http (48) as often as it likes.
+    let filter = format!("warn,hitchy={level},guest={level},wasmtime_wasi_http=error");
+    let filter = EnvFilter::new(filter);
     let (writer, guard) = NonBlockingBuilder::default()
         .buffered_lines_limit(MAX_WAITING_LINES)
         .thread_name("log")

@@ -28,7 +28,10 @@ macro_rules! template {
 }
 
 /// All templates. The first is used if none is named.
-const TEMPLATES: &[Template] = &[template!("hello", "a route and an event")];
+const TEMPLATES: &[Template] = &[
+    template!("hello", "a route and an event"),
+    template!("proxy", "a route that calls another server"),
+];
 
 impl Template {
     /// The name of the template that is used if none is named.
@@ -60,7 +63,11 @@ impl Template {
             ),
             ("src/lib.rs", self.lib.to_owned()),
             (".cargo/config.toml", cargo_config.to_owned()),
-            ("hitchy.toml", self.settings.replace("{{name}}", name)),
+            (
+                "hitchy.toml",
+                // Cargo writes the name of the library with underscores.
+                self.settings.replace("{{file}}", &name.replace('-', "_")),
+            ),
             (".gitignore", ignored.to_owned()),
         ]
     }

@@ -4,6 +4,7 @@ use std::error::Error as _;
 use std::io;
 
 use wasmtime_wasi_http::Error;
+use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, IoError};
 
 use crate::metrics::OutgoingOutcome;
 
@@ -64,4 +65,21 @@ pub(super) fn outcome(error: &Error) -> OutgoingOutcome {
         | Error::HttpResponseTimeout => OutgoingOutcome::TimedOut,
         _ => OutgoingOutcome::Failed,
     }
+}
+
+/// Returns the code of an error that a guest got from a stream. `None` if the stream is not that of a body.
+pub(super) fn code(error: &IoError) -> Option<ErrorCode> {
+    if let Some(code) = error.downcast_ref::<ErrorCode>() {
+        return Some(code.clone());
+    }
+    Some(match error.downcast_ref::<Error>()? {
+        Error::HttpRequestBodySize(size) => ErrorCode::HttpRequestBodySize(*size),
+        Error::HttpResponseBodySize(size) => ErrorCode::HttpResponseBodySize(*size),
+        Error::HttpResponseTimeout => ErrorCode::HttpResponseTimeout,
+        Error::HttpResponseIncomplete => ErrorCode::HttpResponseIncomplete,
+        Error::HttpProtocolError => ErrorCode::HttpProtocolError,
+        Error::ConnectionReadTimeout => ErrorCode::ConnectionReadTimeout,
+        Error::ConnectionTerminated => ErrorCode::ConnectionTerminated,
+        other => ErrorCode::InternalError(Some(other.to_string())),
+    })
 }

@@ -23,6 +23,9 @@ use std::time::Instant;
 use http::{Request, Response, Uri};
 use tokio::sync::Semaphore;
 use tokio_util::sync::{CancellationToken, DropGuard};
+use wasmtime::StoreContextMut;
+use wasmtime::component::{Linker, Resource};
+use wasmtime_wasi_http::p2::bindings::http::types::IoError;
 use wasmtime_wasi_http::{
     DEFAULT_FORBIDDEN_HEADERS, Error, RequestOptions, WasiBody, WasiHttpCtxView, WasiHttpHooks,
     WasiHttpView,
@@ -43,8 +46,29 @@ pub(super) const CAPABILITY: Capability = Capability {
         track: "0.2",
         support: ImportSupport::Granted,
     }],
-    link: wasmtime_wasi_http::p2::add_only_http_to_linker_async,
+    link,
 };
+
+/// Links the interfaces of the crate, with another `http-error-code`.
+///
+/// That of the crate (wasmtime-wasi-http 48) does not find the error of a body, because it looks for the type of the
+/// bindings, and bodies fail with the type of the crate.
+fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker)?;
+    linker.allow_shadowing(true);
+    linker.instance(TYPES)?.func_wrap(
+        "http-error-code",
+        |mut store: StoreContextMut<'_, State>, (error,): (Resource<IoError>,)| {
+            let WasiHttpCtxView { table, .. } = store.data_mut().http();
+            Ok((errors::code(table.get(&error)?),))
+        },
+    )?;
+    linker.allow_shadowing(false);
+    Ok(())
+}
+
+/// The interface with the resources, in the version that the crate links.
+const TYPES: &str = "wasi:http/types@0.2.12";
 
 /// The future that ends when the body of a response was received.
 type Received = Box<dyn Future<Output = Result<(), Error>> + Send>;

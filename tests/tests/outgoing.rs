@@ -1,0 +1,380 @@
+//! Handlers that call other servers: what the operator allows, what a call may use, and how errors reach everybody.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use hitchy_tests::guests::{example, imports};
+use hitchy_tests::http::{Answer, Connection, request};
+use hitchy_tests::wait::{SOON, until};
+use hitchy_tests::{Server, guest};
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{JoinHandle, JoinSet};
+
+/// Another server, whose answers depend on the path: `/silent` gets none, `/part` the half of one, `/late` one after
+/// 300 ms, `/status/N` that status, and all else `hello`.
+struct Other {
+    addr: SocketAddr,
+    counts: Arc<Counts>,
+    task: JoinHandle<()>,
+}
+
+#[derive(Default)]
+struct Counts {
+    /// Connections so far.
+    connections: AtomicUsize,
+    /// Connections that are open.
+    open: AtomicUsize,
+    /// Requests that are being answered, and the most of them at once.
+    busy: AtomicUsize,
+    most: AtomicUsize,
+}
+
+impl Drop for Other {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Other {
+    async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let (addr, counts) = (
+            listener.local_addr().expect("bound"),
+            Arc::<Counts>::default(),
+        );
+        let counted = Arc::clone(&counts);
+        let task = tokio::spawn(async move {
+            let mut served = JoinSet::new();
+            while let Ok((stream, _)) = listener.accept().await {
+                let counts = Arc::clone(&counted);
+                served.spawn(async move {
+                    counts.connections.fetch_add(1, Ordering::SeqCst);
+                    counts.open.fetch_add(1, Ordering::SeqCst);
+                    // An error means that the connection was closed.
+                    let _ = serve(stream, &counts).await;
+                    counts.open.fetch_sub(1, Ordering::SeqCst);
+                });
+            }
+        });
+        Self { addr, counts, task }
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("http://localhost:{}{path}", self.addr.port())
+    }
+
+    fn entry(&self) -> String {
+        format!("outbound = [\"{}\"]\n", self.url(""))
+    }
+
+    async fn open(&self, count: usize) {
+        let what = format!("{count} connections to the other server are open");
+        let is_so = async || self.counts.open.load(Ordering::SeqCst) == count;
+        until(&what, SOON, is_so).await;
+    }
+}
+
+async fn serve(stream: TcpStream, counts: &Counts) -> std::io::Result<()> {
+    let mut stream = BufReader::new(stream);
+    loop {
+        let (mut head, mut length) = (String::new(), 0);
+        while !head.ends_with("\r\n\r\n") {
+            let start = head.len();
+            if stream.read_line(&mut head).await? == 0 {
+                return Ok(());
+            }
+            if let Some(value) = head[start..].strip_prefix("content-length: ") {
+                length = value.trim().parse().unwrap_or_default();
+            }
+        }
+        let mut body = vec![0; length];
+        stream.read_exact(&mut body).await?;
+        let busy = counts.busy.fetch_add(1, Ordering::SeqCst) + 1;
+        counts.most.fetch_max(busy, Ordering::SeqCst);
+        let answered = answer(&mut stream, &head, &body).await;
+        counts.busy.fetch_sub(1, Ordering::SeqCst);
+        answered?;
+    }
+}
+
+async fn answer(stream: &mut BufReader<TcpStream>, head: &str, body: &[u8]) -> std::io::Result<()> {
+    let target = head.split(' ').nth(1).unwrap_or_default();
+    let path = target.split('?').next().unwrap_or_default();
+    let (mut status, mut text) = (200, "hello".to_owned());
+    match path
+        .trim_start_matches('/')
+        .split_once('/')
+        .unwrap_or((path, ""))
+    {
+        ("/silent", _) => return wait_for_end(stream).await,
+        ("/part", _) => {
+            stream
+                .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhello")
+                .await?;
+            return wait_for_end(stream).await;
+        }
+        ("/late", _) => tokio::time::sleep(Duration::from_millis(300)).await,
+        ("/echo", _) => text = format!("{head}{}", String::from_utf8_lossy(body)),
+        ("status", number) => status = number.parse().unwrap_or(500),
+        _ => {}
+    }
+    let length = text.len();
+    let answer = format!("HTTP/1.1 {status} X\r\ncontent-length: {length}\r\n\r\n{text}");
+    stream.write_all(answer.as_bytes()).await
+}
+
+async fn wait_for_end(stream: &mut BufReader<TcpStream>) -> std::io::Result<()> {
+    let mut rest = [0; 1024];
+    while stream.read(&mut rest).await? > 0 {}
+    Err(std::io::ErrorKind::ConnectionAborted.into())
+}
+
+/// Starts a server whose handler may call `other`.
+async fn granted(other: &Other, settings: &str) -> Server {
+    Server::prepare()
+        .handler("calling.wasm", guest("calling"))
+        .handler("calling.toml", other.entry() + settings)
+        .console()
+        .start()
+        .await
+}
+
+async fn call(server: &Server, url: &str) -> Value {
+    server.post("/call", &json!({ "url": url })).await.json()
+}
+
+fn burst(other: &Other, count: usize) -> Value {
+    let authority = format!("localhost:{}", other.addr.port());
+    json!({ "authority": authority, "count": count })
+}
+
+async fn outcome(server: &Server, outcome: &str) -> f64 {
+    let series = format!("hitchy_outgoing_requests_total{{outcome=\"{outcome}\"}}");
+    server.metrics().await.value(&series)
+}
+
+#[tokio::test]
+async fn d06_a_server_that_is_not_granted_is_refused_with_the_line_to_add() {
+    let other = Other::start().await;
+    let server = Server::prepare()
+        .handler("api/calling.wasm", guest("calling"))
+        .console()
+        .start()
+        .await;
+    let refused = call(&server, &other.url("/")).await;
+    assert_eq!(refused["kind"], "Refused", "{refused}");
+    let text = refused["error"].as_str().expect("a text");
+    assert!(
+        text.contains(&other.url("/")) && text.contains("outbound"),
+        "{text}"
+    );
+    let add = format!(
+        "add \"{}\" to `outbound` of api/calling.toml",
+        other.url("")
+    );
+    let line = server
+        .wait_for_log(&["api/calling.wasm", "was refused", &add])
+        .await;
+    assert!(line.contains("WARN"), "{line}");
+    assert_eq!(outcome(&server, "refused").await, 1.0);
+    let asked = server.post("/ask", &json!({ "url": other.url("/") })).await;
+    assert_eq!(asked.status, 500, "{}", asked.text());
+    assert_eq!(other.counts.connections.load(Ordering::SeqCst), 0);
+
+    // The line is applied while the server runs, and so is its removal.
+    server.drop_in("api/calling.toml", other.entry());
+    until("the grant is applied", SOON, async || {
+        call(&server, &other.url("/")).await["text"] == "hello"
+    })
+    .await;
+    server.drop_in(
+        "api/calling.toml",
+        "outbound = [\"https://*.example.org:8443\"]",
+    );
+    until("the grant is withdrawn", SOON, async || {
+        call(&server, &other.url("/")).await["kind"] == "Refused"
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn d06_a_grant_is_for_one_handler_and_one_origin() {
+    let (other, third) = (Other::start().await, Other::start().await);
+    let server = granted(&other, "").await;
+    for url in [
+        third.url("/"),
+        format!("http://127.0.0.1:{}/", other.addr.port()),
+        format!("https://localhost:{}/", other.addr.port()),
+        format!("http://2130706433:{}/", other.addr.port()),
+        format!("http://localhost:{}@{}/", other.addr.port(), third.addr),
+        format!("http://x.localhost:{}/", other.addr.port()),
+    ] {
+        let refused = call(&server, &url).await;
+        assert_eq!(refused["kind"], "Refused", "{url}: {refused}");
+    }
+    assert_eq!(other.counts.connections.load(Ordering::SeqCst), 0);
+    assert_eq!(third.counts.connections.load(Ordering::SeqCst), 0);
+    for url in ["localhost", "ftp://localhost/", "http://local host/"] {
+        let invalid = call(&server, url).await;
+        assert_eq!(invalid["kind"], "Invalid", "{url}: {invalid}");
+    }
+    server.drop_in("second.wasm", guest("scripted"));
+    assert_eq!(call(&server, &other.url("/")).await["text"], "hello");
+}
+
+#[tokio::test]
+async fn i12_4_headers_and_bodies_are_passed_on_and_the_connection_is_kept_across_calls() {
+    let other = Other::start().await;
+    let server = granted(&other, "").await;
+    for _ in 0..5 {
+        let step = json!({
+            "method": "POST",
+            "url": other.url("/echo?a=b"),
+            "headers": { "x-test": "yes" },
+            "body": "the body",
+        });
+        let told = server.post("/call", &step).await.json();
+        let text = told["text"].as_str().expect("a text");
+        assert!(text.starts_with("POST /echo?a=b HTTP/1.1\r\n"), "{text}");
+        let host = format!("host: localhost:{}\r\n", other.addr.port());
+        for part in [
+            &host,
+            "x-test: yes\r\n",
+            "user-agent: hitchy-guest/",
+            "the body",
+        ] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+    }
+    assert_eq!(other.counts.connections.load(Ordering::SeqCst), 1);
+    let host = json!({ "url": other.url("/echo"), "headers": { "host": "evil.test" } });
+    let refused = server.post("/call", &host).await.json();
+    assert_eq!(refused["kind"], "Invalid", "{refused}");
+    assert_eq!(outcome(&server, "answered").await, 5.0);
+}
+
+#[tokio::test]
+async fn i12_4_the_question_mark_answers_502_and_504_and_the_log_has_the_cause() {
+    let other = Other::start().await;
+    let server = granted(&other, "outbound-time = \"300ms\"\n").await;
+    let ask = async |path: &str| {
+        server
+            .post("/ask", &json!({ "url": other.url(path) }))
+            .await
+    };
+    let answered = |answer: &Answer| (answer.status, answer.json()["error"].clone());
+    assert_eq!(ask("/").await.text(), "hello");
+    let failed = (502, json!("another server failed"));
+    assert_eq!(answered(&ask("/status/503").await), failed);
+    server
+        .wait_for_log(&["/status/503", "the server answered 503"])
+        .await;
+    let late = (504, json!("another server did not answer in time"));
+    assert_eq!(answered(&ask("/silent").await), late);
+    server
+        .wait_for_log(&["/silent", "did not answer in time"])
+        .await;
+    assert_eq!(answered(&ask("/part").await), late);
+    other.open(0).await;
+    drop(other);
+}
+
+#[tokio::test]
+async fn g19_a_silent_server_ends_with_the_call_and_costs_it_no_processor_time() {
+    let other = Other::start().await;
+    let server = granted(&other, "deadline = \"1s\"\ncpu = \"100ms\"\n").await;
+    let answer = server
+        .post("/call", &json!({ "url": other.url("/silent") }))
+        .await;
+    assert_eq!(answer.status, 504, "{}", answer.text());
+    other.open(0).await;
+    assert_eq!(call(&server, &other.url("/late")).await["text"], "hello");
+}
+
+#[tokio::test]
+async fn g19_a_client_that_leaves_and_a_guest_that_leaves_or_traps_close_the_connections() {
+    let other = Other::start().await;
+    let server = granted(&other, "").await;
+    let mut client = Connection::open(server.addr()).await;
+    let body = json!({ "url": other.url("/silent") }).to_string();
+    let headers = [("content-type", "application/json")];
+    let sent = request("POST", "/call", &headers, body.as_bytes());
+    client.send(&sent).await.expect("sent");
+    other.open(1).await;
+    drop(client);
+    other.open(0).await;
+
+    let left = server.post("/leave", &burst(&other, 3)).await;
+    assert_eq!(left.text(), "left");
+    other.open(0).await;
+    let trapped = server.post("/trap", &burst(&other, 1)).await;
+    assert_eq!(trapped.status, 500, "{}", trapped.text());
+    other.open(0).await;
+}
+
+#[tokio::test]
+async fn g20_a_call_has_six_at_once_and_32_in_all() {
+    let other = Other::start().await;
+    let server = granted(&other, "").await;
+    let results = server.post("/burst", &burst(&other, 1000)).await.json();
+    let limited = "ErrorCode::ConnectionLimitReached";
+    assert_eq!(results["200"], 32, "{results}");
+    assert_eq!(results[limited], 968, "{results}");
+    assert!(other.counts.most.load(Ordering::SeqCst) <= 6);
+    server
+        .wait_for_log(&["calling.wasm", "32", "limits.outbound-per-call"])
+        .await;
+    assert_eq!(outcome(&server, "limited").await, 968.0);
+}
+
+#[tokio::test]
+async fn g20_calls_share_the_places_of_the_node() {
+    let other = Other::start().await;
+    let plan = Server::prepare()
+        .handler("calling.wasm", guest("calling"))
+        .handler("calling.toml", other.entry())
+        .settings("[outbound]\nrequests = 4");
+    let server = plan.start().await;
+    let calls = (0..8).map(|_| async {
+        let results = server.post("/burst", &burst(&other, 20)).await.json();
+        assert_eq!(results["200"], 20, "{results}");
+    });
+    futures_util::future::join_all(calls).await;
+    assert!(other.counts.most.load(Ordering::SeqCst) <= 4);
+}
+
+#[tokio::test]
+async fn i12_4_wrong_settings_are_refused_with_what_is_right() {
+    let wrong = |toml: &str| Server::prepare().settings(toml).fail();
+    let ended = wrong("[handler.shop]\noutbound = [\"https://example.com/path\"]").await;
+    assert_eq!(ended.code, Some(2), "{}", ended.log);
+    assert!(ended.log.contains("handler.shop.outbound"), "{}", ended.log);
+    assert!(
+        ended.log.contains("https://*.example.org:8443"),
+        "{}",
+        ended.log
+    );
+    let ended = wrong("[outbound]\nca-file = \"missing.pem\"").await;
+    assert_ne!(ended.code, Some(0));
+    assert!(
+        ended.log.contains("missing.pem (outbound.ca-file)"),
+        "{}",
+        ended.log
+    );
+}
+
+#[test]
+fn i12_4_a_handler_that_calls_nobody_imports_nothing_for_it() {
+    for component in [example("hello"), guest("typed")] {
+        let imports = imports(&component);
+        assert!(
+            !imports.iter().any(|name| name.starts_with("wasi:http")),
+            "{imports:?}"
+        );
+    }
+    assert!(imports(&guest("calling")).contains(&"wasi:http/outgoing-handler".to_owned()));
+}
