@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use hitchy_tests::commands::{folder, hitchy, json_of, out};
 use hitchy_tests::console::{find, page};
-use hitchy_tests::wait::{SOON, eventually, until};
 use hitchy_tests::guests::stamped;
+use hitchy_tests::wait::{SOON, eventually, until};
 use hitchy_tests::{Server, guest, official_client, scripted};
 use serde_json::{Value, json};
 
@@ -157,23 +157,17 @@ async fn d07_a_call_that_still_runs_lets_times_be_skipped_and_counted() {
 
 #[tokio::test]
 async fn d07_nothing_runs_before_the_folder_has_been_read_nor_while_draining() {
+    let began = now();
     let server = Server::prepare()
         .handler("a.wasm", scripted("name a\nschedule tick every 1s"))
-        // The folder is not read before this file has been described.
-        .handler("b.wasm", scripted("name b\nroute GET /b\nsleep 2500"))
+        // The folder has not been read before this file has been described.
+        .handler("b.wasm", scripted("name b\nroute GET /b\nsleep 1500"))
         .start()
         .await;
-    let first = server
-        .log()
-        .wait("a.wasm runs", 0, SOON, |index, line| {
-            line.contains(" ran tick due ").then_some(index)
-        })
-        .await;
-    let lines = server.log().all();
-    let loaded = lines
-        .iter()
-        .position(|line| line.contains("b.wasm: loaded"));
-    assert!(loaded.is_some_and(|loaded| loaded < first), "{lines:#?}");
+    let first = wait_for_runs(&server, 0, "tick", 1).await[0];
+    assert!(first >= began + 1_500, "{first} is too early after {began}");
+    server.wait_for_log(&["b.wasm: loaded"]).await;
+    drop(server);
 
     let mut server = Server::prepare()
         .handler("tick.wasm", scripted("name t\nschedule tick every 1s"))
