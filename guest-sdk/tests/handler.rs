@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use hitchy_guest::{
-    AckWanted, App, Auth, Bytes, Context, Data, EventName, Failure, Form, Headers, Html, Json,
+    AckWanted, App, Auth, Bytes, Context, Data, Due, EventName, Failure, Form, Headers, Html, Json,
     Path, Payload, Query, Reason, Redirect, Request, Response, Result, Socket, Status, Text,
     dispatch, emit, find, format, log, of, redirect, testing, to,
 };
@@ -391,6 +391,43 @@ fn html_is_labelled() {
         response.header("content-type"),
         Some("text/html; charset=utf-8")
     );
+}
+
+#[test]
+fn i12_5_schedules_are_fired_by_their_names() {
+    fn tick(due: Due) -> Result<()> {
+        Ok(emit("tick", &due.millis())?)
+    }
+    fn fails() -> Result<()> {
+        Err(Failure::new(503, "nobody is there").into())
+    }
+    fn jobs() -> App {
+        App::new()
+            .every("5s", tick)
+            .cron("0 3 * * *", fails)
+            .schedule("asks", "every 1h", || -> Result<()> {
+                let answer = dispatch("GET", "/api/count").send()?;
+                log::info(answer.text()?);
+                Ok(())
+            })
+            .get("/api/count", || "seven")
+    }
+    let app = testing::App::new(jobs);
+    let due = std::time::UNIX_EPOCH + Duration::from_millis(1_500);
+    app.fire_at("tick", due).unwrap();
+    assert_eq!(testing::emitted()[0].data::<u64>().unwrap(), 1_500);
+    assert_eq!(app.fire("fails").unwrap_err().code(), 503);
+    app.fire("asks").unwrap();
+    assert_eq!(testing::logged(), ["seven"]);
+    let unknown = std::panic::catch_unwind(|| app.fire("tock"));
+    assert!(unknown.is_err(), "there is no such schedule");
+}
+
+#[test]
+#[should_panic(expected = "schedule tick is declared twice")]
+fn i12_5_a_name_that_is_declared_twice_fails_the_test() {
+    fn tick() {}
+    testing::App::new(|| App::new().every("5s", tick).cron("0 3 * * *", tick));
 }
 
 hitchy_guest::export!(app);

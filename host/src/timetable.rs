@@ -430,7 +430,7 @@ mod tests {
             ("*/0 3 * * *", &["the minute", "*/0"]),
             ("5-1 3 * * *", &["the minute", "5-1"]),
             ("0 L * * *", &["the hour", "L"]),
-            ("0 3 15W * *", &["fields"]),
+            ("0 3 15W * *", &["the day of the month"]),
             ("0 3 * *", &["4 fields", "every 5s", "0 3 * * *"]),
             ("0 0 3 * * * 2027", &["7 fields"]),
             ("", &["0 fields"]),

@@ -40,6 +40,29 @@ pub fn containing(more: &str) -> Vec<u8> {
     handler(more, r#"(module (func (export "describe") (param i32)))"#)
 }
 
+/// Returns a handler that declares nothing, built against another version of the contract (`0.1.9`). `method` is a method
+/// of the registrar that it uses, with the type `func(name: string) -> u32`.
+pub fn of_version(version: &str, method: Option<&str>) -> Vec<u8> {
+    let method = method.map_or_else(String::new, |method| {
+        format!(
+            r#"(export "[method]registrar.{method}"
+                (func (param "self" (borrow $resource)) (param "name" string) (result u32)))"#
+        )
+    });
+    component(&format!(
+        r#"(component
+            (import "hitchy:platform/registration@{version}" (instance $registration
+                (export "registrar" (type $resource (sub resource)))
+                {method}))
+            (alias export $registration "registrar" (type $registrar))
+            (core module $guest (func (export "describe") (param i32)))
+            (core instance $guest (instantiate $guest))
+            (func $describe (param "to" (own $registrar)) (canon lift (core func $guest "describe")))
+            (instance $setup (export "describe" (func $describe)))
+            (export "hitchy:platform/setup@{version}" (instance $setup)))"#
+    ))
+}
+
 /// Returns a handler that declares the route `GET /routed` but does not export the interface that answers requests.
 pub fn route_without_http() -> Vec<u8> {
     component(
@@ -235,6 +258,7 @@ mod tests {
             describing("unreachable"),
             starting("(loop (br 0))"),
             route_without_http(),
+            of_version("0.1.9", Some("later")),
             importing("nobody:home/thing@1.0.0"),
             slow_to_compile(),
             without_setup(),

@@ -1,5 +1,6 @@
 //! The promise of the contract: a handler that was built against 0.1.0 runs on every 0.1.x host.
 
+use hitchy_tests::components::of_version;
 use hitchy_tests::{Server, official_client, sources};
 use serde_json::json;
 
@@ -51,4 +52,15 @@ async fn l13_a_handler_built_against_0_1_0_answers_events_and_connections() {
         .ask("request", json!([{ "url": "/api/echo/you" }]))
         .await;
     assert_eq!(answer[0]["statusCode"], 200, "{answer}");
+}
+
+#[tokio::test]
+async fn l13_a_handler_built_against_a_later_version_loads_unless_it_uses_what_is_not_there() {
+    let server = Server::with("later.wasm", of_version("0.1.9", None)).await;
+    server.wait_for_log(&["later.wasm: loaded"]).await;
+    server.drop_in("uses.wasm", of_version("0.1.9", Some("later")));
+    let refused = server.wait_for_log(&["uses.wasm: refused"]).await;
+    for words in ["registration@0.1.9", "later", "update the server"] {
+        assert!(refused.contains(words), "{words:?} in {refused}");
+    }
 }

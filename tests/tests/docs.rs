@@ -23,6 +23,7 @@ const STORIES: &[(&str, &str)] = &[
     ("docs/conformance.md", "tests"),
     ("docs/folder.md", "folder"),
     ("docs/handlers.md", "dev"),
+    ("docs/handlers.md", "schedules"),
     ("docs/operating.md", "console"),
     ("docs/operating.md", "proxy"),
     ("docs/settings.md", "settings"),
@@ -142,6 +143,30 @@ async fn a_file_is_replaced_as_the_guide_says_and_granted_more() {
     let report = report.unwrap_or_else(|| panic!("{handlers:#?}"));
     assert_eq!(report["limits"]["memory"], json!(512 << 20));
     assert_eq!(report["limits"]["deadlineMs"], json!(30_000));
+}
+
+#[tokio::test]
+async fn the_operator_changes_schedules_as_the_guide_says() {
+    let mut story = Story::of("docs/handlers.md", "schedules");
+    let declared = "schedule tick every 5s\nschedule clean_up 0 3 * * *";
+    let server = Server::prepare()
+        .console()
+        .handler("jobs.wasm", hitchy_tests::scripted(declared))
+        .file("handlers/jobs.toml", story.file("handlers/jobs.toml"))
+        .start()
+        .await;
+    let list = server.ask_console("/api/schedules").await.json();
+    let times: Vec<_> = list["schedules"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|one| (&one["name"], &one["times"]))
+        .collect();
+    let expected = [
+        (&json!("tick"), &json!("every 1m")),
+        (&json!("clean_up"), &json!("off")),
+    ];
+    assert_eq!(times, expected);
 }
 
 /// Uses replacements for npm and npx that do the necessary part of their work.

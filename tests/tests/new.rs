@@ -7,7 +7,7 @@ use std::process::Command;
 
 use hitchy_tests::commands::{err, folder, hitchy, json_of, out, program, refused};
 use hitchy_tests::guests::example;
-use hitchy_tests::raw::RawClient;
+use hitchy_tests::raw::{Packet, RawClient};
 use hitchy_tests::server::binary;
 use hitchy_tests::{Server, cargo, sources, target_dir};
 use serde_json::{Value, json};
@@ -45,6 +45,51 @@ async fn a_new_handler_passes_its_tests_and_answers_in_a_server() {
         report["memory"]["initial"].as_u64() < Some(1 << 20),
         "{report}"
     );
+}
+
+#[tokio::test]
+async fn i12_8_a_handler_of_the_template_cron_passes_its_tests_and_runs_by_itself() {
+    example("hello");
+    let folder = folder();
+    let made = hitchy(folder.path(), &["new", "night", "--template", "cron"]);
+    assert!(made.status.success(), "{}", err(&made));
+    for words in ["two schedules", "hitchy listen tick", "/api/schedules"] {
+        assert!(out(&made).contains(words), "{words:?} in {}", out(&made));
+    }
+    let handler = folder.path().join("night");
+    let lock = sources().join("../examples/Cargo.lock");
+    fs::copy(lock, handler.join("Cargo.lock")).expect("copied");
+    let tested = cargo_in(&handler, "examples", &["test", "--quiet"]);
+    assert!(tested.contains("2 passed"), "{tested}");
+    let build = ["build", "--release", "--target", "wasm32-wasip2"];
+    cargo_in(&handler, "fixtures", &build);
+    let wasm = target_dir().join("fixtures/wasm32-wasip2/release/night.wasm");
+
+    // The settings are valid with the commented examples enabled, and give the schedule other times.
+    let settings = fs::read_to_string(handler.join("hitchy.toml")).expect("readable");
+    let schedules = settings
+        .lines()
+        .find_map(|line| line.strip_prefix("# schedules"));
+    let sidecar = format!("schedules{}", schedules.expect("an example"));
+    let server = Server::prepare()
+        .handler("night.wasm", fs::read(&wasm).expect("built"))
+        .handler("night.toml", sidecar.replace("every 1m", "every 1s"))
+        .console()
+        .start()
+        .await;
+    let schedules = server.ask_console("/api/schedules").await.json();
+    let schedule = |place: usize| {
+        let one = &schedules["schedules"][place];
+        json!([one["name"], one["times"]])
+    };
+    assert_eq!(schedule(0), json!(["tick", "every 1s"]));
+    assert_eq!(schedule(1), json!(["clean_up", "off"]));
+    let mut client = RawClient::connect("websocket", server.addr(), "/").await;
+    let Packet::Text(ticked) = client.next().await.expect("an event") else {
+        panic!("bytes");
+    };
+    assert!(ticked.starts_with(r#"42["tick","#), "{ticked}");
+    assert!(ticked.ends_with("000]"), "a whole second: {ticked}");
 }
 
 #[test]
