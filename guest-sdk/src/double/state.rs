@@ -2,9 +2,11 @@
 //! its own.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::rc::Rc;
 
+use super::kv::Store;
 use crate::bindings::hitchy::platform::sockets::Audience;
 use crate::bindings::hitchy::platform::types as wit;
 
@@ -15,6 +17,10 @@ pub(crate) struct State {
     pub(crate) emitted: Vec<EmitRecord>,
     pub(crate) answers: Vec<PreparedAck>,
     pub(crate) logged: Vec<String>,
+    /// Values and secrets of the configuration.
+    pub(crate) config: BTreeMap<String, String>,
+    /// Buckets with their keys and values.
+    pub(crate) store: Store,
     /// Answers the requests that a handler dispatches. It is `None` until an app is under test.
     pub(crate) dispatcher: Option<Dispatcher>,
     /// Number of dispatched requests that are being answered.

@@ -40,6 +40,7 @@
 //! Each thread has a state of its own, so tests do not see each other's sockets. [`App::new`] and [`reset`] clear it.
 
 mod app;
+mod backends;
 mod client;
 mod emitted;
 mod event;
@@ -49,6 +50,7 @@ mod request;
 use serde::Serialize;
 
 pub use self::app::App;
+pub use self::backends::{Access, bucket, grant_bucket, set_config};
 pub use self::client::Client;
 pub use self::emitted::Emitted;
 pub use self::event::Event;
@@ -57,7 +59,7 @@ use crate::double::state;
 use crate::payload::Payload;
 use crate::socket::Socket;
 
-/// Removes all clients, emits, log lines and prepared answers of this thread.
+/// Removes all clients, emits, log lines, prepared answers, buckets and values of the configuration of this thread.
 pub fn reset() {
     state::with(|state| *state = state::State::default());
 }

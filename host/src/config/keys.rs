@@ -8,6 +8,7 @@
 use std::time::Duration;
 
 use super::commands;
+use super::handler_config;
 use super::text;
 use super::value::ValueKind;
 
@@ -26,6 +27,8 @@ pub struct Key {
     pub live: bool,
     /// True if `[handler.NAME]` and sidecars may set the key for one handler.
     pub per_handler: bool,
+    /// True if errors do not repeat the value, because people may by mistake write a secret there.
+    pub confidential: bool,
 }
 
 impl Key {
@@ -42,6 +45,7 @@ impl Key {
             doc,
             live: false,
             per_handler: false,
+            confidential: false,
         }
     }
 
@@ -63,6 +67,14 @@ impl Key {
         Self {
             live: true,
             per_handler: true,
+            ..self
+        }
+    }
+
+    /// Marks the key as one whose value errors do not repeat.
+    const fn confidential(self) -> Self {
+        Self {
+            confidential: true,
             ..self
         }
     }
@@ -160,6 +172,17 @@ const COMMANDS: ValueKind = ValueKind::Table {
     read: commands::build,
 };
 
+const CONFIG: ValueKind = ValueKind::Table {
+    what: "a table of strings, numbers and booleans (write what has parts as a string, JSON for example)",
+    example: r#"{ greeting = "hello", retries = 3 }"#,
+    read: handler_config::read,
+};
+const SECRETS: ValueKind = ValueKind::List {
+    what: "a list of names of environment variables (letters, digits and _, not beginning with a digit or HITCHY_)",
+    examples: ["API_TOKEN", "DATABASE_PASSWORD"],
+    read: text::secret_name,
+};
+
 /// All settings, in the order of the reference. `rustfmt` is off, because each setting should stay on one line.
 #[rustfmt::skip]
 pub const KEYS: &[Key] = &[
@@ -209,6 +232,9 @@ pub const KEYS: &[Key] = &[
     Key::new("limits.emit-bytes-per-call", size(0, GIB), "4MiB", "Bytes a call may emit in all.").per_handler(),
     Key::new("limits.dispatches-per-call", count(0, 10_000), "16", "Requests a call may send to other routes of this server.").per_handler(),
     Key::without_default("limits.memory-budget", size(MIB, 1024 * TIB), "Memory of all guests together; by default half of the machine's or, in a container, of the container's."),
+
+    Key::without_default("handler.config", CONFIG, "Values that the handler reads with `wasi:config`, in the SDK `config::get`. Numbers and booleans are read as their text. Whoever sees the settings or the console sees them.").per_handler(),
+    Key::new("handler.secrets", SECRETS, "", "Names of secrets that the handler reads in the same way. The value of `TOKEN` comes from the server's environment: from the variable `TOKEN`, or from the file that `TOKEN_FILE` names (without the line break at its end). It is shown nowhere. The handler is refused while one is missing.").per_handler().confidential(),
 
     Key::new("admin.listen", CONSOLE, "127.0.0.1:9000", "Where the console listens: health, metrics, what is served; or \"off\". If nothing is set and the default is in use by another program, the server starts without a console."),
 

@@ -3,9 +3,12 @@
 //! The folder `config` merges `[limits]`, the sidecar and `[handler.NAME]` into one TOML table, which is deserialised
 //! straight into [`HandlerSettings`]. A new setting per handler is a field here and a row of `config/keys.rs`.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize, Serializer};
+
+use super::secrets::Secrets;
 
 /// The settings of one handler.
 ///
@@ -33,6 +36,13 @@ pub struct HandlerSettings {
     pub emit_bytes_per_call: usize,
     /// Requests that a call may send to other routes of this server.
     pub dispatches_per_call: u32,
+    /// Values that the handler reads by their keys. Anybody who sees the settings sees them.
+    #[serde(default)]
+    pub config: BTreeMap<String, String>,
+    /// Secrets that the handler reads in the same way. The settings name them; their values come from the operator's
+    /// environment and are shown nowhere.
+    #[serde(default)]
+    pub secrets: Secrets,
 }
 
 #[cfg(test)]
@@ -47,6 +57,8 @@ impl Default for HandlerSettings {
             emits_per_call: 0,
             emit_bytes_per_call: 0,
             dispatches_per_call: 0,
+            config: BTreeMap::new(),
+            secrets: Secrets::default(),
         }
     }
 }

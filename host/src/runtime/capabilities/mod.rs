@@ -1,6 +1,7 @@
 //! Capabilities of the host, which guests import: one file for each, and their list.
 
 mod capability;
+mod config;
 mod log;
 mod registration;
 mod requests;
@@ -23,6 +24,7 @@ const CAPABILITIES: &[Capability] = &[
     registration::CAPABILITY,
     log::CAPABILITY,
     wasi::CAPABILITY,
+    config::CAPABILITY,
 ];
 
 /// Adds all interfaces that guests may import to a linker.
@@ -73,6 +75,9 @@ mod tests {
                 ImportSupport::Empty("no files"),
             ),
             ("wasi:http/outgoing-handler@0.2.0", ImportSupport::Unknown),
+            ("wasi:config/store@0.2.0-rc.1", ImportSupport::Granted),
+            ("wasi:config/runtime@0.2.0-draft", ImportSupport::Granted),
+            ("wasi:config/store@0.2.0", ImportSupport::Unknown),
             ("run", ImportSupport::Unknown),
         ] {
             assert_eq!(ImportSupport::of(name), support, "{name}");
