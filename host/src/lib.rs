@@ -8,6 +8,7 @@ pub mod config;
 pub mod dispatch;
 pub mod emitter;
 pub mod ending;
+pub mod kv;
 pub mod lock;
 pub mod message;
 pub mod metrics;

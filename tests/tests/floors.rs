@@ -10,7 +10,7 @@ use hitchy_tests::sources;
 const FLOORS: &[&[&str]] = &[
     &[
         "message", "names", "path", "payload", "text", "emitter", "sockets", "session", "outbound",
-        "lock", "watch", "metrics", "parent", "stamp", "ending", "shedding",
+        "lock", "kv", "watch", "metrics", "parent", "stamp", "ending", "shedding",
     ],
     &["runtime"],
     &["registry", "config"],
@@ -40,6 +40,8 @@ const CRATES: &[(&str, &[&str])] = &[
     ("prometheus_client", &["server"]),
     ("notify", &["watch"]),
     ("ignore", &["watch"]),
+    ("redb", &["kv"]),
+    ("crc32fast", &["kv"]),
     ("clap", &["cli"]),
     ("ureq", &["cli"]),
     ("tokio_tungstenite", &["cli", "server"]),

@@ -7,6 +7,7 @@
 
 use std::time::Duration;
 
+use super::buckets;
 use super::commands;
 use super::handler_config;
 use super::text;
@@ -161,6 +162,17 @@ const HANDLER_NAMES: ValueKind = ValueKind::List {
     read: text::handler_name,
 };
 
+const BUCKET: ValueKind = ValueKind::Text {
+    what: "the name of a bucket",
+    example: "shop",
+    read: buckets::name,
+};
+const BUCKETS: ValueKind = ValueKind::Table {
+    what: "a table of buckets, each with \"read\" or \"read-write\"",
+    example: r#"{ shared = "read-write", logs = "read" }"#,
+    read: buckets::grants,
+};
+
 const SETUP: ValueKind = ValueKind::Table {
     what: "a command and what it creates, a path below the folder",
     example: r#"{ command = "npm ci", creates = "node_modules" }"#,
@@ -231,15 +243,25 @@ pub const KEYS: &[Key] = &[
     Key::new("limits.emits-per-call", count(0, 100_000), "256", "Events a call may emit.").per_handler(),
     Key::new("limits.emit-bytes-per-call", size(0, GIB), "4MiB", "Bytes a call may emit in all.").per_handler(),
     Key::new("limits.dispatches-per-call", count(0, 10_000), "16", "Requests a call may send to other routes of this server.").per_handler(),
+    Key::new("limits.kv-ops-per-call", count(0, 1_000_000), "1000", "Key-value operations a call may make, each key of a batch counting as one.").per_handler(),
     Key::without_default("limits.memory-budget", size(MIB, 1024 * TIB), "Memory of all guests together; by default half of the machine's or, in a container, of the container's."),
 
-    Key::without_default("handler.config", CONFIG, "Values that the handler reads with `wasi:config`, in the SDK `config::get`. Numbers and booleans are read as their text. Whoever sees the settings or the console sees them.").per_handler(),
-    Key::new("handler.secrets", SECRETS, "", "Names of secrets that the handler reads in the same way. The value of `TOKEN` comes from the server's environment: from the variable `TOKEN`, or from the file that `TOKEN_FILE` names (without the line break at its end). It is shown nowhere. The handler is refused while one is missing.").per_handler().confidential(),
+    Key::new("kv.backend", ValueKind::Word(&["embedded"]), "embedded", "Where key-value data is kept: `embedded` is one file of this machine."),
+    Key::new("kv.path", ValueKind::Folder, "data", "The folder of the embedded storage. It is made when a handler first stores something; until then it need not be writable. Each server needs its own."),
+    Key::new("kv.max-keys", count(1, 1_000_000_000), "1000000", "Keys of one bucket."),
+    Key::new("kv.max-bytes", size(KIB, TIB), "256MiB", "Keys and values of one bucket."),
+    Key::new("kv.min-free", size(0, TIB), "64MiB", "Space of the disk that stays free: when less is free, nothing is stored, and handlers get an error."),
+    Key::new("kv.cache", size(MIB, TIB), "64MiB", "Memory of the embedded storage for what was read."),
 
     Key::new("admin.listen", CONSOLE, "127.0.0.1:9000", "Where the console listens: health, metrics, what is served; or \"off\". If nothing is set and the default is in use by another program, the server starts without a console."),
 
     Key::new("log.level", ValueKind::Word(&["error", "warn", "info", "debug", "trace"]), "info", "How much is logged."),
     Key::new("log.format", ValueKind::Word(&["pretty", "json"]), "pretty", "Lines for people, or one JSON object a line."),
+
+    Key::without_default("handler.bucket", BUCKET, "The handler's own bucket of key-value storage; by default the path of its file without `.wasm`. Handlers that name the same bucket share it.").per_handler(),
+    Key::without_default("handler.buckets", BUCKETS, "Other buckets that the handler may use, each with `read` or `read-write`.").per_handler(),
+    Key::without_default("handler.config", CONFIG, "Values that the handler reads with `wasi:config`, in the SDK `config::get`. Numbers and booleans are read as their text. Whoever sees the settings or the console sees them.").per_handler(),
+    Key::new("handler.secrets", SECRETS, "", "Names of secrets that the handler reads in the same way. The value of `TOKEN` comes from the server's environment: from the variable `TOKEN`, or from the file that `TOKEN_FILE` names (without the line break at its end). It is shown nowhere. The handler is refused while one is missing.").per_handler().confidential(),
 
     Key::without_default("dev.setup", SETUP, "A command that `hitchy dev` and `hitchy build` run before the first build when what it creates is missing.").live(),
     Key::without_default("dev.build", COMMANDS, "Files of the handlers folder that cargo does not build, each with the command that makes it: it writes to `$OUT`, or to the file itself.").live(),
@@ -307,7 +329,7 @@ mod tests {
         assert_eq!(
             sections,
             [
-                "server", "socket", "handlers", "limits", "admin", "log", "dev"
+                "server", "socket", "handlers", "limits", "kv", "admin", "log", "dev"
             ]
         );
         let mut names: Vec<_> = KEYS.iter().map(|key| key.name).collect();

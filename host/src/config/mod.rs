@@ -5,6 +5,7 @@
 //! serde fills the fields of [`Config`]. A changed file is loaded again from the start, and [`Config::changes`]
 //! returns what differs for a running server.
 
+mod buckets;
 mod commands;
 mod environment;
 mod error;
@@ -30,10 +31,11 @@ pub use error::{Error, Written};
 pub use gather::{CLIENT_VARIABLE, Flag, Sources};
 pub use keys::{KEYS, Key, nearest};
 pub use reference::reference;
-pub use sections::{Admin, Dev, Handlers, Limits, Log, Server, Setup, Socket};
+pub use sections::{Admin, Dev, Handlers, KeyValue, Limits, Log, Server, Setup, Socket};
 pub use source::{FILE, Source};
 pub use types::{
-    Console, Format, Level, Listen, Network, Origins, SetCookie, Transport, canonical_origin,
+    Backend, Console, Format, Level, Listen, Network, Origins, SetCookie, Transport,
+    canonical_origin,
 };
 pub use value::ValueKind;
 
@@ -55,6 +57,8 @@ pub struct Config {
     /// Settings of `[limits]` for the node. The other keys are defaults for handlers, see
     /// [`Config::handler_settings`].
     pub limits: Limits,
+    /// Settings of `[kv]`.
+    pub kv: KeyValue,
     /// Settings of `[admin]`.
     pub admin: Admin,
     /// Settings of `[log]`.

@@ -145,7 +145,9 @@ mod tests {
         for key in KEYS {
             let (start, computed) = match key.kind {
                 ValueKind::Table { .. } => (format!("| `{}` |", key.short()), "| none |"),
-                _ if key.section() == keys::HANDLER => (format!("| `{}` |", key.short()), ""),
+                _ if key.section() == keys::HANDLER => {
+                    (format!("| `{}` |", key.short()), "| none |")
+                }
                 _ => (
                     format!("| `{}`<br>`{}` |", key.short(), key.variable()),
                     "| worked out at start |",

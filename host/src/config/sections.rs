@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::types::{Console, Format, Level, Listen, Network, Origins, SetCookie, Transport};
+use super::types::{
+    Backend, Console, Format, Level, Listen, Network, Origins, SetCookie, Transport,
+};
 
 /// Settings of `[server]`: HTTP and connections.
 #[derive(Clone, Debug, Deserialize)]
@@ -116,6 +118,24 @@ pub struct Limits {
     pub queue_wait: Duration,
     /// Memory of all guests together, in bytes. `None` means half of the memory of the machine or of the container.
     pub memory_budget: Option<u64>,
+}
+
+/// Settings of `[kv]`: key-value storage.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct KeyValue {
+    /// Where data is kept.
+    pub backend: Backend,
+    /// Absolute path of the folder of the embedded storage.
+    pub path: PathBuf,
+    /// Largest number of keys of one bucket.
+    pub max_keys: u64,
+    /// Largest size of the keys and values of one bucket in bytes.
+    pub max_bytes: u64,
+    /// Bytes of the disk that stay free.
+    pub min_free: u64,
+    /// Memory of the embedded storage for what was read, in bytes.
+    pub cache: usize,
 }
 
 /// Settings of `[admin]`: the console.

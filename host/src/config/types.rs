@@ -249,6 +249,14 @@ pub enum Transport {
     Websocket,
 }
 
+/// Where key-value data is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Backend {
+    /// One file of this machine.
+    Embedded,
+}
+
 /// The lowest level of lines that are logged. Each level includes the levels before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -19,9 +19,9 @@ pub fn parts(name: &str) -> Option<(&str, &str)> {
     rest.split_once('@')
 }
 
-/// Returns true if `version` (`0.1.3`) belongs to `track` (`0.1`).
+/// Returns true if `version` (`0.1.3`) belongs to `track` (`0.1`). A draft (`0.2.0-draft2`) is a track of its own.
 pub(super) fn is_of(track: &str, version: &str) -> bool {
     version
         .strip_prefix(track)
-        .is_some_and(|rest| rest.starts_with('.'))
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }

@@ -45,7 +45,7 @@ pub use self::handler::Handler;
 pub use self::instance::limits::MemoryBudget;
 pub use self::secrets::{Secret, Secrets};
 pub use self::services::{Dispatcher, MessageSizes};
-pub use self::settings::HandlerSettings;
+pub use self::settings::{BucketAccess, HandlerSettings};
 pub use self::wasm_info::{Memory, WasmInfo, WasmKind};
 
 use self::code::Code;

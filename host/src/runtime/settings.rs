@@ -43,6 +43,24 @@ pub struct HandlerSettings {
     /// environment and are shown nowhere.
     #[serde(default)]
     pub secrets: Secrets,
+    /// Operations on keys of buckets that a call may make.
+    pub kv_ops_per_call: u32,
+    /// The name of the handler's own bucket. `None` stands for the path of its file without `.wasm`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bucket: Option<String>,
+    /// Other buckets that the handler may use.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub buckets: BTreeMap<String, BucketAccess>,
+}
+
+/// What a handler may do with a bucket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BucketAccess {
+    /// The handler may read and list keys.
+    Read,
+    /// The handler may also change keys.
+    ReadWrite,
 }
 
 #[cfg(test)]
@@ -59,6 +77,9 @@ impl Default for HandlerSettings {
             dispatches_per_call: 0,
             config: BTreeMap::new(),
             secrets: Secrets::default(),
+            kv_ops_per_call: 0,
+            bucket: None,
+            buckets: BTreeMap::new(),
         }
     }
 }

@@ -39,9 +39,10 @@ use self::router::Router;
 use self::socketio::engine::{Engine, close_ended};
 use self::socketio::transport::Transports;
 use self::socketio::{Namespaces, SocketServer};
-use crate::config::{Config, Sources, Transport};
+use crate::config::{Backend, Config, KeyValue, Sources, Transport};
 use crate::dispatch::{Dispatch, GateSettings};
 use crate::emitter::Emitter;
+use crate::kv::{Embedded, OpenError, Store, StoreSettings};
 use crate::metrics::Metrics;
 use crate::outbound::OutboundMemory;
 use crate::payload::MAX_ATTACHMENTS;
@@ -62,6 +63,9 @@ pub enum StartError {
     /// The page of `server.fallback` cannot be served. The text is the whole sentence.
     #[error("{0}")]
     Fallback(String),
+    /// The key-value storage cannot be opened. The text is the whole sentence.
+    #[error(transparent)]
+    KeyValue(#[from] OpenError),
 }
 
 /// A running server with its listening sockets and its background tasks.
@@ -80,6 +84,7 @@ pub struct Server {
     shedder: JoinHandle<()>,
     console: Option<Admin>,
     sessions: Arc<Sessions>,
+    store: Arc<dyn Store>,
     grace: Duration,
 }
 
@@ -98,7 +103,11 @@ impl Server {
         let builder = socket_io(&config).with_adapter::<socketioxide::adapter::LocalAdapter>(());
         let (library, io) = builder.build_svc();
         let emitter = Emitter::new(io.clone(), Arc::clone(&metrics));
-        let runtime = runtime(&config, emitter)?;
+        let store = open_store(&config.kv)?;
+        let mut backends = Extensions::new();
+        backends.insert(emitter);
+        backends.insert(Arc::clone(&store));
+        let runtime = runtime_with(&config, backends)?;
         let registry = Registry::new();
         let dispatch = dispatch(&registry, &runtime, &config, &metrics)?;
 
@@ -134,6 +143,7 @@ impl Server {
             shedder,
             console: None,
             sessions,
+            store,
             grace,
         };
         if !console.is_empty() {
@@ -220,6 +230,12 @@ impl Server {
         finish_closing(self.sockets.close(), "some sockets did not close").await;
         let connections = join_all(self.acceptors.into_iter().map(Acceptor::close));
         finish_closing(connections, "some connections did not close").await;
+        // No call runs any more, and the console is asked last.
+        finish_closing(
+            self.store.close(),
+            "the key-value storage did not close; it is checked at the next start",
+        )
+        .await;
         if let Some(console) = self.console {
             console.close().await;
         }
@@ -317,16 +333,35 @@ fn gate_settings(config: &Config) -> GateSettings {
     }
 }
 
-/// Creates the runtime that a server with these settings has. Must be called within a tokio runtime.
+/// Creates a runtime as a server with these settings has it, but without key-value storage. Must be called within a tokio runtime.
 pub fn runtime(config: &Config, emitter: Emitter) -> Result<Arc<Runtime>, StartError> {
-    Runtime::new(runtime_settings(config, emitter))
+    let mut backends = Extensions::new();
+    backends.insert(emitter);
+    runtime_with(config, backends)
+}
+
+/// Creates a runtime with the backends of capabilities.
+fn runtime_with(config: &Config, backends: Extensions) -> Result<Arc<Runtime>, StartError> {
+    Runtime::new(runtime_settings(config, backends))
         .map(Arc::new)
         .map_err(|error| StartError::Runtime(format!("{error:#}")))
 }
 
-fn runtime_settings(config: &Config, emitter: Emitter) -> RuntimeSettings {
-    let mut backends = Extensions::new();
-    backends.insert(emitter);
+/// Opens the key-value storage. If there is none, it is made when a handler first stores something.
+fn open_store(settings: &KeyValue) -> Result<Arc<dyn Store>, StartError> {
+    // The one place that names a backend: the rest of the server knows the trait `Store` only.
+    match settings.backend {
+        Backend::Embedded => Ok(Arc::new(Embedded::open(StoreSettings {
+            folder: settings.path.clone(),
+            max_keys: settings.max_keys,
+            max_bytes: settings.max_bytes,
+            min_free: settings.min_free,
+            cache: settings.cache,
+        })?)),
+    }
+}
+
+fn runtime_settings(config: &Config, backends: Extensions) -> RuntimeSettings {
     let half_of_memory = || usize::try_from(machine_memory() / 2).unwrap_or(usize::MAX);
     let budget = config
         .limits

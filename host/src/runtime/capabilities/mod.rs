@@ -2,6 +2,7 @@
 
 mod capability;
 mod config;
+mod keyvalue;
 mod log;
 mod registration;
 mod requests;
@@ -23,6 +24,7 @@ const CAPABILITIES: &[Capability] = &[
     requests::CAPABILITY,
     registration::CAPABILITY,
     log::CAPABILITY,
+    keyvalue::CAPABILITY,
     wasi::CAPABILITY,
     config::CAPABILITY,
 ];

@@ -65,6 +65,11 @@ impl Output {
         }
     }
 
+    /// Returns the path of the handler's file below the folder of handlers.
+    pub(in crate::runtime) fn handler(&self) -> &Arc<str> {
+        &self.handler
+    }
+
     /// Returns the stream of standard output or standard error.
     pub(super) fn stream(&self, is_error: bool) -> Stream {
         Stream {

@@ -1,0 +1,156 @@
+//! `wasi:keyvalue@0.2.0-draft`, the draft before `draft2`, which other hosts offer.
+
+use wasmtime::component::{HasSelf, Linker, Resource};
+
+use self::bindings::wasi::keyvalue::store::{self, Error, KeyResponse};
+use self::bindings::wasi::keyvalue::{atomics, batch};
+use super::operations::{BucketHandle, Refusal};
+use crate::kv::{self, BucketName, Delta, Key};
+use crate::runtime::instance::state::State;
+
+/// The version of the package.
+pub(super) const VERSION: &str = "0.2.0-draft";
+
+mod bindings {
+    #![allow(missing_docs, unreachable_pub)]
+
+    wasmtime::component::bindgen!({
+        path: "src/runtime/capabilities/keyvalue/draft.wit",
+        world: "wasi:keyvalue/imports",
+        imports: {
+            "wasi:keyvalue/store.open": trappable,
+            "wasi:keyvalue/store.[drop]bucket": trappable,
+            default: async | trappable,
+        },
+        with: {
+            "wasi:keyvalue/store.bucket": super::super::operations::BucketHandle,
+        },
+    });
+}
+
+/// Adds the interfaces to a linker.
+pub(super) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+    store::add_to_linker::<State, HasSelf<State>>(linker, |state| state)?;
+    atomics::add_to_linker::<State, HasSelf<State>>(linker, |state| state)?;
+    batch::add_to_linker::<State, HasSelf<State>>(linker, |state| state)
+}
+
+type Bucket = Resource<BucketHandle>;
+type Answer<T> = wasmtime::Result<Result<T, Error>>;
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Denied => Self::AccessDenied,
+            Refusal::Other(sentence) => Self::Other(sentence),
+        }
+    }
+}
+
+/// Converts the answer of an operation.
+fn answer<T>(result: Result<T, Refusal>) -> Answer<T> {
+    Ok(result.map_err(Error::from))
+}
+
+/// The ends of the pages that the call was given. A cursor is the number of one of them, counted from 1.
+///
+/// The number of operations of a call bounds them.
+#[derive(Default)]
+struct Pages(Vec<(BucketName, Key)>);
+
+impl State {
+    /// Returns the key that ends the page before the one that a cursor stands for. 0 stands for the first page.
+    fn after_page(&mut self, bucket: &Bucket, cursor: Option<u64>) -> Answer<Option<Key>> {
+        let Some(number) = cursor.filter(|number| *number > 0) else {
+            return Ok(Ok(None));
+        };
+        let name = self.bucket_name(bucket)?;
+        let Pages(pages) = self.call_mut()?.notes();
+        let page = usize::try_from(number - 1)
+            .ok()
+            .and_then(|page| pages.get(page));
+        let key = page
+            .filter(|(of, _)| *of == name)
+            .map(|(_, key)| key.clone());
+        match key {
+            Some(key) => Ok(Ok(Some(key))),
+            None => answer(Err(kv::Error::Cursor.into())),
+        }
+    }
+}
+
+impl store::Host for State {
+    fn open(&mut self, identifier: String) -> Answer<Bucket> {
+        answer(self.kv_open(&identifier)?)
+    }
+}
+
+impl store::HostBucket for State {
+    async fn get(&mut self, this: Bucket, key: String) -> Answer<Option<Vec<u8>>> {
+        answer(self.kv_get(&this, key).await?)
+    }
+
+    async fn set(&mut self, this: Bucket, key: String, value: Vec<u8>) -> Answer<()> {
+        answer(self.kv_set(&this, key, value).await?)
+    }
+
+    async fn delete(&mut self, this: Bucket, key: String) -> Answer<()> {
+        answer(self.kv_delete(&this, key).await?)
+    }
+
+    async fn exists(&mut self, this: Bucket, key: String) -> Answer<bool> {
+        answer(self.kv_exists(&this, key).await?)
+    }
+
+    async fn list_keys(&mut self, this: Bucket, cursor: Option<u64>) -> Answer<KeyResponse> {
+        let after = match self.after_page(&this, cursor)? {
+            Ok(after) => after,
+            Err(error) => return Ok(Err(error)),
+        };
+        let page = match self.kv_list(&this, after).await? {
+            Ok(page) => page,
+            Err(refusal) => return answer(Err(refusal)),
+        };
+        let name = self.bucket_name(&this)?;
+        let last = page.keys.last().filter(|_| page.more).cloned();
+        let Pages(pages) = self.call_mut()?.notes();
+        let cursor = last.map(|key| {
+            pages.push((name, key));
+            pages.len() as u64
+        });
+        let keys = page.keys.into_iter().map(Key::into_string).collect();
+        Ok(Ok(KeyResponse { keys, cursor }))
+    }
+
+    fn drop(&mut self, this: Bucket) -> wasmtime::Result<()> {
+        self.drop_bucket(this)
+    }
+}
+
+impl atomics::Host for State {
+    async fn increment(&mut self, bucket: Bucket, key: String, delta: u64) -> Answer<u64> {
+        let sum = self
+            .kv_increment(&bucket, key, Delta::Unsigned(delta))
+            .await?;
+        // The store checks that an unsigned sum is one.
+        answer(sum.map(|sum| u64::try_from(sum).unwrap_or(u64::MAX)))
+    }
+}
+
+impl batch::Host for State {
+    async fn get_many(
+        &mut self,
+        bucket: Bucket,
+        keys: Vec<String>,
+    ) -> Answer<Vec<Option<(String, Vec<u8>)>>> {
+        answer(self.kv_get_many(&bucket, keys).await?)
+    }
+
+    async fn set_many(&mut self, bucket: Bucket, pairs: Vec<(String, Vec<u8>)>) -> Answer<()> {
+        answer(self.kv_set_many(&bucket, pairs).await?)
+    }
+
+    async fn delete_many(&mut self, bucket: Bucket, keys: Vec<String>) -> Answer<()> {
+        answer(self.kv_delete_many(&bucket, keys).await?)
+    }
+}
