@@ -2,6 +2,7 @@
 
 mod name;
 mod sdk;
+mod template;
 mod workspace;
 
 use std::fs::{self, Permissions};
@@ -10,8 +11,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
+use clap::builder::PossibleValuesParser;
 use clap::{Args, ValueEnum};
 
+use self::template::Template;
 use super::error::CommandError;
 use super::output::print;
 
@@ -22,27 +25,6 @@ Examples:
   hitchy new services/shop
   hitchy new shop --sdk ../hitchy/guest-sdk";
 
-/// The files of a handler in Rust. In the manifest `{{name}}` and `{{sdk}}` are filled in.
-const RUST: [(&str, &str); 5] = [
-    (
-        "Cargo.toml",
-        include_str!("../../../templates/rust/Cargo.toml.template"),
-    ),
-    ("src/lib.rs", include_str!("../../../templates/rust/lib.rs")),
-    (
-        ".cargo/config.toml",
-        include_str!("../../../templates/rust/cargo-config.toml"),
-    ),
-    (
-        "hitchy.toml",
-        include_str!("../../../templates/rust/hitchy.toml"),
-    ),
-    (
-        ".gitignore",
-        include_str!("../../../templates/rust/gitignore"),
-    ),
-];
-
 #[derive(Args)]
 pub(super) struct NewArgs {
     /// The folder to make; its last part is the name of the handler
@@ -50,6 +32,14 @@ pub(super) struct NewArgs {
     /// The language to write it in
     #[arg(long, value_enum, default_value_t = Lang::Rust)]
     lang: Lang,
+    /// What it begins with
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = Template::DEFAULT,
+        value_parser = PossibleValuesParser::new(Template::names())
+    )]
+    template: String,
     /// The folder guest-sdk of Hitchy's sources, if not those that this program was built from
     #[arg(long, value_name = "PATH")]
     sdk: Option<PathBuf>,
@@ -89,8 +79,9 @@ pub(super) fn main(args: NewArgs) -> Result<(), CommandError> {
             sdk_path.display()
         )
     })?;
-    new_folder.fill(&files(name, dependency))?;
-    print_next_steps(&args.name);
+    let template = Template::named(&args.template);
+    new_folder.fill(&template.files(name, dependency))?;
+    print_next_steps(&args.name, template);
     if let Some((manifest, path)) = workspace::containing(&folder) {
         print(format_args!(
             "\nnote: {} takes this folder in as a member, and cargo refuses that of one that stands alone; add {path:?} to `exclude` \
@@ -127,17 +118,6 @@ fn name_of(path: &Path) -> Result<&str, String> {
     // A name that is not UTF-8 is replaced by a character that the check refuses.
     let name = name.to_str().unwrap_or("\u{fffd}");
     name::check(name).map(|()| name)
-}
-
-/// Returns the files of a new handler: their paths in its folder and their contents.
-fn files(name: &str, sdk: &str) -> Vec<(&'static str, String)> {
-    let sdk = toml::Value::from(sdk).to_string();
-    let fill = |text: &str| text.replace("{{name}}", name).replace("{{sdk}}", &sdk);
-    let filled = |(path, text): (&'static str, &str)| match path {
-        "Cargo.toml" => (path, fill(text)),
-        _ => (path, text.to_owned()),
-    };
-    RUST.into_iter().map(filled).collect()
 }
 
 /// The path of the new folder: the nearest folder that exists, and the missing ones below it.
@@ -229,13 +209,14 @@ impl NewFolder {
 }
 
 /// Prints the commands that a person runs next.
-fn print_next_steps(folder: &Path) {
+fn print_next_steps(folder: &Path, template: &Template) {
     let hitchy = quoted(&this_program());
     let name = folder.display();
     let folder = quoted(&name.to_string());
+    let (has, next) = (template.has, template.next(&hitchy));
     print(format_args!(
         "\
-made {name}, a handler in Rust with a route and an event: see src/lib.rs
+made {name}, a handler in Rust with {has}: see src/lib.rs
 
   cd {folder}
   cargo test        # runs its tests, without a server
@@ -243,9 +224,7 @@ made {name}, a handler in Rust with a route and an event: see src/lib.rs
 
 and, while that runs, in other terminals
 
-  curl http://localhost:3000/api/hello/you
-  {hitchy} listen chat:said
-  {hitchy} emit chat:say '{{\"from\":\"you\",\"text\":\"hi\"}}' --ack"
+{next}"
     ));
 }
 
