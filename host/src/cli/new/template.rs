@@ -28,7 +28,10 @@ macro_rules! template {
 }
 
 /// All templates. The first is used if none is named.
-const TEMPLATES: &[Template] = &[template!("hello", "a route and an event")];
+const TEMPLATES: &[Template] = &[
+    template!("hello", "a route and an event"),
+    template!("api", "routes with items that are kept"),
+];
 
 impl Template {
     /// The name of the template that is used if none is named.
