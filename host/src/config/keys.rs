@@ -251,7 +251,7 @@ pub const KEYS: &[Key] = &[
     Key::new("kv.max-keys", count(1, 1_000_000_000), "1000000", "Keys of one bucket."),
     Key::new("kv.max-bytes", size(KIB, TIB), "256MiB", "Keys and values of one bucket."),
     Key::new("kv.min-free", size(0, TIB), "64MiB", "Space of the disk that stays free: when less is free, nothing is stored, and handlers get an error."),
-    Key::new("kv.cache", size(MIB, TIB), "64MiB", "Memory of the embedded storage for what was read."),
+    Key::new("kv.page-cache", size(MIB, TIB), "64MiB", "Memory of the embedded storage for what was read."),
 
     Key::new("admin.listen", CONSOLE, "127.0.0.1:9000", "Where the console listens: health, metrics, what is served; or \"off\". If nothing is set and the default is in use by another program, the server starts without a console."),
 

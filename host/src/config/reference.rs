@@ -146,7 +146,7 @@ mod tests {
             let (start, computed) = match key.kind {
                 ValueKind::Table { .. } => (format!("| `{}` |", key.short()), "| none |"),
                 _ if key.section() == keys::HANDLER => {
-                    (format!("| `{}` |", key.short()), "| none |")
+                    (format!("| `{}` |", key.short()), "| worked out at start |")
                 }
                 _ => (
                     format!("| `{}`<br>`{}` |", key.short(), key.variable()),

@@ -17,6 +17,7 @@ mod service;
 mod socketio;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -85,6 +86,7 @@ pub struct Server {
     console: Option<Admin>,
     sessions: Arc<Sessions>,
     store: Arc<dyn Store>,
+    store_folder: PathBuf,
     grace: Duration,
 }
 
@@ -129,7 +131,7 @@ impl Server {
         let limits = ConnectionLimits::of(&config.server);
         let accept = |listener| Acceptor::start(listener, Arc::clone(&router), limits, &sessions);
         let acceptors = listeners.into_iter().map(accept).collect();
-        let grace = config.server.grace;
+        let (grace, store_folder) = (config.server.grace, config.kv.path.clone());
         let following = follow(&registry, Arc::clone(&runtime), config, sources, &sockets);
         let mut server = Self {
             addresses,
@@ -144,6 +146,7 @@ impl Server {
             console: None,
             sessions,
             store,
+            store_folder,
             grace,
         };
         if !console.is_empty() {
@@ -162,6 +165,8 @@ impl Server {
             sessions: Arc::clone(&self.sessions),
             counts: Arc::clone(self.sockets.counts()),
             vitals: Vitals::watch(started, tasks.to_vec()),
+            store: Arc::clone(&self.store),
+            store_folder: self.store_folder.clone(),
         }
     }
 
@@ -351,13 +356,18 @@ fn runtime_with(config: &Config, backends: Extensions) -> Result<Arc<Runtime>, S
 fn open_store(settings: &KeyValue) -> Result<Arc<dyn Store>, StartError> {
     // The one place that names a backend: the rest of the server knows the trait `Store` only.
     match settings.backend {
-        Backend::Embedded => Ok(Arc::new(Embedded::open(StoreSettings {
-            folder: settings.path.clone(),
-            max_keys: settings.max_keys,
-            max_bytes: settings.max_bytes,
-            min_free: settings.min_free,
-            cache: settings.cache,
-        })?)),
+        Backend::Embedded => Ok(Arc::new(Embedded::open(store_settings(settings))?)),
+    }
+}
+
+/// Returns the settings of the embedded storage.
+pub(crate) fn store_settings(settings: &KeyValue) -> StoreSettings {
+    StoreSettings {
+        folder: settings.path.clone(),
+        max_keys: settings.max_keys,
+        max_bytes: settings.max_bytes,
+        min_free: settings.min_free,
+        cache: settings.page_cache,
     }
 }
 
