@@ -1,10 +1,12 @@
 //! The sockets that an emit reaches: a namespace, narrowed by rooms to include and rooms to exclude.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::context::Context;
 use crate::error::{Failure, Result};
 use crate::host::{self, milliseconds, sockets};
 use crate::payload::{self, Payload};
@@ -169,6 +171,35 @@ impl Audience {
     /// Fails when another node did not answer.
     pub fn ids(&self) -> Result<Vec<String>, Failure> {
         sockets::list_ids(&self.0).map_err(Failure::from)
+    }
+
+    /// Returns the value of a context's key for each socket of the audience on this node that has the key.
+    ///
+    /// ```
+    /// use std::collections::BTreeSet;
+    /// use hitchy_guest::{Result, to};
+    ///
+    /// /// The names of the people in a room, each once, also if somebody has several tabs open.
+    /// fn people(room: &str) -> Result<BTreeSet<String>> {
+    ///     Ok(to(room).values("name")?.into_iter().collect())
+    /// }
+    /// # use hitchy_guest::testing;
+    /// # testing::client().room("general").context("name", "Ada").connect();
+    /// # testing::client().room("general").connect();
+    /// # assert_eq!(people("general").unwrap().len(), 1);
+    /// ```
+    ///
+    /// # Errors
+    /// Fails with an internal error when a value does not fit `T`.
+    pub fn values<T: DeserializeOwned>(&self, key: &str) -> Result<Vec<T>> {
+        let ids = self.ids()?;
+        let found = ids
+            .iter()
+            .filter_map(|id| sockets::find(&self.0.namespace, id));
+        let contexts = found.map(|socket| Context::of_socket(Rc::new(socket)));
+        contexts
+            .filter_map(|context| context.get(key).transpose())
+            .collect()
     }
 }
 

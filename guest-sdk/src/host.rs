@@ -10,8 +10,20 @@ pub(crate) use crate::bindings::hitchy::platform::types as wit;
 #[cfg(target_family = "wasm")]
 pub(crate) use crate::bindings::hitchy::platform::{log, requests, sockets};
 
+#[cfg(target_family = "wasm")]
+pub(crate) use crate::bindings::wasi::config::store as config;
+
+#[cfg(target_family = "wasm")]
+pub(crate) mod kv {
+    //! The three interfaces of key-value storage.
+
+    pub(crate) use crate::bindings::wasi::keyvalue::atomics::{Cas, CasError, increment, swap};
+    pub(crate) use crate::bindings::wasi::keyvalue::batch::{delete_many, get_many, set_many};
+    pub(crate) use crate::bindings::wasi::keyvalue::store::{Bucket, Error, open};
+}
+
 #[cfg(not(target_family = "wasm"))]
-pub(crate) use crate::double::{log, requests, sockets};
+pub(crate) use crate::double::{config, kv, log, requests, sockets};
 
 pub(crate) use crate::bindings::hitchy::platform::sockets::Audience;
 

@@ -69,6 +69,7 @@
 //! Each call has a fresh instance, which is dropped after the call. The value of a `static` or a `thread_local` is
 //! therefore lost before the next call. The following state lasts longer than a call:
 //!
+//! - Keys and values in the handler's bucket, with [`kv`]: they outlive the server.
 //! - The [`Context`] of a connection, for example the user and their rights. A hook sets it (`context.set("user",
 //!   "ada")`), listeners read and change it, and requests of that client over `/hitchy` start with a copy of it. It
 //!   ends with the connection and outlives a new version of the handler.
@@ -102,7 +103,8 @@
 //! server's settings say otherwise. A call that exceeds a limit is ended, and its client receives a 504 or a 500. Other
 //! calls are not affected. Waiting counts as well: [`Socket::emit_with_ack`] and [`Audience::emit_with_ack`] wait no
 //! longer than the time that the call has left ([`Request::deadline`]), even if the timeout is longer. A handler has no
-//! access to files or to environment variables, and calls only the servers that the operator allows: see [`http`].
+//! access to files or to environment variables, and calls only the servers that the operator allows: see [`http`]. The
+//! operator gives it values and secrets, which [`config`] reads.
 //!
 //! Large values belong into a `Box` or a `Vec`. A stack overflow ends the call as an out of bounds memory access.
 //!
@@ -137,6 +139,7 @@ mod app;
 mod audience;
 #[allow(missing_docs, unsafe_code, unreachable_pub)]
 mod bindings;
+pub mod config;
 mod connection;
 mod context;
 mod dispatch;
@@ -153,6 +156,7 @@ mod function;
 mod headers;
 mod host;
 pub mod http;
+pub mod kv;
 pub mod log;
 mod mismatch;
 mod payload;
@@ -162,6 +166,7 @@ mod request;
 mod socket;
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;
+mod time;
 mod tuples;
 mod urlencoded;
 
@@ -187,6 +192,7 @@ pub use self::headers::Headers;
 pub use self::payload::{Bytes, Payload};
 pub use self::request::Request;
 pub use self::socket::Socket;
+pub use self::time::now_ms;
 
 /// The code of the guide, run as doctests.
 #[cfg(doctest)]

@@ -144,6 +144,42 @@ pub fn importing(interface: &str) -> Vec<u8> {
     )
 }
 
+/// Returns a handler that reads the key `key` of its configuration in `describe`, through `interface` (all names of
+/// `wasi:config/store`), and traps unless that fails.
+pub fn reading_config(interface: &str) -> Vec<u8> {
+    component(&format!(
+        r#"(component
+            (import "hitchy:platform/registration@0.1.0" (instance $registration
+                (export "registrar" (type (sub resource)))))
+            (alias export $registration "registrar" (type $registrar))
+            (import "{interface}" (instance $config
+                (type $reasons (variant (case "upstream" string) (case "io" string)))
+                (export "error" (type $error (eq $reasons)))
+                (export "get" (func (param "key" string) (result (result (option string) (error $error)))))))
+            (alias export $config "get" (func $get))
+            (core module $memory
+                (memory (export "memory") 1)
+                (data (i32.const 0) "key")
+                (func (export "realloc") (param i32 i32 i32 i32) (result i32) (i32.const 1024)))
+            (core instance $memory (instantiate $memory))
+            (alias core export $memory "memory" (core memory $shared))
+            (alias core export $memory "realloc" (core func $realloc))
+            (core func $get (canon lower (func $get) (memory $shared) (realloc $realloc)))
+            (core module $guest
+                (import "memory" "memory" (memory 1))
+                (import "host" "get" (func $get (param i32 i32 i32)))
+                (func (export "describe") (param i32)
+                    (call $get (i32.const 0) (i32.const 3) (i32.const 512))
+                    (if (i32.ne (i32.load8_u (i32.const 512)) (i32.const 1)) (then (unreachable)))))
+            (core instance $guest (instantiate $guest
+                (with "memory" (instance $memory))
+                (with "host" (instance (export "get" (func $get))))))
+            (func $describe (param "to" (own $registrar)) (canon lift (core func $guest "describe")))
+            (instance $setup (export "describe" (func $describe)))
+            (export "hitchy:platform/setup@0.1.0" (instance $setup)))"#
+    ))
+}
+
 /// Returns a handler that imports `interface` and names `language` as its source language.
 pub fn importing_in(interface: &str, language: &str) -> Vec<u8> {
     handler(
@@ -260,6 +296,7 @@ mod tests {
             route_without_http(),
             of_version("0.1.9", Some("later")),
             importing("nobody:home/thing@1.0.0"),
+            reading_config("wasi:config/store@0.2.0-rc.1"),
             slow_to_compile(),
             without_setup(),
             rust_without_export(),

@@ -13,7 +13,7 @@ const TARGET: &str = "wasm32-wasip2";
 /// The target of core modules.
 const CORE_TARGET: &str = "wasm32-wasip1";
 
-/// The mark in the component `scripted` after which the script begins.
+/// The mark in the components `scripted` and `storing` after which the script begins.
 const MARK: &[u8] = b"@@HITCHY-SCRIPT@@";
 const SCRIPT_SPACE: usize = 4096;
 
@@ -45,11 +45,24 @@ pub fn core_guest(name: &str) -> Vec<u8> {
 /// # Panics
 /// Panics if the script is too long.
 pub fn scripted(script: &str) -> Vec<u8> {
-    let mut component = guest("scripted");
+    with_script("scripted", script)
+}
+
+/// Returns the guest `storing`, whose routes lie below `prefix`: `/a`, or empty. See `fixtures/storing`.
+///
+/// # Panics
+/// Panics if the prefix is too long.
+pub fn storing(prefix: &str) -> Vec<u8> {
+    with_script("storing", prefix)
+}
+
+/// Returns the component of a fixture with a script in it.
+fn with_script(name: &str, script: &str) -> Vec<u8> {
+    let mut component = guest(name);
     let mark = component
         .windows(MARK.len())
         .position(|window| window == MARK)
-        .expect("scripted carries its mark");
+        .expect("the guest carries the mark");
     let start = mark + MARK.len();
     let space = &mut component[start..mark + SCRIPT_SPACE];
     assert!(

@@ -36,7 +36,7 @@ pub mod wrk;
 
 pub use browser::{Browser, Page};
 pub use door::Client;
-pub use guests::{guest, scripted};
+pub use guests::{guest, scripted, storing};
 pub use node::{Node, Socket, official_client};
 pub use server::Server;
 pub use stage::Stage;

@@ -3,11 +3,17 @@
 
 use hitchy_tests::browser::Window;
 use hitchy_tests::guests::{changed_example, example};
+use hitchy_tests::wait::SOON;
 use hitchy_tests::{Browser, Page, Server, sources};
 use serde_json::json;
 
 /// Starts a server with an example's handler and page.
 async fn serve(name: &str) -> Server {
+    serve_with(name, "data").await
+}
+
+/// Starts a server with an example's handler and page, which keeps its data in this folder.
+async fn serve_with(name: &str, data: &str) -> Server {
     let mut plan = Server::prepare().handler(&format!("{name}.wasm"), example(name));
     let public = sources().join("../examples").join(name).join("public");
     for file in std::fs::read_dir(public).expect("an example has a page") {
@@ -18,9 +24,15 @@ async fn serve(name: &str) -> Server {
     }
     let client = sources().join("client/node_modules/socket.io-client/dist");
     let client = client.to_str().expect("a path in UTF-8");
-    plan.settings(&format!("[socket]\nclient = {client:?}\n"))
-        .start()
-        .await
+    let settings = format!("[socket]\nclient = {client:?}\n[kv]\npath = {data:?}\n");
+    plan.settings(&settings).start().await
+}
+
+/// Ends a server as an operator does.
+async fn end(mut server: Server) {
+    server.terminate();
+    let status = server.wait_for_end(SOON * 3).await;
+    assert!(status.success(), "{status}");
 }
 
 /// Takes a screenshot and asserts that the page has no visible defects.
@@ -29,6 +41,9 @@ async fn look(page: &Page, picture: &str) {
     let complaints = page.complaints().await;
     assert!(complaints.is_empty(), "{picture}: {complaints:#?}");
 }
+
+/// The number of messages that a page shows.
+const MESSAGES: &str = "document.querySelectorAll('.message').length";
 
 async fn sign_in(page: &Page, name: &str) {
     page.fill("Your name", name).await;
@@ -216,7 +231,7 @@ async fn long_texts_and_many_messages_stay_readable() {
     ada.sees_no("#newer").await;
 
     say(&ada, &"x".repeat(501)).await;
-    ada.sees("#notice", "at most 500 characters").await;
+    ada.sees("#notice", "1 to 500 characters").await;
     assert_eq!(
         ada.eval("document.getElementById('text').value.length")
             .await,
@@ -262,6 +277,78 @@ async fn other_rooms_count_what_is_unread_and_announcements_reach_all() {
 }
 
 #[tokio::test]
+async fn i12_2_the_chat_shows_after_a_restart_what_was_said_and_who_was_there() {
+    let browser = Browser::start().await;
+    let data = tempfile::tempdir().expect("a folder");
+    let data = data.path().to_str().expect("UTF-8");
+    let server = serve_with("chat", data).await;
+    let ada = browser.open(&server.url(), Window::WIDE).await;
+    sign_in(&ada, "Ada").await;
+    let bob = browser.open(&server.url(), Window::WIDE.dark()).await;
+    sign_in(&bob, "Bob").await;
+    say(&ada, "Is this still here tomorrow?").await;
+    bob.sees(".message .text", "still here tomorrow?").await;
+    say(&bob, "The server keeps the last hundred.").await;
+    ada.sees(".message:not(.mine) .text", "last hundred").await;
+    bob.click("Sign out").await;
+    sees_people(&ada, &["Ada"]).await;
+    ada.sees("#seen bdi", "Bob").await;
+    ada.sees("#seen .ago", "just now").await;
+    look(&ada, "chat-seen-wide").await;
+
+    // A page that is loaded again has its messages from the server, each once.
+    ada.eval("location.reload()").await;
+    ada.sees(".message.mine .text", "still here tomorrow?")
+        .await;
+    ada.sees(".message:not(.mine) .text", "last hundred").await;
+    assert_eq!(ada.eval(MESSAGES).await, 2);
+    end(server).await;
+
+    let server = serve_with("chat", data).await;
+    let eve = browser.open(&server.url(), Window::NARROW.dark()).await;
+    sign_in(&eve, "Eve").await;
+    eve.sees(".message .text", "still here tomorrow?").await;
+    eve.sees(".message .text", "last hundred").await;
+    assert_eq!(eve.eval(MESSAGES).await, 2);
+    look(&eve, "chat-history-narrow-dark").await;
+    eve.click("Rooms and people").await;
+    eve.until("document.querySelectorAll('#seen li').length === 2")
+        .await;
+    look(&eve, "chat-seen-narrow-dark").await;
+    eve.press("Escape").await;
+    say(&eve, "It is.").await;
+    let bob = browser.open(&server.url(), Window::WIDE.dark()).await;
+    sign_in(&bob, "Bob").await;
+    bob.sees(".message.mine .text", "last hundred").await;
+    bob.sees(".message:not(.mine) .text", "It is.").await;
+    look(&bob, "chat-history-wide-dark").await;
+    end(server).await;
+}
+
+#[tokio::test]
+async fn i12_2_the_counter_keeps_its_numbers_over_a_restart() {
+    let browser = Browser::start().await;
+    let data = tempfile::tempdir().expect("a folder");
+    let data = data.path().to_str().expect("UTF-8");
+    let server = serve_with("counter", data).await;
+    let ada = browser.open(&server.url(), Window::WIDE.dark()).await;
+    ada.sees("#visits", "opened once").await;
+    ada.eval("document.querySelector('[value=token-of-ada]').click()")
+        .await;
+    ada.click("I come along").await;
+    ada.sees("#who li", "ada").await;
+    end(server).await;
+
+    let server = serve_with("counter", data).await;
+    let bob = browser.open(&server.url(), Window::NARROW).await;
+    bob.sees("#who li", "ada").await;
+    bob.sees("#count", "1").await;
+    bob.sees("#visits", "opened 2 times").await;
+    look(&bob, "counter-kept-narrow").await;
+    end(server).await;
+}
+
+#[tokio::test]
 async fn every_tab_of_the_counter_sees_who_comes_along() {
     let browser = Browser::start().await;
     let server = serve("counter").await;
@@ -276,10 +363,6 @@ async fn every_tab_of_the_counter_sees_who_comes_along() {
         .await;
     bob.eval("document.querySelector('[value=token-of-bob]').click()")
         .await;
-    for page in [&ada, &bob] {
-        page.until("seen.at(-1) !== 'io client disconnect' && sockets.every(it => it.connected)")
-            .await;
-    }
     ada.click("I come along").await;
     for page in [&ada, &bob] {
         page.sees("#who li", "ada").await;
@@ -294,7 +377,7 @@ async fn every_tab_of_the_counter_sees_who_comes_along() {
 
     let before = (ada.connections().await, bob.connections().await);
     let newer = changed_example("counter", |source| {
-        source.replace("count: who.len(),", "count: who.len() * 10,")
+        source.replace("new.who.len();", "new.who.len() * 10;")
     });
     server.drop_in("counter.wasm", newer);
     server

@@ -24,6 +24,7 @@ const STORIES: &[(&str, &str)] = &[
     ("docs/folder.md", "folder"),
     ("docs/handlers.md", "dev"),
     ("docs/handlers.md", "schedules"),
+    ("docs/handlers.md", "settings"),
     ("docs/operating.md", "console"),
     ("docs/operating.md", "proxy"),
     ("docs/settings.md", "settings"),
@@ -106,6 +107,23 @@ async fn the_readmes_settings_are_accepted() {
 #[tokio::test]
 async fn the_settings_of_the_reference_are_accepted() {
     accepts("docs/settings.md").await;
+}
+
+#[tokio::test]
+async fn i12_3_the_settings_of_the_guide_are_accepted() {
+    let mut story = Story::of("docs/handlers.md", "settings");
+    let folder = folder();
+    let settings = story.next("toml") + &story.next("toml");
+    fs::write(folder.path().join("hitchy.toml"), settings).expect("a file");
+    let shell = Shell::new(folder.path(), folder.path());
+    let printed = shell.types("hitchy serve --print-config").await;
+    for line in [
+        "buckets = { prices = \"read\", shared = \"read-write\" }",
+        "config = { greeting = \"hello\", retries = \"3\" }",
+        "secrets = [\"SMTP_PASSWORD\"]",
+    ] {
+        assert!(printed.contains(line), "{line} in {printed}");
+    }
 }
 
 /// Compares the command in the README with the one that this run uses, because `.ci/run` reads it from the README.

@@ -119,6 +119,37 @@ fn i12_8_the_template_proxy_passes_its_tests_and_names_the_server_that_it_calls(
     refused(&unknown, 2, &["nothing", "hello", "proxy"]);
 }
 
+#[tokio::test]
+async fn i12_8_the_template_api_passes_its_tests_and_keeps_items_in_a_server() {
+    example("hello");
+    let folder = folder();
+    let made = hitchy(folder.path(), &["new", "stock", "--template", "api"]);
+    assert!(made.status.success(), "{}", err(&made));
+    assert!(out(&made).contains("/api/items"), "{}", out(&made));
+    let handler = folder.path().join("stock");
+    let lock = sources().join("../examples/Cargo.lock");
+    fs::copy(lock, handler.join("Cargo.lock")).expect("copied");
+    let tested = cargo_in(&handler, "examples", &["test", "--quiet"]);
+    assert!(tested.contains("3 passed"), "{tested}");
+    let build = ["build", "--release", "--target", "wasm32-wasip2"];
+    cargo_in(&handler, "fixtures", &build);
+    let wasm = target_dir().join("fixtures/wasm32-wasip2/release/stock.wasm");
+
+    let server = Server::with("stock.wasm", fs::read(&wasm).expect("built")).await;
+    let tea = json!({ "id": "tea", "name": "Tea", "price": 3 });
+    assert_eq!(server.post("/api/items", &tea).await.status, 201);
+    assert_eq!(server.post("/api/items", &tea).await.status, 409);
+    assert_eq!(
+        server
+            .post("/api/items", &json!({ "id": "x" }))
+            .await
+            .status,
+        400
+    );
+    assert_eq!(server.get("/api/items").await.json(), json!([tea]));
+    assert_eq!(server.get("/api/items/coffee").await.status, 404);
+}
+
 #[test]
 fn what_was_made_is_said_with_the_next_steps() {
     let folder = folder();

@@ -1,8 +1,9 @@
-// The page of the chat. Who is connected and who is where is known to the server; messages are kept here, as long as the page is
-// open. Whatever others wrote is only ever put in as text.
+// The page of the chat. Who is connected and who is where is known to the server, and so are the last messages of each room. Whatever
+// others wrote is only ever put in as text.
 "use strict";
 
 const MOST_MESSAGES = 500;
+const MOST_GONE = 10;
 const TYPING_LASTS = 4000;
 const TYPING_EVERY = 2000;
 const ACK_WITHIN = 10000;
@@ -31,14 +32,14 @@ let name = store.read("name", "");
 const key = store.read("key", randomId());
 store.write("key", key);
 
-// By name: { name, joined, messages, unread, here, typing }. `joined` is what the person wants; the server is told at each connect.
+// By name: { name, joined, messages, unread, here, seen, typing }. `joined` is what the person wants; the server is told at each connect.
 const rooms = new Map();
 let current = store.read("current", "general");
 let socket = null;
 
 const room = (name) => {
   if (!rooms.has(name)) {
-    rooms.set(name, { name, joined: false, messages: [], unread: 0, here: [], typing: new Map() });
+    rooms.set(name, { name, joined: false, messages: [], unread: 0, here: [], seen: {}, typing: new Map() });
   }
   return rooms.get(name);
 };
@@ -93,26 +94,49 @@ const welcome = (answer) => {
 
   showState("connected", "Connected");
   showChat();
-  const joined = [...rooms.values()].filter((it) => it.joined);
-  joined.forEach(join);
-  joined.flatMap((it) => it.messages).filter((it) => it.state === "pending").forEach(deliver);
+  [...rooms.values()].filter((it) => it.joined).forEach(join);
 };
 
 const join = (it) => {
   it.joined = true;
   rememberRooms();
+  const waiting = it.messages.filter((message) => message.state === "pending");
   socket.emit("join", it.name, (answer) => {
-    if (!answer?.error) return;
-    rooms.delete(it.name);
-    rememberRooms();
-    if (current === it.name) enter("general");
-    showNotice(answer.error.message);
+    if (answer?.error) {
+      rooms.delete(it.name);
+      rememberRooms();
+      if (current === it.name) enter("general");
+      showNotice(answer.error.message);
+      return;
+    }
+    takeHistory(it, answer);
+    // What the history has by now arrived before the connection was lost, and only its ack did not.
+    waiting.filter((message) => message.state === "pending").forEach(deliver);
   });
+};
+
+// The last messages that the server has of a room: all that this page does not know, when it was loaded or has been away.
+const takeHistory = (it, history) => {
+  const known = new Map(it.messages.map((message) => [message.id, message]));
+  const wasHere = known.size > 0;
+  const before = it.messages.length;
+  for (const kept of history) {
+    const message = known.get(kept.id) ?? { id: kept.id };
+    if (!known.has(kept.id)) it.messages.push(message);
+    known.set(kept.id, Object.assign(message, kept, { state: "sent" }));
+  }
+  const missed = it.messages.length - before;
+  const isPending = (message) => Number(message.state === "pending");
+  it.messages.sort((one, other) => isPending(one) - isPending(other) || one.at - other.at);
+  it.messages.splice(0, it.messages.length - MOST_MESSAGES);
+  if (wasHere && (it.name !== current || document.hidden)) it.unread += missed;
+  if (it.name === current) showMessages();
+  showRooms();
 };
 
 const leave = (it) => {
   socket.emit("leave", it.name);
-  Object.assign(it, { joined: false, messages: [], unread: 0, here: [] });
+  Object.assign(it, { joined: false, messages: [], unread: 0, here: [], seen: {} });
   enter([...rooms.values()].find((other) => other.joined).name);
   rememberRooms();
 };
@@ -132,9 +156,9 @@ const rememberRooms = () => {
 };
 
 const askWho = (name) => {
-  socket.emit("who", name, (here) => {
-    if (!Array.isArray(here)) return;
-    room(name).here = here;
+  socket.emit("who", name, (answer) => {
+    if (answer?.error) return;
+    Object.assign(room(name), answer);
     showPeople();
   });
 };
@@ -154,7 +178,7 @@ const send = (text) => {
   lastTold = 0; // the next letter begins another message
 };
 
-// While there is no connection it stays pending: `welcome` tries again.
+// While there is no connection it stays pending: `join` tries again.
 const deliver = (message) => {
   if (!socket?.connected) return;
   message.state = "pending";
@@ -264,9 +288,20 @@ const avatarOf = (name) => {
 };
 
 const timeOf = (at) => {
-  const time = make("time", "", new Date(at).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" }));
-  time.dateTime = new Date(at).toISOString();
+  const date = new Date(at);
+  const isToday = date.toDateString() === new Date().toDateString();
+  const day = isToday ? {} : { day: "numeric", month: "short" };
+  const time = make("time", "", date.toLocaleString([], { ...day, hour: "2-digit", minute: "2-digit" }));
+  time.dateTime = date.toISOString();
   return time;
+};
+
+const howLongAgo = (at) => {
+  const minutes = Math.floor((Date.now() - at) / 60_000);
+  if (minutes < 1) return "just now";
+  if (minutes < 60) return `${minutes} min ago`;
+  if (minutes < 24 * 60) return `${Math.floor(minutes / 60)} h ago`;
+  return new Date(at).toLocaleDateString([], { day: "numeric", month: "short" });
 };
 
 const element = (message, before) => {
@@ -356,7 +391,7 @@ const showRooms = () => {
 };
 
 const showPeople = () => {
-  const { here } = room(current);
+  const { here, seen } = room(current);
   $("here-count").textContent = String(here.length);
   $("people-here").textContent = here.length ? `${here.length} here` : ""; // not known yet
   const items = here.map((who) => {
@@ -366,6 +401,15 @@ const showPeople = () => {
     return item;
   });
   $("here").replaceChildren(...items);
+
+  const gone = Object.entries(seen).sort(([, one], [, other]) => other - one).slice(0, MOST_GONE);
+  const lastSeen = gone.map(([who, at]) => {
+    const item = make("li", "", avatarOf(who), make("bdi", "", who), make("span", "ago", howLongAgo(at)));
+    item.title = `${who}, last seen ${new Date(at).toLocaleString()}`;
+    return item;
+  });
+  $("seen-title").hidden = gone.length === 0;
+  $("seen").replaceChildren(...lastSeen);
 };
 
 const showTyping = () => {
@@ -522,6 +566,9 @@ document.onvisibilitychange = () => {
 window.onhashchange = () => {
   if (socket?.connected && roomInAddress() && roomInAddress() !== current) enter(roomInAddress());
 };
+
+// The times in "Last seen" go on.
+setInterval(() => socket && showPeople(), 30_000);
 
 // The window changes when a keyboard comes up: who was at the end stays there.
 new ResizeObserver(() => isAtEnd && toEnd()).observe($("messages"));

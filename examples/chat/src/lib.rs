@@ -1,22 +1,21 @@
-//! A chat with names, rooms, lists of people, typing notices and announcements.
+//! A chat with names, rooms, a history, lists of people, typing notices and announcements.
 //!
 //! Run the example with `cargo run -- dev examples/chat` from the top of the repository, and open
 //! <http://localhost:3000> in two tabs.
 //!
-//! Every call runs in a fresh instance, so this handler keeps nothing in memory. The name of a person is in the context
-//! of the connection, the rooms of a person are the rooms of the connection, and the page keeps the messages.
+//! Every call runs in a fresh instance, so this handler keeps nothing in memory. What outlives the server is in the
+//! handler's bucket: the last messages of each room, and who was last seen there. The name of a person who is connected
+//! is in the context of the connection, and the rooms of a person are the rooms of the connection.
 
 mod names;
 
-use std::collections::BTreeSet;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::collections::{BTreeMap, BTreeSet};
 
-use hitchy_guest::{App, Data, Failure, Json, Result, Socket, emit, find, to};
-use serde::Deserialize;
+use hitchy_guest::{App, Data, Failure, Json, Result, Socket, emit, kv, now_ms, to};
 use serde_json::{Value, json};
 
-/// The maximum length of a message, in characters.
-const LONGEST: usize = 500;
+/// The messages that are kept of each room, and the people who were seen there.
+const KEPT: usize = 100;
 
 fn app() -> App {
     App::new()
@@ -25,7 +24,7 @@ fn app() -> App {
         .on_disconnect("/", gone)
         .on("join", join)
         .on("leave", leave)
-        .on("who", |Data(room): Data<String>| who_is_in(&room))
+        .on("who", |Data(room): Data<String>| who(&room))
         .on("typing", typing)
         .on("message", message)
         .post("/api/announce", announce)
@@ -34,39 +33,49 @@ fn app() -> App {
 fn gone(socket: Socket) -> Result<()> {
     let rooms = socket.rooms();
     let mut rooms = rooms.iter().filter_map(|room| room.strip_prefix("room:"));
-    Ok(rooms.try_for_each(tell_that_it_changed)?)
+    rooms.try_for_each(|room| see(&socket, room))
 }
 
-/// Handles `emit("join", "general", ({ error }) => …)`.
-fn join(socket: Socket, Data(room): Data<String>) -> Result<()> {
-    if !is_between(1, &room, 30) || room.contains(|c: char| !c.is_alphanumeric() && c != '-') {
-        return Err(Failure::new(400, "A room has 1 to 30 letters, digits and hyphens.").into());
+/// Handles `emit("join", "general", (history) => …)`. The ack has the last messages of the room.
+fn join(socket: Socket, Data(room): Data<String>) -> Result<Json<Vec<Value>>> {
+    if room.contains(|c: char| !c.is_alphanumeric() && c != '-') {
+        return Err(Failure::new(400, "A room has letters, digits and hyphens.").into());
     }
-    socket.join(format!("room:{room}"))?;
-    Ok(tell_that_it_changed(&room)?)
+    socket.join(format!("room:{}", checked(&room, 30)?))?;
+    see(&socket, &room)?;
+    Ok(Json(
+        kv::get(&format!("messages:{room}"))?.unwrap_or_default(),
+    ))
 }
 
 /// Handles `emit("leave", "general")`.
 fn leave(socket: Socket, Data(room): Data<String>) -> Result<()> {
-    socket.leave(format!("room:{room}"))?;
-    Ok(tell_that_it_changed(&room)?)
+    socket.leave(inside(&socket, &room)?)?;
+    see(&socket, &room)
 }
 
-/// Tells the clients in the room to ask `who` again. A list sent from here could be older than one that another call
-/// sends.
-fn tell_that_it_changed(room: &str) -> Result<(), Failure> {
-    to(format!("room:{room}")).emit("changed", room)
+/// Notes that the person was seen in the room, and tells the clients there to ask `who` again. A list that is sent from
+/// here could be older than one that another call sends.
+fn see(socket: &Socket, room: &str) -> Result<()> {
+    let seen = (socket.get::<String>("name")?, now_ms());
+    kv::push_bounded(&format!("seen:{room}"), seen, KEPT)?;
+    Ok(to(format!("room:{room}")).emit("changed", room)?)
 }
 
-/// Handles `emit("who", "general", names => …)`. Each name is returned once, although a person may have several tabs
-/// open.
-fn who_is_in(room: &str) -> Result<Json<BTreeSet<String>>> {
-    let ids = to(format!("room:{room}")).ids()?;
-    let sockets = ids.iter().filter_map(|id| find("/", id));
-    let names: Result<_> = sockets
-        .filter_map(|it| it.get("name").transpose())
+/// Handles `emit("who", "general", ({ here, seen }) => …)`: the names of those who are in the room, and when the others
+/// were last seen there. Each name is returned once, although a person may have several tabs open.
+fn who(room: &str) -> Result<Json<Value>> {
+    let here: BTreeSet<String> = to(format!("room:{room}"))
+        .values("name")?
+        .into_iter()
         .collect();
-    names.map(Json)
+    let seen: Option<Vec<(String, u64)>> = kv::get(&format!("seen:{room}"))?;
+    let seen: BTreeMap<_, _> = seen
+        .into_iter()
+        .flatten()
+        .filter(|it| !here.contains(&it.0))
+        .collect();
+    Ok(Json(json!({ "here": here, "seen": seen })))
 }
 
 /// Handles `emit("typing", "general")`. Clients that read too slowly may miss the event.
@@ -84,21 +93,22 @@ fn message(
     Data((room, text, id)): Data<(String, String, String)>,
 ) -> Result<Json<Value>> {
     let others = socket.to(inside(&socket, &room)?);
-    let (text, from, at) = (checked(&text)?, socket.get::<String>("name")?, now());
-    let message = json!({ "id": id, "room": room, "from": from, "text": text, "at": at });
+    let (text, id, from) = (
+        checked(&text, 500)?,
+        checked(&id, 40)?,
+        socket.get::<String>("name")?,
+    );
+    let message = json!({ "id": id, "room": room, "from": from, "text": text, "at": now_ms() });
+    kv::push_bounded(&format!("messages:{room}"), message.clone(), KEPT)?;
     others.emit("message", &message)?;
     Ok(Json(message))
 }
 
-#[derive(Deserialize)]
-struct Announcement {
-    text: String,
-}
-
 /// Answers `POST /api/announce` with `{"text":"…"}` and sends the announcement to everyone. Any client may call it in
 /// this example. The example `counter` has a policy.
-fn announce(Json(Announcement { text }): Json<Announcement>) -> Result<Json<Value>> {
-    let announcement = json!({ "text": checked(&text)?, "at": now() });
+fn announce(Json(announcement): Json<BTreeMap<String, String>>) -> Result<Json<Value>> {
+    let text = announcement.get("text").map_or("", String::as_str);
+    let announcement = json!({ "text": checked(text, 500)?, "at": now_ms() });
     emit("announcement", &announcement)?;
     Ok(Json(announcement))
 }
@@ -107,34 +117,19 @@ fn announce(Json(Announcement { text }): Json<Announcement>) -> Result<Json<Valu
 fn inside(socket: &Socket, room: &str) -> Result<String, Failure> {
     let room = format!("room:{room}");
     let is_in = socket.rooms().contains(&room);
-    if is_in {
-        Ok(room)
-    } else {
-        Err(Failure::new(403, "Join the room first."))
-    }
+    is_in
+        .then_some(room)
+        .ok_or(Failure::new(403, "Join the room first."))
 }
 
-fn checked(text: &str) -> Result<&str, Failure> {
-    match text.trim() {
-        "" => Err(Failure::new(400, "There is nothing in this message.")),
-        text if is_between(1, text, LONGEST) => Ok(text),
-        _ => Err(Failure::new(
-            413,
-            format!("A message has at most {LONGEST} characters."),
-        )),
-    }
-}
-
-fn is_between(least: usize, text: &str, most: usize) -> bool {
-    (least..=most).contains(&text.chars().count())
-}
-
-/// Returns the time in milliseconds since 1970, as JavaScript does.
-fn now() -> u128 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default()
-        .as_millis()
+/// Returns a text without the white space around it, and fails if it is empty or too long.
+fn checked(text: &str, most: usize) -> Result<&str, Failure> {
+    let length = text.trim().chars().count();
+    let fits = (1..=most).contains(&length).then_some(text.trim());
+    fits.ok_or(Failure::new(
+        400,
+        format!("Please write 1 to {most} characters."),
+    ))
 }
 
 hitchy_guest::export!(app);
@@ -180,11 +175,11 @@ mod tests {
             message.from(&ada).send().unwrap_err().code()
         };
         assert_eq!(refusal("general", "  \n "), 400);
-        assert_eq!(refusal("general", &"é".repeat(LONGEST + 1)), 413);
+        assert_eq!(refusal("general", &"é".repeat(501)), 400);
         assert_eq!(refusal("random", "hi"), 403);
         assert!(emitted("message").is_empty());
 
-        let longest = app.event("message", &("general", "é".repeat(LONGEST), "m1"));
+        let longest = app.event("message", &("general", "é".repeat(500), "m1"));
         longest.from(&ada).send().unwrap();
     }
 
@@ -192,20 +187,40 @@ mod tests {
     fn who_is_here_changes_as_people_join_leave_and_go() {
         let app = testing::App::new(app);
         let (ada, bob) = (signed_in(&app, "Ada"), signed_in(&app, "Bob"));
-        let who = || -> Vec<String> {
+        let who = || -> Value {
             let who = app.event("who", "general").from(&ada).send().unwrap();
             who.data().unwrap()
         };
-        assert_eq!(who(), ["Ada", "Bob"]);
+        assert_eq!(who(), json!({ "here": ["Ada", "Bob"], "seen": {} }));
         app.event("leave", "general").from(&bob).send().unwrap();
-        assert_eq!(who(), ["Ada"]);
+        assert_eq!(who()["here"], json!(["Ada"]));
+        assert!(who()["seen"]["Bob"].as_u64().unwrap() <= now_ms());
 
         let eve = signed_in(&app, "Eve");
         let told = emitted("changed").len();
         app.disconnect(&eve, "transport close");
-        assert_eq!(who(), ["Ada"]);
+        assert_eq!(who()["here"], json!(["Ada"]));
+        assert_eq!(who()["seen"].as_object().unwrap().len(), 2);
         let told = &emitted("changed")[told];
         assert!(told.reached(&ada) && told.data::<String>().unwrap() == "general");
+    }
+
+    #[test]
+    fn whoever_joins_gets_the_last_messages_of_the_room() {
+        let app = testing::App::new(app);
+        let ada = signed_in(&app, "Ada");
+        for number in 1..=KEPT + 1 {
+            let message = app.event("message", &("general", format!("no. {number}"), "m1"));
+            message.from(&ada).send().unwrap();
+        }
+        let history = |room: &str| -> Vec<Value> {
+            let joined = app.event("join", room).from(&ada).send().unwrap();
+            joined.data().unwrap()
+        };
+        let kept = history("general");
+        assert_eq!((kept.len(), &kept[0]["text"]), (KEPT, &json!("no. 2")));
+        assert_eq!(kept[KEPT - 1]["text"], format!("no. {}", KEPT + 1));
+        assert!(history("random").is_empty());
     }
 
     #[test]

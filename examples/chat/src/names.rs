@@ -1,12 +1,14 @@
 //! A connection hook that asks for a name and makes sure that no two people have the same name.
 
-use hitchy_guest::{Auth, Failure, Result, Socket, find, to};
+use hitchy_guest::{Auth, Failure, Result, Socket, kv, now_ms, to};
 use serde::Deserialize;
 use serde_json::json;
 
 /// The rooms that are offered to everyone. Other rooms exist as long as somebody is in them.
 const ROOMS: [&str; 3] = ["general", "random", "help"];
 const TAKEN: &str = "This name is taken. Please choose another.";
+/// The longest time between `sign_in` and `welcome` of a client, in milliseconds.
+const PATIENCE: u64 = 10_000;
 
 /// The argument of `io({ auth: { name: "Ada", key: "…" } })`. The key is a secret of the browser tab. A tab that comes
 /// back with its key after a lost connection gets its name again, even if the server still counts the old connection as
@@ -19,50 +21,41 @@ pub(crate) struct SignIn {
 }
 
 /// Accepts a client whose name is free. Other clients get the reason in `connect_error`.
+///
+/// A name belongs to the key that took it as long as a client with the name is connected. A client that is not connected
+/// yet is not in the room of its name either, so its name is also taken for a while from here on. `kv::try_update`
+/// decides between two clients that ask for one name at the same moment.
 pub(crate) fn sign_in(socket: Socket, auth: Option<Auth<SignIn>>) -> Result<()> {
     let Auth(SignIn { name, key }) = auth.unwrap_or_default();
     let name = name.split_whitespace().collect::<Vec<_>>().join(" ");
-    if !crate::is_between(1, &name, 30) {
-        return Err(Failure::new(400, "Please choose a name of 1 to 30 characters.").into());
-    }
-    let key = key.unwrap_or_else(|| socket.id());
-    let seat = [
-        format!("name:{}", name.to_lowercase()),
-        format!("key:{key}"),
-    ];
-    socket.set("name", &name)?;
-    socket.set("seat", &seat)?;
-    socket.join(seat)?;
-    let is_free = rivals(&socket)?.is_empty();
-    if is_free {
-        Ok(())
-    } else {
-        Err(Failure::new(409, TAKEN).into())
-    }
+    let name = crate::checked(&name, 30)
+        .map_err(|_| Failure::new(400, "Please choose a name of 1 to 30 characters."))?;
+    let (key, room) = (key.unwrap_or_else(|| socket.id()), room_of(name));
+    kv::try_update(&room, |taken: Option<(String, u64)>| match taken {
+        Some((other, until))
+            if other != key && (now_ms() < until || !to(&room).ids()?.is_empty()) =>
+        {
+            Err(Failure::new(409, TAKEN))
+        }
+        _ => Ok((key.clone(), now_ms() + PATIENCE)),
+    })?;
+    socket.set("name", name)?;
+    Ok(socket.join(&room)?)
 }
 
-/// Resolves a race of two clients that ask for one name at the same moment. They do not see each other in `sign_in`,
-/// because only connected clients are visible there. The later one sees the other here, and the client with the smaller
-/// id stays.
+/// Tells a client that is connected what its name is. From here on the client is in the room of its name, which says
+/// that the name is taken.
 pub(crate) fn welcome(socket: Socket) -> Result<()> {
-    let mut all = rivals(&socket)?;
-    all.push(socket.id());
-    all.sort();
-    for loser in all[1..].iter().filter_map(|id| find("/", id)) {
-        loser.emit("refused", TAKEN).ok();
-        loser.disconnect();
-    }
-    if all[0] != socket.id() {
-        return Ok(());
-    }
-    let name: Option<String> = socket.get("name")?;
+    let name: String = socket.get("name")?.unwrap_or_default();
+    kv::update(&room_of(&name), |taken: Option<(String, u64)>| {
+        (taken.unwrap_or_default().0, 0)
+    })?;
     Ok(socket.emit("welcome", &json!({ "name": name, "rooms": ROOMS }))?)
 }
 
-/// Returns the ids of the clients with this socket's name but another key.
-fn rivals(socket: &Socket) -> Result<Vec<String>> {
-    let [name, key]: [String; 2] = socket.get("seat")?.unwrap_or_default();
-    Ok(to(name).except(key).ids()?)
+/// Returns the room of the clients with a name, which is also the key of the name.
+fn room_of(name: &str) -> String {
+    format!("name:{}", name.to_lowercase())
 }
 
 #[cfg(test)]
@@ -110,24 +103,16 @@ mod tests {
     }
 
     #[test]
-    fn of_two_who_ask_at_the_same_moment_one_stays() {
-        let connected = |id: &str| {
-            let client = testing::client().id(id).room("name:ada");
-            let client = client.room(&format!("key:{id}")).context("name", "Ada");
-            client
-                .context("seat", &["name:ada".to_owned(), format!("key:{id}")])
-                .connect()
-        };
-        testing::reset();
-        let (first, second) = (connected("b"), connected("a"));
-        welcome(first.clone()).unwrap();
-        welcome(second.clone()).unwrap();
+    fn of_two_who_ask_at_the_same_moment_one_gets_the_name() {
+        let app = testing::App::new(crate::app);
+        // A client that has asked and is not connected yet.
+        kv::set("name:ada", &("1", now_ms() + PATIENCE)).unwrap();
+        let other = json!({ "name": "Ada", "key": "2" });
+        assert_eq!(ask(&app, &other).unwrap_err(), Failure::new(409, TAKEN));
+        ask(&app, &json!({ "name": "Ada", "key": "1" })).unwrap();
 
-        assert!(find("/", &first.id()).is_none() && find("/", &second.id()).is_some());
-        let [refused, welcomed] = &testing::emitted()[..] else {
-            panic!("{:?}", testing::emitted());
-        };
-        assert!(refused.event == "refused" && refused.reached(&first));
-        assert!(welcomed.event == "welcome" && welcomed.reached(&second));
+        // A client that has asked and never came.
+        kv::set("name:bob", &("1", now_ms())).unwrap();
+        ask(&app, &json!({ "name": "Bob", "key": "2" })).unwrap();
     }
 }

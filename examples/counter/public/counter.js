@@ -1,15 +1,27 @@
 // The page of the counter: what the server tells over the one connection is shown, what is clicked is asked over the other, as a
-// request with a token. Both share one socket of the browser.
+// request with a token. Both share one connection of the browser.
 "use strict";
 
 const $ = (id) => document.getElementById(id);
 
 const token = () => document.querySelector("input[name=user]:checked").value;
 
-const show = ({ count, who }) => {
+// The numbers only grow, so of two that arrive in the wrong order the larger one is the newer.
+let newest = -1;
+let visits = 0;
+
+const show = ({ count, who, changes }) => {
+  if (changes < newest) return;
+  newest = changes;
   $("count").textContent = String(count);
   const names = who.map((name) => Object.assign(document.createElement("li"), { textContent: name }));
   $("who").replaceChildren(...names);
+};
+
+const showVisits = (number) => {
+  visits = Math.max(visits, number);
+  $("visits").hidden = false;
+  $("visits").textContent = `This page was opened ${visits === 1 ? "once" : `${visits} times`}.`;
 };
 
 const showError = (text) => {
@@ -23,11 +35,15 @@ const showState = (state, text) => {
 };
 
 const start = () => {
-  const live = io({ auth: (send) => send({ token: token() }) });
+  const live = io();
   const requests = io("/hitchy");
 
   live.on("count", show);
-  live.on("connect", () => showState("connected", "Live"));
+  live.on("visits", showVisits);
+  live.on("connect", () => {
+    newest = -1; // the server may have been given other data
+    showState("connected", "Live");
+  });
   live.on("disconnect", () => showState("reconnecting", "Reconnecting"));
   live.on("connect_error", () => showState("reconnecting", "Reconnecting"));
 
@@ -43,11 +59,9 @@ const start = () => {
   $("come").onclick = () => ask("PUT");
   $("stay").onclick = () => ask("DELETE");
 
-  // Whoever this tab is now says so when it connects.
   document.querySelector("fieldset").onchange = () => {
     sessionStorage.setItem("token", token());
     showError("");
-    live.disconnect().connect();
   };
 };
 

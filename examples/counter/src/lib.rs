@@ -4,13 +4,11 @@
 //! Run the example with `cargo run -- dev examples/counter` from the top of the repository, and open
 //! <http://localhost:3000> in two tabs.
 //!
-//! Every call runs in a fresh instance, so the count is kept in rooms, which the server keeps between calls. All tabs
-//! of Ada are in the room `user:ada`. The tabs of users who come along are also in the room `in`, and a user who closes
-//! the last tab is no longer counted.
+//! Every call runs in a fresh instance, so the numbers are in the handler's bucket, which outlives the server.
 
 use std::collections::BTreeSet;
 
-use hitchy_guest::{App, Auth, Context, Failure, Headers, Json, Result, Socket, emit, find, to};
+use hitchy_guest::{App, Context, Failure, Headers, Json, Result, Socket, emit, kv};
 use serde::{Deserialize, Serialize};
 
 /// Tokens for this demonstration. A real program contains no tokens: its policy asks the issuer of the token.
@@ -24,109 +22,58 @@ fn app() -> App {
     App::new()
         .before("/api/count/me", authenticate)
         .get("/api/count", || count().map(Json))
-        .put("/api/count/me", come)
-        .delete("/api/count/me", stay_away)
-        .on_connect("/", connect)
-        .on_connected("/", tell)
-        .on_disconnect("/", tell)
+        .put("/api/count/me", |it: Context| change(&it, BTreeSet::insert))
+        .delete("/api/count/me", |it: Context| {
+            change(&it, |who, user| who.remove(&user))
+        })
+        .on_connected("/", greet)
 }
 
-/// The count that the page shows.
-#[derive(Serialize, PartialEq)]
+/// What the page shows.
+#[derive(Clone, Default, Deserialize, Serialize)]
 struct Count {
     count: usize,
     who: BTreeSet<String>,
+    /// The number of changes so far. Of two counts that arrive in the wrong order, a page shows the one with more.
+    changes: u64,
 }
 
 /// Puts the user of a request into its context: `authorization: Bearer token-of-ada` gives `ada`. The policy refuses
 /// all requests without a valid token.
 fn authenticate(headers: Headers, context: Context) -> Result<()> {
     let authorization = headers.get("authorization").unwrap_or_default();
-    let user = authorization.strip_prefix("Bearer ").and_then(user_of);
-    let user = user.ok_or(Failure::new(
-        401,
-        "Who are you? Send a token that is known here.",
-    ))?;
+    let token = authorization.strip_prefix("Bearer ").unwrap_or_default();
+    let Some((_, user)) = TOKENS.iter().find(|(known, _)| *known == token) else {
+        return Err(Failure::new(401, "Who are you? Send a token that is known here.").into());
+    };
     context.set("user", user)
 }
 
-fn user_of(token: &str) -> Option<&'static str> {
-    let known = TOKENS.iter().find(|(known, _)| *known == token);
-    known.map(|(_, user)| *user)
-}
-
-/// Answers `PUT /api/count/me`, sent by `curl` or by the page over its socket, and counts every tab of the user.
-fn come(context: Context) -> Result<Json<Count>> {
-    let tabs = tabs_of(&context)?;
-    if to(&tabs).ids()?.is_empty() {
-        return Err(Failure::new(
-            409,
-            "Open the page first: who has no tab open is not counted.",
-        )
-        .into());
-    }
-    to(&tabs).join("in")?;
-    tell()?;
-    count().map(Json)
-}
-
-/// Answers `DELETE /api/count/me` and counts the user no longer.
-fn stay_away(context: Context) -> Result<Json<Count>> {
-    to(tabs_of(&context)?).leave("in")?;
-    tell()?;
-    count().map(Json)
-}
-
-/// Returns the room of the user that the policy found.
-fn tabs_of(context: &Context) -> Result<String> {
-    let user: Option<String> = context.get("user")?;
-    Ok(format!("user:{}", user.unwrap_or_default()))
-}
-
-#[derive(Deserialize)]
-struct SignIn {
-    token: String,
-}
-
-/// Handles `io({ auth: { token } })`. Policies are for requests, so the token of a connection is checked here. A client
-/// without a token may connect too and see the count.
-fn connect(socket: Socket, auth: Option<Auth<SignIn>>) -> Result<()> {
-    let Some(user) = auth.and_then(|Auth(auth)| user_of(&auth.token)) else {
-        return Ok(());
-    };
-    let is_in = count()?.who.contains(user);
-    socket.set("user", user)?;
-    socket.join(format!("user:{user}"))?;
-    if is_in {
-        Ok(socket.join("in")?)
-    } else {
-        Ok(())
-    }
-}
-
-/// Sends the count to every tab. Two calls may count and send at the same time. The call whose count is outdated by
-/// then sends again.
-fn tell() -> Result<()> {
-    let mut told = None;
-    loop {
-        let count = count()?;
-        if told.as_ref() == Some(&count) {
-            return Ok(());
-        }
-        emit("count", &count)?;
-        told = Some(count);
-    }
+/// Answers `PUT` and `DELETE /api/count/me`, sent by `curl` or by the page over its socket, and tells every tab. Two
+/// requests at the same time do not undo each other, because `kv::update` changes the count as one step.
+fn change(
+    context: &Context,
+    change: fn(&mut BTreeSet<String>, String) -> bool,
+) -> Result<Json<Count>> {
+    let user: String = context.get("user")?.unwrap_or_default();
+    let count = kv::update("count", |old: Option<Count>| {
+        let mut new = old.unwrap_or_default();
+        new.changes += u64::from(change(&mut new.who, user.clone()));
+        new.count = new.who.len();
+        new
+    })?;
+    emit("count", &count)?;
+    Ok(Json(count))
 }
 
 fn count() -> Result<Count> {
-    let tabs = to("in").ids()?.into_iter().filter_map(|id| find("/", &id));
-    let who: BTreeSet<String> = tabs
-        .filter_map(|tab| tab.get("user").transpose())
-        .collect::<Result<_>>()?;
-    Ok(Count {
-        count: who.len(),
-        who,
-    })
+    Ok(kv::get("count")?.unwrap_or_default())
+}
+
+/// Shows the count to a tab that was opened, and counts the visit.
+fn greet(socket: Socket) -> Result<()> {
+    socket.emit("count", &count()?)?;
+    Ok(emit("visits", &kv::increment("visits", 1)?)?)
 }
 
 hitchy_guest::export!(app);
@@ -137,10 +84,6 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-
-    fn tab(app: &testing::App, token: &str) -> Socket {
-        app.client().auth(&json!({ "token": token })).connect()
-    }
 
     fn ask(app: &testing::App, method: &str, token: &str) -> (u16, Value) {
         let request = app.request(method, "/api/count/me");
@@ -153,45 +96,38 @@ mod tests {
     #[test]
     fn whoever_the_policy_knows_is_counted_once_in_every_tab() {
         let app = testing::App::new(app);
-        let (ada, _again) = (tab(&app, "token-of-ada"), tab(&app, "token-of-ada"));
-        let nobody = app.client().connect();
-        let answer = ask(&app, "PUT", "token-of-ada");
-        assert_eq!(answer, (200, json!({ "count": 1, "who": ["ada"] })));
-
+        let (ada, nobody) = (app.client().connect(), app.client().connect());
+        let counted = json!({ "count": 1, "who": ["ada"], "changes": 1 });
+        for _ in 0..2 {
+            assert_eq!(ask(&app, "PUT", "token-of-ada"), (200, counted.clone()));
+        }
         let told = testing::emitted().pop().unwrap();
-        assert_eq!(told.data::<Value>().unwrap()["count"], 1);
+        assert_eq!(told.data::<Value>().unwrap(), counted);
         assert!(told.reached(&ada) && told.reached(&nobody));
-        assert_eq!(ask(&app, "DELETE", "token-of-ada").1["count"], 0);
+
+        let away = json!({ "count": 0, "who": [], "changes": 2 });
+        assert_eq!(ask(&app, "DELETE", "token-of-ada"), (200, away));
     }
 
     #[test]
     fn others_are_refused() {
         let app = testing::App::new(app);
-        tab(&app, "token-of-ada");
         assert_eq!(ask(&app, "PUT", "token-of-mallory").0, 401);
         assert_eq!(app.put("/api/count/me").send().status(), 401);
-        assert_eq!(
-            app.get("/api/count").send().json::<Value>().unwrap()["count"],
-            0
-        );
+        let count: Value = app.get("/api/count").send().json().unwrap();
+        assert_eq!(count["count"], 0);
     }
 
     #[test]
-    fn who_has_no_tab_open_cannot_come() {
+    fn a_tab_that_is_opened_sees_what_was_counted_before() {
         let app = testing::App::new(app);
-        assert_eq!(ask(&app, "PUT", "token-of-bob").0, 409);
-    }
-
-    #[test]
-    fn another_tab_is_in_too_and_the_last_one_takes_its_user_along() {
-        let app = testing::App::new(app);
-        let first = tab(&app, "token-of-eve");
         ask(&app, "PUT", "token-of-eve");
-        let second = tab(&app, "token-of-eve");
-        app.disconnect(&first, "transport close");
-        assert_eq!(count().unwrap().count, 1);
-        app.disconnect(&second, "transport close");
-        let told: Value = testing::emitted().pop().unwrap().data().unwrap();
-        assert_eq!(told, json!({ "count": 0, "who": [] }));
+        let tab = app.client().connect();
+        let [_, count, visits] = &testing::emitted()[..] else {
+            panic!("{:?}", testing::emitted());
+        };
+        assert!(count.event == "count" && count.reached(&tab));
+        assert_eq!(count.data::<Value>().unwrap()["who"], json!(["eve"]));
+        assert_eq!((&*visits.event, visits.data().unwrap()), ("visits", 1));
     }
 }

@@ -3,7 +3,9 @@
 //! Its modules have the same names and signatures as the imports that wit-bindgen generates. They read and change the
 //! state of the thread. The double uses the generated types only, so that the rest of the crate can be built on it.
 
+pub(crate) mod config;
 pub(crate) mod http;
+pub(crate) mod kv;
 pub(crate) mod log;
 pub(crate) mod requests;
 pub(crate) mod sockets;

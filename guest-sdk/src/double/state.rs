@@ -2,10 +2,12 @@
 //! its own.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::rc::Rc;
 
 use super::http::{HttpRecord, PreparedHttp};
+use super::kv::Store;
 use crate::bindings::hitchy::platform::sockets::Audience;
 use crate::bindings::hitchy::platform::types as wit;
 
@@ -20,6 +22,10 @@ pub(crate) struct State {
     pub(crate) http_requests: Vec<HttpRecord>,
     /// Answers that a test prepared for requests to other servers.
     pub(crate) http_answers: Vec<PreparedHttp>,
+    /// Values and secrets of the configuration.
+    pub(crate) config: BTreeMap<String, String>,
+    /// Buckets with their keys and values.
+    pub(crate) store: Store,
     /// Answers the requests that a handler dispatches. It is `None` until an app is under test.
     pub(crate) dispatcher: Option<Dispatcher>,
     /// Number of dispatched requests that are being answered.

@@ -40,6 +40,7 @@
 //! Each thread has a state of its own, so tests do not see each other's sockets. [`App::new`] and [`reset`] clear it.
 
 mod app;
+mod backends;
 mod client;
 mod emitted;
 mod event;
@@ -50,6 +51,7 @@ mod request;
 use serde::Serialize;
 
 pub use self::app::App;
+pub use self::backends::{Access, bucket, grant_bucket, set_config};
 pub use self::client::Client;
 pub use self::emitted::Emitted;
 pub use self::event::Event;
@@ -59,7 +61,8 @@ use crate::double::state;
 use crate::payload::Payload;
 use crate::socket::Socket;
 
-/// Removes all clients, emits, log lines, prepared answers and requests to other servers of this thread.
+/// Removes all clients, emits, log lines, prepared answers, requests to other servers, buckets and values of the
+/// configuration of this thread.
 pub fn reset() {
     state::with(|state| *state = state::State::default());
 }

@@ -15,6 +15,7 @@ mod inputs;
 mod inspect;
 mod install;
 mod job;
+mod kv;
 mod log;
 mod new;
 mod output;
@@ -76,6 +77,11 @@ enum Command {
     Emit(client::EmitArgs),
     /// Print the events that a running server emits
     Listen(client::ListenArgs),
+    /// Read and write key-value storage: of a running server, or of the settings' folder if none runs
+    ///
+    /// Values may be any bytes. An export has one JSON object a line; importing it again changes nothing.
+    #[command(after_help = kv::EXAMPLES)]
+    Kv(kv::KvArgs),
     #[command(name = crate::runtime::COMPILE_COMMAND, hide = true)]
     CompileComponent,
     #[command(name = group_guard::COMMAND, hide = true)]
@@ -94,6 +100,7 @@ pub fn main() -> ExitCode {
         Command::Request(args) => client::request(args),
         Command::Emit(args) => client::emit(args),
         Command::Listen(args) => client::listen(args),
+        Command::Kv(args) => kv::main(args),
         Command::CompileComponent => return compile::main(),
         Command::GuardProcessGroup => return group_guard::main(),
     };

@@ -146,6 +146,19 @@ pub enum Error {
         max: String,
     },
 
+    /// A secret with the name of a key of the handler's configuration.
+    #[error(
+        "{from}: {key} names {name}, which is also a key of config; take it out of one of them, because the handler reads both by name"
+    )]
+    SecretInConfig {
+        /// Source that names the secret.
+        from: Source,
+        /// Key that names it: `secrets` in a sidecar, `handler.chat.secrets`.
+        key: String,
+        /// Name of the secret.
+        name: String,
+    },
+
     /// A value that exceeds the value of another key.
     #[error("{written} is more than {other} = {limit}; lower the first or raise the second")]
     Exceeds {

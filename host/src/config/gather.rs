@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use toml::{Table, Value};
 
+use super::environment::{Environment, is_service_link};
 use super::error::{Error, Written};
 use super::keys::{self, KEYS, Key};
 use super::source::{FILE, Source};
@@ -76,6 +77,8 @@ pub(super) struct Gathered {
     pub(super) handlers: BTreeMap<String, Table>,
     /// Sources of all values that are not defaults, by full key (`server.listen`, `handler.chat.memory`).
     pub(super) sources: BTreeMap<String, Source>,
+    /// The environment, from which secrets are read later.
+    pub(super) environment: Environment,
 }
 
 /// Returns the defaults, overridden by the settings file, the environment and the flags in this order.
@@ -86,6 +89,7 @@ pub(super) fn gather(sources: &Sources) -> Result<Gathered, Error> {
         let path = sources.settings_file();
         gathered.merge_file(parse(&path, &text)?, &Source::File(path), &base)?;
     }
+    gathered.environment = Environment::of(&sources.env);
     for (name, value) in &sources.env {
         gathered.merge_variable(name, value)?;
     }
@@ -339,7 +343,11 @@ fn read(key: &Key, name: &str, value: &Value, from: &Source) -> Result<Value, Er
         let written = Box::new(Written {
             from: from.clone(),
             key: name.to_owned(),
-            value: value.to_string(),
+            value: if key.confidential {
+                "…".to_owned()
+            } else {
+                value.to_string()
+            },
         });
         // Variables and flags hold only text, so a list is written with commas there.
         let is_text = matches!(from, Source::Variable(_) | Source::Flag(_));
@@ -392,18 +400,4 @@ fn absolute(base: &Path, folder: &str) -> String {
     let joined = base.join(folder);
     let path = std::path::absolute(&joined).unwrap_or(joined);
     path.to_string_lossy().into_owned()
-}
-
-/// Returns true if Kubernetes sets this variable for a service named `hitchy` or `hitchy-…`: `HITCHY_SERVICE_HOST`,
-/// `HITCHY_PORT`, `HITCHY_PORT_3000_TCP_ADDR`. Such a variable is not a setting, because variables of settings
-/// contain `__`.
-///
-/// <https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables>
-fn is_service_link(name: &str, value: &str) -> bool {
-    let of_service = name.contains("_SERVICE_HOST") || name.contains("_SERVICE_PORT");
-    let of_port = match name.rsplit_once("_PORT_") {
-        Some((_, number)) => number.starts_with(|c: char| c.is_ascii_digit()),
-        None => name.ends_with("_PORT") && value.contains("://"),
-    };
-    !name.contains("__") && (of_service || of_port)
 }

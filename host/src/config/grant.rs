@@ -57,8 +57,18 @@ impl Grant {
         let memory_budget = node.memory_budget.unwrap_or(u64::MAX);
         self.at_most("memory", "limits.memory-budget", memory_budget)?;
         self.at_most("concurrency", "limits.concurrency", node.concurrency as u64)?;
-        let settings = self.values.try_into();
-        Ok(settings.expect("each key for one handler is a field of the same name and kind"))
+        let secrets = self.source("secrets");
+        let settings: HandlerSettings = self
+            .values
+            .try_into()
+            .expect("each key for one handler is a field of the same name and kind");
+        let is_twice = |name: &&str| settings.config.contains_key(*name);
+        if let Some(name) = settings.secrets.names().find(is_twice) {
+            let (from, key) = secrets.unwrap_or((Source::Default, "secrets".to_owned()));
+            let name = name.to_owned();
+            return Err(Error::SecretInConfig { from, key, name });
+        }
+        Ok(settings)
     }
 
     /// Returns an error if the value of `short` exceeds `limit`, which is the value of the key `other`.

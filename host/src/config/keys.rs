@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::buckets;
 use super::commands;
+use super::handler_config;
 use super::schedules;
 use super::text;
 use super::value::ValueKind;
@@ -28,6 +29,8 @@ pub struct Key {
     pub live: bool,
     /// True if `[handler.NAME]` and sidecars may set the key for one handler.
     pub per_handler: bool,
+    /// True if errors do not repeat the value, because people may by mistake write a secret there.
+    pub confidential: bool,
 }
 
 impl Key {
@@ -44,6 +47,7 @@ impl Key {
             doc,
             live: false,
             per_handler: false,
+            confidential: false,
         }
     }
 
@@ -65,6 +69,14 @@ impl Key {
         Self {
             live: true,
             per_handler: true,
+            ..self
+        }
+    }
+
+    /// Marks the key as one whose value errors do not repeat.
+    const fn confidential(self) -> Self {
+        Self {
+            confidential: true,
             ..self
         }
     }
@@ -188,6 +200,16 @@ const SCHEDULES: ValueKind = ValueKind::Table {
     example: r#"{ cleanup = "every 1h", report = "off" }"#,
     read: schedules::schedules,
 };
+const CONFIG: ValueKind = ValueKind::Table {
+    what: "a table of strings, numbers and booleans (write what has parts as a string, JSON for example)",
+    example: r#"{ greeting = "hello", retries = 3 }"#,
+    read: handler_config::read,
+};
+const SECRETS: ValueKind = ValueKind::List {
+    what: "a list of names of environment variables (letters, digits and _, not beginning with a digit or HITCHY_)",
+    examples: ["API_TOKEN", "DATABASE_PASSWORD"],
+    read: text::secret_name,
+};
 
 /// All settings, in the order of the reference. `rustfmt` is off, because each setting should stay on one line.
 #[rustfmt::skip]
@@ -253,7 +275,7 @@ pub const KEYS: &[Key] = &[
     Key::new("kv.max-keys", count(1, 1_000_000_000), "1000000", "Keys of one bucket."),
     Key::new("kv.max-bytes", size(KIB, TIB), "256MiB", "Keys and values of one bucket."),
     Key::new("kv.min-free", size(0, TIB), "64MiB", "Space of the disk that stays free: when less is free, nothing is stored, and handlers get an error."),
-    Key::new("kv.cache", size(MIB, TIB), "64MiB", "Memory of the embedded storage for what was read."),
+    Key::new("kv.page-cache", size(MIB, TIB), "64MiB", "Memory of the embedded storage for what was read."),
 
     Key::new("admin.listen", CONSOLE, "127.0.0.1:9000", "Where the console listens: health, metrics, what is served; or \"off\". If nothing is set and the default is in use by another program, the server starts without a console."),
 
@@ -265,6 +287,8 @@ pub const KEYS: &[Key] = &[
     Key::new("handler.outbound", OUTBOUND, "", "Servers that the handler may call: origins, in which `*.` stands for all names below a domain. None by default.").per_handler(),
     Key::without_default("handler.bucket", BUCKET, "The handler's own bucket of key-value storage; by default the path of its file without `.wasm`. Handlers that name the same bucket share it.").per_handler(),
     Key::without_default("handler.buckets", BUCKETS, "Other buckets that the handler may use, each with `read` or `read-write`.").per_handler(),
+    Key::without_default("handler.config", CONFIG, "Values that the handler reads with `wasi:config`, in the SDK `config::get`. Numbers and booleans are read as their text. Whoever sees the settings or the console sees them.").per_handler(),
+    Key::new("handler.secrets", SECRETS, "", "Names of secrets that the handler reads in the same way. The value of `TOKEN` comes from the server's environment: from the variable `TOKEN`, or from the file that `TOKEN_FILE` names (without the line break at its end). It is shown nowhere. The handler is refused while one is missing.").per_handler().confidential(),
     Key::without_default("handler.schedules", SCHEDULES, "Times of the handler's schedules instead of those that it declares, by the name of the schedule; `off` switches one off. Times are `every` and a length of time, or a cron expression with an optional time zone, as in [schedules](handlers.md#schedules). The table replaces that of the sidecar as a whole.").per_handler(),
 
     Key::without_default("dev.setup", SETUP, "A command that `hitchy dev` and `hitchy build` run before the first build when what it creates is missing.").live(),

@@ -7,9 +7,11 @@
 
 mod buckets;
 mod commands;
+mod environment;
 mod error;
 mod gather;
 mod grant;
+mod handler_config;
 mod keys;
 mod reference;
 mod render;
@@ -25,6 +27,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
+pub use environment::{Environment, SecretError};
 pub use error::{Error, Written};
 pub use gather::{CLIENT_VARIABLE, Flag, Sources};
 pub use keys::{KEYS, Key, nearest};
@@ -99,7 +102,7 @@ impl Config {
     }
 
     /// Returns the settings of the handler `name`: the defaults for handlers, overridden by the sidecar, overridden
-    /// by `[handler.NAME]`. `name` is the path of the handler's file below the handlers folder without `.wasm`, with
+    /// by `[handler.NAME]`. Secrets have no values yet, see [`Environment::read_secrets`]. `name` is the path of the handler's file below the handlers folder without `.wasm`, with
     /// `/` between folders. `sidecar` is the path and the text of the handler's sidecar, if it has one.
     ///
     /// # Errors
@@ -110,6 +113,11 @@ impl Config {
         sidecar: Option<(&Path, &str)>,
     ) -> Result<HandlerSettings, Error> {
         self.grant(name, sidecar)?.within(&self.limits)
+    }
+
+    /// Returns the environment, from which the secrets of handlers are read.
+    pub fn environment(&self) -> Environment {
+        self.gathered.environment.clone()
     }
 
     /// Returns the source of the value of `short`, a setting of the handler `name`, and the key by which it is set

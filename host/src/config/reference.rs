@@ -69,7 +69,7 @@ pub fn reference() -> String {
 
 fn row(key: &Key) -> String {
     let (short, variable) = (key.short(), key.variable());
-    let takes = cell(&takes(&key.kind));
+    let takes = cell(&takes(key));
     let has_variable = !key.kind.is_table() && key.section() != keys::HANDLER;
     let name = if has_variable {
         format!("`{short}`<br>`{variable}`")
@@ -95,11 +95,15 @@ fn row(key: &Key) -> String {
 }
 
 /// Returns the kind of a value in words, with its bounds.
-fn takes(kind: &ValueKind) -> String {
+fn takes(key: &Key) -> String {
+    let kind = &key.kind;
     let expected = match kind {
         ValueKind::Switch => "`true` or `false`".to_owned(),
         ValueKind::Word(words) => alternatives(words),
         ValueKind::Words(words) => format!("a list of {}", alternatives(words)),
+        ValueKind::Table { what, example, .. } if key.per_handler => {
+            format!("{what}: `{example}`")
+        }
         ValueKind::Table { what, example, .. } => {
             format!("{what}: `{example}`; in the settings file only")
         }
@@ -142,7 +146,7 @@ mod tests {
             let (start, computed) = match key.kind {
                 ValueKind::Table { .. } => (format!("| `{}` |", key.short()), "| none |"),
                 _ if key.section() == keys::HANDLER => {
-                    (format!("| `{}` |", key.short()), "| none |")
+                    (format!("| `{}` |", key.short()), "| worked out at start |")
                 }
                 _ => (
                     format!("| `{}`<br>`{}` |", key.short(), key.variable()),
@@ -190,6 +194,7 @@ mod tests {
             doc: "A mode.",
             live: true,
             per_handler: true,
+            confidential: false,
         };
         assert_eq!(
             row(&key),

@@ -147,7 +147,7 @@ pub struct KeyValue {
     /// Bytes of the disk that stay free.
     pub min_free: u64,
     /// Memory of the embedded storage for what was read, in bytes.
-    pub cache: usize,
+    pub page_cache: usize,
 }
 
 /// Settings of `[admin]`: the console.

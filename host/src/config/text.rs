@@ -73,6 +73,15 @@ pub(super) fn event(text: &str) -> Option<String> {
     (!name.is_empty()).then(|| text.to_owned())
 }
 
+/// Reads the name of a secret: a name that an environment variable may have in every shell. Variables that begin with
+/// `HITCHY_` are settings of the server.
+pub(super) fn secret_name(text: &str) -> Option<String> {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let begins_well = !text.starts_with(|c: char| c.is_ascii_digit()) && !text.is_empty();
+    let is_name = begins_well && text.chars().all(is_part) && !text.starts_with("HITCHY_");
+    is_name.then(|| text.to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -102,6 +111,14 @@ mod tests {
         assert!(socket_path("/rt/socket.io").is_some());
         for text in ["", "/", "socket.io", "/socket.io/", "//x", "/{x}", "/a b"] {
             assert_eq!(socket_path(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_secret_is_named_like_a_variable() {
+        assert!(secret_name("api_TOKEN2").is_some());
+        for text in ["", "2FA", "A-B", "A B", "A=B", "HITCHY_TOKEN", "Schlüssel"] {
+            assert_eq!(secret_name(text), None, "{text}");
         }
     }
 

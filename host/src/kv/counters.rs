@@ -10,6 +10,7 @@ pub struct Counters {
     writes: AtomicU64,
     failures: AtomicU64,
     commits: AtomicU64,
+    buckets: AtomicU64,
 }
 
 impl Counters {
@@ -28,6 +29,16 @@ impl Counters {
     pub(super) fn failed(&self, operations: usize) {
         self.failures
             .fetch_add(operations as u64, Ordering::Relaxed);
+    }
+
+    /// Notes how many buckets there are now.
+    pub(super) fn set_buckets(&self, buckets: u64) {
+        self.buckets.store(buckets, Ordering::Relaxed);
+    }
+
+    /// Returns the number of buckets that have a key.
+    pub fn buckets(&self) -> u64 {
+        self.buckets.load(Ordering::Relaxed)
     }
 
     /// Returns the number of operations that read.

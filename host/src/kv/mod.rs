@@ -4,12 +4,14 @@
 //! backend, for example one over Redis, implements the same trait. Sizes are bounded by the types of the arguments, so
 //! that no backend has to check them.
 
+mod command;
 mod counters;
 mod embedded;
 mod error;
 mod store;
 mod types;
 
+pub use self::command::{Binary, BucketShown, Command, MAX_COMMAND, Reply, buckets};
 pub use self::counters::Counters;
 pub use self::embedded::{Embedded, FILE, OpenError, StoreSettings};
 pub use self::error::Error;

@@ -90,14 +90,24 @@ pub(super) fn warn_of_settings(handler: &mut Handler) {
     }
 }
 
-/// Returns the settings of a file: the defaults, over them its sidecar, over it its section of the settings file.
+/// Returns the settings of a file: the defaults, over them its sidecar, over it its section of the settings file. Secrets
+/// have their values.
 pub(super) async fn settings(
     config: &Config,
     found: &Found,
 ) -> Result<HandlerSettings, FileRefusal> {
     let (path, text) = sidecar(found).await?;
     let sidecar = text.as_deref().map(|text| (path.as_path(), text));
-    Ok(config.handler_settings(bare(&found.name), sidecar)?)
+    let settings = config.handler_settings(bare(&found.name), sidecar)?;
+    if settings.secrets.is_empty() {
+        return Ok(settings);
+    }
+    let (environment, named) = (config.environment(), settings.secrets.clone());
+    let read = tokio::task::spawn_blocking(move || environment.read_secrets(&named)).await;
+    Ok(HandlerSettings {
+        secrets: read??,
+        ..settings
+    })
 }
 
 /// Reads the text of a file's sidecar, if it has one.

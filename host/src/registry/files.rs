@@ -2,6 +2,7 @@
 //! refused.
 
 use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
@@ -126,6 +127,28 @@ impl Files {
     /// by a later reload.
     pub(super) fn settings_changed(&mut self) {
         for file in self.files.values_mut() {
+            file.with_old_settings = true;
+        }
+    }
+
+    /// Returns the files that hold secrets of handlers: the handler, the path, and the stamp with which the file was
+    /// read.
+    pub(super) fn secret_files(&self) -> Vec<(String, PathBuf, Option<Stamp>)> {
+        let checked = self.files.iter().filter_map(|(name, file)| {
+            let (_, settings) = file.looked_at.as_ref()?;
+            Some(
+                settings
+                    .secrets
+                    .files()
+                    .map(|(path, stamp)| (name.clone(), path.to_owned(), stamp)),
+            )
+        });
+        checked.flatten().collect()
+    }
+
+    /// Notes that a secret of a handler may have changed, so that its file is checked again.
+    pub(super) fn secret_changed(&mut self, name: &str) {
+        if let Some(file) = self.files.get_mut(name) {
             file.with_old_settings = true;
         }
     }

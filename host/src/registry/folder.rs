@@ -64,6 +64,11 @@ pub(super) fn sidecar_of(path: &Path) -> Option<Stamp> {
         .map(|metadata| Stamp::of(&metadata))
 }
 
+/// Returns the stamp of a file, or `None` if there is no file.
+pub(super) fn stamp_of(path: &Path) -> Option<Stamp> {
+    fs::metadata(path).ok().map(|metadata| Stamp::of(&metadata))
+}
+
 /// Reads the content of a handler's file.
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, ReadError> {
     read_at_most(path, MAX_FILE)

@@ -26,6 +26,9 @@ pub enum FileRefusal {
     /// The sidecar, or a setting for the file, is wrong.
     #[error(transparent)]
     Settings(#[from] config::Error),
+    /// A secret that the settings name is missing.
+    #[error(transparent)]
+    Secret(#[from] config::SecretError),
     /// Another file serves one of its routes.
     #[error(transparent)]
     Conflict(#[from] Conflict),
@@ -53,6 +56,7 @@ impl FileRefusal {
         match self {
             Self::Load(error) => error.is_transient(),
             Self::Unreadable(_) => true,
+            Self::Secret(error) => error.is_transient(),
             Self::Settings(_) | Self::Conflict(_) | Self::Memory { .. } => false,
         }
     }

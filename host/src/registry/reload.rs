@@ -10,7 +10,7 @@ use super::arrivals::Arrivals;
 use super::builds::Builds;
 use super::check_file::{read, refusal, settings, warn_of_settings};
 use super::files::{Files, Verdict};
-use super::folder::Found;
+use super::folder::{self, Found};
 use super::journal::Journal;
 use super::listing::{self, Listing, Unfit};
 use super::problems::{Problems, Subject};
@@ -85,6 +85,7 @@ impl Reloader {
             self.settings_changed = true;
             self.files.settings_changed();
         }
+        self.note_changed_secrets().await;
         let mut listing = self.list().await?;
         self.leave_out_surplus(&mut listing);
         self.report_unfit(&listing);
@@ -171,6 +172,25 @@ impl Reloader {
         self.config = self.config.with_live(&newer);
         self.written = newer;
         !changes.live.is_empty()
+    }
+
+    /// Notes which handlers have a secret in a file that has changed and rests.
+    async fn note_changed_secrets(&mut self) {
+        let files = self.files.secret_files();
+        if files.is_empty() {
+            return;
+        }
+        let settle = self.config.handlers.settle;
+        let changed = tokio::task::spawn_blocking(move || {
+            let changed = files.into_iter().filter(|(_, path, known)| {
+                folder::stamp_of(path)
+                    .is_none_or(|now| *known != Some(now) && now.quiet_for() >= settle)
+            });
+            changed.map(|(name, ..)| name).collect::<Vec<_>>()
+        });
+        for name in changed.await.unwrap_or_default() {
+            self.files.secret_changed(&name);
+        }
     }
 
     /// Lists the folder. Returns `None` if it cannot be read; then everything stays as it is.

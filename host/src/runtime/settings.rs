@@ -11,6 +11,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::capabilities::OutboundEntry;
+use super::secrets::Secrets;
 use crate::timetable::{Timetable, TimetableError};
 
 /// The settings of one handler.
@@ -39,6 +40,13 @@ pub struct HandlerSettings {
     pub emit_bytes_per_call: usize,
     /// Requests that a call may send to other routes of this server.
     pub dispatches_per_call: u32,
+    /// Values that the handler reads by their keys. Anybody who sees the settings sees them.
+    #[serde(default)]
+    pub config: BTreeMap<String, String>,
+    /// Secrets that the handler reads in the same way. The settings name them; their values come from the operator's
+    /// environment and are shown nowhere.
+    #[serde(default)]
+    pub secrets: Secrets,
     /// Operations on keys of buckets that a call may make.
     pub kv_ops_per_call: u32,
     /// The name of the handler's own bucket. `None` stands for the path of its file without `.wasm`.
@@ -150,6 +158,8 @@ impl Default for HandlerSettings {
             outbound_bytes: 0,
             outbound_time: Duration::ZERO,
             schedules: BTreeMap::new(),
+            config: BTreeMap::new(),
+            secrets: Secrets::default(),
             kv_ops_per_call: 0,
             bucket: None,
             buckets: BTreeMap::new(),

@@ -95,6 +95,7 @@ pub struct Server {
     console: Option<Admin>,
     sessions: Arc<Sessions>,
     store: Arc<dyn Store>,
+    store_folder: PathBuf,
     grace: Duration,
 }
 
@@ -138,7 +139,7 @@ impl Server {
         let limits = ConnectionLimits::of(&config.server);
         let accept = |listener| Acceptor::start(listener, Arc::clone(&router), limits, &sessions);
         let acceptors = listeners.into_iter().map(accept).collect();
-        let grace = config.server.grace;
+        let (grace, store_folder) = (config.server.grace, config.kv.path.clone());
         let scheduler = Scheduler::start(&registry, &dispatch);
         let following = follow(&registry, Arc::clone(&runtime), config, sources, &sockets);
         let mut server = Self {
@@ -155,6 +156,7 @@ impl Server {
             console: None,
             sessions,
             store,
+            store_folder,
             grace,
         };
         if !console.is_empty() {
@@ -175,6 +177,8 @@ impl Server {
             counts: Arc::clone(self.sockets.counts()),
             schedules: self.scheduler.list(),
             vitals: Vitals::watch(started, tasks),
+            store: Arc::clone(&self.store),
+            store_folder: self.store_folder.clone(),
         }
     }
 
@@ -397,13 +401,18 @@ fn outgoing_http(config: &Config, metrics: &Arc<Metrics>) -> Result<OutgoingHttp
 fn open_store(settings: &KeyValue) -> Result<Arc<dyn Store>, StartError> {
     // The one place that names a backend: the rest of the server knows the trait `Store` only.
     match settings.backend {
-        Backend::Embedded => Ok(Arc::new(Embedded::open(StoreSettings {
-            folder: settings.path.clone(),
-            max_keys: settings.max_keys,
-            max_bytes: settings.max_bytes,
-            min_free: settings.min_free,
-            cache: settings.cache,
-        })?)),
+        Backend::Embedded => Ok(Arc::new(Embedded::open(store_settings(settings))?)),
+    }
+}
+
+/// Returns the settings of the embedded storage.
+pub(crate) fn store_settings(settings: &KeyValue) -> StoreSettings {
+    StoreSettings {
+        folder: settings.path.clone(),
+        max_keys: settings.max_keys,
+        max_bytes: settings.max_bytes,
+        min_free: settings.min_free,
+        cache: settings.page_cache,
     }
 }
 

@@ -30,6 +30,7 @@ macro_rules! template {
 /// All templates. The first is used if none is named.
 const TEMPLATES: &[Template] = &[
     template!("hello", "a route and an event"),
+    template!("api", "routes with items that are kept"),
     template!("cron", "two schedules"),
     template!("proxy", "a route that calls another server"),
 ];

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use redb::{Database, Durability, ReadableTable, StorageError, Table};
+use redb::{Database, Durability, ReadableTable, ReadableTableMetadata, StorageError, Table};
 
 use super::StoreSettings;
 use super::record::{
@@ -61,28 +61,36 @@ impl<E: Into<redb::Error>> From<E> for Failure {
     }
 }
 
+/// What a commit gives.
+pub(super) struct Committed {
+    /// The answers in the order of the changes.
+    pub(super) answers: Vec<Answer>,
+    /// The number of buckets that have a key.
+    pub(super) buckets: u64,
+}
+
 /// Applies changes in their order and commits them. A change that is refused changes nothing, and the others are applied
 /// all the same.
 pub(super) fn commit<'a>(
     database: &Database,
     settings: &StoreSettings,
     changes: impl Iterator<Item = (&'a BucketName, &'a Change)>,
-) -> Result<Vec<Answer>, Failure> {
+) -> Result<Committed, Failure> {
     let mut transaction = database.begin_write()?;
     transaction
         .set_durability(Durability::Immediate)
         .map_err(redb::Error::from)?;
-    let answers = {
+    let committed = {
         let mut group = Group::begin(&transaction, settings)?;
         let mut answers = Vec::new();
         for (bucket, change) in changes {
             answers.push(group.apply(bucket, change)?);
         }
-        group.finish()?;
-        answers
+        let buckets = group.finish()?;
+        Committed { answers, buckets }
     };
     transaction.commit()?;
-    Ok(answers)
+    Ok(committed)
 }
 
 /// The numbers of a bucket while a transaction runs.
@@ -126,8 +134,8 @@ impl<'t> Group<'t> {
         })
     }
 
-    /// Writes the numbers of the touched buckets and of the store.
-    fn finish(mut self) -> Result<(), Failure> {
+    /// Writes the numbers of the touched buckets and of the store. Returns the number of buckets.
+    fn finish(mut self) -> Result<u64, Failure> {
         for (name, counts) in &self.counts {
             if counts.keys == 0 {
                 self.buckets.remove(&**name)?;
@@ -138,7 +146,7 @@ impl<'t> Group<'t> {
         }
         self.meta.insert(VERSION_KEY, self.version)?;
         self.meta.insert(BUCKET_KEY, self.next_bucket)?;
-        Ok(())
+        Ok(self.buckets.len()?)
     }
 
     fn apply(&mut self, bucket: &BucketName, change: &Change) -> Result<Answer, Failure> {

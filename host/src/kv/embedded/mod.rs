@@ -73,6 +73,7 @@ impl Embedded {
             None => Slot::Unmade,
         };
         let shared = Arc::new(Shared::new(settings, slot));
+        shared.count_buckets();
         let (queue, requests) = mpsc::channel(QUEUE);
         let writer = Writer::new(Arc::clone(&shared), requests);
         thread::Builder::new()

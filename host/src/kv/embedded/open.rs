@@ -5,7 +5,9 @@ use std::io::{self, ErrorKind, Read, Seek, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
-use redb::{Database, DatabaseError, ReadableDatabase, StorageError, TableError};
+use redb::{
+    Database, DatabaseError, ReadableDatabase, ReadableTableMetadata, StorageError, TableError,
+};
 
 use super::StoreSettings;
 use super::file::StoreFile;
@@ -138,6 +140,12 @@ impl Opened {
         self.database
             .as_ref()
             .expect("it is taken only to close it")
+    }
+
+    /// Returns the number of buckets.
+    pub(super) fn bucket_count(&self) -> Option<u64> {
+        let transaction = self.database().begin_read().ok()?;
+        transaction.open_table(BUCKETS).ok()?.len().ok()
     }
 
     /// Closes the file cleanly.

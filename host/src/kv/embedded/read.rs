@@ -12,8 +12,8 @@ use super::record::{BUCKETS, RECORDS, entry, key_in_bucket, record_key, value_si
 use super::shared::{Shared, Slot};
 use crate::kv::error::Error;
 use crate::kv::types::{
-    BucketName, BucketSize, Entry, Key, KeyPage, MAX_BATCH_BYTES, PAGE_BYTES, PAGE_KEYS, Pair,
-    Value,
+    BucketName, BucketSize, Entry, Health, Key, KeyPage, MAX_BATCH_BYTES, PAGE_BYTES, PAGE_KEYS,
+    Pair, Value,
 };
 
 /// How long a read waits while the file is opened again after a failure.
@@ -70,7 +70,13 @@ fn attempt<T: Default>(
     let until = Instant::now() + REOPENING;
     loop {
         let opened = match shared.slot() {
-            Slot::Unmade => return Ok(T::default()),
+            Slot::Unmade if !has_file(shared) => return Ok(T::default()),
+            Slot::Unmade if Instant::now() > until => return Err(unopened(shared)),
+            Slot::Unmade => {
+                reopen();
+                thread::sleep(PAUSE);
+                continue;
+            }
             Slot::Open(opened) => opened,
             Slot::Failed(sentence) => return Err(Error::Unavailable(sentence)),
             Slot::Closed => return Err(super::closed()),
@@ -94,6 +100,19 @@ fn attempt<T: Default>(
             Err(Failure::Io(_)) => reopen(),
         }
         thread::sleep(PAUSE);
+    }
+}
+
+/// Returns true if the store has a file, which `hitchy kv` may have made while the server had none.
+fn has_file(shared: &Shared) -> bool {
+    shared.settings.folder.join(super::FILE).exists()
+}
+
+/// Returns the error of a file that was made meanwhile and cannot be opened.
+fn unopened(shared: &Shared) -> Error {
+    match shared.health() {
+        Health::Degraded(sentence) => Error::Unavailable(sentence),
+        _ => Error::Unavailable("the key-value storage is being opened".to_owned()),
     }
 }
 

@@ -40,6 +40,16 @@ impl Shared {
         }
     }
 
+    /// Counts the buckets of a file that was opened. The writer counts them afterwards.
+    pub(super) fn count_buckets(&self) {
+        let Slot::Open(opened) = self.slot() else {
+            return;
+        };
+        if let Some(buckets) = opened.bucket_count() {
+            self.counters.set_buckets(buckets);
+        }
+    }
+
     /// Returns the file as it is now.
     pub(super) fn slot(&self) -> Slot {
         lock(&self.slot).clone()

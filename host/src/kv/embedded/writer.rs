@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
-use super::apply::{self, Answer, Change, Failure};
+use super::apply::{self, Answer, Change, Committed, Failure};
 use super::open::{OpenError, Opened};
 use super::shared::{Shared, Slot};
 use crate::kv::error::Error;
@@ -141,7 +141,8 @@ impl Writer {
         }));
         drop(opened);
         match outcome {
-            Ok(Ok(answers)) => {
+            Ok(Ok(Committed { answers, buckets })) => {
+                self.shared.counters.set_buckets(buckets);
                 self.shared.counters.commit(group.len());
                 self.shared.recovered_space();
                 for (waiting, answer) in group.into_iter().zip(answers) {
@@ -218,8 +219,11 @@ impl Writer {
 
     /// Opens the file again.
     fn reopen(&mut self) {
-        let Slot::Open(old) = self.shared.slot() else {
-            return;
+        let old = match self.shared.slot() {
+            Slot::Open(old) => old,
+            // Another process, which has ended, made the file.
+            Slot::Unmade => return drop(self.opened()),
+            Slot::Failed(_) | Slot::Closed => return,
         };
         match old.again(old.lock(), &self.shared.settings) {
             Ok(opened) => {

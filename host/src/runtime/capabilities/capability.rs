@@ -30,7 +30,7 @@ pub(super) struct Interfaces {
     pub(super) package: &'static str,
     /// The names of the interfaces; an empty list stands for all of the package.
     pub(super) names: &'static [&'static str],
-    /// The track of their versions: `0.2`
+    /// The track of their versions: `0.2`. A draft (`0.2.0-rc.1`) is a track of its own.
     pub(super) track: &'static str,
     /// The support for all of them.
     pub(super) support: ImportSupport,
@@ -51,6 +51,6 @@ impl Interfaces {
     pub(super) fn contain(&self, package: &str, name: &str, version: &str) -> bool {
         self.package == package
             && (self.names.is_empty() || self.names.contains(&name))
-            && contract::is_of(self.track, version)
+            && (self.track == version || contract::is_of(self.track, version))
     }
 }

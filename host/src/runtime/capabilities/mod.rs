@@ -1,6 +1,7 @@
 //! Capabilities of the host, which guests import: one file for each, and their list.
 
 mod capability;
+mod config;
 mod keyvalue;
 mod log;
 pub(in crate::runtime) mod outgoing_http;
@@ -29,6 +30,7 @@ const CAPABILITIES: &[Capability] = &[
     keyvalue::CAPABILITY,
     wasi::CAPABILITY,
     outgoing_http::CAPABILITY,
+    config::CAPABILITY,
 ];
 
 /// Adds all interfaces that guests may import to a linker.
@@ -82,6 +84,9 @@ mod tests {
             ("wasi:http/types@0.2.12", ImportSupport::Granted),
             ("wasi:http/incoming-handler@0.2.0", ImportSupport::Unknown),
             ("wasi:http/types@0.3.0", ImportSupport::Unknown),
+            ("wasi:config/store@0.2.0-rc.1", ImportSupport::Granted),
+            ("wasi:config/runtime@0.2.0-draft", ImportSupport::Granted),
+            ("wasi:config/store@0.2.0", ImportSupport::Unknown),
             ("run", ImportSupport::Unknown),
         ] {
             assert_eq!(ImportSupport::of(name), support, "{name}");

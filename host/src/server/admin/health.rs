@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::view::{Shown, View};
 use super::vitals::Vitals;
 use crate::dispatch::Refusal;
+use crate::kv;
 
 /// Time without a heartbeat after which the server counts as hanging.
 const MAX_SILENCE: Duration = Duration::from_secs(30);
@@ -68,9 +69,18 @@ fn problems(view: &View) -> Vec<String> {
         format!("{name}.wasm is required (handlers.required) and is not served: nothing is answered until it is")
     });
     missing
+        .chain(storage_problem(view))
         .chain(status.troubles.iter().cloned())
         .chain(refused)
         .collect()
+}
+
+/// Returns what does not work of key-value storage.
+fn storage_problem(view: &View) -> Option<String> {
+    match view.store.health() {
+        kv::Health::Degraded(sentence) => Some(sentence),
+        kv::Health::Unused | kv::Health::Ok => None,
+    }
 }
 
 /// The memory of what waits to be sent to all clients, in bytes.
@@ -89,6 +99,9 @@ struct Readiness<'a> {
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     missing: &'a [String],
     outbound_memory: Memory,
+    /// What does not work of key-value storage. Requests are answered all the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    degraded: Option<String>,
 }
 
 /// Returns the page `/readyz`: 200 while requests are answered, else 503 with the reason. It shows how much waits to be
@@ -115,6 +128,7 @@ pub(super) fn readyz(view: &Arc<View>) -> Shown {
             used: view.sessions.memory().used(),
             limit: view.sessions.memory().total(),
         },
+        degraded: storage_problem(view),
     };
     Shown::json(&answer).unavailable_unless(reason.is_none())
 }

@@ -17,6 +17,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
 use super::process;
+use super::store_metrics::StoreScrape;
 use super::{Shown, View};
 use crate::message::Door;
 use crate::metrics::Metrics;
@@ -32,6 +33,7 @@ type Sample<'a, const N: usize, T> = ([(&'static str, &'a str); N], T);
 pub(super) fn metrics(view: &Arc<View>) -> Shown {
     let mut registry = Registry::default();
     registry.register_collector(Box::new(Scrape(Arc::clone(view))));
+    registry.register_collector(Box::new(StoreScrape(Arc::clone(&view.store))));
     let mut body = String::with_capacity(16 << 10);
     // Writing to a `String` does not fail.
     let _ = prometheus_text::encode(&mut body, &registry);

@@ -1,13 +1,15 @@
 //! The console: a second listener for the operator of the server, with health, metrics and JSON lists.
 //!
 //! The console has a thread and limits of its own and reads only counters and immutable tables, so that guests
-//! and clients cannot keep it from answering. It changes nothing, and it is the last part of the server to
-//! close.
+//! and clients cannot keep it from answering. It changes nothing but keys of key-value storage, for `hitchy kv`, and it
+//! is the last part of the server to close.
 
+mod buckets;
 mod health;
 mod lists;
 mod metrics;
 mod process;
+mod store_metrics;
 mod view;
 mod vitals;
 
@@ -157,10 +159,15 @@ struct AdminService {
 
 impl Service for AdminService {
     async fn answer(&self, request: Request) -> Response {
-        let (parts, _) = request.into_parts();
+        let (parts, body) = request.into_parts();
         let allowed = check_head(&parts).and_then(|()| self.check_host(&parts.headers));
         if let Err(failure) = allowed {
             return self.refuse(&failure);
+        }
+        let path = parts.uri.path();
+        if path == buckets::COMMANDS {
+            let done = buckets::command(&self.view, self.is_local, &parts, body).await;
+            return done.map_or_else(|failure| self.refuse(&failure), respond);
         }
         if parts.method != Method::GET && parts.method != Method::HEAD {
             let mut response =
@@ -169,9 +176,12 @@ impl Service for AdminService {
             response.headers_mut().insert(header::ALLOW, allow);
             return response;
         }
-        let path = parts.uri.path();
         if path == "/" {
             return respond(index());
+        }
+        if path == buckets::LIST {
+            let listed = buckets::list(&self.view).await;
+            return listed.map_or_else(|failure| self.refuse(&failure), respond);
         }
         match PAGES.iter().find(|page| page.path == path) {
             Some(page) => respond((page.show)(&self.view)),
@@ -234,7 +244,8 @@ fn with_security_headers(mut response: Response) -> Response {
 
 /// Returns the 404 for an unknown path, with a list of the pages.
 fn unknown(path: &str) -> Failure {
-    let paths: Vec<&str> = PAGES.iter().map(|page| page.path).collect();
+    let paths = PAGES.iter().map(|page| page.path);
+    let paths: Vec<&str> = paths.chain([buckets::LIST]).collect();
     let sentence = format!("nothing answers {path} here; there is {}", paths.join(", "));
     Failure::new(404, sentence)
 }
@@ -255,9 +266,13 @@ fn index() -> Shown {
         path: page.path,
         what: page.what,
     };
+    let buckets = Entry {
+        path: buckets::LIST,
+        what: "what is stored: buckets of key-value storage with their keys and bytes",
+    };
     Shown::json(&Index {
         hitchy: env!("CARGO_PKG_VERSION"),
-        pages: PAGES.iter().map(entry).collect(),
+        pages: PAGES.iter().map(entry).chain([buckets]).collect(),
     })
 }
 

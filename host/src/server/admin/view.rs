@@ -1,5 +1,6 @@
 //! The input and the output of the console's pages.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::http::StatusCode;
@@ -7,6 +8,7 @@ use serde::Serialize;
 
 use super::vitals::Vitals;
 use crate::dispatch::Dispatch;
+use crate::kv::Store;
 use crate::registry::Registry;
 use crate::server::scheduler::ScheduleList;
 use crate::session::Sessions;
@@ -20,6 +22,9 @@ pub(in crate::server) struct View {
     pub(in crate::server) counts: Arc<SocketCounts>,
     pub(in crate::server) schedules: Arc<ScheduleList>,
     pub(in crate::server) vitals: Vitals,
+    pub(in crate::server) store: Arc<dyn Store>,
+    /// The folder of the store.
+    pub(in crate::server) store_folder: PathBuf,
 }
 
 /// The content of a page.
