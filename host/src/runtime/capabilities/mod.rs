@@ -2,6 +2,7 @@
 
 mod capability;
 mod log;
+mod outgoing_http;
 mod registration;
 mod requests;
 mod sockets;
@@ -23,6 +24,7 @@ const CAPABILITIES: &[Capability] = &[
     registration::CAPABILITY,
     log::CAPABILITY,
     wasi::CAPABILITY,
+    outgoing_http::CAPABILITY,
 ];
 
 /// Adds all interfaces that guests may import to a linker.
@@ -72,7 +74,10 @@ mod tests {
                 "wasi:filesystem/types@0.2.0",
                 ImportSupport::Empty("no files"),
             ),
-            ("wasi:http/outgoing-handler@0.2.0", ImportSupport::Unknown),
+            ("wasi:http/outgoing-handler@0.2.0", ImportSupport::Granted),
+            ("wasi:http/types@0.2.12", ImportSupport::Granted),
+            ("wasi:http/incoming-handler@0.2.0", ImportSupport::Unknown),
+            ("wasi:http/types@0.3.0", ImportSupport::Unknown),
             ("run", ImportSupport::Unknown),
         ] {
             assert_eq!(ImportSupport::of(name), support, "{name}");

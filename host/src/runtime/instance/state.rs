@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_http::WasiHttpCtx;
 
 use super::limits::MemoryLimiter;
 use super::output::Output;
@@ -86,7 +87,9 @@ pub(in crate::runtime) struct InstanceState {
     pub(in crate::runtime) memory: MemoryLimiter,
     pub(in crate::runtime) output: Output,
     /// The resources that WASI hands out.
-    table: ResourceTable,
+    pub(in crate::runtime) table: ResourceTable,
+    /// The bounds of wasi:http, which cost nothing to make.
+    pub(in crate::runtime) http: WasiHttpCtx,
     /// `None` until the guest first calls WASI. Most calls never do, and the sources of random numbers are expensive to
     /// make.
     wasi: Option<WasiCtx>,
@@ -126,6 +129,7 @@ impl State {
                 memory,
                 output,
                 table: bounded_table(),
+                http: WasiHttpCtx::new(),
                 wasi: None,
             },
             call: Some(CallState::new(call)),
@@ -153,6 +157,11 @@ impl State {
     /// Returns the state of the call that runs, to change it.
     pub(in crate::runtime) fn call_mut(&mut self) -> Result<&mut CallState, NoCall> {
         self.call.as_mut().ok_or(NoCall)
+    }
+
+    /// Returns the state of the instance and that of the call that runs, if one does, to change both.
+    pub(in crate::runtime) fn parts_mut(&mut self) -> (&mut InstanceState, Option<&mut CallState>) {
+        (&mut self.instance, self.call.as_mut())
     }
 
     /// Fails in `describe`. Imports that may not be used there call this first.
