@@ -86,6 +86,7 @@ impl Guest {
             depth: context.depth,
             remote: context.remote,
             settings,
+            stream: None,
         }
     }
 

@@ -50,8 +50,13 @@ pub struct Memory {
     pub maximum: Option<u64>,
 }
 
+/// The interface by which a component answers HTTP requests on any host that speaks `wasi:http` 0.2.
+pub(super) const INCOMING_HANDLER: &str = "wasi:http/incoming-handler";
+/// The track of `wasi:http` that is served.
+const HTTP_TRACK: &str = "0.2";
+
 /// Returns the structure of a handler. Fails if a file is not one: a component that exports the `setup` interface of
-/// this track of the contract.
+/// this track of the contract, or else the incoming handler of `wasi:http` 0.2.
 pub(super) fn recognise(wasm: &[u8]) -> Result<WasmInfo, LoadError> {
     let info = WasmInfo::of(wasm)?;
     if info.kind == WasmKind::CoreModule {
@@ -73,8 +78,11 @@ pub(super) fn recognise(wasm: &[u8]) -> Result<WasmInfo, LoadError> {
     } else if let Some(version) = versions.first() {
         let package = contract::PACKAGE;
         Err(LoadError::OtherContract(format!("{package}@{version}")))
-    } else if has("wasi:http/incoming-handler") {
-        Err(LoadError::WasiHttp)
+    } else if let Some(version) = info.http_version() {
+        if is_served_http(version) {
+            return Ok(info);
+        }
+        Err(LoadError::OtherWasiHttp(version.to_owned()))
     } else if has("wasi:cli/run") {
         Err(LoadError::Command)
     } else {
@@ -208,6 +216,13 @@ impl WasmInfo {
             .extend(languages.map(|language| language.name.to_owned()));
     }
 
+    /// Returns the version of `wasi:http` whose requests it answers: `0.2.6`. A version that is served goes before others.
+    fn http_version(&self) -> Option<&str> {
+        let versions = || self.exports.iter().filter_map(|name| http_version_of(name));
+        let served = versions().find(|version| is_served_http(version));
+        served.or_else(|| versions().next())
+    }
+
     fn without_setup(&self) -> LoadError {
         let fix = if self.exports.is_empty() && self.languages.contains("Rust") {
             "is the line `hitchy_guest::export!(app);` missing in its src/lib.rs? Add it and build again"
@@ -220,6 +235,17 @@ impl WasmInfo {
         };
         LoadError::NoSetup { exports, fix }
     }
+}
+
+/// Returns the version of an export that answers requests of `wasi:http`. In 0.3 its name is `handler`.
+fn http_version_of(export: &str) -> Option<&str> {
+    let (interface, version) = export.split_once('@')?;
+    matches!(interface, INCOMING_HANDLER | "wasi:http/handler").then_some(version)
+}
+
+/// Returns true for a version of `wasi:http` that is served. Versions before 0.2.0 have a suffix: `0.2.0-rc-2023-12-05`.
+fn is_served_http(version: &str) -> bool {
+    contract::is_of(HTTP_TRACK, version) && !version.contains('-')
 }
 
 fn invalid(error: BinaryReaderError) -> LoadError {
@@ -248,6 +274,20 @@ fn stack(section: GlobalSectionReader<'_>) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn i12_6_the_version_of_wasi_http_is_told() {
+        for (export, version, is_served) in [
+            ("wasi:http/incoming-handler@0.2.0", Some("0.2.0"), true),
+            ("wasi:http/incoming-handler@0.2.12", Some("0.2.12"), true),
+            ("wasi:http/incoming-handler@0.2.0-rc-2023-12-05", Some("0.2.0-rc-2023-12-05"), false),
+            ("wasi:http/handler@0.3.0", Some("0.3.0"), false),
+            ("wasi:http/types@0.2.0", None, false),
+        ] {
+            assert_eq!(http_version_of(export), version);
+            assert_eq!(version.is_some_and(is_served_http), is_served, "{export}");
+        }
+    }
 
     #[test]
     fn l01_files_that_are_no_handlers_are_named() {

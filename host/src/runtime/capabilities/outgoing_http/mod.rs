@@ -19,6 +19,9 @@ pub(super) const CAPABILITY: Capability = Capability {
     link: wasmtime_wasi_http::p2::add_only_http_to_linker_async,
 };
 
+/// Bytes that a guest may write to a body at once. Two such pieces of each body may wait to be sent.
+const MAX_WRITE: usize = 64 << 10;
+
 /// The hooks of one call, made when the guest first uses wasi:http.
 #[derive(Default)]
 struct Hooks;
@@ -37,6 +40,10 @@ type Sent = Box<
 >;
 
 impl WasiHttpHooks for Hooks {
+    fn p2_outgoing_body_chunk_size(&mut self) -> usize {
+        MAX_WRITE
+    }
+
     fn send_request(
         &mut self,
         _: http::Request<WasiBody>,
