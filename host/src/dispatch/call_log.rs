@@ -40,7 +40,10 @@ impl<H: AsRef<Served>> Running<H> {
 impl<H: AsRef<Served>> Drop for Running<H> {
     fn drop(&mut self) {
         let ran = self.began.elapsed();
-        self.handler.as_ref().calls.ended(self.kind, self.ended, ran);
+        self.handler
+            .as_ref()
+            .calls
+            .ended(self.kind, self.ended, ran);
     }
 }
 

@@ -202,10 +202,7 @@ impl Dispatch {
         let before = self.before(&table, &exchange, context, space.as_deref_mut());
         let response = match before.await {
             Some(response) => response,
-            None => {
-                self.route(&table, &exchange, context, space, None)
-                    .await
-            }
+            None => self.route(&table, &exchange, context, space, None).await,
         };
         (UnderWay { table, exchange }, response)
     }

@@ -221,7 +221,9 @@ impl Table {
     pub fn streams(&self, method: &Method, path: &str) -> bool {
         let is_seen = || {
             let policies = self.policies.iter();
-            policies.into_iter().any(|(_, policy)| policy.matches(method, path))
+            policies
+                .into_iter()
+                .any(|(_, policy)| policy.matches(method, path))
         };
         let is_read = || match self.matched(method, path) {
             Matched::Route(entry, _) => entry.handler.is_wasi_http(),

@@ -111,13 +111,20 @@ fn request(
         *host = NO_HOST;
     }
     let scheme = scheme(headers.get("x-forwarded-proto"));
-    store.data_mut().http().new_incoming_request(scheme, incoming)
+    store
+        .data_mut()
+        .http()
+        .new_incoming_request(scheme, incoming)
 }
 
 /// Returns the scheme of a request. Only a trusted proxy may say that it was HTTPS: the header of others was removed.
 fn scheme(forwarded: Option<&HeaderValue>) -> Scheme {
     let is_https = forwarded.is_some_and(|proto| proto.as_bytes().eq_ignore_ascii_case(b"https"));
-    if is_https { Scheme::Https } else { Scheme::Http }
+    if is_https {
+        Scheme::Https
+    } else {
+        Scheme::Http
+    }
 }
 
 /// Returns a body that arrives, as the guest reads it.

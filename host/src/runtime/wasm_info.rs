@@ -280,7 +280,11 @@ mod tests {
         for (export, version, is_served) in [
             ("wasi:http/incoming-handler@0.2.0", Some("0.2.0"), true),
             ("wasi:http/incoming-handler@0.2.12", Some("0.2.12"), true),
-            ("wasi:http/incoming-handler@0.2.0-rc-2023-12-05", Some("0.2.0-rc-2023-12-05"), false),
+            (
+                "wasi:http/incoming-handler@0.2.0-rc-2023-12-05",
+                Some("0.2.0-rc-2023-12-05"),
+                false,
+            ),
             ("wasi:http/handler@0.3.0", Some("0.3.0"), false),
             ("wasi:http/types@0.2.0", None, false),
         ] {

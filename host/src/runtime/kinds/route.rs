@@ -78,7 +78,9 @@ impl Route {
 
     /// Returns all patterns of the route.
     pub fn patterns(&self) -> impl Iterator<Item = &str> {
-        [self.pattern.as_str()].into_iter().chain(self.below.as_deref())
+        [self.pattern.as_str()]
+            .into_iter()
+            .chain(self.below.as_deref())
     }
 }
 
@@ -179,7 +181,11 @@ mod tests {
             ("index.wasm", "/", "/{*p0}"),
             ("api/index.wasm", "/api", "/api/{*p0}"),
             ("index/x.wasm", "/index/x", "/index/x/{*p0}"),
-            ("a b/{c}%.wasm", "/a%20b/%7Bc%7D%25", "/a%20b/%7Bc%7D%25/{*p0}"),
+            (
+                "a b/{c}%.wasm",
+                "/a%20b/%7Bc%7D%25",
+                "/a%20b/%7Bc%7D%25/{*p0}",
+            ),
         ] {
             let route = Route::of_file(name).unwrap();
             assert_eq!(route.patterns().collect::<Vec<_>>(), [pattern, below]);

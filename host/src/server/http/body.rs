@@ -215,7 +215,9 @@ impl Arriving {
                 self.received += data.len();
                 Ok(Some(Piece::Data(data)))
             }
-            Ok(Some(Piece::Trailers(trailers))) => Ok(Some(Piece::Trailers(without_hop_by_hop(trailers)))),
+            Ok(Some(Piece::Trailers(trailers))) => {
+                Ok(Some(Piece::Trailers(without_hop_by_hop(trailers))))
+            }
             Ok(None) => {
                 self.body = None;
                 Ok(None)
