@@ -257,6 +257,36 @@ pub fn exporting(interface: &str, name: &str) -> Vec<u8> {
     ))
 }
 
+/// Returns a component that answers requests of this version of `wasi:http`, by setting no answer.
+pub fn answering_wasi_http(version: &str) -> Vec<u8> {
+    component(&format!("(component {})", incoming_handler(version)))
+}
+
+/// Returns a handler that declares nothing, and answers requests of `wasi:http` too.
+pub fn answering_and_declaring() -> Vec<u8> {
+    handler(
+        &incoming_handler("0.2.6"),
+        r#"(module (func (export "describe") (param i32)))"#,
+    )
+}
+
+/// Returns the fields of a component that answers requests of this version of `wasi:http`, by setting no answer.
+fn incoming_handler(version: &str) -> String {
+    format!(
+        r#"(import "wasi:http/types@{version}" (instance $types
+                (export "incoming-request" (type (sub resource)))
+                (export "response-outparam" (type (sub resource)))))
+            (alias export $types "incoming-request" (type $request))
+            (alias export $types "response-outparam" (type $out))
+            (core module $silent (func (export "handle") (param i32 i32)))
+            (core instance $silent (instantiate $silent))
+            (func $handle (param "request" (own $request)) (param "response-out" (own $out))
+                (canon lift (core func $silent "handle")))
+            (instance $incoming (export "handle" (func $handle)))
+            (export "wasi:http/incoming-handler@{version}" (instance $incoming))"#
+    )
+}
+
 /// Returns a core module that is a command of WASI preview 1.
 pub fn core_command() -> Vec<u8> {
     component(r#"(module (func (export "_start")) (memory (export "memory") 1))"#)
@@ -306,6 +336,9 @@ mod tests {
             core_module(""),
             for_contract("1.0.0"),
             exporting("a:b/c@1.0.0", "run"),
+            exporting("wasi:http/handler@0.3.0", "handle"),
+            answering_wasi_http("0.2.0"),
+            answering_and_declaring(),
         ] {
             assert!(bytes.starts_with(b"\0asm"));
             wasmparser::validate(&bytes).expect("well formed");

@@ -30,6 +30,7 @@ pub mod settings;
 pub mod shell;
 pub mod site;
 pub mod stage;
+pub mod stock;
 pub mod terminal;
 pub mod wait;
 pub mod wrk;

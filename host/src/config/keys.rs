@@ -114,6 +114,7 @@ const TIB: u64 = 1 << 40;
 const MS: Duration = Duration::from_millis(1);
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
+const DAY: Duration = Duration::from_secs(24 * 3600);
 
 const fn size(min: u64, max: u64) -> ValueKind {
     ValueKind::Size { min, max }
@@ -252,6 +253,7 @@ pub const KEYS: &[Key] = &[
 
     Key::new("limits.memory", size(64 * KIB, 4 * GIB), "128MiB", "Memory of a guest in one call.").per_handler(),
     Key::new("limits.deadline", time(MS, MINUTE), "10s", "Time from the start of a call to its end.").per_handler(),
+    Key::new("limits.stream-deadline", time(Duration::ZERO, DAY), "5m", "Time from the start of a call to the end of its answer, for an answer of a `wasi:http` component that is streamed over HTTP. It replaces `deadline` once the head of the answer is there, unless it is shorter.").per_handler(),
     Key::new("limits.cpu", time(MS, MINUTE), "1s", "Processor time of a call, the server's work for it included; waiting and dispatched calls do not count.").per_handler(),
     Key::new("limits.concurrency", count(1, 100_000), "256", "Calls running at once, of all handlers. One handler gets at most three quarters of them unless it is set for that handler.").per_handler().at_start(),
     Key::new("limits.queue", count(0, 100_000), "256", "Calls that may wait for one of the running to end; more are answered 503."),

@@ -45,7 +45,9 @@ pub(super) fn of_call_error(error: &CallError) -> Failure {
         CallError::Overloaded | CallError::NoInstance(_) | CallError::NoMemory => {
             (503, "the server is overloaded; try again")
         }
-        CallError::Deadline(_) | CallError::Cpu(_) => (504, "the handler did not answer in time"),
+        CallError::Deadline(_) | CallError::StreamDeadline(_) | CallError::Cpu(_) => {
+            (504, "the handler did not answer in time")
+        }
     };
     Failure::new(code, sentence)
 }

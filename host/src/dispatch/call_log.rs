@@ -11,15 +11,15 @@ use crate::runtime::{CallError, Outcome};
 use crate::text::visible;
 
 /// A call that runs. It is counted when this value is dropped, as aborted unless it has ended before.
-pub(super) struct Running<'a> {
-    handler: &'a Served,
+pub(super) struct Running<H: AsRef<Served>> {
+    handler: H,
     kind: CallKind,
     began: Instant,
     ended: Ended,
 }
 
-impl<'a> Running<'a> {
-    pub(super) fn begin(handler: &'a Served, kind: CallKind) -> Self {
+impl<H: AsRef<Served>> Running<H> {
+    pub(super) fn begin(handler: H, kind: CallKind) -> Self {
         Self {
             handler,
             kind,
@@ -37,10 +37,13 @@ impl<'a> Running<'a> {
     }
 }
 
-impl Drop for Running<'_> {
+impl<H: AsRef<Served>> Drop for Running<H> {
     fn drop(&mut self) {
         let ran = self.began.elapsed();
-        self.handler.calls.ended(self.kind, self.ended, ran);
+        self.handler
+            .as_ref()
+            .calls
+            .ended(self.kind, self.ended, ran);
     }
 }
 
@@ -49,7 +52,7 @@ fn how(error: &CallError) -> Ended {
     match error {
         CallError::Trap { .. } => Ended::Trap,
         CallError::OutOfMemory { .. } | CallError::NoMemory => Ended::Memory,
-        CallError::Deadline(_) => Ended::Deadline,
+        CallError::Deadline(_) | CallError::StreamDeadline(_) => Ended::Deadline,
         CallError::Cpu(_) => Ended::Cpu,
         CallError::BadAnswer(_) => Ended::BadAnswer,
         CallError::NoInstance(_) | CallError::Overloaded => Ended::Overloaded,

@@ -12,10 +12,12 @@ mod files;
 mod gate;
 mod ids;
 mod schedules;
+mod streamed;
 
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use http::{Method, header};
 use tokio_util::task::TaskTracker;
@@ -31,7 +33,8 @@ use self::answer::{allow_header, of_call_error, options_response};
 use self::call_log::{RequestName, Running, answer_counters, is_logged, log_call_error, log_hook};
 use self::gate::{Gate, Permits};
 use self::ids::Ids;
-use crate::message::{Body, CallId, Door, Exchange, Request, Response};
+use self::streamed::Streams;
+use crate::message::{Body, CallId, Door, Exchange, Request, Response, Upload};
 use crate::metrics::Metrics;
 use crate::payload::Failure;
 use crate::registry::{Entry, Matched, Registry, Served, Table};
@@ -47,6 +50,7 @@ pub struct Dispatch {
     /// Largest size, in bytes, of a body that is collected for a door that cannot stream.
     answer_limit: usize,
     gate: Gate,
+    streams: Streams,
     ids: Ids,
     metrics: Arc<Metrics>,
     /// Requests, connects and events that were accepted and have not been answered yet.
@@ -66,12 +70,13 @@ struct UnderWay {
 impl Dispatch {
     /// Makes a dispatch that answers with the handlers of `registry` and, where no route matches, with `files`, within
     /// the bounds of `gate`, and that counts in `metrics`. Where a body has to be collected, it has at most `answer_limit`
-    /// bytes.
+    /// bytes. An answer that streams may go on for `grace` once its handler was replaced.
     pub fn new(
         registry: Arc<Registry>,
         files: Box<dyn Files>,
         gate: GateSettings,
         answer_limit: usize,
+        grace: Duration,
         metrics: Arc<Metrics>,
     ) -> Arc<Self> {
         Arc::new(Self {
@@ -79,6 +84,7 @@ impl Dispatch {
             files,
             answer_limit,
             gate: Gate::new(gate),
+            streams: Streams::new(grace),
             ids: Ids::new(),
             metrics,
             work: TaskTracker::new(),
@@ -120,6 +126,23 @@ impl Dispatch {
         self.gate.load()
     }
 
+    /// Returns how many answers are streamed now by their handlers.
+    pub fn streams(&self) -> usize {
+        self.streams.running()
+    }
+
+    /// Ends the answers that are streamed.
+    pub fn end_streams(&self) {
+        self.streams.end();
+    }
+
+    /// Returns the table if it has a request with a body answered by a handler that reads the body while it arrives. The
+    /// request is then answered by [`Dispatch::request_arriving`].
+    pub fn table_of_arriving(&self, method: &Method, path: &str) -> Option<Arc<Table>> {
+        let table = self.registry.table();
+        table.streams(method, path).then_some(table)
+    }
+
     /// Counts an answer that a door gave by itself.
     pub fn answered(&self, door: Door, status: u16) {
         answer_counters(&self.metrics, door).one(status);
@@ -140,7 +163,30 @@ impl Dispatch {
     /// Answers a request that was accepted. A body that streams counts as work until it has been sent.
     pub async fn request(self: &Arc<Self>, request: Request, accepted: Accepted) -> Response {
         let context = CallContext::new(Arc::clone(&request.id), request.remote);
-        let (under_way, mut response) = self.answer(request, &context, None).await;
+        let answer = self.answer(request, &context, None).await;
+        self.deliver(answer, accepted)
+    }
+
+    /// Answers a request whose body arrives while it is answered, by the table that said so.
+    pub async fn request_arriving(
+        self: &Arc<Self>,
+        request: Request,
+        (table, upload): (Arc<Table>, Upload),
+        accepted: Accepted,
+    ) -> Response {
+        let context = CallContext::new(Arc::clone(&request.id), request.remote);
+        let exchange = Arc::new(Exchange::new(request));
+        let route = self.route(&table, &exchange, &context, None, Some(upload));
+        let response = route.await;
+        self.deliver((UnderWay { table, exchange }, response), accepted)
+    }
+
+    /// Hands an answer to a door that can stream.
+    fn deliver(
+        self: &Arc<Self>,
+        (under_way, mut response): (UnderWay, Response),
+        accepted: Accepted,
+    ) -> Response {
         if let Body::Stream(_) = response.body {
             response.body = response.body.keeping(accepted.clone());
         }
@@ -158,7 +204,7 @@ impl Dispatch {
         let before = self.before(&table, &exchange, context, space.as_deref_mut());
         let response = match before.await {
             Some(response) => response,
-            None => self.route(&table, &exchange, context, space).await,
+            None => self.route(&table, &exchange, context, space, None).await,
         };
         (UnderWay { table, exchange }, response)
     }
@@ -217,6 +263,7 @@ impl Dispatch {
         exchange: &Arc<Exchange>,
         context: &CallContext,
         space: Option<&mut AnswerSpace>,
+        upload: Option<Upload>,
     ) -> Response {
         let request = &exchange.request;
         let matched = table.matched(&request.method, &request.target.path);
@@ -229,6 +276,9 @@ impl Dispatch {
                 if let Some(space) = space {
                     let sizes = &handler.route_answers;
                     space.expect_answer(sizes, index, self.answer_limit).await;
+                }
+                if handler.is_wasi_http() {
+                    return self.stream(handler, exchange, context, upload).await;
                 }
                 let call =
                     |context| handler.on_request(context, index, Arc::clone(exchange), params);

@@ -1,13 +1,18 @@
 //! The body of an answer: complete in memory, as nearly all are, or a stream of pieces that is never complete in
-//! memory.
+//! memory. The body of a request is such a stream too, if its handler reads it while it arrives.
 
 use std::fmt;
 use std::io;
 use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
+use futures_util::FutureExt;
 use futures_util::stream::{self, BoxStream, Stream, StreamExt};
+use http::HeaderMap;
+
+use crate::payload::Failure;
 
 /// The body of an answer.
 #[derive(Debug)]
@@ -21,8 +26,26 @@ pub enum Body {
 /// A body that arrives in pieces. A value that it keeps is dropped together with it.
 pub struct Pieces {
     length: Option<u64>,
-    pieces: BoxStream<'static, io::Result<Bytes>>,
+    pieces: BoxStream<'static, io::Result<Piece>>,
     _kept: Option<Box<dyn Send>>,
+}
+
+/// A piece of a body.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Piece {
+    /// Bytes of the body.
+    Data(Bytes),
+    /// Headers that follow the body. They are the last piece.
+    Trailers(HeaderMap),
+}
+
+/// The body of a request that arrives while the request is answered.
+#[derive(Debug)]
+pub struct Upload {
+    /// The body. It ends with an error if the client breaks off or exceeds a limit.
+    pub pieces: Pieces,
+    /// The reason for that error, once there is one: what the client is answered if the handler gives no answer.
+    pub failure: Arc<OnceLock<Failure>>,
 }
 
 /// The reason for which a stream could not be collected.
@@ -78,6 +101,14 @@ impl Pieces {
         length: Option<u64>,
         pieces: impl Stream<Item = io::Result<Bytes>> + Send + 'static,
     ) -> Self {
+        Self::with_trailers(length, pieces.map(|piece| piece.map(Piece::Data)))
+    }
+
+    /// Makes a stream of `length` bytes, which trailers may follow; none if the length is not known.
+    pub fn with_trailers(
+        length: Option<u64>,
+        pieces: impl Stream<Item = io::Result<Piece>> + Send + 'static,
+    ) -> Self {
         Self {
             length,
             pieces: pieces.boxed(),
@@ -95,6 +126,35 @@ impl Pieces {
         self.length
     }
 
+    /// Returns a stream whose end is there already as a body in memory. A stream that ends in trailers stays a stream.
+    ///
+    /// # Errors
+    /// The stream ends with an error, or its end is not there.
+    pub fn gathered(mut self) -> io::Result<Body> {
+        let mut pieces = Vec::new();
+        loop {
+            match self.next().now_or_never() {
+                Some(Some(piece)) => pieces.push(piece?),
+                Some(None) => break,
+                None => return Err(io::ErrorKind::UnexpectedEof.into()),
+            }
+        }
+        match <[Piece; 1]>::try_from(pieces) {
+            Ok([Piece::Data(bytes)]) => Ok(Body::Full(bytes)),
+            Ok(only @ [Piece::Trailers(_)]) => Ok(self.again(only.into())),
+            Err(pieces) if matches!(pieces.last(), Some(Piece::Trailers(_))) => {
+                Ok(self.again(pieces))
+            }
+            Err(pieces) => Ok(Body::Full(joined(&pieces))),
+        }
+    }
+
+    /// Returns pieces that were taken out of this stream as a stream.
+    fn again(self, pieces: Vec<Piece>) -> Body {
+        let pieces = stream::iter(pieces).map(Ok).boxed();
+        Body::Stream(Self { pieces, ..self })
+    }
+
     async fn collect(mut self, limit: usize) -> Result<Bytes, CollectError> {
         if self.length.is_some_and(|length| length > limit as u64) {
             return Err(CollectError::TooLarge(limit));
@@ -103,18 +163,31 @@ impl Pieces {
         let expected = self.length.and_then(|length| usize::try_from(length).ok());
         let mut whole = BytesMut::with_capacity(expected.unwrap_or(0));
         while let Some(piece) = self.next().await {
-            let piece = piece?;
-            if whole.len() + piece.len() > limit {
+            let Piece::Data(bytes) = piece? else {
+                continue;
+            };
+            if whole.len() + bytes.len() > limit {
                 return Err(CollectError::TooLarge(limit));
             }
-            whole.extend_from_slice(&piece);
+            whole.extend_from_slice(&bytes);
         }
         Ok(whole.freeze())
     }
 }
 
+/// Returns the bytes of pieces as one.
+fn joined(pieces: &[Piece]) -> Bytes {
+    let mut whole = BytesMut::new();
+    for piece in pieces {
+        if let Piece::Data(bytes) = piece {
+            whole.extend_from_slice(bytes);
+        }
+    }
+    whole.freeze()
+}
+
 impl Stream for Pieces {
-    type Item = io::Result<Bytes>;
+    type Item = io::Result<Piece>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.pieces.poll_next_unpin(context)
@@ -155,6 +228,28 @@ mod tests {
         let pieces = stream::iter([Ok(Bytes::from("ab")), Err(io::ErrorKind::Other.into())]);
         let broken = Body::Stream(Pieces::new(None, pieces)).collect(4).await;
         assert!(matches!(broken, Err(CollectError::Broken(_))), "{broken:?}");
+    }
+
+    #[test]
+    fn a_stream_that_is_there_becomes_a_body_in_memory_unless_trailers_follow() {
+        let gathered = |pieces: Vec<io::Result<Piece>>| {
+            Pieces::with_trailers(None, stream::iter(pieces)).gathered()
+        };
+        let data = |text: &'static str| Ok(Piece::Data(Bytes::from(text)));
+        let full = |text: &'static str, body| match body {
+            Ok(Body::Full(bytes)) => bytes == text,
+            _ => false,
+        };
+        assert!(full("", gathered(vec![])));
+        assert!(full("ab", gathered(vec![data("ab")])));
+        assert!(full("abcd", gathered(vec![data("ab"), data("cd")])));
+        let trailers = || Ok(Piece::Trailers(HeaderMap::new()));
+        for pieces in [vec![trailers()], vec![data("ab"), trailers()]] {
+            assert!(matches!(gathered(pieces), Ok(Body::Stream(_))));
+        }
+        assert!(gathered(vec![data("ab"), Err(io::ErrorKind::Other.into())]).is_err());
+        let endless = Pieces::new(None, stream::pending()).gathered();
+        assert!(endless.is_err());
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
-pub use self::body::{Body, CollectError, Pieces};
+pub use self::body::{Body, CollectError, Piece, Pieces, Upload};
 
 use crate::lock::lock;
 use crate::path::Target;

@@ -49,6 +49,10 @@ pub struct Metrics {
     pub answers_socket: Answers,
     /// Answers to requests that handlers sent to other routes.
     pub answers_dispatch: Answers,
+    /// Answers that were streamed, with the end of the call still to come when their head was sent.
+    pub streams: Count,
+    /// Those of them that the server broke off, because their handler was replaced or the server shut down.
+    pub streams_ended: Count,
     /// Events of clients that were handled without a failure.
     pub events_handled: Count,
     /// Events of clients that were refused, had no listener, or whose call failed.

@@ -66,8 +66,9 @@ struct Claims<'a> {
     refused: HashMap<String, Conflict>,
 }
 
-fn key(route: &Route) -> Key<'_> {
-    (route.method.as_ref(), &route.pattern)
+fn keys(route: &Route) -> impl Iterator<Item = Key<'_>> {
+    let method = route.method.as_ref();
+    route.patterns().map(move |pattern| (method, pattern))
 }
 
 impl<'a> Claims<'a> {
@@ -90,11 +91,12 @@ impl<'a> Claims<'a> {
         while let Some((loser, conflict)) = refused.pop() {
             self.refuse(loser.name, conflict);
             for route in loser.serving.unwrap_or_default() {
-                let Some(owner) = self.owners.get(&key(route)).copied() else {
-                    continue;
-                };
+                let owners: Vec<&str> = keys(route)
+                    .filter_map(|key| self.owners.get(&key).copied())
+                    .collect();
                 // Only new versions can have taken a route that was served: it belongs to its old owner.
-                if let Some(taker) = updates.get(owner).filter(|taker| taker.name != loser.name) {
+                let takers = owners.iter().filter_map(|owner| updates.get(owner));
+                for taker in takers.filter(|taker| taker.name != loser.name) {
                     self.revoke(taker.waiting.unwrap_or_default());
                     refused.push((taker, Conflict::new(route, loser.name)));
                 }
@@ -123,22 +125,20 @@ impl<'a> Claims<'a> {
 
     fn find(&self, name: &str, routes: &[Route]) -> Option<Conflict> {
         routes.iter().find_map(|route| {
-            let owner = self
-                .owners
-                .get(&key(route))
-                .filter(|owner| **owner != name)?;
+            let mut owners = keys(route).filter_map(|key| self.owners.get(&key));
+            let owner = owners.find(|owner| **owner != name)?;
             Some(Conflict::new(route, owner))
         })
     }
 
     fn grant(&mut self, name: &'a str, routes: &'a [Route]) {
         self.owners
-            .extend(routes.iter().map(|route| (key(route), name)));
+            .extend(routes.iter().flat_map(keys).map(|key| (key, name)));
     }
 
     fn revoke(&mut self, routes: &'a [Route]) {
-        for route in routes {
-            self.owners.remove(&key(route));
+        for key in routes.iter().flat_map(keys) {
+            self.owners.remove(&key);
         }
     }
 
@@ -166,6 +166,7 @@ mod tests {
             path: (*path).to_owned(),
             pattern: (*path).to_owned(),
             params: Vec::new(),
+            below: None,
         };
         paths.iter().map(route).collect()
     }

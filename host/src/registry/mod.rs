@@ -122,7 +122,13 @@ impl Registry {
             for namespace in table.namespaces() {
                 open_namespace(namespace);
             }
-            self.table.store(Arc::new(table));
+            let table = Arc::new(table);
+            let before = self.table.swap(Arc::clone(&table));
+            for handler in &before.handlers {
+                if !table.handlers.iter().any(|kept| Arc::ptr_eq(kept, handler)) {
+                    handler.retire();
+                }
+            }
             self.ready.send_replace(true);
         };
         let first = reloader.first().await;

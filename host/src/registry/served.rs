@@ -4,6 +4,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
 use super::answer_sizes::AnswerSizes;
 use super::calls::Calls;
@@ -22,6 +23,8 @@ pub struct Served {
     pub route_answers: AnswerSizes,
     /// The sizes of the answers of its policies.
     pub policy_answers: AnswerSizes,
+    /// Cancelled once the handler is not served any more.
+    retired: CancellationToken,
 }
 
 impl Deref for Served {
@@ -29,6 +32,12 @@ impl Deref for Served {
 
     fn deref(&self) -> &Handler {
         &self.handler
+    }
+}
+
+impl AsRef<Served> for Served {
+    fn as_ref(&self) -> &Self {
+        self
     }
 }
 
@@ -47,7 +56,18 @@ impl Served {
             generation,
             permits,
             calls,
+            retired: CancellationToken::new(),
         }
+    }
+
+    /// Notes that the handler is not served any more.
+    pub(super) fn retire(&self) {
+        self.retired.cancel();
+    }
+
+    /// Returns when the handler is not served any more.
+    pub async fn retired(&self) {
+        self.retired.cancelled().await;
     }
 
     /// Returns how many of its calls that came from a door run now.

@@ -23,15 +23,14 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// Returns true for a route whose pattern names no segment, such as `/{*rest}`: it takes whatever nothing else
-    /// answers.
+    /// Returns true for a route that names no segment, such as `/{*rest}`: it takes whatever nothing else answers. A
+    /// component of `wasi:http` that answers `/` and everything below has such a route.
     pub fn is_catch_all(&self) -> bool {
         let routes = &self.handler.declarations.routes;
         let route = routes.get(self.index as usize);
         route.is_some_and(|route| {
-            route.pattern[1..]
-                .split('/')
-                .all(|part| part.starts_with('{'))
+            let pattern = route.below.as_ref().unwrap_or(&route.pattern);
+            pattern[1..].split('/').all(|part| part.starts_with('{'))
         })
     }
 }
@@ -54,6 +53,8 @@ pub struct Table {
     prefixes: HashSet<String>,
     policies: Vec<(Entry, Policy)>,
     namespaces: HashMap<String, Namespace>,
+    /// True if one of the handlers is a component of `wasi:http`.
+    has_streams: bool,
 }
 
 /// The routes of one pattern.
@@ -108,17 +109,23 @@ impl Table {
         table.route(&handlers);
         table.listen(&handlers);
         table.guard(&handlers);
+        table.has_streams = handlers.iter().any(|handler| handler.is_wasi_http());
         table.handlers = handlers;
         table
     }
 
     fn route(&mut self, handlers: &[Arc<Served>]) {
         let mut endpoints: HashMap<&str, Endpoint> = HashMap::new();
-        for (handler, index, route) in each(handlers, |handler| &handler.declarations.routes) {
-            let endpoint = endpoints.entry(&route.pattern).or_default();
+        let routes = each(handlers, |handler| &handler.declarations.routes);
+        let patterns = routes.flat_map(|(handler, index, route)| {
+            let patterns = route.patterns();
+            patterns.map(move |pattern| (handler, index, route, pattern))
+        });
+        for (handler, index, route, pattern) in patterns {
+            let endpoint = endpoints.entry(pattern).or_default();
             if endpoint.pattern.is_empty() {
-                endpoint.pattern.clone_from(&route.pattern);
-                endpoint.rank = rank(&route.pattern);
+                endpoint.pattern = pattern.to_owned();
+                endpoint.rank = rank(pattern);
             }
             let entry = Entry {
                 handler: Arc::clone(handler),
@@ -207,6 +214,22 @@ impl Table {
         let values = values.into_iter().map(path::decode);
         let params = names.iter().cloned().zip(values).collect();
         Matched::Route(entry.clone(), params)
+    }
+
+    /// Returns true if a request is answered by a component of `wasi:http`, which reads the body while it arrives, and no
+    /// policy concerns the request, which would see the whole body.
+    pub fn streams(&self, method: &Method, path: &str) -> bool {
+        let is_seen = || {
+            let policies = self.policies.iter();
+            policies
+                .into_iter()
+                .any(|(_, policy)| policy.matches(method, path))
+        };
+        let is_read = || match self.matched(method, path) {
+            Matched::Route(entry, _) => entry.handler.is_wasi_http(),
+            Matched::OtherMethods(_) | Matched::Nothing => false,
+        };
+        self.has_streams && !is_seen() && is_read()
     }
 
     /// Returns true if a path belongs to handlers, so that no page answers it: a route begins with the same segment, or

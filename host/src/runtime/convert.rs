@@ -4,7 +4,7 @@
 //! emit is only converted, because the emitter checks it.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
 use super::bindings::hitchy::platform::types;
 use super::error::CallError;
@@ -66,6 +66,29 @@ pub(super) fn headers(list: Vec<(String, String)>) -> Result<HeaderMap, HeaderEr
     Ok(headers)
 }
 
+/// Checks the headers of an answer that streams, and removes those of the hop and of framing. The names of trailers
+/// stay, because HTTP/1.1 sends no trailers that the head does not name.
+pub(super) fn stream_headers(mut headers: HeaderMap) -> Result<HeaderMap, CallError> {
+    let size: usize = headers
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len())
+        .sum();
+    if headers.len() > MAX_RESPONSE_HEADERS || size > MAX_RESPONSE_HEADER_BYTES {
+        let count = headers.len();
+        let excess = HeaderError::Excess { count, size };
+        return Err(CallError::BadAnswer(excess.to_string()));
+    }
+    let dropped: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| is_hop_by_hop(name) && *name != header::TRAILER)
+        .cloned()
+        .collect();
+    for name in dropped {
+        headers.remove(name);
+    }
+    Ok(headers)
+}
+
 /// Returns a header's value as text: decoded as UTF-8, or else as ISO 8859-1, where each byte is the character with
 /// the same number.
 fn text(value: &HeaderValue) -> String {
@@ -98,12 +121,7 @@ pub(super) fn response(
         headers: list,
         body,
     } = response;
-    let status = StatusCode::from_u16(code)
-        .ok()
-        .filter(|_| (200..=599).contains(&code))
-        .ok_or_else(|| {
-            CallError::BadAnswer(format!("the status {code} is not between 200 and 599"))
-        })?;
+    let status = status(code)?;
     if body.len() > sizes.answer {
         let message = format!(
             "a body of {} bytes; at most {} are passed on (server.answer-limit)",
@@ -118,16 +136,30 @@ pub(super) fn response(
     });
     let headers =
         headers(end_to_end.collect()).map_err(|error| CallError::BadAnswer(error.to_string()))?;
-    let is_bodiless = status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED;
     Ok(Response {
         status,
         headers,
-        body: if is_bodiless {
+        body: if is_bodiless(status) {
             Body::empty()
         } else {
             Body::Full(Bytes::from(body))
         },
     })
+}
+
+/// Checks the status of a guest's answer.
+pub(super) fn status(code: u16) -> Result<StatusCode, CallError> {
+    StatusCode::from_u16(code)
+        .ok()
+        .filter(|_| (200..=599).contains(&code))
+        .ok_or_else(|| {
+            CallError::BadAnswer(format!("the status {code} is not between 200 and 599"))
+        })
+}
+
+/// Returns true for a status whose answer has no body (RFC 9110, 15.3.5 and 15.4.5).
+pub(super) fn is_bodiless(status: StatusCode) -> bool {
+    status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED
 }
 
 /// Converts the response to a dispatched request for the guest that sent it.

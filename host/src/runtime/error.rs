@@ -74,9 +74,12 @@ pub enum LoadError {
          with a toolchain for WASI 0.2 and without async exports"
     )]
     Async(String),
-    /// The component exports `wasi:http/incoming-handler` and is made for other HTTP servers.
-    #[error("this is a wasi:http component, which is not served yet; export hitchy:platform/setup")]
-    WasiHttp,
+    /// The component answers requests of another version of `wasi:http`: `0.3.0`.
+    #[error(
+        "this is a component of wasi:http {0}, and wasi:http 0.2 is what is served; build it with a toolchain for WASI 0.2, so that \
+         it exports wasi:http/incoming-handler@0.2"
+    )]
+    OtherWasiHttp(String),
     /// The component does not export `setup`, the one interface that every handler exports.
     #[error(
         "the component does not export hitchy:platform/setup, so it is no handler; it exports {exports}; {fix}"
@@ -235,6 +238,9 @@ pub enum CallError {
     /// The call did not end within its deadline.
     #[error("no answer within {0:?} (limits.deadline)")]
     Deadline(Duration),
+    /// The answer of the call was being sent and did not end in time.
+    #[error("its answer did not end within {0:?} (limits.stream-deadline)")]
+    StreamDeadline(Duration),
     /// The call used more processor time than it may.
     #[error("stopped after {0:?} on the processor (limits.cpu)")]
     Cpu(Duration),

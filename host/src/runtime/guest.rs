@@ -92,6 +92,7 @@ impl Guest {
             depth: context.depth,
             remote: context.remote,
             settings,
+            stream: None,
         }
     }
 

@@ -1,4 +1,5 @@
-//! A loaded handler: a guest with the declarations that it made in `describe`.
+//! A loaded handler: a guest with the declarations that it made in `describe`. A component of `wasi:http` makes none:
+//! the path of its file is its route.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -11,8 +12,10 @@ use super::contract;
 use super::error::{CallError, LoadError};
 use super::exports::Exports;
 use super::guest::Guest;
+use super::incoming_http;
 use super::instance::lease::Owner;
 use super::instance::state::{Phase, RegistrarHandle, State};
+use super::kinds::route::Route;
 use super::kinds::{Declarations, Description, schedule};
 use super::services::Services;
 use super::settings::HandlerSettings;
@@ -42,6 +45,8 @@ impl Deref for Handler {
 
 impl Handler {
     /// Makes a handler of code: looks up the exports, calls `describe` and checks the declarations.
+    ///
+    /// A component that exports `setup` and answers requests of `wasi:http` too counts as a handler of the contract.
     pub(super) async fn load(
         name: Arc<str>,
         settings: HandlerSettings,
@@ -51,17 +56,38 @@ impl Handler {
         let mut exports = Exports::default();
         let (component, pre) = (&code.component, &code.pre);
         exports.add("setup", component, pre, setup::GuestIndices::new)?;
+        if exports.find::<setup::GuestIndices>().is_none() {
+            return Self::load_wasi_http(name, settings, code, services);
+        }
         exports.add_kinds(component, pre)?;
         let guest = Guest::new(name, settings, code, exports, services);
         let description = describe(&guest).await.map_err(LoadError::Describe)?;
         let mut declarations = Declarations::check(description)?;
         schedule::apply(&guest.settings.schedules, &mut declarations.schedules);
         declarations.check_exports(&guest.exports)?;
-        Ok(Self {
+        Ok(Self::new(guest, declarations))
+    }
+
+    /// Makes a handler of a component of `wasi:http`. No code of it runs until its first call.
+    fn load_wasi_http(
+        name: Arc<str>,
+        settings: HandlerSettings,
+        code: Code,
+        services: Arc<Services>,
+    ) -> Result<Self, LoadError> {
+        let declarations = Declarations::of_route(Route::of_file(&name)?);
+        let mut exports = Exports::default();
+        exports.insert(incoming_http::export(&code.pre)?);
+        let guest = Guest::new(name, settings, code, exports, services);
+        Ok(Self::new(guest, declarations))
+    }
+
+    fn new(guest: Guest, declarations: Declarations) -> Self {
+        Self {
             guest,
             declarations,
             loaded: SystemTime::now(),
-        })
+        }
     }
 }
 

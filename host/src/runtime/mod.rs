@@ -17,6 +17,7 @@ mod exports;
 mod footprint;
 mod guest;
 mod handler;
+mod incoming_http;
 mod instance;
 pub mod kinds;
 mod pattern;
@@ -45,6 +46,7 @@ pub use self::compile::{
 pub use self::error::{CallError, LoadError, ModuleError};
 pub use self::guest::Guest;
 pub use self::handler::Handler;
+pub use self::incoming_http::{Head, Incoming};
 pub use self::instance::limits::MemoryBudget;
 pub use self::secrets::{Secret, Secrets};
 pub use self::services::{Dispatcher, MessageSizes};

@@ -29,6 +29,10 @@ pub struct HandlerSettings {
     /// Wall time from the start of a call to its end.
     #[serde(rename(serialize = "deadlineMs"), serialize_with = "as_millis")]
     pub deadline: Duration,
+    /// Wall time from the start of a call to the end of an answer that streams. It holds once the head is there, and never
+    /// ends a call before its `deadline`.
+    #[serde(rename(serialize = "streamDeadlineMs"), serialize_with = "as_millis")]
+    pub stream_deadline: Duration,
     /// Processor time that a call may use; waiting does not count.
     #[serde(rename(serialize = "cpuMs"), serialize_with = "as_millis")]
     pub cpu: Duration,
@@ -147,6 +151,7 @@ impl Default for HandlerSettings {
         Self {
             memory: 1 << 20,
             deadline: Duration::from_secs(10),
+            stream_deadline: Duration::from_secs(10),
             cpu: Duration::from_millis(20),
             concurrency: 1,
             emits_per_call: 0,

@@ -71,12 +71,22 @@ pub struct Memory {
 
 /// Most names of exports or imports of a core module that are kept. They are only shown.
 const MAX_NAMES: usize = 1000;
+/// The interface by which a component answers HTTP requests on any host that speaks `wasi:http` 0.2.
+pub(super) const INCOMING_HANDLER: &str = "wasi:http/incoming-handler";
+/// The track of `wasi:http` that is served.
+const HTTP_TRACK: &str = "0.2";
 
 /// Fails if a component is not what `serve` says: a handler, which exports the `setup` interface of this track of the
-/// contract, or a command.
+/// contract, or else the incoming handler of `wasi:http` 0.2; or a command.
 pub(super) fn recognise(info: &WasmInfo, serve: Serve) -> Result<(), LoadError> {
     let find = |prefix: &str| info.exports.iter().find(|name| name.starts_with(prefix));
     let is_command = find("wasi:cli/run@0.2").is_some();
+    if let Some(version) = info
+        .http_version()
+        .filter(|version| version.starts_with("0.3"))
+    {
+        return Err(LoadError::OtherWasiHttp(version.to_owned()));
+    }
     if let Some(newer) = find_newer(&info.exports) {
         return Err(LoadError::NewerWasi(newer.clone()));
     }
@@ -100,8 +110,10 @@ pub(super) fn recognise(info: &WasmInfo, serve: Serve) -> Result<(), LoadError> 
     } else if let Some(version) = versions.first() {
         let package = contract::PACKAGE;
         Err(LoadError::OtherContract(format!("{package}@{version}")))
-    } else if find("wasi:http/incoming-handler").is_some() {
-        Err(LoadError::WasiHttp)
+    } else if let Some(version) = info.http_version() {
+        is_served_http(version)
+            .then_some(())
+            .ok_or_else(|| LoadError::OtherWasiHttp(version.to_owned()))
     } else if is_command {
         Err(LoadError::Command("exports wasi:cli/run"))
     } else {
@@ -271,6 +283,13 @@ impl WasmInfo {
             .extend(languages.map(|language| language.name.to_owned()));
     }
 
+    /// Returns the version of `wasi:http` whose requests it answers: `0.2.6`. A version that is served goes before others.
+    fn http_version(&self) -> Option<&str> {
+        let versions = || self.exports.iter().filter_map(|name| http_version_of(name));
+        let served = versions().find(|version| is_served_http(version));
+        served.or_else(|| versions().next())
+    }
+
     fn without_setup(&self) -> LoadError {
         let fix = if self.exports.is_empty() && self.languages.contains("Rust") {
             "is the line `hitchy_guest::export!(app);` missing in its src/lib.rs? Add it and build again"
@@ -301,6 +320,17 @@ impl WasmInfo {
     }
 }
 
+/// Returns the version of an export that answers requests of `wasi:http`. In 0.3 its name is `handler`.
+fn http_version_of(export: &str) -> Option<&str> {
+    let (interface, version) = export.split_once('@')?;
+    matches!(interface, INCOMING_HANDLER | "wasi:http/handler").then_some(version)
+}
+
+/// Returns true for a version of `wasi:http` that is served. Versions before 0.2.0 have a suffix: `0.2.0-rc-2023-12-05`.
+fn is_served_http(version: &str) -> bool {
+    contract::is_of(HTTP_TRACK, version) && !version.contains('-')
+}
+
 fn invalid(error: BinaryReaderError) -> LoadError {
     if error.message().contains("unexpected end") {
         LoadError::Incomplete
@@ -327,6 +357,24 @@ fn stack(section: GlobalSectionReader<'_>) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn i12_6_the_version_of_wasi_http_is_told() {
+        for (export, version, is_served) in [
+            ("wasi:http/incoming-handler@0.2.0", Some("0.2.0"), true),
+            ("wasi:http/incoming-handler@0.2.12", Some("0.2.12"), true),
+            (
+                "wasi:http/incoming-handler@0.2.0-rc-2023-12-05",
+                Some("0.2.0-rc-2023-12-05"),
+                false,
+            ),
+            ("wasi:http/handler@0.3.0", Some("0.3.0"), false),
+            ("wasi:http/types@0.2.0", None, false),
+        ] {
+            assert_eq!(http_version_of(export), version);
+            assert_eq!(version.is_some_and(is_served_http), is_served, "{export}");
+        }
+    }
 
     #[test]
     fn l01_files_that_are_no_wasm_are_named() {

@@ -235,6 +235,7 @@ impl Server {
             format!("not everything was answered within {grace:?} (server.grace)"),
         );
         tokio::join!(compiled, drained);
+        self.dispatch.end_streams();
         finish_closing(
             self.sockets.run_disconnect_hooks(),
             "some disconnect hooks did not end",
@@ -297,6 +298,7 @@ fn dispatch(
         Box::new(files),
         gate_settings(config),
         config.server.answer_limit,
+        config.server.grace,
         Arc::clone(metrics),
     );
     runtime.set_dispatcher(Arc::new(Arc::clone(&dispatch)) as Arc<dyn Dispatcher>);

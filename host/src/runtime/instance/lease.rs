@@ -7,7 +7,7 @@ use std::future::poll_fn;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use wasmtime::component::{Instance as Linked, InstancePre};
@@ -16,7 +16,7 @@ use wasmtime::{Store, UpdateDeadline};
 use super::cpu::{self, Meter};
 use super::limits::MemoryLimiter;
 use super::output::Output;
-use super::state::{Call, MAX_HANDLES, State};
+use super::state::{Call, MAX_HANDLES, State, StreamEnd};
 use crate::runtime::error::CallError;
 use crate::runtime::services::Services;
 use crate::sockets::Connection;
@@ -100,8 +100,10 @@ impl Lease {
         call: Call,
         body: impl AsyncFnOnce(&mut Store<State>, &Linked) -> wasmtime::Result<T>,
     ) -> Result<T, CallError> {
-        let _running = template.services.ticker.run();
-        let (until, deadline) = (call.until, call.settings.deadline);
+        let ticker = &template.services.ticker;
+        let (until, stream) = (call.until, call.stream.clone());
+        let settings = &call.settings;
+        let (deadline, stream_deadline) = (settings.deadline, settings.stream_deadline);
         let mut meter = Meter::new(call.began);
         let mut instance = match self.instance.take() {
             Some(mut instance) => {
@@ -120,14 +122,19 @@ impl Lease {
         };
         let timed = {
             let mut work = pin!(AssertUnwindSafe(work).catch_unwind());
-            let metered = poll_fn(|context| meter.poll(|| work.as_mut().poll(context)));
-            tokio::time::timeout_at(until.into(), metered).await
+            let metered = poll_fn(|context| {
+                // A call that waits needs no ticks.
+                let _running = ticker.run();
+                meter.poll(|| work.as_mut().poll(context))
+            });
+            within(until, stream.as_deref(), metered).await
         };
         let result = match timed {
             Ok(Ok(Ok(value))) => Ok(value),
             Ok(Ok(Err(error))) => Err(CallError::from_wasmtime(&error, instance.store.data())),
             // `AssertUnwindSafe` is justified because the store is not used for another call after a panic.
             Ok(Err(panic)) => Err(CallError::Host(panic_text(panic.as_ref()))),
+            Err(passed) if passed > until => Err(CallError::StreamDeadline(stream_deadline)),
             Err(_) => Err(CallError::Deadline(deadline)),
         };
         instance.store.data_mut().end();
@@ -177,6 +184,25 @@ impl Instance {
     fn start_clock(&mut self) {
         // The next tick may come at once. Only at the second tick is it certain that the guest has run for a full one.
         self.store.set_epoch_deadline(2);
+    }
+}
+
+/// Waits for the work of a call until its end, which is later once its answer streams. Returns the end if it has passed.
+async fn within<T>(
+    until: Instant,
+    stream: Option<&StreamEnd>,
+    work: impl Future<Output = T>,
+) -> Result<T, Instant> {
+    let mut work = pin!(work);
+    let timed = tokio::time::timeout_at(until.into(), work.as_mut()).await;
+    let later = stream.and_then(StreamEnd::begun).filter(|end| *end > until);
+    match (timed, later) {
+        (Ok(done), _) => Ok(done),
+        (Err(_), None) => Err(until),
+        (Err(_), Some(end)) => {
+            let timed = tokio::time::timeout_at(end.into(), work).await;
+            timed.map_err(|_| end)
+        }
     }
 }
 

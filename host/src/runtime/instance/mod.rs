@@ -2,6 +2,7 @@
 //!
 //! A strategy decides how long instances live. Each strategy has a file, and the choice between them is made here.
 
+mod bodies;
 mod cpu;
 mod fresh;
 pub(super) mod lease;

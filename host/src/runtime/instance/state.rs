@@ -5,12 +5,14 @@
 use std::any::{Any, TypeId};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::WasiHttpCtx;
 
+use super::bodies;
 use super::limits::MemoryLimiter;
 use super::output::Output;
 use crate::message::{CallId, Exchange};
@@ -65,12 +67,48 @@ pub(crate) struct Call {
     pub(in crate::runtime) remote: SocketAddr,
     /// The settings that hold for this call.
     pub(in crate::runtime) settings: Arc<HandlerSettings>,
+    /// The answer, if it may go on after `until` because it streams.
+    pub(in crate::runtime) stream: Option<Arc<StreamEnd>>,
 }
 
 impl Call {
     /// Returns the time until the call's end.
     pub(in crate::runtime) fn remaining(&self) -> Duration {
-        self.until.saturating_duration_since(Instant::now())
+        self.end().saturating_duration_since(Instant::now())
+    }
+
+    /// Returns the time at which the call ends at the latest, as things are now.
+    pub(in crate::runtime) fn end(&self) -> Instant {
+        let later = self.stream.as_deref().and_then(StreamEnd::begun);
+        later.map_or(self.until, |later| later.max(self.until))
+    }
+}
+
+/// The end of an answer that streams, which holds once its head is there.
+#[derive(Debug)]
+pub(crate) struct StreamEnd {
+    until: Instant,
+    begun: AtomicBool,
+}
+
+impl StreamEnd {
+    /// Makes the end of an answer whose head is not there yet.
+    pub(in crate::runtime) fn new(until: Instant) -> Arc<Self> {
+        Arc::new(Self {
+            until,
+            begun: AtomicBool::new(false),
+        })
+    }
+
+    /// Notes that the head of the answer is there.
+    pub(in crate::runtime) fn begin(&self) {
+        // Relaxed is enough: the flag guards no other data.
+        self.begun.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns the end if the head of the answer is there.
+    pub(super) fn begun(&self) -> Option<Instant> {
+        self.begun.load(Ordering::Relaxed).then_some(self.until)
     }
 }
 
@@ -93,6 +131,13 @@ pub(in crate::runtime) struct InstanceState {
     /// `None` until the guest first calls WASI. Most calls never do, and the sources of random numbers are expensive to
     /// make.
     wasi: Option<WasiCtx>,
+}
+
+impl Drop for InstanceState {
+    /// Breaks the bodies that the guest has not finished, however its last call ended.
+    fn drop(&mut self) {
+        bodies::abort_unfinished(&mut self.table);
+    }
 }
 
 /// State that is new for every call.

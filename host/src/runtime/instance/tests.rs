@@ -102,6 +102,7 @@ fn call() -> Call {
         depth: 0,
         remote: ([127, 0, 0, 1], 1).into(),
         settings: Arc::new(settings),
+        stream: None,
     }
 }
 

@@ -177,6 +177,14 @@ fn check_export<K: Kind>(list: &[K], exports: &Exports) -> Result<(), LoadError>
 }
 
 impl Declarations {
+    /// Makes the declarations of a handler that has one route and declares nothing itself.
+    pub(super) fn of_route(route: Route) -> Self {
+        Self {
+            routes: vec![route],
+            ..Self::default()
+        }
+    }
+
     /// Returns each declaration in a few words: `GET /a`, `before * /api`, `event say`, `connections of /`.
     pub fn lines(&self) -> Vec<String> {
         let rows = self.rows().into_iter().flat_map(|kind| kind.rows);

@@ -62,6 +62,7 @@ impl Collector for Scrape {
         page.handlers(view, &table)?;
         page.schedules(view)?;
         page.gate(view)?;
+        page.streams(view)?;
         page.doors(view.sessions.metrics())?;
         page.outgoing(view.sessions.metrics())?;
         page.clients(view)?;
@@ -213,6 +214,23 @@ impl Page<'_> {
             "hitchy_gate_permits",
             "Calls that may run at the same time (limits.concurrency)",
             load.concurrency as f64,
+        )
+    }
+
+    fn streams(&mut self, view: &View) -> fmt::Result {
+        self.gauge(
+            "hitchy_streams_running",
+            "Answers of handlers that are being streamed now",
+            view.dispatch.streams() as f64,
+        )?;
+        let metrics = view.sessions.metrics();
+        self.counters(
+            "hitchy_streams",
+            "Answers of handlers that were streamed, and those that the server broke off at a reload or its end",
+            [
+                ([("event", "begun")], metrics.streams.total()),
+                ([("event", "broken_off")], metrics.streams_ended.total()),
+            ],
         )
     }
 

@@ -5,6 +5,8 @@ use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::Response;
 
+use crate::message::is_hop_by_hop;
+
 /// Removes the headers whose name fulfils `is_removed`.
 pub(super) fn remove_where(headers: &mut HeaderMap, is_removed: impl Fn(&HeaderName) -> bool) {
     // `HeaderMap` has no `retain` (http 1), and its keys cannot be borrowed while one of them is removed.
@@ -16,6 +18,22 @@ pub(super) fn remove_where(headers: &mut HeaderMap, is_removed: impl Fn(&HeaderN
     for name in removed {
         headers.remove(name);
     }
+}
+
+/// Removes hop-by-hop headers, among them those that `connection` names (RFC 9110, 7.6.1).
+///
+/// The header `proxy` is removed too, because CGI-like guests would turn it into the variable `HTTP_PROXY`.
+pub(super) fn without_hop_by_hop(mut headers: HeaderMap) -> HeaderMap {
+    let named: Vec<HeaderName> = list_items(&headers, header::CONNECTION)
+        .filter_map(|name| name.parse().ok())
+        .collect();
+    remove_where(&mut headers, |name| {
+        is_hop_by_hop(name) || name.as_str() == "proxy"
+    });
+    for name in named {
+        headers.remove(name);
+    }
+    headers
 }
 
 /// Returns the items of a header whose values are lists separated by commas, without the spaces around them.

@@ -11,21 +11,22 @@ use std::task::{Context as TaskContext, Poll, ready};
 
 use axum::body::{Body, HttpBody};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, Method, header};
+use axum::http::{HeaderMap, Method, header};
 use axum::response::Response as AxumResponse;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use hyper::body::{Frame, SizeHint};
 
-use self::body::BodyReader;
-use self::headers::{list_items, remove_where, set_connection_close};
+use self::body::{BodyReader, Unread};
+use self::headers::{set_connection_close, without_hop_by_hop};
 use self::peer::identify;
 use crate::config::{Config, Server};
 use crate::dispatch::{Accepted, Dispatch, error_response};
 use crate::ending::Ending;
-use crate::message::{self, Door, Pieces, Request, Response, is_hop_by_hop};
+use crate::message::{self, Door, Piece, Pieces, Request, Response, Upload};
 use crate::path::Target;
 use crate::payload::Failure;
+use crate::registry::Table;
 use crate::sockets::Context;
 
 /// The door of HTTP requests.
@@ -51,12 +52,14 @@ impl HttpDoor {
 
     /// Answers a request outside the path of the socket.io endpoint.
     pub(super) async fn answer(&self, parts: Parts, mut body: Body) -> AxumResponse {
-        let (target, content, accepted) = match self.accept(&parts, &mut body).await {
+        let method = upper_case(&parts.method);
+        let (target, content, accepted) = match self.accept(&method, &parts, &mut body).await {
             Ok(accepted) => accepted,
             Err(failure) => return self.refuse(&parts.headers, body, &failure).await,
         };
+        // A client that waits for permission to send a body sends none after the answer.
+        let sends_body = !parts.headers.contains_key(header::EXPECT);
         let (remote, headers) = identify(&self.server, parts.extensions.get(), parts.headers);
-        let method = upper_case(&parts.method);
         // hyper knows only `HEAD` in capitals, and would send the body that such an answer announces.
         let has_no_body = method == Method::HEAD && parts.method != Method::HEAD;
         let request = Request {
@@ -65,19 +68,46 @@ impl HttpDoor {
             method,
             target,
             headers: without_hop_by_hop(headers),
-            body: content,
+            body: Bytes::new(),
             remote,
             socket: None,
             context: Context::default(),
         };
-        let mut response = to_axum(self.dispatch.request(request, accepted).await);
+        let (answer, unread) = self.call(request, content, accepted).await;
+        let mut response = to_axum(answer);
         if has_no_body {
             *response.body_mut() = Body::empty();
+        }
+        if let Some(body) = unread {
+            if sends_body {
+                self.bodies.discard(body, &HeaderMap::new()).await;
+            }
+            set_connection_close(&mut response);
         }
         if self.dispatch.is_draining() {
             set_connection_close(&mut response);
         }
         response
+    }
+
+    /// Passes a request to dispatch. Returns the answer, and the rest of the body that its handler did not read.
+    async fn call(
+        &self,
+        request: Request,
+        content: Content,
+        accepted: Accepted,
+    ) -> (Response, Option<Body>) {
+        match content {
+            Content::Whole(body) => {
+                let request = Request { body, ..request };
+                (self.dispatch.request(request, accepted).await, None)
+            }
+            Content::Arriving(table, upload, unread) => {
+                let arriving = (table, upload);
+                let answer = self.dispatch.request_arriving(request, arriving, accepted);
+                (answer.await, unread.take())
+            }
+        }
     }
 
     /// Answers a request with a failure and closes the connection, because the body may not have been read to its end.
@@ -96,12 +126,14 @@ impl HttpDoor {
         response
     }
 
-    /// Parses the target of a request, asks dispatch to accept the request and reads its body.
+    /// Parses the target of a request, asks dispatch to accept the request and reads its body, unless its handler does
+    /// that.
     async fn accept(
         &self,
+        method: &Method,
         parts: &Parts,
         body: &mut Body,
-    ) -> Result<(Target, Bytes, Accepted), Failure> {
+    ) -> Result<(Target, Content, Accepted), Failure> {
         let path_and_query = parts
             .uri
             .path_and_query()
@@ -112,9 +144,26 @@ impl HttpDoor {
             .dispatch
             .accept()
             .map_err(|refusal| refusal.failure())?;
-        let content = self.bodies.read(body, &parts.headers).await?;
+        let arriving = (!body.is_end_stream())
+            .then(|| self.dispatch.table_of_arriving(method, &target.path))
+            .flatten();
+        let content = match arriving {
+            Some(table) => {
+                let (upload, unread) = self.bodies.arriving(body, &parts.headers)?;
+                Content::Arriving(table, upload, unread)
+            }
+            None => Content::Whole(self.bodies.read(body, &parts.headers).await?),
+        };
         Ok((target, content, accepted))
     }
+}
+
+/// The body of a request that was accepted.
+enum Content {
+    /// The whole body.
+    Whole(Bytes),
+    /// A body that arrives while the request is answered, with the table by which it is.
+    Arriving(Arc<Table>, Upload, Unread),
 }
 
 /// Returns the reason for which the connection of a refused request is closed.
@@ -139,22 +188,6 @@ fn upper_case(method: &Method) -> Method {
     Method::from_bytes(upper.as_bytes()).unwrap_or_else(|_| method.clone())
 }
 
-/// Removes hop-by-hop headers, among them those that `connection` names (RFC 9110, 7.6.1).
-///
-/// The header `proxy` is removed too, because CGI-like guests would turn it into the variable `HTTP_PROXY`.
-fn without_hop_by_hop(mut headers: HeaderMap) -> HeaderMap {
-    let named: Vec<HeaderName> = list_items(&headers, header::CONNECTION)
-        .filter_map(|name| name.parse().ok())
-        .collect();
-    remove_where(&mut headers, |name| {
-        is_hop_by_hop(name) || name.as_str() == "proxy"
-    });
-    for name in named {
-        headers.remove(name);
-    }
-    headers
-}
-
 /// Converts a response for hyper, which sets `content-length` itself from the size hint of the body.
 pub(super) fn to_axum(response: Response) -> AxumResponse {
     let body = match response.body {
@@ -165,6 +198,13 @@ pub(super) fn to_axum(response: Response) -> AxumResponse {
     *answer.status_mut() = response.status;
     *answer.headers_mut() = response.headers;
     answer
+}
+
+fn frame_of(piece: Piece) -> Frame<Bytes> {
+    match piece {
+        Piece::Data(bytes) => Frame::data(bytes),
+        Piece::Trailers(trailers) => Frame::trailers(trailers),
+    }
 }
 
 /// The streaming body of a response, as a body for hyper.
@@ -179,11 +219,14 @@ impl HttpBody for StreamBody {
         context: &mut TaskContext<'_>,
     ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         let piece = ready!(self.0.poll_next_unpin(context));
-        // hyper closes the connection, because the client receives less than the head of the response announced.
-        if let Some(Err(error)) = &piece {
+        // hyper closes the connection, because the client receives less than the head of the response announced. What a
+        // handler breaks off (`ConnectionAborted`) was logged with its call.
+        if let Some(Err(error)) = &piece
+            && error.kind() != io::ErrorKind::ConnectionAborted
+        {
             tracing::warn!("an answer broke off while it was sent: {error}");
         }
-        Poll::Ready(piece.map(|piece| piece.map(Frame::data)))
+        Poll::Ready(piece.map(|piece| piece.map(frame_of)))
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -67,6 +67,8 @@ fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     Ok(())
 }
 
+/// Bytes that a guest may write to a body at once. Two such pieces of each body may wait to be sent.
+const MAX_WRITE: usize = 64 << 10;
 /// The interface with the resources, in the version that the crate links.
 const TYPES: &str = "wasi:http/types@0.2.12";
 
@@ -131,6 +133,10 @@ impl WasiHttpHooks for NoCallHooks {
 struct Hooks(Option<OutgoingCall>);
 
 impl WasiHttpHooks for Hooks {
+    fn p2_outgoing_body_chunk_size(&mut self) -> usize {
+        MAX_WRITE
+    }
+
     fn is_forbidden_header(&mut self, name: &http::HeaderName) -> bool {
         DEFAULT_FORBIDDEN_HEADERS.contains(name)
     }

@@ -1,0 +1,21 @@
+//! Bodies of `wasi:http` that a guest was writing when its instance ended.
+
+use std::mem;
+
+use wasmtime::component::ResourceTable;
+use wasmtime_wasi_http::p2::body::{HostOutgoingBody, StreamContext};
+
+/// Breaks all bodies in a table that were not finished, so that their receivers get an error.
+///
+/// wasmtime-wasi-http 48 takes a body that is dropped together with its store for a finished one: a guest that traps in
+/// the middle of its answer would seem to have sent all of it.
+pub(super) fn abort_unfinished(table: &mut ResourceTable) {
+    let bodies = table.iter_mut().filter_map(|entry| {
+        let entry: &mut dyn std::any::Any = entry;
+        entry.downcast_mut::<HostOutgoingBody>()
+    });
+    for body in bodies {
+        let (nothing, _) = HostOutgoingBody::new(StreamContext::Response, None, 1, 1);
+        mem::replace(body, nothing).abort();
+    }
+}
