@@ -37,8 +37,13 @@ impl Exports {
                 "an export differs from the contract {track}: {error:#}"
             ))
         })?;
-        self.0.push((TypeId::of::<T>(), Box::new(indices)));
+        self.insert(indices);
         Ok(())
+    }
+
+    /// Adds what was looked up elsewhere.
+    pub(super) fn insert<T: Send + Sync + 'static>(&mut self, indices: T) {
+        self.0.push((TypeId::of::<T>(), Box::new(indices)));
     }
 
     /// Returns the indices of an interface that the guest exports.

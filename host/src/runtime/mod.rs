@@ -7,6 +7,7 @@ mod adapt;
 mod bindings;
 mod call;
 mod capabilities;
+mod cgi;
 mod code;
 mod compile;
 pub mod contract;
