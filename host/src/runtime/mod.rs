@@ -129,6 +129,12 @@ impl Runtime {
         let _ = self.services.dispatcher.set(dispatcher);
     }
 
+    /// Returns the number of core instances that exist now. `None` if instances do not come from a pool.
+    pub fn core_instances(&self) -> Option<u64> {
+        let metrics = self.engine.pooling_allocator_metrics()?;
+        Some(metrics.core_instances())
+    }
+
     /// Ends the compilation that runs, and lets no other begin: a [`Runtime::load`] that has to compile never ends any
     /// more. Returns when the child process that compiled has ended.
     pub async fn stop_compiling(&self) {
