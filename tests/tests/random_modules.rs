@@ -3,6 +3,7 @@
 //!
 //! `HITCHY_RANDOM_MODULES=20000` asks for more of them than the default, `HITCHY_RANDOM_FIRST` for other seeds.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -33,6 +34,8 @@ const BUDGET: Duration = Duration::from_secs(900);
 #[derive(Debug, Default)]
 struct Outcomes {
     refused: u32,
+    /// The beginnings of the causes, with their counts.
+    causes: BTreeMap<String, u32>,
     answered: u32,
     trapped: u32,
     unusable: u32,
@@ -102,8 +105,10 @@ async fn run(runtime: &Runtime, seed: u64, outcomes: &mut Outcomes) {
         Ok(handler) => handler,
         Err(LoadError::Compile(cause)) => panic!("seed {seed}: {cause}"),
         Err(LoadError::Describe(CallError::Host(cause))) => panic!("seed {seed}: {cause}"),
-        Err(_) => {
+        Err(error) => {
             outcomes.refused += 1;
+            let cause = error.to_string().chars().take(120).collect();
+            *outcomes.causes.entry(cause).or_default() += 1;
             return;
         }
     };
@@ -129,6 +134,10 @@ fn random(seed: u64, exports: &str) -> Vec<u8> {
         allow_start_export: false,
         max_imports: 0,
         max_memories: 1,
+        max_memory32_bytes: 32 << 20,
+        max_table_elements: 10_000,
+        exceptions_enabled: false,
+        gc_enabled: false,
         threads_enabled: false,
         memory64_enabled: false,
         ..Shape::default()

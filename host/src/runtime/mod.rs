@@ -20,6 +20,7 @@ mod guest;
 mod handler;
 mod instance;
 pub mod kinds;
+mod module_error;
 mod pattern;
 mod remedies;
 mod services;
@@ -40,10 +41,11 @@ pub use self::compile::{
     COMMAND as COMPILE_COMMAND, CompileError, Compiler, ContentHash, MAX_FILE, compile_in_child,
     this_program,
 };
-pub use self::error::{CallError, LoadError, ModuleError};
+pub use self::error::{CallError, LoadError};
 pub use self::guest::Guest;
 pub use self::handler::Handler;
 pub use self::instance::limits::MemoryBudget;
+pub use self::module_error::ModuleError;
 pub use self::services::{Dispatcher, MessageSizes};
 pub use self::settings::{HandlerSettings, Serve};
 pub use self::wasm_info::{Memory, WasmInfo, WasmKind};
