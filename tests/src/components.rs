@@ -1,5 +1,7 @@
 //! WebAssembly files that are broken or not handlers, written as text because no ordinary toolchain builds them.
 
+use wasmparser::Payload;
+
 /// Encodes a component from its text format.
 ///
 /// # Panics
@@ -124,6 +126,67 @@ fn append_section(to: &mut Vec<u8>, id: u8, content: &[u8]) {
     to.extend(leb128(content.len() as u32));
     to.extend(content);
 }
+
+/// Returns a handler with the route `GET /random`, which this core module answers: its function `it` gets the route and
+/// the handle of the request, and returns the address of the answer in a memory of 64 KiB.
+///
+/// # Panics
+/// Panics if the bytes are not a core module.
+pub fn answering_by(module: &[u8]) -> Vec<u8> {
+    let template = component(ANSWERING);
+    let place = wasmparser::Parser::new(0)
+        .parse_all(&template)
+        .find_map(|payload| match payload.expect("well formed") {
+            Payload::ModuleSection {
+                unchecked_range, ..
+            } => Some(unchecked_range),
+            _ => None,
+        })
+        .expect("the template begins with a module");
+    // The section is its number, the length of the module, and the module.
+    let begin = place.start - 1 - leb128(place.len() as u32).len();
+    let mut whole = template[..begin].to_vec();
+    append_section(&mut whole, 1, module);
+    whole.extend(&template[place.end..]);
+    whole
+}
+
+/// The template of [`answering_by`], with an empty module in the place of the answering one.
+const ANSWERING: &str = r#"(component
+    (core module $it (func (export "it") (param i32 i32) (result i32) unreachable))
+    (import "hitchy:platform/types@0.1.0" (instance $types
+        (type $r (record (field "status" u16) (field "headers" (list (tuple string string))) (field "body" (list u8))))
+        (export "response" (type (eq $r)))
+        (type $f (record (field "code" u16) (field "message" string) (field "data" (option string))))
+        (export "failure" (type (eq $f)))))
+    (import "hitchy:platform/requests@0.1.0" (instance $requests
+        (export "request" (type (sub resource)))))
+    (import "hitchy:platform/registration@0.1.0" (instance $registration
+        (export "registrar" (type $registrar (sub resource)))
+        (export "[method]registrar.route"
+            (func (param "self" (borrow $registrar)) (param "method" string) (param "path" string) (result u32)))))
+    (alias export $types "response" (type $response))
+    (alias export $types "failure" (type $failure))
+    (alias export $requests "request" (type $request))
+    (alias export $registration "registrar" (type $registrar))
+    (alias export $registration "[method]registrar.route" (func $route))
+    (core module $memory (memory (export "memory") 1) (data (i32.const 64) "GET/random"))
+    (core instance $memory (instantiate $memory))
+    (alias core export $memory "memory" (core memory $shared))
+    (core func $route (canon lower (func $route) (memory $shared)))
+    (core module $guest
+        (import "host" "route" (func $route (param i32 i32 i32 i32 i32) (result i32)))
+        (func (export "describe") (param i32)
+            (drop (call $route (local.get 0) (i32.const 64) (i32.const 3) (i32.const 67) (i32.const 7)))))
+    (core instance $guest (instantiate $guest (with "host" (instance (export "route" (func $route))))))
+    (core instance $it (instantiate $it))
+    (func $describe (param "to" (own $registrar)) (canon lift (core func $guest "describe")))
+    (func $answer (param "route" u32) (param "request" (own $request)) (result (result $response (error $failure)))
+        (canon lift (core func $it "it") (memory $shared)))
+    (instance $setup (export "describe" (func $describe)))
+    (export "hitchy:platform/setup@0.1.0" (instance $setup))
+    (instance $http (export "on-request" (func $answer)))
+    (export "hitchy:platform/http@0.1.0" (instance $http)))"#;
 
 /// Encodes a number in LEB128, as WebAssembly's binary format does.
 fn leb128(mut number: u32) -> Vec<u8> {

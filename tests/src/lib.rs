@@ -32,6 +32,7 @@ pub mod site;
 pub mod stage;
 pub mod stock;
 pub mod terminal;
+pub mod toolchains;
 pub mod wait;
 pub mod wrk;
 

@@ -1,12 +1,17 @@
 //! The promise of the contract: a handler that was built against 0.1.0 runs on every 0.1.x host.
 
 use hitchy_tests::components::of_version;
-use hitchy_tests::{Server, official_client, sources};
+use hitchy_tests::{Server, expect, official_client, sources};
 use serde_json::json;
 
 /// Reads a handler that uses every door. It was built when 0.1.0 was frozen, and is never rebuilt.
 fn fixture() -> Vec<u8> {
-    let path = sources().join("fixtures/contract-0.1.0.wasm");
+    built_for("0.1.0")
+}
+
+/// Reads the handler that was built for a version of the contract, and is kept as it is.
+fn built_for(version: &str) -> Vec<u8> {
+    let path = sources().join(format!("fixtures/contract-{version}.wasm"));
     std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
@@ -63,4 +68,30 @@ async fn l13_a_handler_built_against_a_later_version_loads_unless_it_uses_what_i
     for words in ["registration@0.1.9", "later", "update the server"] {
         assert!(refused.contains(words), "{words:?} in {refused}");
     }
+}
+
+/// A newer contract of the same track has one function more. A handler that does not call it needs no newer server.
+#[tokio::test]
+async fn l13_a_handler_for_a_newer_minor_version_is_served_if_it_uses_what_is_known() {
+    let server = Server::with("newer.wasm", built_for("0.1.9-known")).await;
+    server.wait_for_log(&["newer.wasm: loaded"]).await;
+    assert_eq!(server.get("/contract/kept").await.text(), "kept");
+}
+
+#[tokio::test]
+async fn l13_a_handler_that_needs_a_newer_server_or_another_track_is_refused() {
+    let server = Server::prepare()
+        .handler("newest.wasm", built_for("0.1.9-newest"))
+        .handler("major.wasm", built_for("0.2.0"))
+        .start()
+        .await;
+    let newest = [
+        "hitchy:platform/registration@0.1.9",
+        "newest",
+        "update the server",
+    ];
+    expect::refused(&server, 0, "newest.wasm", &newest, "not served").await;
+    let major = ["hitchy:platform@0.2.0", "speaks hitchy:platform 0.1"];
+    expect::refused(&server, 0, "major.wasm", &major, "not served").await;
+    assert_eq!(server.get("/contract/kept").await.status, 404);
 }

@@ -10,7 +10,7 @@ use hitchy_tests::guests::{changed_example, example};
 use hitchy_tests::http::ask;
 use hitchy_tests::shell::{Running, Shell};
 use hitchy_tests::wait::{SOON, eventually};
-use hitchy_tests::{Server, target_dir};
+use hitchy_tests::{Server, official_client, target_dir};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -25,6 +25,7 @@ const STORIES: &[(&str, &str)] = &[
     ("docs/handlers.md", "dev"),
     ("docs/handlers.md", "schedules"),
     ("docs/handlers.md", "settings"),
+    ("docs/languages.md", "cgi"),
     ("docs/operating.md", "console"),
     ("docs/operating.md", "proxy"),
     ("docs/settings.md", "settings"),
@@ -185,6 +186,38 @@ async fn the_operator_changes_schedules_as_the_guide_says() {
         (&json!("clean_up"), &json!("off")),
     ];
     assert_eq!(times, expected);
+}
+
+#[tokio::test]
+async fn i12_7_a_program_without_the_contract_is_served_as_the_guide_says() {
+    let mut story = Story::of("docs/languages.md", "cgi");
+    let folder = folder();
+    let sidecar = story.file("handlers/report.toml");
+    fs::write(folder.path().join("report.rs"), story.file("report.rs")).expect("a file");
+    let mut rustc = std::process::Command::new("rustc");
+    rustc.args(["--target", "wasm32-wasip1", "report.rs"]);
+    let built = rustc
+        .current_dir(folder.path())
+        .output()
+        .expect("rustc starts");
+    assert!(built.status.success(), "{built:?}");
+    let wasm = fs::read(folder.path().join("report.wasm")).expect("it is built");
+    let server = Server::prepare()
+        .handler("report.wasm", wasm)
+        .file("handlers/report.toml", sidecar)
+        .start()
+        .await;
+    let answer = server.get("/report/today").await;
+    assert_eq!(answer.text(), "report of /today\n", "{answer:?}");
+    let Some(node) = official_client().await else {
+        return;
+    };
+    let ack = node
+        .connect(&server, "/")
+        .await
+        .ask("say", json!(["hi"]))
+        .await;
+    assert_eq!(ack[0]["args"], json!(["hi"]), "{ack}");
 }
 
 /// Uses replacements for npm and npx that do the necessary part of their work.

@@ -41,6 +41,8 @@ const CRATES: &[(&str, &[&str])] = &[
     ("wasmtime", &["runtime"]),
     ("wasmtime_wasi", &["runtime"]),
     ("wasmparser", &["runtime"]),
+    ("wit_component", &["runtime"]),
+    ("wasi_preview1_component_adapter_provider", &["runtime"]),
     ("ipnet", &["config"]),
     ("wasmtime_wasi_http", &["runtime"]),
     ("rustls", &["runtime"]),

@@ -162,6 +162,11 @@ impl Exchange {
         lock(&self.context).get(key).map(str::to_owned)
     }
 
+    /// Returns the request's context, as it is now.
+    pub fn context(&self) -> Context {
+        lock(&self.context).clone()
+    }
+
     /// Sets a value of the request's context. Fails with 413 if the context would become too large.
     pub fn set(&self, key: String, value: String) -> Result<(), Failure> {
         lock(&self.context).set(key, value)

@@ -11,7 +11,8 @@ use wasi_preview1_component_adapter_provider::{
 };
 use wit_component::ComponentEncoder;
 
-use super::error::{LoadError, ModuleError};
+use super::error::LoadError;
+use super::module_error::ModuleError;
 use super::settings::Serve;
 use super::wasm_info::WasmInfo;
 

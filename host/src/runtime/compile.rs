@@ -22,7 +22,8 @@ use wasmtime::component::Component;
 
 use super::adapt::{self, Adapter};
 use super::engine;
-use super::error::{LoadError, ModuleError};
+use super::error::LoadError;
+use super::module_error::ModuleError;
 use crate::parent;
 
 /// The hidden command that compiles one component from standard input to standard output. It exits with 0, or with a

@@ -10,6 +10,7 @@ use wasmtime::{FrameInfo, Trap, WasmBacktrace};
 use super::contract::{PACKAGE, TRACK};
 use super::instance::limits::Refused;
 use super::instance::state::State;
+use super::module_error::ModuleError;
 use super::remedies::remedy;
 
 /// Reasons why a file cannot be served.
@@ -59,8 +60,7 @@ pub enum LoadError {
     Command(&'static str),
     /// The settings say that the file is served as a command, and it is none. The text says what it has instead.
     #[error(
-        "`serve = \"cgi\"` is for commands, which have `_start` or export wasi:cli/run, and this has {0}; remove the setting, or \
-         build a program with a main function"
+        "`serve = \"cgi\"` is for commands, which have `_start` or wasi:cli/run, and this has {0}; remove the setting"
     )]
     NoCommand(String),
     /// The component exports an interface of WASI 0.3, by its full name.
@@ -70,8 +70,7 @@ pub enum LoadError {
     NewerWasi(String),
     /// The component has async functions, which belong to WASI 0.3.
     #[error(
-        "it has async functions of the component model ({0}), as WASI 0.3 uses them, and this server provides WASI 0.2; build it \
-         with a toolchain for WASI 0.2 and without async exports"
+        "it has async functions ({0}), as WASI 0.3 uses them, and this server provides WASI 0.2; build it without async exports"
     )]
     Async(String),
     /// The component answers requests of another version of `wasi:http`: `0.3.0`.
@@ -150,37 +149,6 @@ pub enum LoadError {
     /// A declaration is not valid. The text is the whole sentence.
     #[error("{0}")]
     Declaration(String),
-}
-
-/// Reasons why a core module cannot be made a component. Each sentence continues "this core WebAssembly module".
-#[derive(Debug, thiserror::Error)]
-pub enum ModuleError {
-    /// The module has no section with the types of its imports and exports.
-    #[error(
-        "does not say what it imports and exports (it has no component-type section): it was not built with bindings made by \
-         wit-bindgen; build it with them, or for the target wasm32-wasip2"
-    )]
-    NoTypes,
-    /// The module imports the WASI of before 2020.
-    #[error(
-        "imports wasi_unstable, the WASI of before 2020; build it with a newer toolchain, for wasm32-wasip1 or wasm32-wasip2"
-    )]
-    Preview0,
-    /// The module has a memory for several threads.
-    #[error(
-        "has a shared memory, and handlers have no threads; build it for wasm32-wasip1 instead of wasm32-wasip1-threads"
-    )]
-    Threads,
-    /// The module has a memory with 64-bit addresses.
-    #[error(
-        "has a memory with 64-bit addresses (memory64), and components have 32-bit addresses; build it for wasm32"
-    )]
-    Memory64,
-    /// The module and what it says of itself do not fit together. The text is the cause, in the encoder's words.
-    #[error(
-        "cannot be made a component: {0}; build it for wasm32-wasip1 with bindings made by wit-bindgen, or for wasm32-wasip2"
-    )]
-    Unfit(String),
 }
 
 /// Writes a number of bytes for people. Memories consist of pages of 64 KiB.
@@ -299,10 +267,7 @@ fn cause(trap: Trap, error: &wasmtime::Error) -> String {
     let cause = trap.to_string().replacen("wasm trap: ", "", 1);
     match trap {
         Trap::StackOverflow => format!("{cause} (recursion is too deep; use a loop)"),
-        Trap::CannotLeaveComponent => format!(
-            "{cause} (it called an import while the server passed it a value, which its cabi_realloc must not do; let the allocator \
-             call nothing)"
-        ),
+        Trap::CannotLeaveComponent => format!("{cause} (let cabi_realloc call no import)"),
         Trap::MemoryOutOfBounds if is_below_zero(error) => format!(
             "{cause} below address 0: the guest's stack, which comes first in its memory, may have been exceeded (deep recursion, or \
              large values on it; handlers are built with 64 KiB); recurse less, put large values into a Box or Vec, or build with a \

@@ -41,7 +41,7 @@ impl Exports {
         Ok(())
     }
 
-    /// Adds the indices of an interface.
+    /// Adds what was looked up elsewhere.
     pub(super) fn insert<T: Send + Sync + 'static>(&mut self, indices: T) {
         self.0.push((TypeId::of::<T>(), Box::new(indices)));
     }

@@ -73,6 +73,11 @@ impl Guest {
         self.code.compile_time
     }
 
+    /// Returns the sizes of the largest messages that are passed on.
+    pub(super) fn sizes(&self) -> MessageSizes {
+        self.services.sizes
+    }
+
     /// Makes the call's data, whose end is the earlier of the caller's deadline and that of `settings`.
     ///
     /// `settings` are the guest's own, except in `describe`.

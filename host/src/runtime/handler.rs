@@ -7,6 +7,8 @@ use std::time::{Duration, SystemTime};
 
 use super::bindings::exports::hitchy::platform::setup;
 use super::call::CallContext;
+use super::cgi;
+use super::cgi::command::Command;
 use super::code::Code;
 use super::contract;
 use super::error::{CallError, LoadError};
@@ -18,7 +20,7 @@ use super::instance::state::{Phase, RegistrarHandle, State};
 use super::kinds::route::Route;
 use super::kinds::{Declarations, Description, schedule};
 use super::services::Services;
-use super::settings::HandlerSettings;
+use super::settings::{HandlerSettings, Serve};
 
 /// Longest processor time that `describe` may use.
 const DESCRIBE_CPU: Duration = Duration::from_secs(1);
@@ -53,6 +55,9 @@ impl Handler {
         code: Code,
         services: Arc<Services>,
     ) -> Result<Self, LoadError> {
+        if settings.serve == Serve::Cgi {
+            return Self::of_command(name, settings, code, services);
+        }
         let mut exports = Exports::default();
         let (component, pre) = (&code.component, &code.pre);
         exports.add("setup", component, pre, setup::GuestIndices::new)?;
@@ -88,6 +93,24 @@ impl Handler {
             declarations,
             loaded: SystemTime::now(),
         }
+    }
+
+    /// Makes a handler of a command, which declares nothing itself.
+    fn of_command(
+        name: Arc<str>,
+        settings: HandlerSettings,
+        code: Code,
+        services: Arc<Services>,
+    ) -> Result<Self, LoadError> {
+        let command = Command::new(&name, &code.pre)?;
+        let declarations = cgi::declare::declarations(&command, &settings.events)?;
+        let mut exports = Exports::default();
+        exports.insert(command);
+        Ok(Self {
+            guest: Guest::new(name, settings, code, exports, services),
+            declarations,
+            loaded: SystemTime::now(),
+        })
     }
 }
 

@@ -7,6 +7,7 @@ mod adapt;
 mod bindings;
 mod call;
 mod capabilities;
+mod cgi;
 mod code;
 mod compile;
 pub mod contract;
@@ -20,6 +21,7 @@ mod handler;
 mod incoming_http;
 mod instance;
 pub mod kinds;
+mod module_error;
 mod pattern;
 mod remedies;
 mod secrets;
@@ -43,11 +45,12 @@ pub use self::compile::{
     COMMAND as COMPILE_COMMAND, CompileError, Compiler, ContentHash, MAX_FILE, compile_in_child,
     this_program,
 };
-pub use self::error::{CallError, LoadError, ModuleError};
+pub use self::error::{CallError, LoadError};
 pub use self::guest::Guest;
 pub use self::handler::Handler;
 pub use self::incoming_http::{Head, Incoming};
 pub use self::instance::limits::MemoryBudget;
+pub use self::module_error::ModuleError;
 pub use self::secrets::{Secret, Secrets};
 pub use self::services::{Dispatcher, MessageSizes};
 pub use self::settings::{BucketAccess, HandlerSettings, ScheduleSetting, Serve};
@@ -133,6 +136,12 @@ impl Runtime {
     /// Sets the dispatcher that answers the requests of guests. Only the first call has an effect.
     pub fn set_dispatcher(&self, dispatcher: Arc<dyn Dispatcher>) {
         let _ = self.services.dispatcher.set(dispatcher);
+    }
+
+    /// Returns the number of core instances that exist now. `None` if instances do not come from a pool.
+    pub fn core_instances(&self) -> Option<u64> {
+        let metrics = self.engine.pooling_allocator_metrics()?;
+        Some(metrics.core_instances())
     }
 
     /// Ends the compilation that runs, and lets no other begin: a [`Runtime::load`] that has to compile never ends any

@@ -284,6 +284,11 @@ impl Context {
             .map(|(_, value)| value.as_str())
     }
 
+    /// Returns all keys with their values.
+    pub fn entries(&self) -> &[(String, String)] {
+        &self.entries
+    }
+
     /// Sets the value of a key. Fails with 413 if the context would become too large.
     pub fn set(&mut self, key: String, value: String) -> Result<(), Failure> {
         let others = self.entries.iter().filter(|(name, _)| *name != key);

@@ -100,7 +100,7 @@ fn clauses_of(test: &str) -> Vec<String> {
 
 /// Parses the letter and the number of an id such as `b04`. The letter is returned in upper case.
 fn id_of(word: &str) -> Option<(char, u32)> {
-    let letter = word.chars().next().filter(|it| "abcr".contains(*it))?;
+    let letter = word.chars().next().filter(|it| "abcdr".contains(*it))?;
     let digits = word.get(1..).filter(|digits| digits.len() == 2)?;
     Some((letter.to_ascii_uppercase(), digits.parse().ok()?))
 }

@@ -8,8 +8,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use wasmtime::component::ResourceTable;
-use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi::cli::StdoutStream;
+use wasmtime_wasi::p2::pipe::MemoryInputPipe;
+use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use wasmtime_wasi_http::WasiHttpCtx;
 
 use super::bodies;
@@ -194,6 +197,23 @@ impl State {
         self.call = None;
     }
 
+    /// Gives the guest the standard input, the standard output and the variables of a command. Standard error goes to
+    /// the log, as that of every guest.
+    pub(in crate::runtime) fn run_as_command(
+        &mut self,
+        name: &str,
+        input: Bytes,
+        output: impl StdoutStream + 'static,
+        variables: &[(String, String)],
+    ) {
+        let mut wasi = wasi_builder(&self.instance.output);
+        wasi.arg(name)
+            .envs(variables)
+            .stdin(MemoryInputPipe::new(input))
+            .stdout(output);
+        self.instance.wasi = Some(wasi.build());
+    }
+
     /// Returns the state of the call that runs.
     pub(in crate::runtime) fn call(&self) -> Result<&CallState, NoCall> {
         self.call.as_ref().ok_or(NoCall)
@@ -270,9 +290,14 @@ fn bounded_table() -> ResourceTable {
 /// Makes the WASI context of a guest: clocks, random numbers and its output, but no files, network, environment
 /// variables or arguments.
 fn wasi_context(output: &Output) -> WasiCtx {
-    WasiCtx::builder()
+    wasi_builder(output).build()
+}
+
+fn wasi_builder(output: &Output) -> WasiCtxBuilder {
+    let mut builder = WasiCtx::builder();
+    builder
         .stdout(output.stream(false))
         .stderr(output.stream(true))
-        .max_random_size(MAX_RANDOM)
-        .build()
+        .max_random_size(MAX_RANDOM);
+    builder
 }

@@ -9,6 +9,7 @@ use crate::names::{REQUESTS, RESERVED};
 use crate::payload::Payload;
 use crate::runtime::bindings::exports::hitchy::platform::events::GuestIndices;
 use crate::runtime::call::{CallContext, Outcome};
+use crate::runtime::cgi::command::Command;
 use crate::runtime::convert;
 use crate::runtime::error::LoadError;
 use crate::runtime::guest::Guest;
@@ -98,6 +99,10 @@ impl Guest {
         connection: Arc<Connection>,
         event: &Event,
     ) -> Outcome<Option<Payload>> {
+        if let Some(command) = self.exports.find::<Command>() {
+            let ack = self.event_by_cgi(context, command, &connection, event);
+            return ack.await;
+        }
         let args = convert::payload_to_guest(event.payload.clone());
         let owner = Arc::clone(&connection);
         let answer = self

@@ -12,6 +12,7 @@ use crate::message::{Exchange, Response};
 use crate::path;
 use crate::runtime::bindings::exports::hitchy::platform::http::GuestIndices;
 use crate::runtime::call::{CallContext, Outcome};
+use crate::runtime::cgi::command::Command;
 use crate::runtime::convert;
 use crate::runtime::error::LoadError;
 use crate::runtime::guest::Guest;
@@ -151,6 +152,11 @@ impl Guest {
         exchange: Arc<Exchange>,
         params: Arc<[(String, String)]>,
     ) -> Outcome<Response> {
+        if let Some(command) = self.exports.find::<Command>() {
+            let rest = params.first().map(|(_, rest)| rest.as_str());
+            let answer = self.request_by_cgi(context, command, &exchange, rest);
+            return answer.await;
+        }
         let answer = self
             .serve(context, Owner::Anyone, async |store, instance| {
                 let guest = self

