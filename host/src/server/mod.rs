@@ -11,6 +11,7 @@ mod files;
 mod hitchy;
 mod http;
 mod limits;
+mod orphans;
 mod request_timer;
 mod router;
 mod scheduler;
@@ -95,6 +96,8 @@ pub struct Server {
     console: Option<Admin>,
     sessions: Arc<Sessions>,
     store: Arc<dyn Store>,
+    /// The task that logs buckets which no handler uses.
+    orphans: JoinHandle<()>,
     store_folder: PathBuf,
     grace: Duration,
 }
@@ -142,6 +145,7 @@ impl Server {
         let (grace, store_folder) = (config.server.grace, config.kv.path.clone());
         let scheduler = Scheduler::start(&registry, &dispatch);
         let following = follow(&registry, Arc::clone(&runtime), config, sources, &sockets);
+        let orphans = tokio::spawn(orphans::report(Arc::clone(&registry), Arc::clone(&store)));
         let mut server = Self {
             addresses,
             registry,
@@ -155,6 +159,7 @@ impl Server {
             scheduler,
             console: None,
             sessions,
+            orphans,
             store,
             store_folder,
             grace,
@@ -251,6 +256,7 @@ impl Server {
         let connections = join_all(self.acceptors.into_iter().map(Acceptor::close));
         finish_closing(connections, "some connections did not close").await;
         // No call runs any more, and the console is asked last.
+        self.orphans.abort();
         finish_closing(
             self.store.close(),
             "the key-value storage did not close; it is checked at the next start",
