@@ -23,7 +23,9 @@ const STORIES: &[(&str, &str)] = &[
     ("docs/conformance.md", "tests"),
     ("docs/folder.md", "folder"),
     ("docs/handlers.md", "dev"),
+    ("docs/handlers.md", "outgoing"),
     ("docs/operating.md", "console"),
+    ("docs/operating.md", "outgoing"),
     ("docs/operating.md", "proxy"),
     ("docs/settings.md", "settings"),
     ("docs/sockets.md", "request"),
@@ -142,6 +144,23 @@ async fn a_file_is_replaced_as_the_guide_says_and_granted_more() {
     let report = report.unwrap_or_else(|| panic!("{handlers:#?}"));
     assert_eq!(report["limits"]["memory"], json!(512 << 20));
     assert_eq!(report["limits"]["deadlineMs"], json!(30_000));
+}
+
+#[tokio::test]
+async fn the_servers_that_a_handler_may_call_are_named_beside_it_or_in_the_settings() {
+    let mut guide = Story::of("docs/handlers.md", "outgoing");
+    let mut settings = Story::of("docs/operating.md", "outgoing");
+    let server = Server::prepare()
+        .console()
+        .handler("shop.wasm", hitchy_tests::guest("calling"))
+        .file("handlers/shop.toml", guide.file("handlers/shop.toml"))
+        .settings(&settings.file("hitchy.toml"))
+        .start()
+        .await;
+    let handlers = server.ask_console("/api/handlers").await.json();
+    let outbound = &handlers["handlers"][0]["limits"]["outbound"];
+    let last = outbound.as_array().and_then(|entries| entries.last());
+    assert_eq!(last, Some(&json!("http://10.0.0.5:9200")), "{handlers:#}");
 }
 
 /// Uses replacements for npm and npx that do the necessary part of their work.
