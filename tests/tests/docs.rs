@@ -27,7 +27,9 @@ const STORIES: &[(&str, &str)] = &[
     ("docs/handlers.md", "settings"),
     ("docs/languages.md", "cgi"),
     ("docs/keyvalue.md", "keyvalue"),
+    ("docs/handlers.md", "outgoing"),
     ("docs/operating.md", "console"),
+    ("docs/operating.md", "outgoing"),
     ("docs/operating.md", "proxy"),
     ("docs/settings.md", "settings"),
     ("docs/sockets.md", "request"),
@@ -219,6 +221,23 @@ async fn i12_7_a_program_without_the_contract_is_served_as_the_guide_says() {
         .ask("say", json!(["hi"]))
         .await;
     assert_eq!(ack[0]["args"], json!(["hi"]), "{ack}");
+}
+
+#[tokio::test]
+async fn the_servers_that_a_handler_may_call_are_named_beside_it_or_in_the_settings() {
+    let mut guide = Story::of("docs/handlers.md", "outgoing");
+    let mut settings = Story::of("docs/operating.md", "outgoing");
+    let server = Server::prepare()
+        .console()
+        .handler("shop.wasm", hitchy_tests::guest("calling"))
+        .file("handlers/shop.toml", guide.file("handlers/shop.toml"))
+        .settings(&settings.file("hitchy.toml"))
+        .start()
+        .await;
+    let handlers = server.ask_console("/api/handlers").await.json();
+    let outbound = &handlers["handlers"][0]["limits"]["outbound"];
+    let last = outbound.as_array().and_then(|entries| entries.last());
+    assert_eq!(last, Some(&json!("http://10.0.0.5:9200")), "{handlers:#}");
 }
 
 /// Uses replacements for npm and npx that do the necessary part of their work.

@@ -269,7 +269,7 @@ pub const KEYS: &[Key] = &[
     Key::without_default("limits.memory-budget", size(MIB, 1024 * TIB), "Memory of all guests together; by default half of the machine's or, in a container, of the container's."),
 
     Key::new("outbound.requests", count(1, 10_000), "64", "Requests to other servers that may be under way at once, of all handlers; more wait."),
-    Key::without_default("outbound.ca-file", ValueKind::File, "A file in PEM format with certificates that are trusted besides those of the system."),
+    Key::without_default("outbound.ca-file", ValueKind::File, "A file in PEM format with certificates that are trusted besides those of the system; by default none."),
     Key::new("outbound.networks", NETWORKS, "", "Networks that are not public but to which names of servers may resolve, for services of your own. Without them a handler reaches only public addresses, and those that its `outbound` names as addresses or as `localhost`."),
 
     Key::new("kv.backend", ValueKind::Word(&["embedded"]), "embedded", "Where key-value data is kept: `embedded` is one file of this machine."),
@@ -286,7 +286,7 @@ pub const KEYS: &[Key] = &[
 
     Key::new("handler.serve", ValueKind::Word(&["exports", "cgi"]), "exports", "What calls the file: the functions that it exports, or, for a command, the variables of CGI with standard input and output.").per_handler(),
     Key::new("handler.events", EVENTS, "", "With `serve = \"cgi\"`, the events that the command answers; events of other namespaces than `/` as `\"/chat say\"`.").per_handler(),
-    Key::new("handler.outbound", OUTBOUND, "", "Servers that the handler may call: origins, in which `*.` stands for all names below a domain. None by default.").per_handler(),
+    Key::new("handler.outbound", OUTBOUND, "", "Servers that the handler may call: origins, in which `*.` stands for all names below a domain.").per_handler(),
     Key::without_default("handler.bucket", BUCKET, "The handler's own bucket of key-value storage; by default the path of its file without `.wasm`. Handlers that name the same bucket share it.").per_handler(),
     Key::without_default("handler.buckets", BUCKETS, "Other buckets that the handler may use, each with `read` or `read-write`.").per_handler(),
     Key::without_default("handler.config", CONFIG, "Values that the handler reads with `wasi:config`, in the SDK `config::get`. Numbers and booleans are read as their text. Whoever sees the settings or the console sees them.").per_handler(),

@@ -8,6 +8,7 @@ mod address;
 mod body;
 pub(in crate::runtime) mod destination;
 mod errors;
+mod grant;
 mod pool;
 mod resolver;
 mod sender;
@@ -32,7 +33,7 @@ use wasmtime_wasi_http::{
 };
 
 use self::destination::Destination;
-use self::sender::Grant;
+use self::grant::{Grant, Turns};
 use super::capability::{Capability, ImportSupport, Interfaces};
 use crate::metrics::{Metrics, OutgoingOutcome};
 use crate::runtime::instance::state::{CallState, InstanceState, Phase, State};
@@ -107,6 +108,7 @@ fn hooks_of<'a>(instance: &InstanceState, call: &'a mut CallState) -> &'a mut Ho
             until,
             parallel: Arc::new(Semaphore::new(settings.outbound_parallel)),
             sent: 0,
+            turns: Turns::default(),
             ended: CancellationToken::new().drop_guard(),
             settings,
         });
@@ -172,6 +174,7 @@ struct OutgoingCall {
     parallel: Arc<Semaphore>,
     /// Requests that the call has sent.
     sent: u32,
+    turns: Turns,
     /// Ends the requests together with the call, also in an instance that is kept.
     ended: DropGuard,
 }
@@ -200,6 +203,7 @@ impl OutgoingCall {
             handler: Arc::clone(&self.handler),
             end: self.until.min(Instant::now() + settings.outbound_time),
             bytes: settings.outbound_bytes,
+            turn: Some(self.turns.next()),
             parallel: Arc::clone(&self.parallel),
             ended: self.ended.token().clone(),
             options,

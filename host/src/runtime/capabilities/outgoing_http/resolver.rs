@@ -32,14 +32,7 @@ impl SystemResolver {
 
 impl Resolve for SystemResolver {
     fn resolve(&self, name: &str) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> {
-        // With a dot at its end, a name is not completed with the search domains of this machine. Names without any
-        // dot are meant to be completed.
-        let is_complete = name.contains('.');
-        let name = if is_complete {
-            format!("{name}.")
-        } else {
-            name.to_owned()
-        };
+        let name = name.to_owned();
         let permits = Arc::clone(&self.permits);
         async move {
             let permit = permits.acquire_owned().await.map_err(io::Error::other)?;

@@ -13,14 +13,14 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::{Body, Incoming};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
-use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
+use wasmtime_wasi_http::{Error, WasiBody};
 
 use super::address::is_public;
 use super::body::{Bounds, Held, RequestBody, ResponseBody};
 use super::destination::{Destination, Host};
 use super::errors;
+use super::grant::Grant;
 use super::pool::{Connection, Key, Pool};
 use super::resolver::{Resolve, SystemResolver};
 use super::tls::Tls;
@@ -58,31 +58,6 @@ struct Shared {
     metrics: Arc<Metrics>,
     /// The task that closes idle connections.
     _sweeper: AbortOnDropHandle<()>,
-}
-
-/// What a call may use for one request.
-pub(super) struct Grant {
-    /// The name of the handler, for the log.
-    pub(super) handler: Arc<str>,
-    /// The time at which the response must have been received.
-    pub(super) end: Instant,
-    /// The largest body of the request, and that of the response, in bytes.
-    pub(super) bytes: usize,
-    /// The places of the call's requests.
-    pub(super) parallel: Arc<Semaphore>,
-    /// Cancelled at the end of the call.
-    pub(super) ended: CancellationToken,
-    /// The times that the guest set, which can only shorten ours.
-    pub(super) options: RequestOptions,
-}
-
-impl Grant {
-    /// Returns the time at which a step ends that begins now and may take `ours`, or `theirs` if that is shorter.
-    fn until(&self, ours: Duration, theirs: Option<Duration>) -> Instant {
-        let time = theirs.map_or(ours, |theirs| theirs.min(ours));
-        let end = Instant::now().checked_add(time).unwrap_or(self.end);
-        end.min(self.end)
-    }
 }
 
 impl OutgoingHttp {
@@ -167,10 +142,10 @@ impl Shared {
         &self,
         request: Request<WasiBody>,
         destination: &Destination,
-        grant: Grant,
+        mut grant: Grant,
     ) -> Result<(Response<Incoming>, Bounds, Exchange), Error> {
         let request = prepared(request, destination, grant.bytes)?;
-        let permits = self.take_place(&grant).await?;
+        let permits = self.take_place(&mut grant).await?;
         let addresses = self.addresses(destination, &grant).await?;
         let keys: Vec<Key> = addresses
             .into_iter()
@@ -201,11 +176,18 @@ impl Shared {
         Ok((response, bounds, rest))
     }
 
-    /// Waits for a place among the requests of the call, and then among those of the node.
-    async fn take_place(&self, grant: &Grant) -> Result<[OwnedSemaphorePermit; 2], Error> {
+    /// Waits for its turn, for a place among the requests of the call, and for one among those of the node.
+    async fn take_place(&self, grant: &mut Grant) -> Result<[OwnedSemaphorePermit; 2], Error> {
+        let turn = grant.turn.take();
+        let parallel = Arc::clone(&grant.parallel);
         let both = async {
-            let of_call = Arc::clone(&grant.parallel).acquire_owned().await;
+            let turn = match turn {
+                Some(turn) => Some(turn.come().await),
+                None => None,
+            };
+            let of_call = parallel.acquire_owned().await;
             let of_node = Arc::clone(&self.permits).acquire_owned().await;
+            drop(turn);
             Some([of_call.ok()?, of_node.ok()?])
         };
         let taken = within(grant.end, Error::ConnectionLimitReached, both).await?;

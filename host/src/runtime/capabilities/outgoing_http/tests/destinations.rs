@@ -1,6 +1,8 @@
 //! Where requests go: names, addresses, hosts and redirects.
 
+use super::super::OutgoingCall;
 use super::*;
+use crate::runtime::HandlerSettings;
 
 #[tokio::test]
 async fn g19_a_redirect_is_not_followed() {
@@ -136,4 +138,26 @@ fn d06_only_entries_of_the_setting_are_allowed() {
     ] {
         assert!(!entry.allows(&destination(other)), "{other}");
     }
+}
+
+#[test]
+fn i12_4_describe_may_send_nothing() {
+    let uri = "http://localhost:9200/".parse().unwrap();
+    let settings = HandlerSettings {
+        outbound: vec!["http://localhost:9200".parse().unwrap()],
+        outbound_per_call: 1,
+        ..HandlerSettings::default()
+    };
+    let mut call = OutgoingCall {
+        handler: "shop.wasm".into(),
+        settings: Arc::new(settings),
+        sender: None,
+        until: Instant::now() + LONG,
+        parallel: Arc::new(Semaphore::new(1)),
+        sent: 0,
+        turns: Turns::default(),
+        ended: CancellationToken::new().drop_guard(),
+    };
+    let admitted = call.admit(&uri, RequestOptions::default());
+    assert!(matches!(admitted, Err(Error::HttpRequestDenied)));
 }

@@ -25,8 +25,9 @@ mod places;
 mod tls;
 
 use super::destination::{Destination, OutboundEntry};
+use super::grant::{Grant, Turns};
 use super::resolver::Resolve;
-use super::sender::{Grant, OutgoingHttp, OutgoingSettings};
+use super::sender::{OutgoingHttp, OutgoingSettings};
 use crate::lock::lock;
 use crate::metrics::Metrics;
 
@@ -110,6 +111,7 @@ impl Stage {
             handler: "shop.wasm".into(),
             end: Instant::now() + self.time,
             bytes: self.bytes,
+            turn: None,
             parallel: Arc::clone(&self.parallel),
             ended: self.ended.clone(),
             options: RequestOptions::default(),

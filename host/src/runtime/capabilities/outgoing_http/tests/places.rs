@@ -119,3 +119,22 @@ async fn g20_the_end_of_the_call_closes_its_connections() {
     assert!(matches!(error, Error::ConnectionTerminated), "{error:?}");
     stops.open(0).await;
 }
+
+#[tokio::test]
+async fn g20_the_requests_of_a_call_take_their_places_in_order() {
+    let server = Fake::answering(HELLO).await;
+    let (stage, mut turns) = (Stage::with(1, true), Turns::default());
+    let url = server.url();
+    let [first, second] = [(); 2].map(|()| {
+        let mut grant = stage.grant();
+        grant.turn = Some(turns.next());
+        stage.send_with(get(&url), grant)
+    });
+    // The second is polled first, and its response is not read before that of the first.
+    let (mut first, mut second) = (std::pin::pin!(first), std::pin::pin!(second));
+    assert!(futures_util::poll!(second.as_mut()).is_pending());
+    let answer = first.as_mut().await.unwrap();
+    assert!(futures_util::poll!(second.as_mut()).is_pending());
+    assert_eq!(text(answer).await.unwrap(), "hello");
+    assert_eq!(text(second.await.unwrap()).await.unwrap(), "hello");
+}
