@@ -192,12 +192,38 @@ async fn d07_nothing_runs_before_the_folder_has_been_read_nor_while_draining() {
         0,
         "none while draining, though a call still ran"
     );
+    let lines = server.log().all();
+    let about_refusals = lines.iter().filter(|line| line.contains("is missing"));
+    assert_eq!(
+        about_refusals.count(),
+        0,
+        "a server that shuts down has said so"
+    );
     let slow = runs(&server, 0, "slow");
     assert_eq!(
         slow.len(),
         1,
         "the shutdown waits for the call and lets no other begin"
     );
+}
+
+#[tokio::test]
+async fn d07_nothing_runs_while_a_required_handler_is_missing() {
+    let server = Server::prepare()
+        .handler("jobs.wasm", scripted("name jobs\nschedule tick every 1s"))
+        .settings("[handlers]\nrequired = [\"auth\"]")
+        .console()
+        .start_at_once()
+        .await;
+    server
+        .wait_for_log(&["schedule tick is skipped", "a required handler is missing"])
+        .await;
+    assert_eq!(runs(&server, 0, "tick"), [0; 0]);
+    let skipped =
+        "hitchy_schedule_skips_total{handler=\"jobs.wasm\",schedule=\"tick\",reason=\"refused\"}";
+    assert!(server.metrics().await.value(skipped) >= 1.0);
+    server.drop_in("auth.wasm", scripted("name auth\nbefore * /"));
+    wait_for_runs(&server, 0, "tick", 2).await;
 }
 
 #[tokio::test]

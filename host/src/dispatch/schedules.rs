@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::Dispatch;
+use super::answer::Refusal;
 use super::call_log::{is_logged, keep_failure};
 use crate::message::CallId;
 use crate::registry::Entry;
@@ -15,7 +16,7 @@ pub enum ScheduleRun {
     /// It ran and succeeded.
     Done,
     /// It was not called, because the server accepts nothing at the moment.
-    Refused,
+    Refused(Refusal),
     /// It ran and failed, or too many calls were running. Nobody has logged it.
     Failed(ScheduleFailure),
 }
@@ -35,8 +36,9 @@ impl Dispatch {
     /// Calls a schedule, by its entry. `name` is its name, `due` the time at which it is due, in milliseconds since the
     /// Unix epoch. Shutting down waits for the call.
     pub async fn schedule(&self, entry: &Entry, name: &str, due: u64) -> ScheduleRun {
-        let Ok(_accepted) = self.accept() else {
-            return ScheduleRun::Refused;
+        let _accepted = match self.accept() {
+            Ok(accepted) => accepted,
+            Err(refusal) => return ScheduleRun::Refused(refusal),
         };
         let Entry { handler, index } = entry;
         let id = self.next_id();

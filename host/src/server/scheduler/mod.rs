@@ -21,7 +21,7 @@ pub(super) use self::slot::{Skip, Slot};
 use self::clock::{Clock, SystemClock};
 use self::plan::{Declared, Due, Plan};
 use self::turn::{Alone, ScheduleKey, Turn};
-use crate::dispatch::{Dispatch, ScheduleRun};
+use crate::dispatch::{Dispatch, Refusal, ScheduleRun};
 use crate::registry::{Entry, Registry, Table};
 
 /// Longest time between two looks at the clock. The timers of the system do not notice when the machine has slept or
@@ -210,7 +210,9 @@ impl<D: Fn() -> Vec<Declared> + Send + Sync, C: Clock> Work<D, C> {
             }
             match job(at).await {
                 ScheduleRun::Done => {}
-                ScheduleRun::Refused => slot.skip(Skip::Refused, 1),
+                // A server that shuts down has said so.
+                ScheduleRun::Refused(Refusal::Draining) => {}
+                ScheduleRun::Refused(_) => slot.skip(Skip::Refused, 1),
                 ScheduleRun::Failed(failure) => slot.failed(&failure),
             }
         });

@@ -20,7 +20,7 @@ pub(in crate::server) enum Skip {
     Running,
     /// The time had passed when the server noticed it, because the machine slept or its clock was put forward.
     Late,
-    /// The server accepted nothing: it was shutting down, or a required handler was missing.
+    /// The server accepted nothing, because a required handler was missing.
     Refused,
 }
 
@@ -42,7 +42,7 @@ impl Skip {
         match self {
             Self::Running => "the call before still runs",
             Self::Late => "its time had passed (the machine slept, or its clock was put forward)",
-            Self::Refused => "the server accepts nothing at the moment",
+            Self::Refused => "a required handler is missing (handlers.required)",
         }
     }
 }
