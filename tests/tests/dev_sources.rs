@@ -10,6 +10,7 @@ use hitchy_tests::guests::stamped;
 use hitchy_tests::project::{BUILT, package, project, source, with_package};
 use hitchy_tests::server::Plan;
 use hitchy_tests::wait::{eventually, until};
+use serde_json::json;
 
 /// The time in which a build that nobody asked for would begin. A build begins within 0.2 s after a change.
 const IDLE: Duration = Duration::from_secs(3);
@@ -81,6 +82,29 @@ async fn i11_4_its_own_output_in_the_project_is_no_save() {
             dev.output()
         );
     }
+}
+
+#[tokio::test]
+async fn i12_2_what_handlers_store_in_the_project_is_no_save() {
+    let settings = "[dev.build]\n\"handlers/keeper.wasm\" = \"cp prebuilt.wasm $OUT\"\n";
+    let plan = project().file("hitchy.toml", settings);
+    let server = plan.file("prebuilt.wasm", guest("keeper")).start().await;
+    server.wait_for_log(&["keeper.wasm: loaded"]).await;
+    let builds = || {
+        let lines = [server.log().all(), server.out().all()].concat();
+        lines
+            .iter()
+            .filter(|line| line.contains("building "))
+            .count()
+    };
+    let before = builds();
+    for number in 0..20 {
+        let deed = json!({ "do": "set", "key": "a", "value": number });
+        assert_eq!(server.post("/keeper", &deed).await.status, 200);
+    }
+    assert!(server.dir().join("data").is_dir(), "it is in the project");
+    tokio::time::sleep(IDLE).await;
+    assert_eq!(builds(), before, "{}", server.log().all().join("\n"));
 }
 
 #[tokio::test]

@@ -83,21 +83,12 @@ impl Bucket {
 
     /// Returns all keys in the order of their bytes. See [`kv::keys`](super::keys).
     pub fn keys(self) -> Keys {
-        Keys::new(self, "")
+        Keys::new(self.name, self.handle, "")
     }
 
     /// Returns the keys that begin with `prefix`. See [`kv::keys_with_prefix`](super::keys_with_prefix).
     pub fn keys_with_prefix(self, prefix: &str) -> Keys {
-        Keys::new(self, prefix)
-    }
-
-    /// Returns a page of keys, and where the next one begins.
-    pub(super) fn page(
-        &self,
-        cursor: Option<&str>,
-    ) -> Result<(Vec<String>, Option<String>), Error> {
-        let page = self.check(self.handle.list_keys(cursor))?;
-        Ok((page.keys, page.cursor))
+        Keys::new(self.name, self.handle, prefix)
     }
 
     /// Changes the value of a key as one step. See [`kv::update`](super::update).

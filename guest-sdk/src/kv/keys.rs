@@ -1,21 +1,21 @@
 //! The keys of a bucket, page by page.
 
-use std::vec;
+use std::{fmt, vec};
 
-use super::bucket::Bucket;
 use super::error::Error;
+use crate::host::kv;
 
 /// An iterator over the keys of a bucket. It ends after the first error.
-#[derive(Debug)]
 pub struct Keys {
-    bucket: Bucket,
+    /// The name of the bucket, for errors.
+    name: String,
+    bucket: kv::Bucket,
     prefix: String,
     page: vec::IntoIter<String>,
     next: Next,
 }
 
 /// The page that follows.
-#[derive(Debug)]
 enum Next {
     First,
     At(String),
@@ -24,8 +24,9 @@ enum Next {
 }
 
 impl Keys {
-    pub(super) fn new(bucket: Bucket, prefix: &str) -> Self {
+    pub(super) fn new(name: String, bucket: kv::Bucket, prefix: &str) -> Self {
         Keys {
+            name,
             bucket,
             prefix: prefix.to_owned(),
             page: Vec::new().into_iter(),
@@ -40,9 +41,10 @@ impl Keys {
             Next::At(cursor) => Some(cursor),
             Next::End => return Ok(false),
         };
-        let (keys, cursor) = self.bucket.page(cursor.as_deref())?;
-        self.page = keys.into_iter();
-        self.next = cursor.map_or(Next::End, Next::At);
+        let page = self.bucket.list_keys(cursor.as_deref());
+        let page = page.map_err(|error| Error::of(&self.name, error))?;
+        self.page = page.keys.into_iter();
+        self.next = page.cursor.map_or(Next::End, Next::At);
         Ok(true)
     }
 }
@@ -69,5 +71,11 @@ impl Iterator for Keys {
                 Err(error) => return Some(Err(error)),
             }
         }
+    }
+}
+
+impl fmt::Debug for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Keys({}, {:?})", self.name, self.prefix)
     }
 }

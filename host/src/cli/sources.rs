@@ -47,8 +47,9 @@ impl Sources {
     /// # Errors
     /// A manifest was found and cargo cannot be started.
     pub(super) async fn find(folder: &Path, config: &Config) -> anyhow::Result<Self> {
-        let mut excluded =
-            BTreeSet::from([config.handlers.dir.clone(), config.server.public.clone()]);
+        // What handlers store is no source, and every value that they set would be a save.
+        let (handlers, public) = (config.handlers.dir.clone(), config.server.public.clone());
+        let mut excluded = BTreeSet::from([handlers, public, config.kv.path.clone()]);
         let manifests = manifests(folder, &excluded);
         let mut packages = cargo::packages(folder, manifests).await?;
         for package in &packages.found {
