@@ -269,7 +269,7 @@ pub const KEYS: &[Key] = &[
     Key::without_default("limits.memory-budget", size(MIB, 1024 * TIB), "Memory of all guests together; by default half of the machine's or, in a container, of the container's."),
 
     Key::new("outbound.requests", count(1, 10_000), "64", "Requests to other servers that may be under way at once, of all handlers; more wait."),
-    Key::without_default("outbound.ca-file", ValueKind::File, "A file in PEM format with certificates that are trusted besides those of the system; by default none."),
+    Key::without_default("outbound.ca-file", ValueKind::File, "A file in PEM format with certificates that are trusted besides those of the system."),
     Key::new("outbound.networks", NETWORKS, "", "Networks that are not public but to which names of servers may resolve, for services of your own. Without them a handler reaches only public addresses, and those that its `outbound` names as addresses or as `localhost`."),
 
     Key::new("kv.backend", ValueKind::Word(&["embedded"]), "embedded", "Where key-value data is kept: `embedded` is one file of this machine."),

@@ -77,7 +77,7 @@ fn row(key: &Key) -> String {
         format!("`{short}`")
     };
     let default = match key.default {
-        None if matches!(key.kind, ValueKind::Table { .. }) => "none".to_owned(),
+        None if matches!(key.kind, ValueKind::Table { .. } | ValueKind::File) => "none".to_owned(),
         None => "worked out at start".to_owned(),
         Some("") => "none".to_owned(),
         Some(default) => format!("`{default}`"),
@@ -148,6 +148,10 @@ mod tests {
                 _ if key.section() == keys::HANDLER => {
                     (format!("| `{}` |", key.short()), "| worked out at start |")
                 }
+                ValueKind::File => (
+                    format!("| `{}`<br>`{}` |", key.short(), key.variable()),
+                    "| none |",
+                ),
                 _ => (
                     format!("| `{}`<br>`{}` |", key.short(), key.variable()),
                     "| worked out at start |",
