@@ -16,6 +16,7 @@ mod request_timer;
 mod router;
 mod service;
 mod socketio;
+mod storage;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -41,10 +42,11 @@ use self::router::Router;
 use self::socketio::engine::{Engine, close_ended};
 use self::socketio::transport::Transports;
 use self::socketio::{Namespaces, SocketServer};
-use crate::config::{Backend, Config, KeyValue, Sources, Transport};
+pub(crate) use self::storage::store_settings;
+use crate::config::{Config, Sources, Transport};
 use crate::dispatch::{Dispatch, GateSettings};
 use crate::emitter::Emitter;
-use crate::kv::{Embedded, OpenError, Store, StoreSettings};
+use crate::kv::{OpenError, Store};
 use crate::metrics::Metrics;
 use crate::outbound::OutboundMemory;
 use crate::payload::MAX_ATTACHMENTS;
@@ -108,7 +110,7 @@ impl Server {
         let builder = socket_io(&config).with_adapter::<socketioxide::adapter::LocalAdapter>(());
         let (library, io) = builder.build_svc();
         let emitter = Emitter::new(io.clone(), Arc::clone(&metrics));
-        let store = open_store(&config.kv)?;
+        let store = storage::open(&config.kv)?;
         let mut backends = Extensions::new();
         backends.insert(emitter);
         backends.insert(Arc::clone(&store));
@@ -356,25 +358,6 @@ fn runtime_with(config: &Config, backends: Extensions) -> Result<Arc<Runtime>, S
     Runtime::new(runtime_settings(config, backends))
         .map(Arc::new)
         .map_err(|error| StartError::Runtime(format!("{error:#}")))
-}
-
-/// Opens the key-value storage. If there is none, it is made when a handler first stores something.
-fn open_store(settings: &KeyValue) -> Result<Arc<dyn Store>, StartError> {
-    // The one place that names a backend: the rest of the server knows the trait `Store` only.
-    match settings.backend {
-        Backend::Embedded => Ok(Arc::new(Embedded::open(store_settings(settings))?)),
-    }
-}
-
-/// Returns the settings of the embedded storage.
-pub(crate) fn store_settings(settings: &KeyValue) -> StoreSettings {
-    StoreSettings {
-        folder: settings.path.clone(),
-        max_keys: settings.max_keys,
-        max_bytes: settings.max_bytes,
-        min_free: settings.min_free,
-        cache: settings.page_cache,
-    }
 }
 
 fn runtime_settings(config: &Config, backends: Extensions) -> RuntimeSettings {
