@@ -17,6 +17,7 @@ mod router;
 mod scheduler;
 mod service;
 mod socketio;
+mod storage;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -43,10 +44,11 @@ use self::scheduler::Scheduler;
 use self::socketio::engine::{Engine, close_ended};
 use self::socketio::transport::Transports;
 use self::socketio::{Namespaces, SocketServer};
-use crate::config::{Backend, Config, KeyValue, Sources, Transport};
+pub(crate) use self::storage::store_settings;
+use crate::config::{Config, Sources, Transport};
 use crate::dispatch::{Dispatch, GateSettings};
 use crate::emitter::Emitter;
-use crate::kv::{Embedded, OpenError, Store, StoreSettings};
+use crate::kv::{OpenError, Store};
 use crate::metrics::Metrics;
 use crate::outbound::OutboundMemory;
 use crate::payload::MAX_ATTACHMENTS;
@@ -117,7 +119,7 @@ impl Server {
         let builder = socket_io(&config).with_adapter::<socketioxide::adapter::LocalAdapter>(());
         let (library, io) = builder.build_svc();
         let emitter = Emitter::new(io.clone(), Arc::clone(&metrics));
-        let store = open_store(&config.kv)?;
+        let store = storage::open(&config.kv)?;
         let mut backends = backends(&config, emitter, &metrics)?;
         backends.insert(Arc::clone(&store));
         let runtime = runtime_with(&config, backends)?;
@@ -403,25 +405,6 @@ fn outgoing_http(config: &Config, metrics: &Arc<Metrics>) -> Result<OutgoingHttp
         let path = settings.ca_file.as_deref().unwrap_or(Path::new(""));
         StartError::Certificates(path.to_owned(), error)
     })
-}
-
-/// Opens the key-value storage. If there is none, it is made when a handler first stores something.
-fn open_store(settings: &KeyValue) -> Result<Arc<dyn Store>, StartError> {
-    // The one place that names a backend: the rest of the server knows the trait `Store` only.
-    match settings.backend {
-        Backend::Embedded => Ok(Arc::new(Embedded::open(store_settings(settings))?)),
-    }
-}
-
-/// Returns the settings of the embedded storage.
-pub(crate) fn store_settings(settings: &KeyValue) -> StoreSettings {
-    StoreSettings {
-        folder: settings.path.clone(),
-        max_keys: settings.max_keys,
-        max_bytes: settings.max_bytes,
-        min_free: settings.min_free,
-        cache: settings.page_cache,
-    }
 }
 
 fn runtime_settings(config: &Config, backends: Extensions) -> RuntimeSettings {

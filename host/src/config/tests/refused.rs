@@ -81,8 +81,8 @@ fn an_unknown_key_gets_the_nearest_known_one() {
             "cache; `hitchy serve --print-config` shows all there are",
         ),
         (
-            "[redis]\nurl = 1",
-            "redis.url; `hitchy serve --print-config` shows all there are",
+            "[queue]\nbroker = 1",
+            "queue.broker; `hitchy serve --print-config` shows all there are",
         ),
     ] {
         assert_eq!(
