@@ -24,6 +24,7 @@ const STORIES: &[(&str, &str)] = &[
     ("docs/folder.md", "folder"),
     ("docs/handlers.md", "dev"),
     ("docs/handlers.md", "settings"),
+    ("docs/keyvalue.md", "keyvalue"),
     ("docs/operating.md", "console"),
     ("docs/operating.md", "proxy"),
     ("docs/settings.md", "settings"),
@@ -187,6 +188,18 @@ async fn what_cargo_does_not_build_is_built_by_its_command() {
         "chmod +x bin/*; PATH=$PWD/bin:$PATH hitchy build; ls -d node_modules handlers/*.wasm";
     let said = shell.types(build).await;
     assert!(said.contains("handlers/hello.wasm\nnode_modules"), "{said}");
+}
+
+#[tokio::test]
+async fn the_guide_to_key_value_storage_is_true() {
+    let mut story = Story::of("docs/keyvalue.md", "keyvalue");
+    let folder = folder();
+    fs::write(folder.path().join("hitchy.toml"), story.file("hitchy.toml")).expect("a file");
+    let shell = Shell::new(folder.path(), folder.path());
+    let said = shell.types(&story.next("sh")).await;
+    assert!(said.starts_with("hello"), "{said}");
+    assert!(said.contains("1 keys were set"), "{said}");
+    assert_eq!(shell.types("hitchy kv list").await, "nothing is stored\n");
 }
 
 #[tokio::test]

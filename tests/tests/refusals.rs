@@ -270,7 +270,11 @@ async fn i11_22_what_a_toolchain_imports_by_default_is_refused_with_the_remedy()
             "Rust",
             vec!["HTTP client"],
         ),
-        ("wasi:keyvalue/store@0.2.0-draft", "Rust", vec!["no store"]),
+        (
+            "wasi:keyvalue/store@0.1.0",
+            "Rust",
+            vec!["0.2.0-draft2", "store, atomics and batch"],
+        ),
         (
             "wasi:config/store@0.2.0-draft",
             "Rust",

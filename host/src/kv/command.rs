@@ -38,6 +38,11 @@ pub enum Command {
         /// The key.
         key: String,
     },
+    /// Deletes some of the keys of a bucket.
+    Clear {
+        /// The name of the bucket.
+        bucket: String,
+    },
     /// Lists keys.
     Keys {
         /// The name of the bucket.
@@ -64,7 +69,7 @@ pub enum Reply {
     Value(Option<Binary>),
     /// The command was done.
     Done,
-    /// True if the key existed.
+    /// True if the key existed, or if keys are left.
     Existed(bool),
     /// A page of keys, and whether keys follow.
     Keys(Vec<String>, bool),
@@ -126,6 +131,14 @@ impl Command {
             Self::Delete { bucket, key } => {
                 let existed = store.delete(&BucketName::new(&bucket)?, Key::new(key)?);
                 Reply::Existed(existed.await?)
+            }
+            Self::Clear { bucket } => {
+                let bucket = BucketName::new(&bucket)?;
+                let page = store.list(&bucket, None).await?;
+                store
+                    .delete_many(&bucket, Batch::of_keys(page.keys)?)
+                    .await?;
+                Reply::Existed(page.more)
             }
             Self::Keys { bucket, after } => {
                 let after = after.map(Key::new).transpose()?;

@@ -1,6 +1,6 @@
 //! The failures of operations on a store.
 
-use super::types::{MAX_BATCH, MAX_BATCH_BYTES, MAX_BUCKET_NAME, MAX_KEY, MAX_VALUE};
+use super::limits::{MAX_BATCH, MAX_BATCH_BYTES, MAX_BUCKET_NAME, MAX_KEY, MAX_VALUE};
 
 /// The failure of an operation. Nothing of an operation that failed is stored.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -73,6 +73,13 @@ pub enum Error {
 }
 
 impl Error {
+    /// Makes the error of an operation on a store that was closed.
+    pub(super) fn closed() -> Self {
+        Self::Unavailable(
+            "the key-value storage is closed, because the server shuts down".to_owned(),
+        )
+    }
+
     /// Returns true if the storage and not the operation is the cause.
     pub fn is_of_storage(&self) -> bool {
         matches!(self, Self::DiskFull | Self::Unavailable(_) | Self::Damaged)

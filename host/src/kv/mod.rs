@@ -8,6 +8,7 @@ mod command;
 mod counters;
 mod embedded;
 mod error;
+mod limits;
 mod store;
 mod types;
 
@@ -15,8 +16,10 @@ pub use self::command::{Binary, BucketShown, Command, MAX_COMMAND, Reply, bucket
 pub use self::counters::Counters;
 pub use self::embedded::{Embedded, FILE, OpenError, StoreSettings};
 pub use self::error::Error;
+pub use self::limits::{
+    MAX_BATCH, MAX_BATCH_BYTES, MAX_BUCKET_NAME, MAX_KEY, MAX_VALUE, PAGE_BYTES, PAGE_KEYS,
+};
 pub use self::store::{Pending, Store};
 pub use self::types::{
-    Batch, BucketName, BucketSize, Delta, Entry, Expected, Health, Key, KeyPage, MAX_BATCH,
-    MAX_BATCH_BYTES, MAX_BUCKET_NAME, MAX_KEY, MAX_VALUE, PAGE_BYTES, PAGE_KEYS, Pair, Value,
+    Batch, BucketName, BucketSize, Delta, Entry, Expected, Health, Key, KeyPage, Pair, Value,
 };

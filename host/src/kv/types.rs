@@ -7,21 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::error::Error;
-
-/// Largest size of a key in bytes.
-pub const MAX_KEY: usize = 1 << 10;
-/// Largest size of a value in bytes.
-pub const MAX_VALUE: usize = 1 << 20;
-/// Largest size of the name of a bucket in bytes.
-pub const MAX_BUCKET_NAME: usize = 512;
-/// Largest number of keys of one operation.
-pub const MAX_BATCH: usize = 1000;
-/// Largest size of the keys and values of one operation in bytes, and of the values that one returns.
-pub const MAX_BATCH_BYTES: usize = 4 << 20;
-/// Largest number of keys of a page.
-pub const PAGE_KEYS: usize = 1000;
-/// Largest size of the keys, or keys and values, of a page in bytes. A single value may exceed it.
-pub const PAGE_BYTES: usize = 256 << 10;
+use super::limits::{MAX_BATCH, MAX_BATCH_BYTES, MAX_BUCKET_NAME, MAX_KEY, MAX_VALUE};
 
 /// The name of a bucket: 1 to [`MAX_BUCKET_NAME`] bytes without control characters.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -204,7 +190,7 @@ pub enum Delta {
 /// One page of the keys of a bucket, in the order of their bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KeyPage {
-    /// The keys: at most [`PAGE_KEYS`], and [`PAGE_BYTES`] in all.
+    /// The keys: at most [`PAGE_KEYS`](super::PAGE_KEYS), and [`PAGE_BYTES`](super::PAGE_BYTES) in all.
     pub keys: Vec<Key>,
     /// True if keys follow. The next page begins after the last key of this one.
     pub more: bool,

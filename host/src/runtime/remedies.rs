@@ -38,7 +38,8 @@ const REMEDIES: &[Remedy] = &[
     Remedy {
         imports: "wasi:keyvalue/",
         language: "",
-        advice: "handlers have no store yet; leave it out, and keep data in a socket's context",
+        advice: "this server provides store, atomics and batch of the drafts 0.2.0-draft2 and 0.2.0-draft; build it against \
+                 one of them",
     },
     Remedy {
         imports: "wasi:config/",

@@ -11,10 +11,12 @@ mod files;
 mod hitchy;
 mod http;
 mod limits;
+mod orphans;
 mod request_timer;
 mod router;
 mod service;
 mod socketio;
+mod storage;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -40,10 +42,11 @@ use self::router::Router;
 use self::socketio::engine::{Engine, close_ended};
 use self::socketio::transport::Transports;
 use self::socketio::{Namespaces, SocketServer};
-use crate::config::{Backend, Config, KeyValue, Sources, Transport};
+pub(crate) use self::storage::store_settings;
+use crate::config::{Config, Sources, Transport};
 use crate::dispatch::{Dispatch, GateSettings};
 use crate::emitter::Emitter;
-use crate::kv::{Embedded, OpenError, Store, StoreSettings};
+use crate::kv::{OpenError, Store};
 use crate::metrics::Metrics;
 use crate::outbound::OutboundMemory;
 use crate::payload::MAX_ATTACHMENTS;
@@ -86,6 +89,8 @@ pub struct Server {
     console: Option<Admin>,
     sessions: Arc<Sessions>,
     store: Arc<dyn Store>,
+    /// The task that logs buckets which no handler uses.
+    orphans: JoinHandle<()>,
     store_folder: PathBuf,
     grace: Duration,
 }
@@ -105,7 +110,7 @@ impl Server {
         let builder = socket_io(&config).with_adapter::<socketioxide::adapter::LocalAdapter>(());
         let (library, io) = builder.build_svc();
         let emitter = Emitter::new(io.clone(), Arc::clone(&metrics));
-        let store = open_store(&config.kv)?;
+        let store = storage::open(&config.kv)?;
         let mut backends = Extensions::new();
         backends.insert(emitter);
         backends.insert(Arc::clone(&store));
@@ -133,6 +138,7 @@ impl Server {
         let acceptors = listeners.into_iter().map(accept).collect();
         let (grace, store_folder) = (config.server.grace, config.kv.path.clone());
         let following = follow(&registry, Arc::clone(&runtime), config, sources, &sockets);
+        let orphans = tokio::spawn(orphans::report(Arc::clone(&registry), Arc::clone(&store)));
         let mut server = Self {
             addresses,
             registry,
@@ -145,6 +151,7 @@ impl Server {
             shedder,
             console: None,
             sessions,
+            orphans,
             store,
             store_folder,
             grace,
@@ -236,6 +243,7 @@ impl Server {
         let connections = join_all(self.acceptors.into_iter().map(Acceptor::close));
         finish_closing(connections, "some connections did not close").await;
         // No call runs any more, and the console is asked last.
+        self.orphans.abort();
         finish_closing(
             self.store.close(),
             "the key-value storage did not close; it is checked at the next start",
@@ -350,25 +358,6 @@ fn runtime_with(config: &Config, backends: Extensions) -> Result<Arc<Runtime>, S
     Runtime::new(runtime_settings(config, backends))
         .map(Arc::new)
         .map_err(|error| StartError::Runtime(format!("{error:#}")))
-}
-
-/// Opens the key-value storage. If there is none, it is made when a handler first stores something.
-fn open_store(settings: &KeyValue) -> Result<Arc<dyn Store>, StartError> {
-    // The one place that names a backend: the rest of the server knows the trait `Store` only.
-    match settings.backend {
-        Backend::Embedded => Ok(Arc::new(Embedded::open(store_settings(settings))?)),
-    }
-}
-
-/// Returns the settings of the embedded storage.
-pub(crate) fn store_settings(settings: &KeyValue) -> StoreSettings {
-    StoreSettings {
-        folder: settings.path.clone(),
-        max_keys: settings.max_keys,
-        max_bytes: settings.max_bytes,
-        min_free: settings.min_free,
-        cache: settings.page_cache,
-    }
 }
 
 fn runtime_settings(config: &Config, backends: Extensions) -> RuntimeSettings {

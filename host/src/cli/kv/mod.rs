@@ -57,12 +57,16 @@ enum Action {
         /// The value; without it, standard input is read to its end
         value: Option<String>,
     },
-    /// Delete a key
+    /// Delete a key, or a bucket with all its keys
     Delete {
         /// The bucket
         bucket: String,
         /// The key
-        key: String,
+        #[arg(required_unless_present = "all")]
+        key: Option<String>,
+        /// Delete all keys
+        #[arg(long, conflicts_with = "key")]
+        all: bool,
     },
     /// List the buckets with their keys and bytes, or the keys of a bucket
     List {
@@ -99,10 +103,15 @@ fn run(access: &Access, action: Action) -> Result<(), CommandError> {
     match action {
         Action::Get { bucket, key } => get(access, bucket, key),
         Action::Set { bucket, key, value } => set(access, bucket, key, value),
-        Action::Delete { bucket, key } => match access.run(Command::Delete { bucket, key })? {
+        Action::Delete {
+            bucket,
+            key: Some(key),
+            ..
+        } => match access.run(Command::Delete { bucket, key })? {
             Reply::Existed(false) => Err(absent()),
             _ => Ok(()),
         },
+        Action::Delete { bucket, .. } => clear(access, bucket),
         Action::List { bucket: None } => list_buckets(access),
         Action::List { bucket: Some(name) } => list_keys(access, name),
         Action::Export { buckets } => export(access, buckets),
@@ -112,6 +121,16 @@ fn run(access: &Access, action: Action) -> Result<(), CommandError> {
 
 fn absent() -> CommandError {
     CommandError::Failure(anyhow!("the bucket has no such key"))
+}
+
+/// Deletes all keys of a bucket.
+fn clear(access: &Access, bucket: String) -> Result<(), CommandError> {
+    loop {
+        let bucket = bucket.clone();
+        if let Reply::Existed(false) = access.run(Command::Clear { bucket })? {
+            return Ok(());
+        }
+    }
 }
 
 fn get(access: &Access, bucket: String, key: String) -> Result<(), CommandError> {

@@ -81,8 +81,8 @@ fn an_unknown_key_gets_the_nearest_known_one() {
             "cache; `hitchy serve --print-config` shows all there are",
         ),
         (
-            "[kv]\nbackend = 1",
-            "kv.backend; `hitchy serve --print-config` shows all there are",
+            "[queue]\nbroker = 1",
+            "queue.broker; `hitchy serve --print-config` shows all there are",
         ),
     ] {
         assert_eq!(

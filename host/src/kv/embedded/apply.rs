@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, HashMap};
 
 use redb::{Database, Durability, ReadableTable, ReadableTableMetadata, StorageError, Table};
 
-use super::StoreSettings;
 use super::record::{
     BUCKET_KEY, BUCKETS, META, RECORDS, VERSION_KEY, decode, encode, record_key, value_size,
 };
+use super::settings::StoreSettings;
 use crate::kv::error::Error;
 use crate::kv::types::{BucketName, Delta, Expected, Key, Pair, Value};
 

@@ -9,17 +9,18 @@ mod file;
 mod open;
 mod read;
 mod record;
+mod settings;
 mod shared;
 mod writer;
 
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 pub use self::open::{FILE, OpenError};
+pub use self::settings::StoreSettings;
 
 use self::apply::Change;
 use self::open::Opened;
@@ -36,21 +37,6 @@ use super::types::{
 const QUEUE: usize = 1024;
 /// Memory of the operations that may wait for the writer, in KiB.
 const QUEUE_KIB: usize = 64 << 10;
-
-/// The settings of the embedded backend.
-#[derive(Clone, Debug)]
-pub struct StoreSettings {
-    /// The folder of the file.
-    pub folder: PathBuf,
-    /// Keys that a bucket may have.
-    pub max_keys: u64,
-    /// Bytes of keys and values that a bucket may have.
-    pub max_bytes: u64,
-    /// Bytes of the disk that stay free: when less is free, nothing is written.
-    pub min_free: u64,
-    /// Memory for pages of the file, in bytes.
-    pub cache: usize,
-}
 
 /// A store in one file of this machine.
 pub struct Embedded {
@@ -98,9 +84,12 @@ impl Embedded {
             answer,
             space: space.ok(),
         };
-        self.queue.send(request).await.map_err(|_| closed())?;
+        self.queue
+            .send(request)
+            .await
+            .map_err(|_| Error::closed())?;
         // The writer answers every request that it has taken, unless it ended with a panic.
-        answered.await.map_err(|_| closed())?
+        answered.await.map_err(|_| Error::closed())?
     }
 
     /// Runs a read on a thread that may block. A store without a file gives `T::default()`.
@@ -117,11 +106,6 @@ impl Embedded {
                 .map_err(|_| Error::Damaged)?
         })
     }
-}
-
-/// Returns the error of an operation after the end.
-fn closed() -> Error {
-    Error::Unavailable("the key-value storage is closed, because the server shuts down".to_owned())
 }
 
 impl fmt::Debug for Embedded {

@@ -9,10 +9,10 @@ use redb::{
     Database, DatabaseError, ReadableDatabase, ReadableTableMetadata, StorageError, TableError,
 };
 
-use super::StoreSettings;
 use super::file::StoreFile;
 use super::record::{BUCKETS, FORMAT, FORMAT_KEY, META, RECORDS};
 
+use super::settings::StoreSettings;
 /// The name of the file in the folder of a store.
 pub const FILE: &str = "keyvalue.redb";
 /// The name under which a new file is made, before it gets its own.
@@ -113,6 +113,15 @@ impl Opened {
             tracing::info!("made the key-value storage {}", path.display());
         }
         open(&path, settings.cache, lock)
+    }
+
+    /// Opens the file that could not be opened after a failure. A file that is gone is not made again.
+    pub(super) fn existing_again(settings: &StoreSettings) -> Result<Self, OpenError> {
+        let gone = || OpenError::Access {
+            path: settings.folder.join(FILE),
+            cause: io::Error::new(ErrorKind::NotFound, "it is gone"),
+        };
+        Self::existing(settings)?.ok_or_else(gone)
     }
 
     /// Opens the file again after a failure, under the same lock. Nobody can use `self` any more.

@@ -7,14 +7,12 @@ use std::time::{Duration, Instant};
 
 use redb::{ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTable, StorageError};
 
-use super::open::Opened;
+use super::open::{FILE, Opened};
 use super::record::{BUCKETS, RECORDS, entry, key_in_bucket, record_key, value_size};
 use super::shared::{Shared, Slot};
 use crate::kv::error::Error;
-use crate::kv::types::{
-    BucketName, BucketSize, Entry, Health, Key, KeyPage, MAX_BATCH_BYTES, PAGE_BYTES, PAGE_KEYS,
-    Pair, Value,
-};
+use crate::kv::limits::{MAX_BATCH_BYTES, PAGE_BYTES, PAGE_KEYS};
+use crate::kv::types::{BucketName, BucketSize, Entry, Health, Key, KeyPage, Pair, Value};
 
 /// How long a read waits while the file is opened again after a failure.
 const REOPENING: Duration = Duration::from_secs(5);
@@ -79,7 +77,7 @@ fn attempt<T: Default>(
             }
             Slot::Open(opened) => opened,
             Slot::Failed(sentence) => return Err(Error::Unavailable(sentence)),
-            Slot::Closed => return Err(super::closed()),
+            Slot::Closed => return Err(Error::closed()),
         };
         let outcome = catch_unwind(AssertUnwindSafe(|| read(&Snapshot::of(&opened)?)))
             .unwrap_or_else(|_| Err(Failure::Damaged("reading it failed".to_owned())));
@@ -88,7 +86,7 @@ fn attempt<T: Default>(
             Err(Failure::Error(error)) => return Err(error),
             Err(Failure::Damaged(_)) if opened.file.is_fenced() => {}
             Err(Failure::Damaged(cause)) => {
-                shared.degrade(damage(shared, &cause));
+                shared.damaged(damage(shared, &cause));
                 return Err(Error::Damaged);
             }
             Err(Failure::Io(cause)) if Instant::now() > until => {
@@ -105,7 +103,7 @@ fn attempt<T: Default>(
 
 /// Returns true if the store has a file, which `hitchy kv` may have made while the server had none.
 fn has_file(shared: &Shared) -> bool {
-    shared.settings.folder.join(super::FILE).exists()
+    shared.settings.folder.join(FILE).exists()
 }
 
 /// Returns the error of a file that was made meanwhile and cannot be opened.
@@ -117,8 +115,8 @@ fn unopened(shared: &Shared) -> Error {
 }
 
 /// Returns the sentence about damage that was found while the server runs.
-fn damage(shared: &Shared, cause: &str) -> String {
-    let path = shared.settings.folder.join(super::FILE);
+pub(super) fn damage(shared: &Shared, cause: &str) -> String {
+    let path = shared.settings.folder.join(FILE);
     format!(
         "the key-value storage {} is damaged ({cause}): what was read is not what was written; stop the server and put back a backup",
         path.display()

@@ -2,8 +2,8 @@
 
 use std::sync::{Arc, Mutex};
 
-use super::StoreSettings;
 use super::open::Opened;
+use super::settings::StoreSettings;
 use crate::kv::counters::Counters;
 use crate::kv::types::Health;
 use crate::lock::lock;
@@ -21,13 +21,19 @@ pub(super) enum Slot {
     Closed,
 }
 
+/// A failure that an operator has to know of.
+struct Trouble {
+    sentence: String,
+    /// True if writing does not end it.
+    lasts: bool,
+}
+
 /// The parts that the writer and the readers share.
 pub(super) struct Shared {
     pub(super) settings: StoreSettings,
     pub(super) counters: Counters,
     slot: Mutex<Slot>,
-    /// Damage or a failure that an operator has to know of.
-    trouble: Mutex<Option<String>>,
+    trouble: Mutex<Option<Trouble>>,
 }
 
 impl Shared {
@@ -60,18 +66,40 @@ impl Shared {
         std::mem::replace(&mut lock(&self.slot), slot)
     }
 
-    /// Notes a trouble for probes, and logs it if it is not known yet.
+    /// Notes a trouble for probes until a commit succeeds, and logs it if it is not known yet.
     pub(super) fn degrade(&self, sentence: String) {
+        self.note(sentence, false);
+    }
+
+    /// Notes damage for probes, which lasts until the server is started again.
+    pub(super) fn damaged(&self, sentence: String) {
+        self.note(sentence, true);
+    }
+
+    fn note(&self, sentence: String, lasts: bool) {
         let mut trouble = lock(&self.trouble);
-        if trouble.as_ref() != Some(&sentence) {
-            tracing::error!("{sentence}");
-            *trouble = Some(sentence);
+        // The sentences about a full disk have numbers that change, and would fill the log.
+        let kind = |sentence: &str| match sentence.split_once(" is full") {
+            Some((disk, _)) => disk.to_owned(),
+            None => sentence.to_owned(),
+        };
+        let is_known = trouble
+            .as_ref()
+            .is_some_and(|known| kind(&known.sentence) == kind(&sentence));
+        let is_covered = trouble.as_ref().is_some_and(|known| known.lasts && !lasts);
+        if is_known {
+            return;
+        }
+        tracing::error!("{sentence}");
+        if !is_covered {
+            *trouble = Some(Trouble { sentence, lasts });
         }
     }
 
-    /// Notes that a trouble is over.
+    /// Notes that writing works.
     pub(super) fn recovered(&self) {
-        if lock(&self.trouble).take().is_some() {
+        let mut trouble = lock(&self.trouble);
+        if trouble.take_if(|trouble| !trouble.lasts).is_some() {
             tracing::info!("the key-value storage works again");
         }
     }
@@ -79,42 +107,24 @@ impl Shared {
     /// Notes that the disk has too little free space.
     pub(super) fn degrade_space(&self, free: u64) {
         let (folder, min) = (self.settings.folder.display(), self.settings.min_free >> 20);
-        let sentence = format!(
+        self.degrade(format!(
             "the disk of the key-value storage {folder} is full: {} MiB are free and {min} MiB must stay so (kv.min-free); nothing is written until there is space",
             free >> 20
-        );
-        self.degrade_once("is full", sentence);
+        ));
     }
 
     /// Notes that the system found no space.
     pub(super) fn degrade_full(&self, error: &std::io::Error) {
         let folder = self.settings.folder.display();
-        let sentence = format!(
+        self.degrade(format!(
             "the disk of the key-value storage {folder} is full ({error}); nothing is written until there is space"
-        );
-        self.degrade_once("is full", sentence);
-    }
-
-    /// Notes that there is space again.
-    pub(super) fn recovered_space(&self) {
-        let is_full = |known: &String| known.contains("is full");
-        if lock(&self.trouble).as_ref().is_some_and(is_full) {
-            self.recovered();
-        }
-    }
-
-    /// Notes a trouble unless one of this kind is known, so that the log is not filled with numbers that change.
-    fn degrade_once(&self, kind: &str, sentence: String) {
-        let is_known = |known: &String| known.contains(kind);
-        if !lock(&self.trouble).as_ref().is_some_and(is_known) {
-            self.degrade(sentence);
-        }
+        ));
     }
 
     /// Returns whether the store works.
     pub(super) fn health(&self) -> Health {
-        if let Some(trouble) = lock(&self.trouble).clone() {
-            return Health::Degraded(trouble);
+        if let Some(trouble) = &*lock(&self.trouble) {
+            return Health::Degraded(trouble.sentence.clone());
         }
         match self.slot() {
             Slot::Unmade => Health::Unused,

@@ -10,6 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use super::apply::{self, Answer, Change, Committed, Failure};
 use super::open::{OpenError, Opened};
+use super::read::damage;
 use super::shared::{Shared, Slot};
 use crate::kv::error::Error;
 use crate::kv::types::BucketName;
@@ -144,13 +145,17 @@ impl Writer {
             Ok(Ok(Committed { answers, buckets })) => {
                 self.shared.counters.set_buckets(buckets);
                 self.shared.counters.commit(group.len());
-                self.shared.recovered_space();
+                self.shared.recovered();
                 for (waiting, answer) in group.into_iter().zip(answers) {
                     let _ = waiting.answer.send(answer);
                 }
             }
             Ok(Err(failure)) => self.recover(group, self.error_of(failure)),
-            Err(_) => self.recover(group, Error::Damaged),
+            Err(_) => {
+                let cause = "writing it fails in an unexpected way";
+                self.shared.damaged(damage(&self.shared, cause));
+                self.recover(group, Error::Damaged);
+            }
         }
     }
 
@@ -199,14 +204,14 @@ impl Writer {
         }
         let made = match self.shared.slot() {
             Slot::Open(opened) => return Ok(opened),
-            Slot::Closed => return Err(super::closed()),
-            Slot::Unmade | Slot::Failed(_) => Opened::existing_or_new(&self.shared.settings),
+            Slot::Closed => return Err(Error::closed()),
+            Slot::Unmade => Opened::existing_or_new(&self.shared.settings),
+            Slot::Failed(_) => Opened::existing_again(&self.shared.settings),
         };
         match made {
             Ok(opened) => {
                 let opened = Arc::new(opened);
                 self.shared.replace(Slot::Open(Arc::clone(&opened)));
-                self.shared.recovered();
                 Ok(opened)
             }
             Err(error) => {
@@ -244,7 +249,13 @@ impl Writer {
                 self.shared.degrade_full(&error);
                 return Error::DiskFull;
             }
-            Failure::Storage(redb::Error::Corrupted(_)) | Failure::Damaged => {
+            Failure::Storage(redb::Error::Corrupted(cause)) => {
+                self.shared.damaged(damage(&self.shared, &cause));
+                return Error::Damaged;
+            }
+            Failure::Damaged => {
+                let cause = "the checksum of a record is wrong";
+                self.shared.damaged(damage(&self.shared, cause));
                 return Error::Damaged;
             }
             Failure::Storage(error) => error.to_string(),

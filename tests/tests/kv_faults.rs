@@ -1,0 +1,387 @@
+//! Key-value storage when the server is killed, the disk is full, or the file is not as it was left.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use hitchy_tests::http::Connection;
+use hitchy_tests::server::Signal;
+use hitchy_tests::wait::{SOON, until};
+use hitchy_tests::{Server, storing};
+use serde_json::{Value, json};
+
+/// Clients that write at the same time.
+const WRITERS: usize = 8;
+
+/// Returns the number of kills: 12, or what the variable says, for a long run.
+fn rounds() -> u64 {
+    let set = std::env::var("HITCHY_TESTS_KILLS").ok();
+    set.and_then(|set| set.parse().ok()).unwrap_or(12)
+}
+
+/// Starts a server with the guest `storing` over a folder of key-value storage.
+async fn over(folder: &Path) -> Server {
+    Server::prepare()
+        .handler("a.wasm", storing(""))
+        .env("HITCHY_KV__PATH", folder.to_str().expect("UTF-8"))
+        .start()
+        .await
+}
+
+async fn run(server: &Server, steps: Value) -> Vec<Value> {
+    let answer = server.post("/kv", &steps).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    answer.json().as_array().expect("a list").clone()
+}
+
+/// Returns a value whose parts all say the same number, so that a torn one is seen.
+fn whole(number: u64) -> String {
+    format!("{number:08}").repeat(1 + (number as usize * 37) % 600)
+}
+
+#[tokio::test]
+async fn r03_every_acked_write_is_there_after_a_kill_and_none_is_torn() {
+    let folder = tempfile::tempdir().expect("a folder");
+    // What each writer knows to be written.
+    let acked: [AtomicU64; WRITERS] = Default::default();
+    let mut slowest = Duration::ZERO;
+    for round in 0..rounds() {
+        let mut server = over(folder.path()).await;
+        let target = acked
+            .each_ref()
+            .map(|acked| acked.load(Ordering::Relaxed) + 1 + round % 7);
+        let writers = acked
+            .iter()
+            .enumerate()
+            .map(|(writer, acked)| write_until_the_end(server.addr(), writer, acked));
+        // The kill comes when somebody has come far enough, in the middle of everything.
+        let kill = async {
+            until("some writes are acked", SOON * 3, async || {
+                acked
+                    .iter()
+                    .zip(target)
+                    .any(|(acked, target)| acked.load(Ordering::Relaxed) >= target)
+            })
+            .await;
+            server.signal(Signal::KILL);
+        };
+        tokio::join!(futures_util::future::join_all(writers), kill);
+        server.wait_for_end(SOON).await;
+        let start = Instant::now();
+        let server = over(folder.path()).await;
+        slowest = slowest.max(start.elapsed());
+        for (writer, acked) in acked.iter().enumerate() {
+            check(&server, writer, acked, round).await;
+        }
+    }
+    #[expect(clippy::print_stderr, reason = "a figure of a long run")]
+    {
+        eprintln!("{} kills, slowest start {slowest:?}", rounds());
+    }
+}
+
+/// Writes numbers one after the other, each under a key of its own and under the writer's last key, until the server
+/// has gone. Notes what was acked.
+async fn write_until_the_end(addr: std::net::SocketAddr, writer: usize, acked: &AtomicU64) {
+    let Ok(mut connection) = Connection::try_open(addr).await else {
+        return;
+    };
+    loop {
+        let number = acked.load(Ordering::Relaxed) + 1;
+        let steps = json!([
+            ["open", ""],
+            ["set", format!("{writer}/{number}"), whole(number)],
+            [
+                "set-many",
+                [format!("{writer}/x"), format!("{writer}/y")],
+                whole(number)
+            ],
+            ["increment", format!("{writer}/n"), 1],
+        ]);
+        let headers = [("content-type", "application/json")];
+        let sent = connection
+            .try_ask("POST", "/kv", &headers, steps.to_string().as_bytes())
+            .await;
+        match sent {
+            Ok(answer) if answer.status == 200 && !answer.text().contains("error") => {
+                acked.store(number, Ordering::Relaxed);
+            }
+            _ => return,
+        }
+    }
+}
+
+/// Checks what a writer wrote: all that was acked, perhaps the next one, and nothing half.
+async fn check(server: &Server, writer: usize, acked: &AtomicU64, round: u64) {
+    let known = acked.load(Ordering::Relaxed);
+    let keys = json!([format!("{writer}/x"), format!("{writer}/y")]);
+    let results = run(
+        server,
+        json!([
+            ["open", ""],
+            ["get", format!("{writer}/{known}")],
+            ["get", format!("{writer}/{}", known + 1)],
+            ["get-many", keys],
+            ["increment", format!("{writer}/n"), 0],
+        ]),
+    );
+    let results = results.await;
+    let place = format!("round {round}, writer {writer}, {known} acked: {results:?}");
+    if known > 0 {
+        assert_eq!(results[1]["ok"], whole(known), "{place}");
+    }
+    let next = &results[2]["ok"];
+    assert!(next.is_null() || *next == whole(known + 1), "{place}");
+    // Both keys of a batch are of the same number, the acked one or the next.
+    let pairs = &results[3]["ok"];
+    assert_eq!(pairs[0][1], pairs[1][1], "{place}");
+    let both = &pairs[0][1];
+    assert!(
+        (known == 0 && both.is_null()) || *both == whole(known) || *both == whole(known + 1),
+        "{place}"
+    );
+    let count = results[4]["ok"].as_u64().expect("a number");
+    assert!(count == known || count == known + 1, "{place}");
+    // A write that was not acked may be there: the writer goes on after it.
+    let written = u64::from(count > known || *both == whole(known + 1) || !next.is_null());
+    if written == 1 && count == known {
+        run(
+            server,
+            json!([["open", ""], ["increment", format!("{writer}/n"), 1]]),
+        )
+        .await;
+    }
+    acked.store(known + written, Ordering::Relaxed);
+    if written == 1 {
+        let number = known + 1;
+        let steps = json!([
+            ["open", ""],
+            ["set", format!("{writer}/{number}"), whole(number)],
+            [
+                "set-many",
+                [format!("{writer}/x"), format!("{writer}/y")],
+                whole(number)
+            ],
+        ]);
+        run(server, steps).await;
+    }
+}
+
+/// Makes a store with some keys and returns the path of its file.
+async fn stored(folder: &Path) -> PathBuf {
+    let mut server = over(folder).await;
+    run(
+        &server,
+        json!([["open", ""], ["many", "key", 50], ["set", "k", "kept"]]),
+    )
+    .await;
+    server.terminate();
+    assert_eq!(server.wait_for_end(SOON).await.code(), Some(0));
+    folder.join("keyvalue.redb")
+}
+
+/// Starts a server that has to refuse to start, and returns its sentence.
+async fn refused(folder: &Path) -> String {
+    let ended = Server::prepare()
+        .handler("a.wasm", storing(""))
+        .env("HITCHY_KV__PATH", folder.to_str().expect("UTF-8"))
+        .fail()
+        .await;
+    assert_eq!(ended.code, Some(1), "{}", ended.log);
+    let sentence = ended.log.lines().find(|line| line.starts_with("error: "));
+    sentence
+        .unwrap_or_else(|| panic!("{}", ended.log))
+        .to_owned()
+}
+
+#[tokio::test]
+async fn r05_a_damaged_file_is_told_at_the_start_and_left() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = stored(folder.path()).await;
+    let content = fs::read(&path).expect("the file");
+    let mut flipped = content.clone();
+    let at = content
+        .windows(4)
+        .position(|part| part == b"kept")
+        .expect("the value");
+    flipped[at] ^= 1;
+    for damaged in [
+        &content[..0],
+        &content[..5000],
+        &content[..content.len() - 1],
+        &flipped,
+        b"no store",
+    ] {
+        fs::write(&path, damaged).expect("written");
+        let sentence = refused(folder.path()).await;
+        for word in ["keyvalue.redb", "left as it is", "ove"] {
+            assert!(sentence.contains(word), "{word}: {sentence}");
+        }
+        assert!(fs::read(&path).expect("the file") == damaged);
+    }
+    fs::write(&path, &content).expect("written");
+    let server = over(folder.path()).await;
+    assert_eq!(
+        run(&server, json!([["open", ""], ["get", "k"]])).await[1]["ok"],
+        "kept"
+    );
+}
+
+#[tokio::test]
+async fn r05_the_second_server_on_a_folder_is_told() {
+    let folder = tempfile::tempdir().expect("a folder");
+    stored(folder.path()).await;
+    let first = over(folder.path()).await;
+    let sentence = refused(folder.path()).await;
+    assert!(sentence.contains("another process"), "{sentence}");
+    assert!(sentence.contains(&first.pid().to_string()), "{sentence}");
+    assert_eq!(
+        run(&first, json!([["open", ""], ["get", "k"]])).await[1]["ok"],
+        "kept"
+    );
+}
+
+#[tokio::test]
+async fn i12_1_a_folder_that_is_not_writable_matters_only_when_something_is_stored() {
+    let folder = tempfile::tempdir().expect("a folder");
+    // A file in place of the folder is refused to everybody, also to root.
+    let place = folder.path().join("data");
+    fs::write(&place, "").expect("written");
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o500)).expect("a mode");
+    let server = over(&place).await;
+    let results = run(
+        &server,
+        json!([["open", ""], ["get", "k"], ["set", "k", "v"], ["get", "k"]]),
+    )
+    .await;
+    assert_eq!(results[1], json!({ "ok": null }));
+    let sentence = results[2]["error"].as_str().expect("an error");
+    assert!(
+        sentence.contains("data") && sentence.contains("kv.path"),
+        "{sentence}"
+    );
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).expect("a mode");
+    fs::remove_file(&place).expect("removed");
+    until("it works when the folder can be made", SOON, async || {
+        run(&server, json!([["open", ""], ["set", "k", "v"]])).await[1] == json!({ "ok": null })
+    })
+    .await;
+}
+
+/// A small disk in memory, for as long as the value lives.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    /// Mounts a disk, if this process may.
+    fn mount(options: &str) -> Option<Self> {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mounted = std::process::Command::new("mount")
+            .args(["-t", "tmpfs", "-o", options, "tmpfs"])
+            .arg(folder.path())
+            .output();
+        mounted
+            .is_ok_and(|output| output.status.success())
+            .then_some(Self(folder))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount")
+            .arg("-l")
+            .arg(self.0.path())
+            .output();
+    }
+}
+
+/// Fills the storage until it refuses, and checks that reading goes on, that space helps, and that all is there
+/// afterwards.
+async fn fill(plan: hitchy_tests::server::Plan, make_space: impl FnOnce()) -> Server {
+    let server = plan
+        .handler("a.wasm", storing(""))
+        .settings("[kv]\nmin-free = 0\n[limits]\nkv-ops-per-call = 10000")
+        .console()
+        .start()
+        .await;
+    run(&server, json!([["open", ""], ["set", "first", "1"]])).await;
+    let mut stored = 0;
+    let sentence = loop {
+        assert!(stored < 200, "the disk is never full");
+        let result = run(
+            &server,
+            json!([["open", ""], ["set-size", format!("k{stored}"), 500_000]]),
+        )
+        .await;
+        if let Some(error) = result[1]["error"].as_str() {
+            break error.to_owned();
+        }
+        stored += 1;
+    };
+    assert!(sentence.contains("full"), "{sentence}");
+    let results = run(
+        &server,
+        json!([
+            ["open", ""],
+            ["get", "first"],
+            ["exists", format!("k{stored}")]
+        ]),
+    )
+    .await;
+    assert_eq!(results[1]["ok"], "1", "reading goes on");
+    assert_eq!(
+        results[2]["ok"], false,
+        "nothing of the refused write is there"
+    );
+    if stored > 0 {
+        let size = run(
+            &server,
+            json!([["open", ""], ["size", format!("k{}", stored - 1)]]),
+        )
+        .await;
+        assert_eq!(size[1]["ok"], 500_000);
+    }
+    let health = server.ask_console("/readyz").await;
+    assert_eq!(health.status, 200);
+    assert!(
+        health.json()["degraded"].to_string().contains("full"),
+        "{health:?}"
+    );
+    make_space();
+    until("it works again when there is space", SOON * 2, async || {
+        let result = run(
+            &server,
+            json!([["open", ""], ["set-size", "again", 400_000]]),
+        )
+        .await;
+        result[1] == json!({ "ok": null })
+    })
+    .await;
+    let health = server.ask_console("/readyz").await.json();
+    assert!(health["degraded"].is_null(), "{health}");
+    server
+}
+
+#[tokio::test]
+async fn r04_a_full_disk_is_an_error_and_space_helps() {
+    let Some(disk) = SmallDisk::mount("size=16m") else {
+        // Only root may mount; the limit of a file's size is tested in any case.
+        return;
+    };
+    let other = disk.0.path().join("ballast");
+    fs::write(&other, vec![0; 5 << 20]).expect("written");
+    let data = disk.0.path().join("data");
+    let plan = Server::prepare().env("HITCHY_KV__PATH", data.to_str().expect("UTF-8"));
+    let mut server = fill(plan, || fs::remove_file(&other).expect("removed")).await;
+    server.terminate();
+    assert_eq!(server.wait_for_end(SOON).await.code(), Some(0));
+    let again = over(&data).await;
+    let results = run(
+        &again,
+        json!([["open", ""], ["get", "first"], ["size", "again"]]),
+    )
+    .await;
+    assert_eq!(results[1]["ok"], "1");
+    assert_eq!(results[2]["ok"], 400_000);
+}
