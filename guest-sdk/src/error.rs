@@ -207,10 +207,10 @@ impl<E: std::error::Error + 'static> From<E> for Error {
             ));
         }
         let other = slot.expect("only a failure is taken out above");
-        if let Some(error) = (&other as &dyn Any).downcast_ref::<http::Error>() {
-            if let Some(failure) = error.failure() {
-                return Error(Kind::OtherServer(failure, error.to_string()));
-            }
+        if let Some(error) = (&other as &dyn Any).downcast_ref::<http::Error>()
+            && let Some(failure) = error.failure()
+        {
+            return Error(Kind::OtherServer(failure, error.to_string()));
         }
         Error(Kind::Internal(with_causes(&other)))
     }
