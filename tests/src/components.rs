@@ -128,7 +128,8 @@ fn append_section(to: &mut Vec<u8>, id: u8, content: &[u8]) {
 }
 
 /// Returns a handler with the route `GET /random`, which this core module answers: its function `it` gets the route and
-/// the handle of the request, and returns the address of the answer in a memory of 64 KiB.
+/// the handle of the request, and returns the address of the answer in a memory of 64 KiB. An empty answer with the
+/// status 200 is at address 0.
 ///
 /// # Panics
 /// Panics if the bytes are not a core module.
@@ -170,7 +171,7 @@ const ANSWERING: &str = r#"(component
     (alias export $requests "request" (type $request))
     (alias export $registration "registrar" (type $registrar))
     (alias export $registration "[method]registrar.route" (func $route))
-    (core module $memory (memory (export "memory") 1) (data (i32.const 64) "GET/random"))
+    (core module $memory (memory (export "memory") 1) (data (i32.const 4) "\c8\00") (data (i32.const 64) "GET/random"))
     (core instance $memory (instantiate $memory))
     (alias core export $memory "memory" (core memory $shared))
     (core func $route (canon lower (func $route) (memory $shared)))

@@ -186,10 +186,10 @@ async fn l02_a_core_module_cut_anywhere_is_never_served_in_parts() {
             whole.len()
         );
         if !is_refused {
-            server.drop_in(
-                "v.wasm",
-                guests::stamped(&core_guest("version_one"), &cut.to_string()),
-            );
+            let from = server.log().len();
+            let again = guests::stamped(&core_guest("version_one"), &cut.to_string());
+            server.drop_in("v.wasm", again);
+            server.wait_for_log_from(from, &["v.wasm: reloaded"]).await;
             server.wait_for_body("/version", "one").await;
         }
     }

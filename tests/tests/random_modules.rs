@@ -107,7 +107,7 @@ async fn run(runtime: &Runtime, seed: u64, outcomes: &mut Outcomes) {
         Err(LoadError::Describe(CallError::Host(cause))) => panic!("seed {seed}: {cause}"),
         Err(error) => {
             outcomes.refused += 1;
-            let cause = error.to_string().chars().take(120).collect();
+            let cause = error.to_string().chars().take(300).collect();
             *outcomes.causes.entry(cause).or_default() += 1;
             return;
         }
@@ -138,6 +138,7 @@ fn random(seed: u64, exports: &str) -> Vec<u8> {
         max_table_elements: 10_000,
         exceptions_enabled: false,
         gc_enabled: false,
+        reference_types_enabled: false,
         threads_enabled: false,
         memory64_enabled: false,
         ..Shape::default()
