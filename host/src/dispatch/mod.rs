@@ -12,6 +12,7 @@ mod files;
 mod gate;
 mod ids;
 mod streamed;
+mod streams;
 
 use std::fmt;
 use std::sync::Arc;
@@ -31,7 +32,7 @@ use self::answer::{allow_header, of_call_error, options_response};
 use self::call_log::{RequestName, Running, answer_counters, is_logged, log_call_error, log_hook};
 use self::gate::{Gate, Permits};
 use self::ids::Ids;
-use self::streamed::Streams;
+use self::streams::Streams;
 use crate::message::{Body, CallId, Door, Exchange, Request, Response, Upload};
 use crate::metrics::Metrics;
 use crate::payload::Failure;

@@ -7,16 +7,13 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context as TaskContext, Poll, ready};
-use std::time::Duration;
 
 use futures_util::future::{BoxFuture, pending};
 use futures_util::{Stream, StreamExt, stream};
 use http::Method;
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
-use tokio_util::sync::CancellationToken;
 
 use super::Dispatch;
 use super::answer::{error_response, of_call_error};
@@ -28,65 +25,6 @@ use crate::registry::Served;
 use crate::runtime::kinds::route;
 use crate::runtime::{CallContext, CallError, Head, Incoming};
 use crate::text::visible;
-
-/// The answers that are streamed, and what ends them.
-pub(super) struct Streams {
-    running: Arc<AtomicUsize>,
-    /// Cancelled when the server has waited long enough for them.
-    ended: CancellationToken,
-    /// How long an answer may go on once its handler was replaced or removed.
-    grace: Duration,
-}
-
-impl Streams {
-    pub(super) fn new(grace: Duration) -> Self {
-        Self {
-            running: Arc::default(),
-            ended: CancellationToken::new(),
-            grace,
-        }
-    }
-
-    /// Returns how many answers are streamed now.
-    pub(super) fn running(&self) -> usize {
-        self.running.load(Ordering::Relaxed)
-    }
-
-    /// Ends all of them.
-    pub(super) fn end(&self) {
-        self.ended.cancel();
-    }
-
-    /// Counts an answer that is streamed until the result is dropped.
-    fn count(&self) -> StreamGuard {
-        self.running.fetch_add(1, Ordering::Relaxed);
-        StreamGuard(Arc::clone(&self.running))
-    }
-
-    /// Returns a future that ends when an answer of `handler` has to end, with the reason.
-    fn end_of(&self, handler: Arc<Served>) -> impl Future<Output = &'static str> + Send + use<> {
-        let (ended, grace) = (self.ended.clone(), self.grace);
-        async move {
-            let replaced = async {
-                handler.retired().await;
-                tokio::time::sleep(grace).await;
-            };
-            tokio::select! {
-                () = ended.cancelled() => "the server shuts down",
-                () = replaced => "its handler was replaced or removed",
-            }
-        }
-    }
-}
-
-/// Counts an answer among those that are streamed until it is dropped.
-struct StreamGuard(Arc<AtomicUsize>);
-
-impl Drop for StreamGuard {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
 
 /// A call of a component of `wasi:http`, with all that belongs to it.
 struct StreamCall {
