@@ -125,23 +125,6 @@ impl Dispatch {
         self.gate.load()
     }
 
-    /// Returns how many answers are streamed now by their handlers.
-    pub fn streams(&self) -> usize {
-        self.streams.running()
-    }
-
-    /// Ends the answers that are streamed.
-    pub fn end_streams(&self) {
-        self.streams.end();
-    }
-
-    /// Returns the table if it has a request with a body answered by a handler that reads the body while it arrives. The
-    /// request is then answered by [`Dispatch::request_arriving`].
-    pub fn table_of_arriving(&self, method: &Method, path: &str) -> Option<Arc<Table>> {
-        let table = self.registry.table();
-        table.streams(method, path).then_some(table)
-    }
-
     /// Counts an answer that a door gave by itself.
     pub fn answered(&self, door: Door, status: u16) {
         answer_counters(&self.metrics, door).one(status);
@@ -164,20 +147,6 @@ impl Dispatch {
         let context = CallContext::new(Arc::clone(&request.id), request.remote);
         let answer = self.answer(request, &context, None).await;
         self.deliver(answer, accepted)
-    }
-
-    /// Answers a request whose body arrives while it is answered, by the table that said so.
-    pub async fn request_arriving(
-        self: &Arc<Self>,
-        request: Request,
-        (table, upload): (Arc<Table>, Upload),
-        accepted: Accepted,
-    ) -> Response {
-        let context = CallContext::new(Arc::clone(&request.id), request.remote);
-        let exchange = Arc::new(Exchange::new(request));
-        let route = self.route(&table, &exchange, &context, None, Some(upload));
-        let response = route.await;
-        self.deliver((UnderWay { table, exchange }, response), accepted)
     }
 
     /// Hands an answer to a door that can stream.

@@ -15,13 +15,13 @@ use http::Method;
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 
-use super::Dispatch;
 use super::answer::{error_response, of_call_error};
 use super::call_log::{RequestName, Running, is_logged, log_call_error};
 use super::gate::Permits;
-use crate::message::{Body, Exchange, Piece, Pieces, Response, Upload};
+use super::{Accepted, Dispatch, UnderWay};
+use crate::message::{Body, Exchange, Piece, Pieces, Request, Response, Upload};
 use crate::metrics::Metrics;
-use crate::registry::Served;
+use crate::registry::{Served, Table};
 use crate::runtime::kinds::route;
 use crate::runtime::{CallContext, CallError, Head, Incoming};
 use crate::text::visible;
@@ -36,6 +36,37 @@ struct StreamCall {
 }
 
 impl Dispatch {
+    /// Returns how many answers are streamed now by their handlers.
+    pub fn streams(&self) -> usize {
+        self.streams.running()
+    }
+
+    /// Ends the answers that are streamed.
+    pub fn end_streams(&self) {
+        self.streams.end();
+    }
+
+    /// Returns the table if it has a request with a body answered by a handler that reads the body while it arrives. The
+    /// request is then answered by [`Dispatch::request_arriving`].
+    pub fn table_of_arriving(&self, method: &Method, path: &str) -> Option<Arc<Table>> {
+        let table = self.registry.table();
+        table.streams(method, path).then_some(table)
+    }
+
+    /// Answers a request whose body arrives while it is answered, by the table that said so.
+    pub async fn request_arriving(
+        self: &Arc<Self>,
+        request: Request,
+        (table, upload): (Arc<Table>, Upload),
+        accepted: Accepted,
+    ) -> Response {
+        let context = CallContext::new(Arc::clone(&request.id), request.remote);
+        let exchange = Arc::new(Exchange::new(request));
+        let route = self.route(&table, &exchange, &context, None, Some(upload));
+        let response = route.await;
+        self.deliver((UnderWay { table, exchange }, response), accepted)
+    }
+
     /// Answers a request with a component of `wasi:http`. A body that arrives meanwhile is its `upload`.
     pub(super) async fn stream(
         &self,
