@@ -1,10 +1,10 @@
 //! Components of `wasi:http` that were not made for this server, unchanged, over HTTP and over `request`.
 
-use hitchy_tests::Server;
 use hitchy_tests::http::{Connection, request};
 use hitchy_tests::site::doors;
 use hitchy_tests::stock;
 use hitchy_tests::wait::{SOON, eventually};
+use hitchy_tests::{Server, guest};
 use serde_json::{Value, json};
 
 /// Starts a server with a site at `/site`. The engines of these languages are compiled for a long time.
@@ -34,6 +34,16 @@ async fn assert_echoes(server: &Server) {
         let answer = client.ask(echo).await;
         assert_eq!((answer.status, &answer.body), (200, &json!("said")));
     }
+}
+
+#[tokio::test]
+async fn d08_the_example_of_the_crate_wasip2_answers_as_it_is() {
+    let server = Server::with("site.wasm", guest("hello_proxy")).await;
+    for client in doors(&server).await {
+        let answer = client.get("/site").await;
+        assert_eq!(answer.status, 200);
+    }
+    assert_eq!(server.get("/site/a").await.text(), "Hello, WASI!");
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ mod gate;
 mod ids;
 mod schedules;
 mod streamed;
+mod streams;
 
 use std::fmt;
 use std::sync::Arc;
@@ -33,7 +34,7 @@ use self::answer::{allow_header, of_call_error, options_response};
 use self::call_log::{RequestName, Running, answer_counters, is_logged, log_call_error, log_hook};
 use self::gate::{Gate, Permits};
 use self::ids::Ids;
-use self::streamed::Streams;
+use self::streams::Streams;
 use crate::message::{Body, CallId, Door, Exchange, Request, Response, Upload};
 use crate::metrics::Metrics;
 use crate::payload::Failure;
@@ -126,23 +127,6 @@ impl Dispatch {
         self.gate.load()
     }
 
-    /// Returns how many answers are streamed now by their handlers.
-    pub fn streams(&self) -> usize {
-        self.streams.running()
-    }
-
-    /// Ends the answers that are streamed.
-    pub fn end_streams(&self) {
-        self.streams.end();
-    }
-
-    /// Returns the table if it has a request with a body answered by a handler that reads the body while it arrives. The
-    /// request is then answered by [`Dispatch::request_arriving`].
-    pub fn table_of_arriving(&self, method: &Method, path: &str) -> Option<Arc<Table>> {
-        let table = self.registry.table();
-        table.streams(method, path).then_some(table)
-    }
-
     /// Counts an answer that a door gave by itself.
     pub fn answered(&self, door: Door, status: u16) {
         answer_counters(&self.metrics, door).one(status);
@@ -165,20 +149,6 @@ impl Dispatch {
         let context = CallContext::new(Arc::clone(&request.id), request.remote);
         let answer = self.answer(request, &context, None).await;
         self.deliver(answer, accepted)
-    }
-
-    /// Answers a request whose body arrives while it is answered, by the table that said so.
-    pub async fn request_arriving(
-        self: &Arc<Self>,
-        request: Request,
-        (table, upload): (Arc<Table>, Upload),
-        accepted: Accepted,
-    ) -> Response {
-        let context = CallContext::new(Arc::clone(&request.id), request.remote);
-        let exchange = Arc::new(Exchange::new(request));
-        let route = self.route(&table, &exchange, &context, None, Some(upload));
-        let response = route.await;
-        self.deliver((UnderWay { table, exchange }, response), accepted)
     }
 
     /// Hands an answer to a door that can stream.

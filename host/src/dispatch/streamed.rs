@@ -7,86 +7,24 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context as TaskContext, Poll, ready};
-use std::time::Duration;
 
 use futures_util::future::{BoxFuture, pending};
 use futures_util::{Stream, StreamExt, stream};
 use http::Method;
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
-use tokio_util::sync::CancellationToken;
 
-use super::Dispatch;
 use super::answer::{error_response, of_call_error};
 use super::call_log::{RequestName, Running, is_logged, log_call_error};
 use super::gate::Permits;
-use crate::message::{Body, Exchange, Piece, Pieces, Response, Upload};
+use super::{Accepted, Dispatch, UnderWay};
+use crate::message::{Body, Exchange, Piece, Pieces, Request, Response, Upload};
 use crate::metrics::Metrics;
-use crate::registry::Served;
+use crate::registry::{Served, Table};
 use crate::runtime::kinds::route;
 use crate::runtime::{CallContext, CallError, Head, Incoming};
 use crate::text::visible;
-
-/// The answers that are streamed, and what ends them.
-pub(super) struct Streams {
-    running: Arc<AtomicUsize>,
-    /// Cancelled when the server has waited long enough for them.
-    ended: CancellationToken,
-    /// How long an answer may go on once its handler was replaced or removed.
-    grace: Duration,
-}
-
-impl Streams {
-    pub(super) fn new(grace: Duration) -> Self {
-        Self {
-            running: Arc::default(),
-            ended: CancellationToken::new(),
-            grace,
-        }
-    }
-
-    /// Returns how many answers are streamed now.
-    pub(super) fn running(&self) -> usize {
-        self.running.load(Ordering::Relaxed)
-    }
-
-    /// Ends all of them.
-    pub(super) fn end(&self) {
-        self.ended.cancel();
-    }
-
-    /// Counts an answer that is streamed until the result is dropped.
-    fn count(&self) -> StreamGuard {
-        self.running.fetch_add(1, Ordering::Relaxed);
-        StreamGuard(Arc::clone(&self.running))
-    }
-
-    /// Returns a future that ends when an answer of `handler` has to end, with the reason.
-    fn end_of(&self, handler: Arc<Served>) -> impl Future<Output = &'static str> + Send + use<> {
-        let (ended, grace) = (self.ended.clone(), self.grace);
-        async move {
-            let replaced = async {
-                handler.retired().await;
-                tokio::time::sleep(grace).await;
-            };
-            tokio::select! {
-                () = ended.cancelled() => "the server shuts down",
-                () = replaced => "its handler was replaced or removed",
-            }
-        }
-    }
-}
-
-/// Counts an answer among those that are streamed until it is dropped.
-struct StreamGuard(Arc<AtomicUsize>);
-
-impl Drop for StreamGuard {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
 
 /// A call of a component of `wasi:http`, with all that belongs to it.
 struct StreamCall {
@@ -98,6 +36,37 @@ struct StreamCall {
 }
 
 impl Dispatch {
+    /// Returns how many answers are streamed now by their handlers.
+    pub fn streams(&self) -> usize {
+        self.streams.running()
+    }
+
+    /// Ends the answers that are streamed.
+    pub fn end_streams(&self) {
+        self.streams.end();
+    }
+
+    /// Returns the table if it has a request with a body answered by a handler that reads the body while it arrives. The
+    /// request is then answered by [`Dispatch::request_arriving`].
+    pub fn table_of_arriving(&self, method: &Method, path: &str) -> Option<Arc<Table>> {
+        let table = self.registry.table();
+        table.streams(method, path).then_some(table)
+    }
+
+    /// Answers a request whose body arrives while it is answered, by the table that said so.
+    pub async fn request_arriving(
+        self: &Arc<Self>,
+        request: Request,
+        (table, upload): (Arc<Table>, Upload),
+        accepted: Accepted,
+    ) -> Response {
+        let context = CallContext::new(Arc::clone(&request.id), request.remote);
+        let exchange = Arc::new(Exchange::new(request));
+        let route = self.route(&table, &exchange, &context, None, Some(upload));
+        let response = route.await;
+        self.deliver((UnderWay { table, exchange }, response), accepted)
+    }
+
     /// Answers a request with a component of `wasi:http`. A body that arrives meanwhile is its `upload`.
     pub(super) async fn stream(
         &self,

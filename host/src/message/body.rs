@@ -39,6 +39,16 @@ pub enum Piece {
     Trailers(HeaderMap),
 }
 
+impl Piece {
+    /// Returns the number of bytes of the body in this piece.
+    fn bytes(&self) -> u64 {
+        match self {
+            Self::Data(bytes) => bytes.len() as u64,
+            Self::Trailers(_) => 0,
+        }
+    }
+}
+
 /// The body of a request that arrives while the request is answered.
 #[derive(Debug)]
 pub struct Upload {
@@ -129,7 +139,7 @@ impl Pieces {
     /// Returns a stream whose end is there already as a body in memory. A stream that ends in trailers stays a stream.
     ///
     /// # Errors
-    /// The stream ends with an error, or its end is not there.
+    /// The stream ends with an error, its end is not there, or it has another length than it should have.
     pub fn gathered(mut self) -> io::Result<Body> {
         let mut pieces = Vec::new();
         loop {
@@ -138,6 +148,10 @@ impl Pieces {
                 Some(None) => break,
                 None => return Err(io::ErrorKind::UnexpectedEof.into()),
             }
+        }
+        let total: u64 = pieces.iter().map(Piece::bytes).sum();
+        if self.length.is_some_and(|length| length != total) {
+            return Err(io::ErrorKind::UnexpectedEof.into());
         }
         match <[Piece; 1]>::try_from(pieces) {
             Ok([Piece::Data(bytes)]) => Ok(Body::Full(bytes)),

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use http::Method;
 
+use super::endpoint::{Endpoint, rank};
+use super::entry::Entry;
 use super::served::Served;
 use crate::names::REQUESTS;
 use crate::path;
@@ -12,28 +14,6 @@ use crate::runtime::kinds::policy::{Policy, Stage};
 
 /// The first segment of paths that never belong to pages, whatever handlers are served.
 const API: &str = "api";
-
-/// A declaration: the handler and the index with which it is called.
-#[derive(Clone)]
-pub struct Entry {
-    /// The handler that declared it.
-    pub handler: Arc<Served>,
-    /// The position among the declarations of its kind.
-    pub index: u32,
-}
-
-impl Entry {
-    /// Returns true for a route that names no segment, such as `/{*rest}`: it takes whatever nothing else answers. A
-    /// component of `wasi:http` that answers `/` and everything below has such a route.
-    pub fn is_catch_all(&self) -> bool {
-        let routes = &self.handler.declarations.routes;
-        let route = routes.get(self.index as usize);
-        route.is_some_and(|route| {
-            let pattern = route.below.as_ref().unwrap_or(&route.pattern);
-            pattern[1..].split('/').all(|part| part.starts_with('{'))
-        })
-    }
-}
 
 /// The declarations of all handlers that are served.
 #[derive(Default)]
@@ -55,16 +35,6 @@ pub struct Table {
     namespaces: HashMap<String, Namespace>,
     /// True if one of the handlers is a component of `wasi:http`.
     has_streams: bool,
-}
-
-/// The routes of one pattern.
-#[derive(Default)]
-struct Endpoint {
-    pattern: String,
-    /// Orders patterns that match the same path, see [`rank`].
-    rank: Vec<u8>,
-    by_method: Vec<(Method, Entry)>,
-    any: Option<Entry>,
 }
 
 /// The listeners and hooks of one namespace.
@@ -286,74 +256,6 @@ impl Table {
     }
 }
 
-/// Returns what orders patterns that match the same path: at the first segment in which they differ in kind, a static
-/// one goes before a parameter, and a parameter before a rest.
-fn rank(pattern: &str) -> Vec<u8> {
-    let kind = |segment: &str| match segment {
-        rest if rest.starts_with("{*") => 2,
-        parameter if parameter.starts_with('{') => 1,
-        _ => 0,
-    };
-    pattern.split('/').map(kind).collect()
-}
-
-impl Endpoint {
-    /// Returns the values of the parameters if the pattern, which ends in a rest, matches a path. A rest is not empty.
-    fn rest_values<'p>(&self, path: &'p str) -> Option<Vec<&'p str>> {
-        let mut values = Vec::new();
-        let mut rest = path.strip_prefix('/')?;
-        for segment in self.pattern.split('/').skip(1) {
-            if segment.starts_with("{*") {
-                values.push(rest);
-                return (!rest.is_empty()).then_some(values);
-            }
-            let (first, others) = rest.split_once('/')?;
-            if segment.starts_with('{') {
-                values.push(first);
-            } else if segment != first {
-                return None;
-            }
-            rest = others;
-        }
-        None
-    }
-
-    /// Returns the route for a method. An explicit method goes before a route for all, and HEAD falls back to GET.
-    fn of(&self, method: &Method) -> Option<&Entry> {
-        let named = |wanted: &Method| {
-            self.by_method
-                .iter()
-                .find(|(own, _)| own == wanted)
-                .map(|(_, entry)| entry)
-        };
-        let fallback = || {
-            if method == Method::HEAD {
-                named(&Method::GET)
-            } else {
-                None
-            }
-        };
-        named(method).or_else(fallback).or(self.any.as_ref())
-    }
-
-    /// Returns the methods for the header `allow`.
-    fn allowed(&self) -> Vec<Method> {
-        let mut methods: Vec<Method> = self
-            .by_method
-            .iter()
-            .map(|(method, _)| method.clone())
-            .collect();
-        if methods.contains(&Method::GET) && !methods.contains(&Method::HEAD) {
-            methods.push(Method::HEAD);
-        }
-        if !methods.contains(&Method::OPTIONS) {
-            methods.push(Method::OPTIONS);
-        }
-        methods.sort_by(|a, b| a.as_str().cmp(b.as_str()));
-        methods
-    }
-}
-
 impl Namespace {
     /// Returns the listeners of a file. Handlers come one after the other, so they are the last if they exist.
     fn of_file(&mut self, handler: &Arc<Served>) -> &mut FileListeners {
@@ -391,33 +293,4 @@ fn each<'a, T: 'a>(
 /// Returns the name under which settings know a file: without `.wasm`.
 pub(super) fn bare(name: &str) -> &str {
     name.strip_suffix(".wasm").unwrap_or(name)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn of(pattern: &str) -> Endpoint {
-        Endpoint {
-            pattern: pattern.to_owned(),
-            ..Endpoint::default()
-        }
-    }
-
-    #[test]
-    fn a_rest_takes_what_is_left() {
-        let pattern = of("/a/{p0}/{*p1}");
-        assert_eq!(pattern.rest_values("/a/b/c/d"), Some(vec!["b", "c/d"]));
-        for path in ["/", "/a", "/a/b", "/a/b/", "/x/b/c"] {
-            assert_eq!(pattern.rest_values(path), None, "{path}");
-        }
-        assert_eq!(of("/{*p0}").rest_values("/"), None);
-    }
-
-    #[test]
-    fn static_goes_before_a_parameter_before_a_rest() {
-        assert!(rank("/api/{p0}") < rank("/api/{*p0}"));
-        assert!(rank("/api/hello/{*p0}") < rank("/api/{p0}/{p1}"));
-        assert!(rank("/api/{p0}/x") < rank("/api/{p0}/{*p1}"));
-    }
 }

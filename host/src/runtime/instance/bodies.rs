@@ -8,7 +8,8 @@ use wasmtime_wasi_http::p2::body::{HostOutgoingBody, StreamContext};
 /// Breaks all bodies in a table that were not finished, so that their receivers get an error.
 ///
 /// wasmtime-wasi-http 48 takes a body that is dropped together with its store for a finished one: a guest that traps in
-/// the middle of its answer would seem to have sent all of it.
+/// the middle of its answer would seem to have sent all of it. A guest that returns without finishing a body is let
+/// pass, as other hosts do, because the JavaScript engine of componentize-js answers so when a script has failed.
 pub(super) fn abort_unfinished(table: &mut ResourceTable) {
     let bodies = table.iter_mut().filter_map(|entry| {
         let entry: &mut dyn std::any::Any = entry;

@@ -137,7 +137,7 @@ impl Lease {
             Err(passed) if passed > until => Err(CallError::StreamDeadline(stream_deadline)),
             Err(_) => Err(CallError::Deadline(deadline)),
         };
-        instance.store.data_mut().end();
+        instance.store.data_mut().end(result.is_ok());
         if result.is_ok() && self.home.is_some() {
             self.instance = Some(instance);
         }

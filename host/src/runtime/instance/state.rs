@@ -134,12 +134,16 @@ pub(in crate::runtime) struct InstanceState {
     /// `None` until the guest first calls WASI. Most calls never do, and the sources of random numbers are expensive to
     /// make.
     wasi: Option<WasiCtx>,
+    /// True once the last call came to a good end.
+    has_succeeded: bool,
 }
 
 impl Drop for InstanceState {
-    /// Breaks the bodies that the guest has not finished, however its last call ended.
+    /// Breaks the bodies that the guest has not finished, unless its last call came to a good end.
     fn drop(&mut self) {
-        bodies::abort_unfinished(&mut self.table);
+        if !self.has_succeeded {
+            bodies::abort_unfinished(&mut self.table);
+        }
     }
 }
 
@@ -179,6 +183,7 @@ impl State {
                 table: bounded_table(),
                 http: WasiHttpCtx::new(),
                 wasi: None,
+                has_succeeded: false,
             },
             call: Some(CallState::new(call)),
         }
@@ -186,13 +191,15 @@ impl State {
 
     /// Begins another call in the same instance.
     pub(super) fn begin(&mut self, call: Call) {
+        self.instance.has_succeeded = false;
         self.instance.output.begin(call.id.clone());
         self.instance.memory.refused = None;
         self.call = Some(CallState::new(call));
     }
 
     /// Ends the call: drops its handles and notes, and logs its unfinished output.
-    pub(super) fn end(&mut self) {
+    pub(super) fn end(&mut self, has_succeeded: bool) {
+        self.instance.has_succeeded = has_succeeded;
         self.instance.output.finish();
         self.call = None;
     }
