@@ -203,7 +203,7 @@ fn list_keys(access: &Access, bucket: String) -> Result<(), CommandError> {
             return Err(access::unexpected().into());
         };
         for key in &keys {
-            line(&visible(key).to_string()).map_err(anyhow::Error::from)?;
+            line(&visible(key)).map_err(anyhow::Error::from)?;
         }
         if !more {
             return Ok(());
