@@ -59,7 +59,7 @@ async fn d09_a_core_module_is_inspected_and_reloaded_by_the_content_of_its_file(
     ));
     assert_eq!(report["accepted"], true, "{report}");
     assert_eq!(report["kind"], "core-module");
-    assert_eq!(report["contract"], "hitchy:platform@0.1.0");
+    assert_eq!(report["contract"], "hitchy:platform@0.1.1");
     assert_eq!(report["size"], core_guest("version_one").len());
     let text = out(&hitchy(server.dir(), &["inspect", "handlers/v.wasm"]));
     assert!(
