@@ -32,6 +32,8 @@ struct StreamCall {
     exchange: Arc<Exchange>,
     call: BoxFuture<'static, Result<(), CallError>>,
     running: Running<Arc<Served>>,
+    /// True if another handler sent the request. Such a call runs within the permit of its caller.
+    is_dispatched: bool,
     _permits: Option<Permits>,
 }
 
@@ -112,6 +114,7 @@ impl Dispatch {
             call: call(Arc::clone(handler), context.clone(), incoming, answer),
             handler: Arc::clone(handler),
             exchange: Arc::clone(exchange),
+            is_dispatched: context.depth > 0,
             _permits: permits,
         };
         let begun = tokio::select! {
@@ -132,38 +135,48 @@ impl Dispatch {
     fn stream_on(&self, stream: StreamCall, response: Response) -> Response {
         let is_head = stream.exchange.request.method == Method::HEAD;
         let (head, body) = response.parted();
+        let (taken, is_taken) = oneshot::channel();
         match body {
             Body::Full(bytes) => {
-                self.run_stream(stream, None);
+                drop(taken);
+                self.run_stream(stream, None, is_taken);
                 head.with(Body::Full(bytes))
             }
             Body::Stream(pieces) if is_head => {
                 let unsent = unsent(pieces.length());
-                self.run_stream(stream, Some(pieces));
+                drop(taken);
+                self.run_stream(stream, Some(pieces), is_taken);
                 head.with(unsent)
             }
             Body::Stream(pieces) => {
                 let length = pieces.length();
-                let task = self.run_stream(stream, None);
+                let task = self.run_stream(stream, None, is_taken);
                 let sent = SentStream {
                     pieces,
                     left: length,
                     task: Some(task),
+                    _taken: taken,
                 };
                 head.with(Body::Stream(Pieces::with_trailers(length, sent)))
             }
         }
     }
 
-    /// Spawns the task that runs the rest of a call. Nobody gets the pieces that are `unsent`.
-    fn run_stream(&self, stream: StreamCall, unsent: Option<Pieces>) -> AbortHandle {
+    /// Spawns the task that runs the rest of a call. Nobody gets the pieces that are `unsent`. The other end of
+    /// `is_taken` is dropped together with the body.
+    fn run_stream(
+        &self,
+        stream: StreamCall,
+        unsent: Option<Pieces>,
+        is_taken: oneshot::Receiver<()>,
+    ) -> AbortHandle {
         let end = self.streams.end_of(Arc::clone(&stream.handler));
         let guard = self.streams.count();
         self.metrics.streams.one();
         let metrics = Arc::clone(&self.metrics);
         let task = self.work.spawn(async move {
             let _guard = guard;
-            stream.run(unsent, end, &metrics).await;
+            stream.run(unsent, is_taken, end, &metrics).await;
         });
         task.abort_handle()
     }
@@ -210,9 +223,18 @@ impl StreamCall {
     async fn run(
         mut self,
         unsent: Option<Pieces>,
+        is_taken: oneshot::Receiver<()>,
         end: impl Future<Output = &'static str>,
         metrics: &Metrics,
     ) {
+        let is_dispatched = self.is_dispatched;
+        // A dispatched call has no permit of its own. It ends with its answer, while its caller still has one.
+        let over = async {
+            if !is_dispatched {
+                pending::<()>().await;
+            }
+            let _ = is_taken.await;
+        };
         let dropped = async {
             if let Some(mut pieces) = unsent {
                 while pieces.next().await.is_some() {}
@@ -222,6 +244,7 @@ impl StreamCall {
         let ended = tokio::select! {
             biased;
             ended = &mut self.call => ended,
+            () = over => Ok(()),
             () = dropped => return,
             reason = end => {
                 metrics.streams_ended.one();
@@ -288,6 +311,8 @@ struct SentStream {
     left: Option<u64>,
     /// The task, until the whole body was taken. What the guest does after that is its own affair.
     task: Option<AbortHandle>,
+    /// Dropped with the body, which ends a dispatched call.
+    _taken: oneshot::Sender<()>,
 }
 
 impl Stream for SentStream {

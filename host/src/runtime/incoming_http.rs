@@ -10,7 +10,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::future::ready;
 use futures_util::{Stream, StreamExt};
-use http::{HeaderValue, Uri, header};
+use http::{HeaderValue, Method, Uri, header};
 use http_body_util::{BodyExt, BodyStream, Full, StreamBody};
 use hyper::body::Frame;
 use tokio::sync::oneshot;
@@ -72,8 +72,9 @@ impl Guest {
     ) -> Result<(), CallError> {
         let mut call = self.call(context, Phase::Serving, Arc::clone(&self.settings));
         let end = StreamEnd::new(call.began + self.settings.stream_deadline);
-        // The other doors collect the answer, so its end is that of the call.
-        if incoming.exchange.request.door == Door::Http {
+        // The other doors collect the answer, so its end is that of the call. To HEAD nothing is streamed.
+        let asked = &incoming.exchange.request;
+        if asked.door == Door::Http && asked.method != Method::HEAD {
             call.stream = Some(Arc::clone(&end));
         }
         self.run(call, Owner::Anyone, async |store, instance| {
@@ -159,7 +160,7 @@ fn outparam(
                 "the guest reports an error in place of an answer: {code}"
             ))),
         };
-        if head.is_ok() {
+        if matches!(&head, Ok(response) if matches!(response.body, Body::Stream(_))) {
             end.begin();
         }
         // The receiver is gone only if the call is being dropped.

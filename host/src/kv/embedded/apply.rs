@@ -101,6 +101,9 @@ struct Counts {
     bytes: u64,
 }
 
+/// Numbers of buckets that may be given to buckets which come and go. After that, an empty bucket keeps its number.
+const PLENTY: u64 = 1 << 24;
+
 /// A transaction that runs.
 struct Group<'t> {
     records: Table<'t, &'static [u8], &'static [u8]>,
@@ -137,7 +140,8 @@ impl<'t> Group<'t> {
     /// Writes the numbers of the touched buckets and of the store. Returns the number of buckets.
     fn finish(mut self) -> Result<u64, Failure> {
         for (name, counts) in &self.counts {
-            if counts.keys == 0 {
+            // Numbers are not given twice, and must not run out.
+            if counts.keys == 0 && self.next_bucket < PLENTY {
                 self.buckets.remove(&**name)?;
             } else {
                 let row = (counts.number, counts.keys, counts.bytes);

@@ -1,7 +1,8 @@
 //! Opens the file of a store, or refuses it and leaves it as it is.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, ErrorKind, Read, Seek, Write};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
@@ -11,8 +12,8 @@ use redb::{
 
 use super::file::StoreFile;
 use super::record::{BUCKETS, FORMAT, FORMAT_KEY, META, RECORDS};
-
 use super::settings::StoreSettings;
+
 /// The name of the file in the folder of a store.
 pub const FILE: &str = "keyvalue.redb";
 /// The name under which a new file is made, before it gets its own.
@@ -105,7 +106,7 @@ impl Opened {
             path: folder.clone(),
             cause,
         };
-        fs::create_dir_all(folder).map_err(access)?;
+        make_folder(folder).map_err(access)?;
         let lock = take_lock(folder)?;
         let path = folder.join(FILE);
         if !path.try_exists().map_err(access)? {
@@ -204,6 +205,25 @@ fn take_lock(folder: &Path) -> Result<File, OpenError> {
     Ok(file)
 }
 
+/// Makes a folder, and those above it, that only the user of this process can read. They are there after a loss of power.
+fn make_folder(folder: &Path) -> io::Result<()> {
+    let missing: Vec<_> = folder
+        .ancestors()
+        .take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists())
+        .collect();
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)?;
+    for made in missing {
+        let parent = made
+            .parent()
+            .filter(|parent| !parent.as_os_str().is_empty());
+        File::open(parent.unwrap_or(Path::new(".")))?.sync_all()?;
+    }
+    Ok(())
+}
+
 /// Makes the file of a store. It gets its name when it is complete, so that a file that is not is damage.
 fn create(folder: &Path, cache: usize) -> Result<(), OpenError> {
     let unfinished = folder.join(UNFINISHED);
@@ -216,6 +236,7 @@ fn create(folder: &Path, cache: usize) -> Result<(), OpenError> {
         .set_cache_size(cache)
         .create(&unfinished)
         .map_err(|error| access(io::Error::other(error)))?;
+    fs::set_permissions(&unfinished, Permissions::from_mode(0o600)).map_err(access)?;
     initialise(&database)
         .and_then(|()| database.close().map_err(redb::Error::from))
         .map_err(|error| access(io::Error::other(error)))?;

@@ -76,7 +76,10 @@ fn attempt<T: Default>(
                 continue;
             }
             Slot::Open(opened) => opened,
-            Slot::Failed(sentence) => return Err(Error::Unavailable(sentence)),
+            Slot::Failed(sentence) => {
+                reopen();
+                return Err(Error::Unavailable(sentence));
+            }
             Slot::Closed => return Err(Error::closed()),
         };
         let outcome = catch_unwind(AssertUnwindSafe(|| read(&Snapshot::of(&opened)?)))
@@ -256,7 +259,9 @@ impl Snapshot {
             let (name, row) = row?;
             let name = BucketName::new(name.value()).map_err(|_| bad_record())?;
             let (_, keys, bytes) = row.value();
-            sizes.push(BucketSize { name, keys, bytes });
+            if keys > 0 {
+                sizes.push(BucketSize { name, keys, bytes });
+            }
         }
         Ok(sizes)
     }

@@ -63,6 +63,8 @@ pub(super) struct Writer {
     requests: mpsc::Receiver<Request>,
     /// The time before which nothing is tried after a failure, and what changes are answered until then.
     paused: Option<(Instant, Error)>,
+    /// The time before which readers need not ask to open the file again, because it has just been opened.
+    fresh: Option<Instant>,
 }
 
 impl Writer {
@@ -71,6 +73,7 @@ impl Writer {
             shared,
             requests,
             paused: None,
+            fresh: None,
         }
     }
 
@@ -82,7 +85,7 @@ impl Writer {
                 self.commit(group);
             }
             match after {
-                Some(Request::Reopen) => self.reopen(),
+                Some(Request::Reopen) => self.reopen_for_readers(),
                 Some(Request::Close(done)) => {
                     self.close();
                     let _ = done.send(());
@@ -222,13 +225,21 @@ impl Writer {
         }
     }
 
+    /// Opens the file again because a reader could not read it. Of the readers that fail together each one asks.
+    fn reopen_for_readers(&mut self) {
+        if self.fresh.is_none_or(|until| Instant::now() > until) {
+            self.reopen();
+            self.fresh = Some(Instant::now() + PAUSE);
+        }
+    }
+
     /// Opens the file again.
     fn reopen(&mut self) {
         let old = match self.shared.slot() {
             Slot::Open(old) => old,
-            // Another process, which has ended, made the file.
-            Slot::Unmade => return drop(self.opened()),
-            Slot::Failed(_) | Slot::Closed => return,
+            // Another process, which has ended, made the file; or it could not be opened, and may have been mended.
+            Slot::Unmade | Slot::Failed(_) => return drop(self.opened()),
+            Slot::Closed => return,
         };
         match old.again(old.lock(), &self.shared.settings) {
             Ok(opened) => {

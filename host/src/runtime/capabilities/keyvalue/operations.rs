@@ -29,6 +29,21 @@ pub struct CasHandle {
     entry: Option<Entry>,
 }
 
+impl CasHandle {
+    /// Returns the bytes that the server holds for it.
+    fn size(&self) -> usize {
+        let value = self.entry.as_ref().map_or(0, |entry| entry.value.len());
+        self.key.len() + value
+    }
+}
+
+/// Bytes that the comparisons of a call may hold: they are in the server's memory, not in the guest's.
+const MAX_HELD_BY_CAS: usize = 8 << 20;
+
+/// The bytes that the comparisons of the call hold.
+#[derive(Default)]
+struct HeldByCas(usize);
+
 /// The reason why an operation fails.
 pub(super) enum Refusal {
     /// The handler may not use the bucket, or may only read it.
@@ -235,8 +250,32 @@ impl State {
         let key = tried!(Key::new(key));
         let store = tried!(self.key_value_store());
         let entry = tried!(store.get(&bucket.name, key.clone()).await);
-        let cas = CasHandle { bucket, key, entry };
-        Ok(Ok(self.call_mut()?.handles.push(cas)?))
+        self.push_cas(CasHandle { bucket, key, entry })
+    }
+
+    /// Hands a comparison out, if the call holds few enough bytes in comparisons.
+    fn push_cas(&mut self, cas: CasHandle) -> Answer<Resource<CasHandle>> {
+        let size = cas.size();
+        let call = self.call_mut()?;
+        let HeldByCas(held) = call.notes();
+        if *held + size > MAX_HELD_BY_CAS {
+            let text = format!(
+                "a call may hold comparisons (cas) of {} MiB at once; swap or drop some",
+                MAX_HELD_BY_CAS >> 20
+            );
+            return Ok(Err(Refusal::Other(text)));
+        }
+        *held += size;
+        Ok(Ok(call.handles.push(cas)?))
+    }
+
+    /// Takes a comparison back.
+    fn take_cas(&mut self, handle: Resource<CasHandle>) -> wasmtime::Result<CasHandle> {
+        let call = self.call_mut()?;
+        let cas = call.handles.delete(handle)?;
+        let HeldByCas(held) = call.notes();
+        *held = held.saturating_sub(cas.size());
+        Ok(cas)
     }
 
     /// Returns the value that the key had when the comparison began.
@@ -254,7 +293,7 @@ impl State {
         handle: Resource<CasHandle>,
         value: Vec<u8>,
     ) -> Answer<Option<Resource<CasHandle>>> {
-        let CasHandle { bucket, key, entry } = self.call_mut()?.handles.delete(handle)?;
+        let CasHandle { bucket, key, entry } = self.take_cas(handle)?;
         if let Err(refusal) = self.count_operations(1)? {
             return Ok(Err(refusal));
         }
@@ -267,8 +306,8 @@ impl State {
             return Ok(Ok(None));
         }
         let entry = tried!(store.get(&bucket.name, key.clone()).await);
-        let cas = CasHandle { bucket, key, entry };
-        Ok(Ok(Some(self.call_mut()?.handles.push(cas)?)))
+        let again = self.push_cas(CasHandle { bucket, key, entry })?;
+        Ok(again.map(Some))
     }
 
     pub(super) async fn kv_get_many(
@@ -326,8 +365,7 @@ impl State {
     }
 
     pub(super) fn drop_cas(&mut self, handle: Resource<CasHandle>) -> wasmtime::Result<()> {
-        self.call_mut()?.handles.delete(handle)?;
-        Ok(())
+        self.take_cas(handle).map(drop)
     }
 }
 

@@ -97,10 +97,13 @@ impl WasiHttpView for State {
 
 /// Returns the hooks of a call, which are made when the guest first uses wasi:http.
 fn hooks_of<'a>(instance: &InstanceState, call: &'a mut CallState) -> &'a mut Hooks {
-    let (settings, until) = (Arc::clone(&call.call.settings), call.call.until);
+    // An answer that streams moves the end of its call.
+    let (settings, until) = (Arc::clone(&call.call.settings), call.call.end());
     let is_serving = call.call.phase != Phase::Describe;
     let Hooks(made) = call.notes();
-    if made.is_none() {
+    if let Some(made) = made {
+        made.until = until;
+    } else {
         let sender = instance.services.backends.get::<OutgoingHttp>();
         *made = Some(OutgoingCall {
             handler: Arc::clone(instance.output.handler()),
@@ -168,7 +171,7 @@ struct OutgoingCall {
     settings: Arc<HandlerSettings>,
     /// `None` in `describe`, which may send nothing.
     sender: Option<OutgoingHttp>,
-    /// The time at which the call ends.
+    /// The time at which the call ends, as things are now.
     until: Instant,
     /// The places of requests that are under way.
     parallel: Arc<Semaphore>,
