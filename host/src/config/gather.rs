@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -22,7 +23,7 @@ use super::value::{Refusal, ValueKind};
 pub const CLIENT_VARIABLE: &str = "HITCHY_URL";
 
 /// Inputs of [`Config::load`](super::Config::load).
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Sources {
     /// Path of the settings file given by `--config`; this file must exist. With `None`, [`FILE`] is read if it
     /// exists.
@@ -31,12 +32,24 @@ pub struct Sources {
     /// `None`, the file is searched in the current directory, and relative paths start from the folder of the
     /// settings file.
     pub folder: Option<PathBuf>,
-    /// Environment variables, usually `std::env::vars_os().collect()`. Those that do not begin with `HITCHY_` are
-    /// ignored.
+    /// Environment variables, usually `std::env::vars_os().collect()`. Those that begin with `HITCHY_` are
+    /// settings; secrets are read from the others.
     pub env: Vec<(OsString, OsString)>,
     /// Flags of the command line. A later flag overrides an earlier one of the same key. Relative paths in flags and
     /// in `env` start from the current directory.
     pub flags: Vec<Flag>,
+}
+
+impl fmt::Debug for Sources {
+    /// Leaves the environment out, which has secrets.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut sources = formatter.debug_struct("Sources");
+        sources
+            .field("file", &self.file)
+            .field("folder", &self.folder)
+            .field("flags", &self.flags)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A flag of the command line that sets a key.
