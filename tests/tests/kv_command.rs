@@ -175,6 +175,12 @@ async fn g22_no_web_page_can_write_through_the_console() {
         ("POST", vec![], 415),
         ("POST", vec![json_type, ("origin", "http://evil.test")], 403),
         ("POST", vec![json_type, ("origin", "null")], 403),
+        (
+            "POST",
+            vec![json_type, ("x-forwarded-for", "192.0.2.7")],
+            403,
+        ),
+        ("POST", vec![json_type, ("via", "1.1 proxy")], 403),
         ("POST", vec![json_type, ("host", "evil.test")], 403),
         ("OPTIONS", vec![("origin", "http://evil.test")], 403),
         ("GET", vec![], 405),

@@ -71,6 +71,15 @@ pub(super) async fn command(
         .unwrap_or_else(|_| Err(late()))
 }
 
+/// Headers that proxies add. A proxy on this machine makes clients elsewhere look local.
+const FORWARDED: [&str; 5] = [
+    "forwarded",
+    "via",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-real-ip",
+];
+
 /// Checks that a command comes from a program on this machine.
 fn check(is_local: bool, parts: &Parts) -> Result<(), Failure> {
     if !is_local {
@@ -79,6 +88,13 @@ fn check(is_local: bool, parts: &Parts) -> Result<(), Failure> {
     }
     if parts.headers.contains_key(header::ORIGIN) {
         let sentence = "web pages cannot read and write key-value data; use hitchy kv";
+        return Err(Failure::new(403, sentence));
+    }
+    if FORWARDED
+        .iter()
+        .any(|name| parts.headers.contains_key(*name))
+    {
+        let sentence = "key-value data is not read and written through a proxy; use hitchy kv on the server's machine";
         return Err(Failure::new(403, sentence));
     }
     if parts.method != Method::POST {
