@@ -118,7 +118,10 @@ fn i12_8_the_template_proxy_passes_its_tests_and_names_the_server_that_it_calls(
     let unknown = hitchy(folder.path(), &["new", "mine", "--template", "nothing"]);
     let said = err(&unknown);
     assert_eq!(unknown.status.code(), Some(2), "{said}");
-    assert!(said.contains("possible values: hello, proxy"), "{said}");
+    assert!(
+        said.contains("possible values: hello, api, cron, proxy"),
+        "{said}"
+    );
 }
 
 #[tokio::test]

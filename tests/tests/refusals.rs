@@ -259,31 +259,21 @@ async fn i11_22_what_a_toolchain_imports_by_default_is_refused_with_the_remedy()
     let server = Server::prepare().start().await;
     for (import, language, words) in [
         (
-            "wasi:http/types@0.2.3",
+            "wasi:http/types@0.3.0",
             "JavaScript",
-            vec!["wasi:http/types@0.2.3", "--disable http fetch-event"],
+            vec!["--disable http fetch-event", "WASI 0.2"],
         ),
         (
-            "wasi:http/outgoing-handler@0.2.10",
-            "JavaScript",
-            vec!["--disable http fetch-event", "disableFeatures"],
-        ),
-        ("wasi:http/outgoing-handler@0.2.0", "C#", vec!["HttpClient"]),
-        (
-            "wasi:http/outgoing-handler@0.2.0",
+            "wasi:http/incoming-handler@0.2.0",
             "Rust",
-            vec!["HTTP client"],
+            vec!["types and outgoing-handler"],
         ),
         (
             "wasi:keyvalue/store@0.1.0",
             "Rust",
             vec!["0.2.0-draft2", "store, atomics and batch"],
         ),
-        (
-            "wasi:config/store@0.2.0-draft",
-            "Rust",
-            vec!["configuration"],
-        ),
+        ("wasi:config/store@0.2.0-draft", "Rust", vec!["0.2.0-rc.1"]),
         ("wasi:logging/logging", "Rust", vec!["standard error"]),
         (
             "wasi:clocks/wall-clock@0.3.0",

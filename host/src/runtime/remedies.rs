@@ -19,21 +19,9 @@ struct Remedy {
 const REMEDIES: &[Remedy] = &[
     Remedy {
         imports: "wasi:http/",
-        language: "JavaScript",
-        advice: "its toolchain imports it by default; build it with `jco componentize --disable http fetch-event` (or with \
-                 `disableFeatures: [\"http\", \"fetch-event\"]` of componentize-js), or with `--backend qjs`",
-    },
-    Remedy {
-        imports: "wasi:http/",
-        language: "C#",
-        advice: ".NET imports it where HttpClient is used; remove HttpClient, and trim what is unused \
-                 (`<PublishTrimmed>true</PublishTrimmed>`)",
-    },
-    Remedy {
-        imports: "wasi:http/",
         language: "",
-        advice: "handlers cannot send HTTP requests yet; leave out the HTTP client, and with jco build with \
-                 `jco componentize --disable http fetch-event`",
+        advice: "of wasi:http this server provides types and outgoing-handler in version 0.2; build it with a toolchain for \
+                 WASI 0.2, and leave out what it does not use (with jco: `--disable http fetch-event`)",
     },
     Remedy {
         imports: "wasi:keyvalue/",
@@ -44,7 +32,8 @@ const REMEDIES: &[Remedy] = &[
     Remedy {
         imports: "wasi:config/",
         language: "",
-        advice: "handlers have no configuration of their own yet; leave it out, and build the values in",
+        advice: "this server provides store of 0.2.0-rc.1 and 0.2.0-draft-2024-09-27, and runtime of 0.2.0-draft; build it \
+                 against one of them",
     },
     Remedy {
         imports: "wasi:logging/",
