@@ -1,7 +1,6 @@
 //! Key-value storage when the server is killed, the disk is full, or the file is not as it was left.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -246,10 +245,10 @@ async fn r05_the_second_server_on_a_folder_is_told() {
 #[tokio::test]
 async fn i12_1_a_folder_that_is_not_writable_matters_only_when_something_is_stored() {
     let folder = tempfile::tempdir().expect("a folder");
-    // A file in place of the folder is refused to everybody, also to root.
-    let place = folder.path().join("data");
-    fs::write(&place, "").expect("written");
-    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o500)).expect("a mode");
+    // Below a file nobody can make a folder, not even root.
+    let blocked = folder.path().join("blocked");
+    fs::write(&blocked, "").expect("written");
+    let place = blocked.join("data");
     let server = over(&place).await;
     let results = run(
         &server,
@@ -262,8 +261,7 @@ async fn i12_1_a_folder_that_is_not_writable_matters_only_when_something_is_stor
         sentence.contains("data") && sentence.contains("kv.path"),
         "{sentence}"
     );
-    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).expect("a mode");
-    fs::remove_file(&place).expect("removed");
+    fs::remove_file(&blocked).expect("removed");
     until("it works when the folder can be made", SOON, async || {
         run(&server, json!([["open", ""], ["set", "k", "v"]])).await[1] == json!({ "ok": null })
     })

@@ -314,6 +314,23 @@ async fn d08_trailers_are_passed_and_framing_is_ours() {
     );
 }
 
+/// A deadline of a minute, so that only the end of the answer can give the places back.
+#[tokio::test]
+async fn d08_head_of_an_endless_answer_gives_its_place_back() {
+    let plan = shop().file(
+        "handlers/api/shop.toml",
+        "deadline = \"60s\"\nconcurrency = 2",
+    );
+    let server = plan.start().await;
+    for _ in 0..4 {
+        let mut connection = Connection::open(server.addr()).await;
+        let answer = connection.ask("HEAD", "/api/shop/open", &[], b"").await;
+        assert_eq!((answer.status, answer.body.len()), (200, 0));
+        until_streaming(&server, 0.0).await;
+    }
+    assert_eq!(server.get("/api/shop/head").await.status, 200);
+}
+
 #[tokio::test]
 async fn d08_head_has_the_head_of_get_and_no_body() {
     let server = shop().start().await;

@@ -8,6 +8,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll, ready};
+use std::time::Duration;
 
 use futures_util::future::{BoxFuture, pending};
 use futures_util::{Stream, StreamExt, stream};
@@ -25,6 +26,9 @@ use crate::registry::{Served, Table};
 use crate::runtime::kinds::route;
 use crate::runtime::{CallContext, CallError, Head, Incoming};
 use crate::text::visible;
+
+/// The longest time for which a guest may write the body of an answer to HEAD, which nobody gets.
+const UNSENT: Duration = Duration::from_secs(1);
 
 /// A call of a component of `wasi:http`, with all that belongs to it.
 struct StreamCall {
@@ -236,10 +240,14 @@ impl StreamCall {
             let _ = is_taken.await;
         };
         let dropped = async {
-            if let Some(mut pieces) = unsent {
-                while pieces.next().await.is_some() {}
+            let Some(mut pieces) = unsent else {
+                return pending().await;
+            };
+            let drain = async { while pieces.next().await.is_some() {} };
+            if tokio::time::timeout(UNSENT, drain).await.is_ok() {
+                // The guest has finished the body, and may go on working.
+                pending::<()>().await;
             }
-            pending::<()>().await;
         };
         let ended = tokio::select! {
             biased;

@@ -2,7 +2,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, ErrorKind, Read, Seek, Write};
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
@@ -83,16 +83,20 @@ pub(super) struct Opened {
     pub(super) file: StoreFile,
     /// Its lock lasts as long as the file is open.
     lock: Option<File>,
+    /// A handle of the file itself, with a lock of its own: the file beside it may be removed.
+    own_lock: File,
 }
 
 impl Opened {
     /// Opens the file of a folder, if there is one.
     pub(super) fn existing(settings: &StoreSettings) -> Result<Option<Self>, OpenError> {
+        check_folder(&settings.folder)?;
         let path = settings.folder.join(FILE);
         match fs::symlink_metadata(&path) {
             Ok(_) => {
                 let lock = take_lock(&settings.folder)?;
-                open(&path, settings.cache, lock).map(Some)
+                let own_lock = take_own_lock(&path)?;
+                open(&path, settings.cache, lock, own_lock).map(Some)
             }
             Err(error) if is_absent(&error) => Ok(None),
             Err(cause) => Err(OpenError::Access { path, cause }),
@@ -113,7 +117,8 @@ impl Opened {
             create(folder, settings.cache)?;
             tracing::info!("made the key-value storage {}", path.display());
         }
-        open(&path, settings.cache, lock)
+        let own_lock = take_own_lock(&path)?;
+        open(&path, settings.cache, lock, own_lock)
     }
 
     /// Opens the file that could not be opened after a failure. A file that is gone is not made again.
@@ -137,7 +142,22 @@ impl Opened {
             Some(lock) => lock,
             None => take_lock(&settings.folder)?,
         };
-        open(&path, settings.cache, lock)
+        let own_lock = match self.own_lock.try_clone() {
+            // Another lock of the same file would wait for this one.
+            Ok(own_lock) if self.is_in_place(settings) => own_lock,
+            _ => take_own_lock(&path)?,
+        };
+        open(&path, settings.cache, lock, own_lock)
+    }
+
+    /// Returns true if the file is still the one that has its name. What is written to another one is lost.
+    pub(super) fn is_in_place(&self, settings: &StoreSettings) -> bool {
+        let named = fs::metadata(settings.folder.join(FILE));
+        let identity = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+        let own = self.own_lock.metadata().map(identity);
+        named
+            .map(identity)
+            .is_ok_and(|named| own.is_ok_and(|own| own == named))
     }
 
     /// Returns another handle of the lock, which lasts until all handles are dropped.
@@ -167,6 +187,48 @@ impl Opened {
 /// Returns true if there is no file, or no folder in which it could be.
 fn is_absent(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
+}
+
+/// Refuses a folder that is something else, or a link that leads nowhere. Without this, nothing would seem to be stored.
+fn check_folder(folder: &Path) -> Result<(), OpenError> {
+    let access = |cause| OpenError::Access {
+        path: folder.to_owned(),
+        cause,
+    };
+    match fs::symlink_metadata(folder) {
+        Err(error) if is_absent(&error) => Ok(()),
+        Err(cause) => Err(access(cause)),
+        Ok(_) if fs::metadata(folder).map_err(access)?.is_dir() => Ok(()),
+        Ok(_) => Err(access(ErrorKind::NotADirectory.into())),
+    }
+}
+
+/// Takes the lock of the file itself.
+fn take_own_lock(path: &Path) -> Result<File, OpenError> {
+    let access = |cause| OpenError::Access {
+        path: path.to_owned(),
+        cause,
+    };
+    // What is no file may wait for ever when it is opened. It is refused with the others that are not ours.
+    if !fs::metadata(path).map_err(access)?.is_file() {
+        return Err(OpenError::Foreign {
+            path: path.to_owned(),
+            cause: "it is no file".to_owned(),
+        });
+    }
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(path)
+        .map_err(access)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(OpenError::Locked {
+            path: path.to_owned(),
+            process: None,
+        }),
+        Err(TryLockError::Error(cause)) => Err(access(cause)),
+    }
 }
 
 /// Takes the lock of a folder for this process.
@@ -257,7 +319,7 @@ fn initialise(database: &Database) -> Result<(), redb::Error> {
 }
 
 /// Opens a file that exists. Nothing is written to it until all of it has been checked.
-fn open(path: &Path, cache: usize, lock: File) -> Result<Opened, OpenError> {
+fn open(path: &Path, cache: usize, lock: File, own_lock: File) -> Result<Opened, OpenError> {
     let access = |cause| OpenError::Access {
         path: path.to_owned(),
         cause,
@@ -291,6 +353,7 @@ fn open(path: &Path, cache: usize, lock: File) -> Result<Opened, OpenError> {
         database: Some(database),
         file,
         lock: Some(lock),
+        own_lock,
     };
     let checked = catch_unwind(AssertUnwindSafe(|| check_format(path, opened.database())))
         .unwrap_or_else(|_| Err(damaged("its tables cannot be read".to_owned())));

@@ -69,7 +69,10 @@ fn attempt<T: Default>(
     loop {
         let opened = match shared.slot() {
             Slot::Unmade if !has_file(shared) => return Ok(T::default()),
-            Slot::Unmade if Instant::now() > until => return Err(unopened(shared)),
+            Slot::Unmade if is_refused(shared) || Instant::now() > until => {
+                reopen();
+                return Err(unopened(shared));
+            }
             Slot::Unmade => {
                 reopen();
                 thread::sleep(PAUSE);
@@ -107,6 +110,11 @@ fn attempt<T: Default>(
 /// Returns true if the store has a file, which `hitchy kv` may have made while the server had none.
 fn has_file(shared: &Shared) -> bool {
     shared.settings.folder.join(FILE).exists()
+}
+
+/// Returns true if a file that was made meanwhile could not be opened.
+fn is_refused(shared: &Shared) -> bool {
+    matches!(shared.health(), Health::Degraded(_))
 }
 
 /// Returns the error of a file that was made meanwhile and cannot be opened.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use super::apply::{self, Answer, Change, Committed, Failure};
-use super::open::{OpenError, Opened};
+use super::open::{FILE, OpenError, Opened};
 use super::read::damage;
 use super::shared::{Shared, Slot};
 use crate::kv::error::Error;
@@ -138,6 +138,10 @@ impl Writer {
             Ok(opened) => opened,
             Err(error) => return self.fail(group, error),
         };
+        if !opened.is_in_place(&self.shared.settings) {
+            let error = self.misplaced();
+            return self.fail(group, error);
+        }
         let changes = group.iter().map(|one| (&one.bucket, &one.change));
         let settings = &self.shared.settings;
         let outcome = catch_unwind(AssertUnwindSafe(|| {
@@ -272,6 +276,18 @@ impl Writer {
             Failure::Storage(error) => error.to_string(),
         };
         let sentence = format!("the key-value storage cannot be written: {cause}");
+        self.shared.degrade(sentence.clone());
+        Error::Unavailable(sentence)
+    }
+
+    /// Returns the error of a change while the file has been removed or replaced, and tells the operator.
+    fn misplaced(&self) -> Error {
+        let path = self.shared.settings.folder.join(FILE);
+        let sentence = format!(
+            "the key-value storage {} was removed or replaced while the server runs; put it back, or start the server again; \
+             nothing is written until then",
+            path.display()
+        );
         self.shared.degrade(sentence.clone());
         Error::Unavailable(sentence)
     }

@@ -320,3 +320,49 @@ async fn r04_nothing_is_written_when_too_little_is_free() {
     assert!(sentence.contains("kv.min-free"), "{sentence}");
     assert!(store.delete(&bucket("a"), key("k")).await.unwrap());
 }
+
+#[tokio::test]
+async fn r05_a_second_opener_is_refused_though_the_file_beside_it_was_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Embedded::open(settings(folder.path())).unwrap();
+    let set = store.set(&bucket("a"), key("k"), value(b"one")).await;
+    set.unwrap();
+    std::fs::remove_file(folder.path().join("keyvalue.lock")).unwrap();
+    let second = Embedded::open(settings(folder.path())).unwrap_err();
+    assert!(matches!(second, OpenError::Locked { .. }), "{second}");
+    store.close().await.unwrap();
+    let again = Embedded::open(settings(folder.path())).unwrap();
+    assert_eq!(get(&again, "a", "k").await.unwrap(), b"one");
+}
+
+#[tokio::test]
+async fn r05_nothing_is_written_to_a_file_that_was_removed_or_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Embedded::open(settings(folder.path())).unwrap();
+    let set = async |text: &[u8]| store.set(&bucket("a"), key("k"), value(text)).await;
+    set(b"one").await.unwrap();
+    let (path, away) = (folder.path().join(FILE), folder.path().join("away"));
+    std::fs::rename(&path, &away).unwrap();
+    let refused = set(b"two").await.unwrap_err().to_string();
+    assert!(refused.contains("removed or replaced"), "{refused}");
+    assert!(matches!(store.health(), Health::Degraded(_)));
+    std::fs::write(&path, "another file").unwrap();
+    assert!(set(b"three").await.is_err());
+    std::fs::rename(&away, &path).unwrap();
+    set(b"four").await.unwrap();
+    assert_eq!(store.health(), Health::Ok);
+    assert_eq!(get(&store, "a", "k").await.unwrap(), b"four");
+}
+
+#[test]
+fn r05_what_is_no_folder_is_refused_at_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let dangling = folder.path().join("dangling");
+    std::os::unix::fs::symlink("nowhere", &dangling).unwrap();
+    for path in [file, dangling] {
+        let error = Embedded::open(settings(&path)).unwrap_err();
+        assert!(error.to_string().contains("kv.path"), "{error}");
+    }
+}
