@@ -13,6 +13,7 @@ wasmtime::component::bindgen!({
             import hitchy:platform/requests@0.1.1;
             import hitchy:platform/registration@0.1.1;
             import hitchy:platform/log@0.1.1;
+            import hitchy:platform/instances@0.1.1;
             export hitchy:platform/setup@0.1.1;
             export hitchy:platform/http@0.1.1;
             export hitchy:platform/policies@0.1.1;

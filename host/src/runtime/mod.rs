@@ -53,7 +53,7 @@ pub use self::instance::limits::MemoryBudget;
 pub use self::module_error::ModuleError;
 pub use self::secrets::{Secret, Secrets};
 pub use self::services::{Dispatcher, MessageSizes};
-pub use self::settings::{BucketAccess, HandlerSettings, ScheduleSetting, Serve};
+pub use self::settings::{BucketAccess, HandlerSettings, Life, ScheduleSetting, Serve};
 pub use self::wasm_info::{Memory, WasmInfo, WasmKind};
 
 use self::code::Code;

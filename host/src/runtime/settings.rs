@@ -75,6 +75,17 @@ pub struct HandlerSettings {
     pub schedules: BTreeMap<String, ScheduleSetting>,
     /// What the file is called by.
     pub serve: Serve,
+    /// How long an instance of the handler lives.
+    pub instances: Life,
+    /// Time without a call after which an instance that lives longer than a call is ended.
+    #[serde(rename(serialize = "idleMs"), serialize_with = "as_millis")]
+    pub idle: Duration,
+    /// Calls after which such an instance is ended. `None` stands for no bound.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_calls: Option<u32>,
+    /// Instances of the pool with [`Life::Shared`]. `None` stands for as many as calls may run at the same time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_instances: Option<usize>,
     /// The events that a command answers: each the name of an event, or a namespace, a space and a name.
     pub events: Vec<String>,
 }
@@ -144,6 +155,29 @@ pub enum Serve {
     Cgi,
 }
 
+/// How long an instance of a handler lives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Life {
+    /// Every call has an instance of its own.
+    #[default]
+    Call,
+    /// The events and hooks of a connection to a namespace have one instance. Other calls have one each.
+    Socket,
+    /// Calls of all clients have the instances of one pool, one call at a time in each.
+    Shared,
+}
+
+impl fmt::Display for Life {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Call => "call",
+            Self::Socket => "socket",
+            Self::Shared => "shared",
+        })
+    }
+}
+
 #[cfg(test)]
 impl Default for HandlerSettings {
     /// Makes settings for unit tests, which cannot reach the table of keys.
@@ -169,6 +203,10 @@ impl Default for HandlerSettings {
             bucket: None,
             buckets: BTreeMap::new(),
             serve: Serve::Exports,
+            instances: Life::Call,
+            idle: Duration::from_secs(60),
+            max_calls: None,
+            max_instances: None,
             events: Vec::new(),
         }
     }

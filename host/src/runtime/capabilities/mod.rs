@@ -2,6 +2,7 @@
 
 mod capability;
 mod config;
+mod instances;
 mod keyvalue;
 mod log;
 pub(in crate::runtime) mod outgoing_http;
@@ -27,6 +28,7 @@ const CAPABILITIES: &[Capability] = &[
     requests::CAPABILITY,
     registration::CAPABILITY,
     log::CAPABILITY,
+    instances::CAPABILITY,
     keyvalue::CAPABILITY,
     wasi::CAPABILITY,
     outgoing_http::CAPABILITY,

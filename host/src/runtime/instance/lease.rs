@@ -19,6 +19,7 @@ use super::output::Output;
 use super::state::{Call, MAX_HANDLES, State, StreamEnd};
 use crate::runtime::error::CallError;
 use crate::runtime::services::Services;
+use crate::runtime::settings::Life;
 use crate::sockets::Connection;
 
 /// Bytes that a guest may pass to the host in one call of an import or export, beyond the largest permitted message.
@@ -160,7 +161,7 @@ impl Instance {
         let memory = MemoryLimiter::new(call.settings.memory, Arc::clone(&services.budget));
         let sizes = services.sizes;
         let fuel = sizes.answer.max(sizes.payload);
-        let state = State::new(Arc::clone(services), memory, output, call);
+        let state = State::new(Arc::clone(services), memory, output, Life::Call, call);
         let mut store = Store::new(template.pre.engine(), state);
         store.limiter(|state| &mut state.instance.memory);
         store.set_hostcall_fuel(fuel.saturating_add(HOSTCALL_SLACK));

@@ -21,7 +21,7 @@ use super::output::Output;
 use crate::message::{CallId, Exchange};
 use crate::payload::Failure;
 use crate::runtime::services::Services;
-use crate::runtime::settings::HandlerSettings;
+use crate::runtime::settings::{HandlerSettings, Life};
 use crate::sockets::Connection;
 
 /// Bytes of random numbers that a guest gets from one call of WASI.
@@ -134,6 +134,10 @@ pub(in crate::runtime) struct InstanceState {
     /// `None` until the guest first calls WASI. Most calls never do, and the sources of random numbers are expensive to
     /// make.
     wasi: Option<WasiCtx>,
+    /// How long the instance lives.
+    pub(in crate::runtime) life: Life,
+    /// The number of calls that the instance had before the one that runs.
+    pub(in crate::runtime) calls: u32,
     /// True once the last call came to a good end.
     has_succeeded: bool,
 }
@@ -173,6 +177,7 @@ impl State {
         services: Arc<Services>,
         memory: MemoryLimiter,
         output: Output,
+        life: Life,
         call: Call,
     ) -> Self {
         Self {
@@ -183,6 +188,8 @@ impl State {
                 table: bounded_table(),
                 http: WasiHttpCtx::new(),
                 wasi: None,
+                life,
+                calls: 0,
                 has_succeeded: false,
             },
             call: Some(CallState::new(call)),
@@ -192,6 +199,7 @@ impl State {
     /// Begins another call in the same instance.
     pub(super) fn begin(&mut self, call: Call) {
         self.instance.has_succeeded = false;
+        self.instance.calls = self.instance.calls.saturating_add(1);
         self.instance.output.begin(call.id.clone());
         self.instance.memory.refused = None;
         self.call = Some(CallState::new(call));
