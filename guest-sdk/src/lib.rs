@@ -139,6 +139,8 @@ mod app;
 mod audience;
 #[allow(missing_docs, unsafe_code, unreachable_pub)]
 mod bindings;
+mod check;
+mod claim;
 pub mod config;
 mod connection;
 mod context;
@@ -176,6 +178,7 @@ pub use self::answer::{
 };
 pub use self::app::{App, Namespace};
 pub use self::audience::{Acks, Audience, IntoRooms};
+pub use self::check::trimmed;
 pub use self::connection::Connection;
 pub use self::context::Context;
 pub use self::dispatch::{Dispatch, dispatch};

@@ -111,6 +111,17 @@ impl Socket {
         self.0.rooms()
     }
 
+    /// Fails unless the connection is in a room. An event that is for a room begins with this check.
+    ///
+    /// # Errors
+    /// Returns 403.
+    pub fn require(&self, room: &str) -> Result<(), Failure> {
+        if self.rooms().iter().any(|joined| joined == room) {
+            return Ok(());
+        }
+        Err(Failure::new(403, "Join the room first."))
+    }
+
     /// Joins a room, or several.
     ///
     /// # Errors
