@@ -331,6 +331,68 @@ async fn g20_a_call_has_six_at_once_and_32_in_all() {
     assert_eq!(outcome(&server, "limited").await, 968.0);
 }
 
+/// Returns the number of file descriptors that a server has open.
+fn descriptors(server: &Server) -> usize {
+    let folder = format!("/proc/{}/fd", server.pid());
+    std::fs::read_dir(folder).expect("the server runs").count()
+}
+
+#[tokio::test]
+async fn g20_a_thousand_requests_use_few_file_descriptors_and_leave_none() {
+    /// Calls at once, of which each sends all the requests that a call may send.
+    const CALLS: usize = 32;
+    const REQUESTS: usize = 32;
+    /// The places of the node, and the connections without a request that are kept to one server.
+    const PLACES: usize = 64 + 8;
+
+    // What the first calls open for good is not counted.
+    let (first, other) = (Other::start().await, Other::start().await);
+    let entries = format!(
+        "outbound = [\"{}\", \"{}\"]\n",
+        first.url(""),
+        other.url("")
+    );
+    let server = Server::prepare()
+        .handler("calling.wasm", guest("calling"))
+        .handler("calling.toml", entries)
+        .start()
+        .await;
+    let warm = (0..CALLS).map(|_| server.post("/burst", &burst(&first, REQUESTS)));
+    futures_util::future::join_all(warm).await;
+    drop(first);
+    let mut start = descriptors(&server);
+    until("nothing is closed any more", SOON, async || {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let before = std::mem::replace(&mut start, descriptors(&server));
+        before == start
+    })
+    .await;
+
+    let calls = (0..CALLS).map(|_| async {
+        let results = server.post("/burst", &burst(&other, REQUESTS)).await.json();
+        assert_eq!(results["200"], REQUESTS, "{results}");
+    });
+    let mut most = start;
+    let watch = async {
+        loop {
+            most = most.max(descriptors(&server));
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    tokio::select! {
+        _ = futures_util::future::join_all(calls) => {}
+        () = watch => {}
+    }
+    assert!(most > start, "nothing was watched");
+    let bound = start + CALLS + PLACES;
+    assert!(most <= bound, "{most} of {bound}, {start} at the start");
+    drop(other);
+    until("all are closed again", SOON, async || {
+        descriptors(&server) <= start
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn g20_calls_share_the_places_of_the_node() {
     let other = Other::start().await;
