@@ -4,12 +4,12 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use hitchy_tests::Server;
 use hitchy_tests::http::{Answer, Connection, tcp_from};
 use hitchy_tests::raw::{
     OPEN, Packet, RawClient, RawPolling, RawSocket, Witness, target, wait_for_end_in_log,
 };
 use hitchy_tests::wait::{SOON, until, within};
+use hitchy_tests::{Server, guest};
 use serde_json::{Value, json};
 
 /// The maximum number of waiting events of one connection, including the event that runs.
@@ -274,4 +274,48 @@ async fn s13_a_client_that_answers_no_ping_is_gone_in_time() {
         let fair = Duration::from_millis(700)..Duration::from_millis(3000);
         assert!(fair.contains(&took), "{transport}: {took:?}");
     }
+}
+
+#[tokio::test]
+async fn g22_what_is_too_large_for_an_import_is_an_error_for_the_guest() {
+    let mut server = Server::with("probe.wasm", guest("probe")).await;
+    let large = 10_000_000;
+    let steps = json!([
+        { "do": "dispatch", "method": "POST", "url": "/echo", "body-size": large },
+        { "do": "emit-many", "event": "e", "times": 1, "size": large },
+        { "do": "emit-to", "event": "e", "rooms": 5000 },
+        { "do": "emit-to-with-ack", "event": "e", "rooms": [], "excluding": 5000 },
+        { "do": "join", "rooms": 5000, "join": ["r"] },
+        { "do": "leave", "rooms": 5000, "leave": ["r"] },
+        { "do": "join", "rooms": [], "join": 100_000 },
+        { "do": "disconnect", "rooms": 5000 },
+        { "do": "list-ids", "namespace": "n".repeat(2000) },
+        { "do": "request.set", "key": "k", "value": "v".repeat(300_000) },
+        { "do": "log", "message": "x", "times": large },
+        { "do": "emit-to", "event": "e", "rooms": 4096 },
+    ]);
+    let results = server.script(&steps).await;
+    let codes: Vec<_> = results
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(code)
+        .collect();
+    let mut wanted = vec![Some(413); 10];
+    wanted.extend([None, None]);
+    assert_eq!(codes, wanted, "{results}");
+    let sentence = results[0]["failed"]["message"]
+        .as_str()
+        .expect("a sentence");
+    assert!(
+        sentence.contains("10000000") && sentence.contains("4194304"),
+        "{sentence}"
+    );
+    server.assert_unharmed();
+}
+
+/// Returns the code with which a step of a script failed.
+fn code(result: &Value) -> Option<u64> {
+    let failed = result["failed"]["code"].as_u64();
+    failed.or_else(|| result["code"].as_u64().or(result["ok"]["code"].as_u64()))
 }

@@ -3,7 +3,7 @@
 use hitchy_tests::commands::{hitchy, json_of};
 use hitchy_tests::guests::core_guest;
 use hitchy_tests::node::binary;
-use hitchy_tests::{Server, components, expect, guest, official_client, scripted};
+use hitchy_tests::{Server, components, expect, guest, official_client, scripted, storing};
 use serde_json::json;
 
 const CGI: &str = "serve = \"cgi\"";
@@ -63,6 +63,30 @@ async fn i12_7_a_component_that_is_a_command_is_served_too_and_an_index_answers_
     assert!(server.get("/tools/x").await.text().contains("\"/x\""));
     // A route that a handler declares is more exact than the path of a file.
     assert_eq!(server.get("/tools/own").await.json()["name"], "other");
+}
+
+#[tokio::test]
+async fn i12_7_files_go_before_a_command_that_answers_all_the_rest() {
+    let server = Server::prepare()
+        .handler("index.wasm", core_guest("report"))
+        .handler("index.toml", CGI)
+        .file("public/index.html", "the first page")
+        .file("public/page.html", "a page")
+        .settings("[server]\nfallback = \"page.html\"")
+        .start()
+        .await;
+    for (target, text) in [
+        ("/", "the first page"),
+        ("/page.html", "a page"),
+        ("/else", "report of \"/else\""),
+    ] {
+        let answer = server.get(target).await;
+        assert!(answer.text().starts_with(text), "{target}: {answer:?}");
+    }
+    let posted = server.request("POST", "/", &[], b"").await;
+    assert!(posted.text().starts_with("report of"), "{posted:?}");
+    std::fs::remove_file(server.dir().join("public/index.html")).expect("removed");
+    server.wait_for_body("/", "report of").await;
 }
 
 #[tokio::test]
@@ -239,4 +263,16 @@ async fn i12_7_a_command_sees_what_policies_found_out_and_binary_arguments_in_ba
     let socket = node.connect(&server, "/").await;
     let ack = socket.ask("say", json!([binary(&[1, 2, 3])])).await;
     assert_eq!(ack[0]["attachments"], json!(["AQID"]), "{ack}");
+}
+
+#[tokio::test]
+async fn i12_7_events_without_serve_are_told() {
+    let server = Server::prepare()
+        .handler("storing.wasm", storing(""))
+        .handler("storing.toml", "events = [\"say\"]")
+        .start()
+        .await;
+    server
+        .wait_for_log(&["WARN", "storing.wasm", "`events`", "serve = \"cgi\""])
+        .await;
 }

@@ -366,11 +366,25 @@ async fn g22_sizes_and_quotas_are_errors_and_leave_nothing() {
         own(&server, "", &[json!(["exists", "w"])]).await,
         ok(json!(false))
     );
-    // A value beyond what one call of the host may carry ends the call, and nothing else.
+    for (size, steps) in [
+        (10_000_000, vec![json!(["set-size", "w", 10_000_000])]),
+        (31_000_000, vec![json!(["set-size", "w", 31_000_000])]),
+        (
+            10_000_000,
+            vec![json!(["cas", "w"]), json!(["swap-size", 10_000_000])],
+        ),
+        (10_000_000, vec![json!(["set-many-size", "w", 10_000_000])]),
+        (10_000_000, vec![json!(["get-long", 10_000_000])]),
+    ] {
+        let large = own(&server, "", &steps).await;
+        assert!(error(&large).contains(&size.to_string()), "{large}");
+    }
+    // A value beyond what is taken from a guest at once ends the call, and nothing else.
     let huge = server
-        .post("/kv", &json!([["open", ""], ["set-size", "w", 20 << 20]]))
+        .post("/kv", &json!([["open", ""], ["set-size", "w", 40 << 20]]))
         .await;
     assert_eq!(huge.status, 502, "{huge:?}");
+    server.wait_for_log(&["a.wasm", "pass it in parts"]).await;
     assert_eq!(
         own(&server, "", &[json!(["exists", "w"])]).await,
         ok(json!(false))

@@ -1,5 +1,6 @@
 //! `hitchy kv` and the console's list of buckets.
 
+use std::fs;
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -82,14 +83,22 @@ async fn i12_1_kv_works_on_the_files_when_no_server_runs() {
 async fn i12_1_an_import_names_the_line_that_is_wrong() {
     let folder = hitchy_tests::commands::folder();
     let good = r#"{"bucket":"a","key":"k","value":"v"}"#;
+    let other = r#"{"bucket":"b","key":"k","value":"v"}"#;
+    let text = "v".repeat((1 << 20) + 1);
+    let large = format!(r#"{{"bucket":"a","key":"k","value":"{text}"}}"#);
     for (line, word) in [
         ("no json", "line 2"),
-        (r#"{"bucket":"a","key":"k"}"#, "either"),
+        (r#"{"bucket":"a","key":"k"}"#, "line 2: a key has either"),
         (r#"{"bucket":"a","key":"k","base64":"%"}"#, "line 2"),
-        (r#"{"bucket":"","key":"k","value":"v"}"#, "bucket"),
+        (
+            r#"{"bucket":"","key":"k","value":"v"}"#,
+            "line 2: \"\" cannot be the name",
+        ),
         (r#"{"bucket":"a","key":"k","value":"v","ttl":1}"#, "ttl"),
+        (&large, "line 2: the value has 1048577 bytes"),
     ] {
-        let input = format!("{good}\n{line}\n");
+        // The line after the wrong one begins another batch.
+        let input = format!("{good}\n{line}\n{other}\n");
         let output = with_input(folder.path(), &["kv", "import"], input.as_bytes());
         refused(&output, 1, &[word]);
     }
@@ -101,6 +110,25 @@ async fn i12_1_an_import_names_the_line_that_is_wrong() {
         1,
         &["1024"],
     );
+}
+
+#[tokio::test]
+async fn i12_1_an_import_that_fails_as_a_whole_names_its_lines() {
+    let folder = hitchy_tests::commands::folder();
+    let line = |key: &str| format!(r#"{{"bucket":"a","key":"{key}","value":"v"}}"#);
+    let input = format!("{}\n\n{}\n{}\n", line("1"), line("2"), line("3"));
+    fs::write(folder.path().join("hitchy.toml"), "[kv]\nmax-keys = 2").expect("written");
+    let output = with_input(folder.path(), &["kv", "import"], input.as_bytes());
+    refused(&output, 1, &["standard input, lines 1 to 4", "kv.max-keys"]);
+}
+
+#[test]
+fn i12_1_settings_that_cannot_be_read_are_told_once() {
+    let folder = hitchy_tests::commands::folder();
+    let output = hitchy(folder.path(), &["kv", "list", "--config", "none.toml"]);
+    refused(&output, 2, &["none.toml"]);
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(text.matches("No such file").count(), 1, "{text}");
 }
 
 #[tokio::test]
@@ -251,4 +279,20 @@ async fn i12_1_after_a_rename_the_log_names_the_orphaned_bucket_once() {
         .iter()
         .filter(|line| line.contains("no handler uses it"));
     assert_eq!(told.count(), 1);
+}
+
+#[tokio::test]
+async fn i12_1_a_bucket_that_was_made_by_hand_is_not_called_renamed_only() {
+    let folder = hitchy_tests::commands::folder();
+    let made = hitchy(folder.path(), &["kv", "set", "hand", "k", "v"]);
+    assert!(made.status.success(), "{}", err(&made));
+    let data = folder.path().join("data");
+    let server = Server::prepare()
+        .handler("a.wasm", storing(""))
+        .env("HITCHY_KV__PATH", data.to_str().expect("UTF-8"))
+        .start()
+        .await;
+    server
+        .wait_for_log(&["bucket hand", "no handler uses it", "hitchy kv made it"])
+        .await;
 }

@@ -364,7 +364,11 @@ async fn fill(plan: hitchy_tests::server::Plan, make_space: impl FnOnce()) -> Se
 #[tokio::test]
 async fn r04_a_full_disk_is_an_error_and_space_helps() {
     let Some(disk) = SmallDisk::mount("size=16m") else {
-        // Only root may mount; the limit of a file's size is tested in any case.
+        // Only root may mount. The tests with a limit of the file's size run in any case.
+        #[expect(clippy::print_stderr, reason = "a test that did not run says so")]
+        {
+            eprintln!("NOT RUN: this process may not mount a disk of 16 MiB");
+        }
         return;
     };
     let other = disk.0.path().join("ballast");
@@ -382,4 +386,125 @@ async fn r04_a_full_disk_is_an_error_and_space_helps() {
     .await;
     assert_eq!(results[1]["ok"], "1");
     assert_eq!(results[2]["ok"], 400_000);
+}
+
+/// The shell's command for files of at most 8 MiB, or 16 where it counts in KiB. The limit may be raised again.
+const SMALL_FILES: &str = "ulimit -S -f 16384";
+
+/// Has several clients write until each of them is refused. Returns the names of the values that were acked, and the
+/// sentence of a refusal.
+async fn write_until_refused(server: &Server) -> (Vec<String>, String) {
+    let writers = (0..4).map(async |writer| {
+        let mut acked = Vec::new();
+        loop {
+            assert!(acked.len() < 200, "nothing limits the file");
+            let name = format!("{writer}/{}", acked.len());
+            let steps = json!([
+                ["open", ""],
+                ["set", name, whole(acked.len() as u64 * 7 + 1)],
+                ["set-size", format!("{name}/size"), 200_000]
+            ]);
+            let results = run(server, steps).await;
+            let errors = [&results[1]["error"], &results[2]["error"]];
+            if let Some(error) = errors.into_iter().find_map(Value::as_str) {
+                return (acked, error.to_owned());
+            }
+            acked.push(name);
+        }
+    });
+    let outcomes = futures_util::future::join_all(writers).await;
+    let sentence = outcomes[0].1.clone();
+    let acked = outcomes.into_iter().flat_map(|(acked, _)| acked);
+    (acked.collect(), sentence)
+}
+
+/// Checks that all values that were acked are there, and whole.
+async fn check_acked(server: &Server, acked: &[String]) {
+    for name in acked {
+        let (_, number) = name.split_once('/').expect("a number");
+        let number: u64 = number.parse().expect("a number");
+        let steps = json!([
+            ["open", ""],
+            ["get", name],
+            ["size", format!("{name}/size")]
+        ]);
+        let results = run(server, steps).await;
+        assert_eq!(results[1]["ok"], whole(number * 7 + 1), "{name}");
+        assert_eq!(results[2]["ok"], 200_000, "{name}");
+    }
+}
+
+/// Starts a server whose files are limited by a shell, and checks that storage that cannot grow fails with an error
+/// and a line of the log, that reading goes on, and that all that was acked is there after a restart without the limit.
+async fn within_a_limit_of_files(shell: &'static str) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().to_str().expect("UTF-8");
+    let limited = Server::prepare()
+        .handler("a.wasm", storing(""))
+        .settings("[kv]\nmin-free = 0")
+        .env("HITCHY_KV__PATH", data)
+        .console()
+        .after_shell(shell);
+    let mut server = limited.start().await;
+    let (acked, sentence) = write_until_refused(&server).await;
+    assert!(acked.len() > 4, "{acked:?}");
+    assert!(sentence.contains("may not grow"), "{sentence}");
+    server
+        .wait_for_log(&["ERROR", "keyvalue.redb", "may not grow", "ulimit -f"])
+        .await;
+    check_acked(&server, &acked).await;
+    let health = server.ask_console("/readyz").await.json();
+    assert!(
+        health["degraded"].to_string().contains("may not grow"),
+        "{health}"
+    );
+    server.assert_unharmed();
+    server.terminate();
+    assert_eq!(server.wait_for_end(SOON).await.code(), Some(0));
+
+    let again = over(folder.path()).await;
+    check_acked(&again, &acked).await;
+    let steps = json!([
+        ["open", ""],
+        ["set-size", "again", 1 << 20],
+        ["size", "again"]
+    ]);
+    assert_eq!(run(&again, steps).await[2]["ok"], 1 << 20);
+}
+
+#[tokio::test]
+async fn r04_a_file_that_may_not_grow_is_an_error_and_what_was_acked_is_kept() {
+    within_a_limit_of_files("trap '' XFSZ; ulimit -S -f 16384").await;
+}
+
+#[tokio::test]
+async fn r04_the_signal_of_a_file_that_may_not_grow_does_not_end_the_server() {
+    within_a_limit_of_files(SMALL_FILES).await;
+}
+
+#[tokio::test]
+async fn r04_writing_goes_on_when_the_limit_of_files_is_raised() {
+    use rustix::process::{Pid, Resource, Rlimit, prlimit};
+
+    let folder = tempfile::tempdir().expect("a folder");
+    let limited = Server::prepare()
+        .handler("a.wasm", storing(""))
+        .settings("[kv]\nmin-free = 0")
+        .env("HITCHY_KV__PATH", folder.path().to_str().expect("UTF-8"))
+        .after_shell(SMALL_FILES);
+    let server = limited.start().await;
+    let (acked, _) = write_until_refused(&server).await;
+    let pid = Pid::from_raw(server.pid() as i32).expect("an id");
+    let unlimited = Rlimit {
+        current: None,
+        maximum: None,
+    };
+    prlimit(Some(pid), Resource::Fsize, unlimited).expect("the limit may be raised");
+    until("it works again", SOON * 2, async || {
+        let steps = json!([["open", ""], ["set-size", "again", 900_000]]);
+        run(&server, steps).await[1] == json!({ "ok": null })
+    })
+    .await;
+    server.wait_for_log(&["works again"]).await;
+    check_acked(&server, &acked).await;
 }

@@ -202,6 +202,25 @@ async fn d06_a_server_that_is_not_granted_is_refused_with_the_line_to_add() {
 }
 
 #[tokio::test]
+async fn d06_the_log_says_what_is_wrong_with_a_url_and_no_password() {
+    let other = Other::start().await;
+    let server = granted(&other, "").await;
+    for (url, cause) in [
+        ("http://user:sesame@localhost/", "user name"),
+        ("http://localhost:0/", "port"),
+        ("http://127.1/", "usual spelling"),
+    ] {
+        let from = server.log().len();
+        let answer = call(&server, url).await;
+        assert!(answer["kind"].is_string(), "{answer}");
+        let line = server
+            .wait_for_log_from(from, &["was refused, because", cause])
+            .await;
+        assert!(!line.contains("sesame"), "{line}");
+    }
+}
+
+#[tokio::test]
 async fn d06_a_grant_is_for_one_handler_and_one_origin() {
     let (other, third) = (Other::start().await, Other::start().await);
     let server = granted(&other, "").await;
@@ -331,6 +350,72 @@ async fn g20_a_call_has_six_at_once_and_32_in_all() {
     assert_eq!(outcome(&server, "limited").await, 968.0);
 }
 
+/// Returns the number of file descriptors that a server has open.
+fn descriptors(server: &Server) -> usize {
+    let folder = format!("/proc/{}/fd", server.pid());
+    std::fs::read_dir(folder).expect("the server runs").count()
+}
+
+#[tokio::test]
+async fn g20_a_thousand_requests_use_few_file_descriptors_and_leave_none() {
+    /// Calls at once, of which each sends all the requests that a call may send.
+    const CALLS: usize = 32;
+    const REQUESTS: usize = 32;
+    /// The places of the node, and the connections without a request that are kept to one server.
+    const PLACES: usize = 64 + 8;
+
+    // What the first calls open for good is not counted.
+    let (first, other) = (Other::start().await, Other::start().await);
+    let entries = format!(
+        "outbound = [\"{}\", \"{}\"]\n",
+        first.url(""),
+        other.url("")
+    );
+    let server = Server::prepare()
+        .handler("calling.wasm", guest("calling"))
+        .handler("calling.toml", entries)
+        .start()
+        .await;
+    let warm = (0..CALLS).map(|_| async {
+        let results = server.post("/burst", &burst(&first, REQUESTS)).await;
+        assert_eq!(results.status, 200, "{results:?}");
+    });
+    futures_util::future::join_all(warm).await;
+    drop(first);
+    let mut start = descriptors(&server);
+    until("nothing is closed any more", SOON, async || {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let before = std::mem::replace(&mut start, descriptors(&server));
+        before == start
+    })
+    .await;
+
+    let calls = (0..CALLS).map(|_| async {
+        let results = server.post("/burst", &burst(&other, REQUESTS)).await.json();
+        assert_eq!(results["200"], REQUESTS, "{results}");
+    });
+    let mut most = start;
+    let watch = async {
+        loop {
+            most = most.max(descriptors(&server));
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    tokio::select! {
+        _ = futures_util::future::join_all(calls) => {}
+        () = watch => {}
+    }
+    assert!(most > start, "nothing was watched");
+    // A connection that is closed keeps its descriptor until its task has ended, a moment later.
+    let bound = start + CALLS + 2 * PLACES;
+    assert!(most <= bound, "{most} of {bound}, {start} at the start");
+    drop(other);
+    until("all are closed again", SOON, async || {
+        descriptors(&server) <= start
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn g20_calls_share_the_places_of_the_node() {
     let other = Other::start().await;
@@ -358,6 +443,21 @@ async fn i12_4_wrong_settings_are_refused_with_what_is_right() {
         "{}",
         ended.log
     );
+    for entry in [
+        "https://user:sesame@example.com",
+        "user:sesame@example.com",
+        "https://sesame:@x",
+        "ftp://a:sesame@b,https://c:sesame@d",
+    ] {
+        let ended = wrong(&format!(
+            "[handler.shop]\noutbound = [\"https://good.example\", \"{entry}\"]"
+        ))
+        .await;
+        assert_eq!(ended.code, Some(2), "{}", ended.log);
+        assert!(!ended.log.contains("sesame"), "{}", ended.log);
+        assert!(ended.log.contains("without a user name"), "{}", ended.log);
+        assert!(ended.log.contains("https://good.example"), "{}", ended.log);
+    }
     let ended = wrong("[outbound]\nca-file = \"missing.pem\"").await;
     assert_ne!(ended.code, Some(0));
     assert!(

@@ -576,15 +576,7 @@ async fn d08_a_slow_client_slows_the_guest_and_memory_stays_as_it_is() {
     let head = format!("GET /api/shop/big?{SIZE} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
     tcp.write_all(head.as_bytes()).await.expect("sent");
     until_streaming(&server, 1.0).await;
-    // The guest waits, so it uses no processor time. Three equal readings show it.
-    let mut readings = Vec::new();
-    until("the guest waits", SOON, async || {
-        readings.push(hitchy_tests::processes::processor_time(server.pid()));
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        let last = &readings[readings.len().saturating_sub(3)..];
-        last.len() == 3 && last[2] - last[0] <= Duration::from_millis(20)
-    })
-    .await;
+    until_waiting(&server).await;
     let mut total = 0;
     let mut buffer = vec![0; 1 << 20];
     within("the whole answer", SOON * 12, async {
@@ -600,6 +592,18 @@ async fn d08_a_slow_client_slows_the_guest_and_memory_stays_as_it_is() {
     let grown = memory(&server).saturating_sub(before);
     assert!(grown < 24 << 20, "{grown} bytes more");
     until_ended(&server, "ok", 2.0).await;
+}
+
+/// Waits until the guests of a server wait: they use no processor time, which three equal readings show.
+async fn until_waiting(server: &Server) {
+    let mut readings = Vec::new();
+    until("the guest waits", SOON, async || {
+        readings.push(hitchy_tests::processes::processor_time(server.pid()));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let last = &readings[readings.len().saturating_sub(3)..];
+        last.len() == 3 && last[2] - last[0] <= Duration::from_millis(20)
+    })
+    .await;
 }
 
 /// Returns the most memory that the server has had in use, in bytes.
@@ -652,6 +656,31 @@ async fn r16_streams_hold_the_shutdown_no_longer_than_its_grace() {
     assert!(status.success(), "{status}");
     let rest = open.rest().await;
     assert!(!rest.ends_with("0\r\n\r\n"), "{rest}");
+}
+
+#[tokio::test]
+async fn r16_a_client_that_takes_nothing_of_a_stream_holds_no_shutdown_beyond_its_grace() {
+    let mut server = shop()
+        .handler("api/shop.toml", "cpu = \"60s\"\ndeadline = \"60s\"")
+        .settings("[server]\ngrace = \"500ms\"")
+        .start()
+        .await;
+    let mut clients = Vec::new();
+    for _ in 0..3 {
+        let mut open = Open::begin(&server, &format!("GET /api/shop/big?{}", 300 << 20)).await;
+        open.send("\r\n").await;
+        clients.push(open);
+    }
+    until_streaming(&server, 3.0).await;
+    // The buffers on the way are full.
+    until_waiting(&server).await;
+    server.terminate();
+    let status = server.wait_for_end(SOON).await;
+    assert!(status.success(), "{status}");
+    let log = server.log().all().join("\n");
+    assert!(log.contains("not everything was answered"), "{log}");
+    assert!(!log.contains("did not close"), "{log}");
+    drop(clients);
 }
 
 #[tokio::test]

@@ -272,11 +272,12 @@ pub(super) struct Signals {
 }
 
 impl Signals {
-    /// Registers handlers for the signals. It must be called on an async runtime.
+    /// Registers handlers for the signals, and for the one of [`outlive_file_limit`]. It must be called on an async runtime.
     ///
     /// # Errors
     /// The system refuses a handler.
     pub(super) fn new() -> std::io::Result<Self> {
+        outlive_file_limit()?;
         let hangup = (!ignores_hangup()).then(|| signal(SignalKind::hangup()));
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
@@ -301,6 +302,14 @@ impl Signals {
         }
         self.received = true;
     }
+}
+
+/// Lets a write beyond the limit of a file's size (`ulimit -f`) fail, as a write to a full disk does. Without a handler
+/// for SIGXFSZ the system ends the process, so that a guest could end it by storing much.
+fn outlive_file_limit() -> std::io::Result<()> {
+    let number = rustix::process::Signal::XFSZ.as_raw();
+    // The handler stays when its stream is dropped (tokio 1.54).
+    signal(SignalKind::from_raw(number)).map(drop)
 }
 
 /// Returns true if the process was started with SIGHUP ignored, as `nohup` does, so that it outlives the terminal.

@@ -16,7 +16,6 @@ pub enum Error {
         /// Path of the settings file.
         path: PathBuf,
         /// Error of the file system.
-        #[source]
         cause: io::Error,
     },
 

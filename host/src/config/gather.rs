@@ -359,7 +359,7 @@ fn read(key: &Key, name: &str, value: &Value, from: &Source) -> Result<Value, Er
             value: if key.confidential {
                 "…".to_owned()
             } else {
-                value.to_string()
+                text::without_users(&value.to_string())
             },
         });
         // Variables and flags hold only text, so a list is written with commas there.

@@ -159,7 +159,7 @@ const ORIGINS: ValueKind = ValueKind::List {
     read: text::origin,
 };
 const OUTBOUND: ValueKind = ValueKind::List {
-    what: "a list of origins, scheme and host without a path, in which a host may begin with \"*.\"",
+    what: "a list of origins, scheme, host and perhaps a port, without a user name or a path, in which a host may begin with \"*.\"",
     examples: ["https://api.example.com", "https://*.example.org:8443"],
     read: text::outbound,
 };
@@ -268,7 +268,7 @@ pub const KEYS: &[Key] = &[
     Key::new("limits.kv-ops-per-call", count(0, 1_000_000), "1000", "Key-value operations a call may make, each key of a batch counting as one.").per_handler(),
     Key::without_default("limits.memory-budget", size(MIB, 1024 * TIB), "Memory of all guests together; by default half of the machine's or, in a container, of the container's."),
 
-    Key::new("outbound.requests", count(1, 10_000), "64", "Requests to other servers that may be under way at once, of all handlers; more wait."),
+    Key::new("outbound.requests", count(1, 10_000), "64", "Requests to other servers that may be under way at once, of all handlers; more wait. One handler gets at most three quarters of them."),
     Key::without_default("outbound.ca-file", ValueKind::File, "A file in PEM format with certificates that are trusted besides those of the system."),
     Key::new("outbound.networks", NETWORKS, "", "Networks that are not public but to which names of servers may resolve, for services of your own. Without them a handler reaches only public addresses, and those that its `outbound` names as addresses or as `localhost`."),
 

@@ -47,6 +47,21 @@ pub(super) fn origin(text: &str) -> Option<String> {
     canonical_origin(text)
 }
 
+/// Returns the TOML of a value without what stands before the host of a URL, which may be a password.
+pub(super) fn without_users(toml: &str) -> String {
+    let hidden = |item: &str| match item.rsplit_once('@') {
+        Some((user, host)) if user.contains(':') => {
+            let scheme = user.split_once("://").map_or("", |(scheme, _)| scheme);
+            let separator = if scheme.is_empty() { "" } else { "://" };
+            format!("{scheme}{separator}…@{host}")
+        }
+        _ => item.to_owned(),
+    };
+    // Every second part is outside of the quotes.
+    let items: Vec<_> = toml.split('"').map(hidden).collect();
+    items.join("\"")
+}
+
 /// Reads an entry of the servers that a handler may call.
 pub(super) fn outbound(text: &str) -> Option<String> {
     text.parse::<OutboundEntry>().ok().map(String::from)

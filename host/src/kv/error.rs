@@ -62,6 +62,11 @@ pub enum Error {
     /// The disk has not enough free space.
     #[error("the disk of the key-value storage is full; nothing was written. Reading goes on")]
     DiskFull,
+    /// The system does not let the file grow.
+    #[error(
+        "the file of the key-value storage may not grow, because the server's files are limited; nothing was written. Reading goes on"
+    )]
+    FileLimit,
     /// The store could not be opened, was closed, or failed while it was used.
     #[error("{0}")]
     Unavailable(String),
@@ -82,6 +87,9 @@ impl Error {
 
     /// Returns true if the storage and not the operation is the cause.
     pub fn is_of_storage(&self) -> bool {
-        matches!(self, Self::DiskFull | Self::Unavailable(_) | Self::Damaged)
+        matches!(
+            self,
+            Self::DiskFull | Self::FileLimit | Self::Unavailable(_) | Self::Damaged
+        )
     }
 }

@@ -11,7 +11,7 @@ use super::refusal::FileRefusal;
 use super::table::bare;
 use crate::config::{Config, Source, nearest};
 use crate::runtime::{
-    CallError, Candidate, ContentHash, Handler, HandlerSettings, LoadError, Runtime,
+    CallError, Candidate, ContentHash, Handler, HandlerSettings, LoadError, Runtime, Serve,
 };
 
 /// The result of checking a file by itself.
@@ -74,6 +74,10 @@ async fn load(
 /// Adds warnings about settings of a handler that fit nothing that it declares.
 pub(super) fn warn_of_settings(handler: &mut Handler) {
     let settings = Arc::clone(&handler.settings);
+    if settings.serve != Serve::Cgi && !settings.events.is_empty() {
+        let warning = "the settings name `events`, which only a command has, with `serve = \"cgi\"`; remove them";
+        handler.declarations.warnings.push(warning.to_owned());
+    }
     for name in settings.schedules.keys() {
         let declared = handler.declarations.schedules.iter();
         let mut declared = declared.map(|schedule| schedule.name.clone());

@@ -256,9 +256,19 @@ impl CallError {
             },
             // Every other error is about a value that the guest passed and the host could not accept: a list that is
             // too long, a string that is not UTF-8, a pointer out of range, an unknown handle.
-            (None, None) => Self::BadAnswer(format!("{}{frames}", error.root_cause())),
+            (None, None) => Self::BadAnswer(format!("{}{frames}", passed(error))),
         }
     }
+}
+
+/// Returns wasmtime's description of a value that the host could not accept, in other words if the value was too large.
+fn passed(error: &wasmtime::Error) -> String {
+    let cause = error.root_cause().to_string();
+    // The text of wasmtime 48; its error type is private.
+    if cause.starts_with("too much data is being copied") {
+        return "more data than is taken from a guest at once; pass it in parts".to_owned();
+    }
+    cause
 }
 
 /// Returns wasmtime's description of a trap, with advice if the guest's stack was too small, because the description

@@ -35,6 +35,13 @@ pub struct MessageSizes {
     pub answer: usize,
 }
 
+impl MessageSizes {
+    /// Returns the size of the largest message that is passed on.
+    pub(super) fn largest(self) -> usize {
+        self.answer.max(self.payload)
+    }
+}
+
 /// The services that all calls share.
 pub(super) struct Services {
     pub(super) sizes: MessageSizes,

@@ -69,6 +69,7 @@ impl ConnectionLimits {
 /// A listening socket with its open connections.
 pub(super) struct Acceptor {
     stop: CancellationToken,
+    late: CancellationToken,
     connections: TaskTracker,
 }
 
@@ -78,6 +79,8 @@ struct ListenerState {
     permits: Arc<Semaphore>,
     sessions: Arc<Sessions>,
     stop: CancellationToken,
+    /// Cancelled before `stop` if what is still being answered has had its time.
+    late: CancellationToken,
     connections: TaskTracker,
 }
 
@@ -95,18 +98,25 @@ impl Acceptor {
             sessions: Arc::clone(sessions),
             permits: Arc::new(Semaphore::new(limits.connections)),
             stop: CancellationToken::new(),
+            late: CancellationToken::new(),
             connections: TaskTracker::new(),
         };
         let acceptor = Self {
             stop: state.stop.clone(),
+            late: state.late.clone(),
             connections: state.connections.clone(),
         };
         tokio::spawn(accept(listener, service, state));
         acceptor
     }
 
-    /// Stops accepting, shuts open connections down gracefully and returns when all of them have ended.
-    pub(super) async fn close(self) {
+    /// Stops accepting, shuts open connections down gracefully and returns when all of them have ended. If it `is_late`,
+    /// connections with an unfinished response are ended at once, because a client that takes nothing of a response
+    /// would hold its connection.
+    pub(super) async fn close(self, is_late: bool) {
+        if is_late {
+            self.late.cancel();
+        }
         self.stop.cancel();
         self.connections.close();
         self.connections.wait().await;
@@ -196,13 +206,17 @@ fn serve<S: Service>(
     let connection = http()
         .serve_connection(TokioIo::new(client), answer)
         .with_upgrades();
-    let (stop, sessions) = (state.stop.clone(), Arc::clone(&state.sessions));
+    let (stop, late) = (state.stop.clone(), state.late.clone());
+    let sessions = Arc::clone(&state.sessions);
     state.connections.spawn(async move {
         let mut connection = pin!(connection);
         let (ended, stopped) = tokio::select! {
             ended = connection.as_mut() => (ended, None),
             () = stop.cancelled() => {
                 connection.as_mut().graceful_shutdown();
+                if late.is_cancelled() && ended_phase.is_answering() {
+                    ended_outbound.end(Ending::Shutdown);
+                }
                 (connection.await, Some(Ending::Shutdown))
             }
         };

@@ -241,7 +241,7 @@ impl Server {
             grace,
             format!("not everything was answered within {grace:?} (server.grace)"),
         );
-        tokio::join!(compiled, drained);
+        let ((), is_in_time) = tokio::join!(compiled, drained);
         self.dispatch.end_streams();
         finish_closing(
             self.sockets.run_disconnect_hooks(),
@@ -255,7 +255,11 @@ impl Server {
         .await;
         // The library waits for each socket to close, and a socket whose client does not read never would.
         finish_closing(self.sockets.close(), "some sockets did not close").await;
-        let connections = join_all(self.acceptors.into_iter().map(Acceptor::close));
+        let connections = join_all(
+            self.acceptors
+                .into_iter()
+                .map(|acceptor| acceptor.close(!is_in_time)),
+        );
         finish_closing(connections, "some connections did not close").await;
         // No call runs any more, and the console is asked last.
         self.orphans.abort();
@@ -284,11 +288,13 @@ async fn finish_closing<T>(step: impl Future<Output = T>, warning: &str) {
     finish(step, CLOSE_TIMEOUT, warning).await;
 }
 
-/// Waits for a step of the shutdown. Logs `warning` if the step exceeds `limit`.
-async fn finish<T>(step: impl Future<Output = T>, limit: Duration, warning: String) {
-    if tokio::time::timeout(limit, step).await.is_err() {
+/// Waits for a step of the shutdown. Logs `warning` if the step exceeds `limit`. Returns true if it did not.
+async fn finish<T>(step: impl Future<Output = T>, limit: Duration, warning: String) -> bool {
+    let is_in_time = tokio::time::timeout(limit, step).await.is_ok();
+    if !is_in_time {
         tracing::warn!("{warning}");
     }
+    is_in_time
 }
 
 /// Creates dispatch, which calls handlers for the doors and for the handlers themselves.

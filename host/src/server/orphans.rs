@@ -63,8 +63,8 @@ fn bare(file: &str) -> &str {
 fn tell(bucket: &BucketSize) {
     let name = visible(&bucket.name);
     tracing::warn!(
-        "the bucket {name} of key-value storage has {} keys and no handler uses it: its file was renamed or removed; \
-         write bucket = \"{name}\" for the handler that shall have it, or remove it with hitchy kv delete --all {name}",
+        "the bucket {name} of key-value storage has {} keys and no handler uses it: the file of its handler was renamed or \
+         removed, or hitchy kv made it; write bucket = \"{name}\" for the handler that shall have it, or remove it with hitchy kv delete --all {name}",
         bucket.keys
     );
 }

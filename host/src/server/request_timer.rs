@@ -70,6 +70,11 @@ impl ConnectionPhase {
         self.change(Progress::Exchange, Progress::Idle);
     }
 
+    /// Returns true while a request is answered, which includes the time in which its response is sent.
+    pub(super) fn is_answering(&self) -> bool {
+        self.phase() == Progress::Exchange
+    }
+
     /// Notes the reason for which the server closes the connection after the response.
     pub(super) fn announce(&self, ending: Ending) {
         // Only the first one counts, after which the connection is closed.

@@ -54,8 +54,9 @@ pub enum TimetableError {
     Bounds(String),
     /// The text has another number of fields than a cron expression.
     #[error(
-        "{text:?} has {fields} fields; write \"every\" and a length of time, as in \"every 5s\", or a cron expression of five or six \
-         fields, as in \"0 3 * * *\", with a time zone after it, if you like: \"0 3 * * * Europe/Berlin\""
+        "{text:?} has {}, and a schedule is \"every\" and a length of time, as in \"every 5s\", or a cron expression of five or six \
+         fields, as in \"0 3 * * *\", with a time zone after it, if you like: \"0 3 * * * Europe/Berlin\"",
+        counted(*.fields)
     )]
     Fields {
         /// The text as it was written.
@@ -225,7 +226,10 @@ fn cron(words: &[&str], text: &str) -> Result<Times, TimetableError> {
         _ => (words, None),
     };
     if !(5..=6).contains(&fields.len()) {
-        let (text, fields) = (text.to_owned(), fields.len());
+        // A word that is no time zone was meant as something else: `hourly`, `evry 5s`.
+        let is_known = zone.is_none_or(|name| TimeZone::get(name).is_ok());
+        let fields = if is_known { fields.len() } else { words.len() };
+        let text = text.to_owned();
         return Err(TimetableError::Fields { text, fields });
     }
     let skipped = FIELDS.len() - fields.len();
@@ -243,6 +247,14 @@ fn cron(words: &[&str], text: &str) -> Result<Times, TimetableError> {
     cron.find_next_occurrence(&some_day, false)
         .map_err(|_| never())?;
     Ok(Times::Cron(Box::new(cron), zone))
+}
+
+fn counted(fields: usize) -> String {
+    match fields {
+        0 => "no fields".to_owned(),
+        1 => "one field".to_owned(),
+        _ => format!("{fields} fields"),
+    }
 }
 
 /// Returns true for a word that is a time zone and not a field: one with letters that are no name of a value.

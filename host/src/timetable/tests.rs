@@ -118,9 +118,10 @@ fn i12_5_a_wrong_field_is_named_with_an_example() {
         ("0 3 15W * *", &["the day of the month"]),
         ("0 3 * *", &["4 fields", "every 5s", "0 3 * * *"]),
         ("0 0 3 * * * 2027", &["7 fields"]),
-        ("", &["0 fields"]),
-        ("evry 5s", &["fields", "every 5s"]),
-        ("@daily", &["fields"]),
+        ("", &["no fields"]),
+        ("x", &["\"x\" has one field", "every 5s"]),
+        ("evry 5s", &["2 fields", "every 5s"]),
+        ("@daily", &["one field"]),
         ("0 3 * * * Europe/Berlim", &["Europe/Berlim", "time zone"]),
         ("0 3 30 2 *", &["never run"]),
     ] {

@@ -19,6 +19,8 @@ use crate::{cargo, profile_dir, sources, target_dir};
 pub struct Plan {
     dir: TempDir,
     command: &'static str,
+    /// What a shell does before it becomes the server. Empty if no shell is used.
+    shell: &'static str,
     patience: Duration,
     flags: Vec<String>,
     env: Vec<(String, String)>,
@@ -65,6 +67,7 @@ impl Plan {
         Self {
             dir,
             command: "serve",
+            shell: "",
             patience: SOON * 3,
             flags: Vec::new(),
             env: Vec::new(),
@@ -127,6 +130,15 @@ impl Plan {
     pub fn usual_console(mut self) -> Self {
         self.console = Console::Default;
         self
+    }
+
+    /// Starts the server through a shell that first runs `script`, for example `ulimit -f 100`. The shell then becomes
+    /// the server, which so has the process id of the shell.
+    pub fn after_shell(self, script: &'static str) -> Self {
+        Self {
+            shell: script,
+            ..self
+        }
     }
 
     /// Closes the reading end of the server's standard error as soon as the server listens.
@@ -290,7 +302,14 @@ impl Plan {
     }
 
     fn program(&self) -> Command {
-        let mut command = Command::new(binary());
+        let mut command = if self.shell.is_empty() {
+            Command::new(binary())
+        } else {
+            let mut shell = Command::new("sh");
+            let script = format!("{}\nexec \"$@\"", self.shell);
+            shell.args(["-c", &script, "sh"]).arg(binary());
+            shell
+        };
         command
             .arg(self.command)
             .current_dir(self.dir.path())

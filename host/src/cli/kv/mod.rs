@@ -16,7 +16,9 @@ use super::error::CommandError;
 use super::output::terminal::{line, write};
 use super::output::{print, print_columns};
 use crate::config::{Config, Sources};
-use crate::kv::{Binary, Command, MAX_BATCH, MAX_BATCH_BYTES, MAX_VALUE, Reply};
+use crate::kv::{
+    Binary, BucketName, Command, Key, MAX_BATCH, MAX_BATCH_BYTES, MAX_VALUE, Reply, Value,
+};
 use crate::text::visible;
 
 /// The examples at the end of `hitchy kv --help`.
@@ -253,9 +255,14 @@ fn import(access: &Access, file: Option<PathBuf>) -> Result<(), CommandError> {
             (name, Box::new(BufReader::new(opened)))
         }
     };
-    let (mut batch, mut count) = (ImportBatch::default(), 0);
+    let mut batch = ImportBatch {
+        name,
+        ..ImportBatch::default()
+    };
+    let mut count = 0;
     for (index, text) in input.lines().enumerate() {
-        let place = || format!("{name}, line {}", index + 1);
+        let number = index + 1;
+        let place = || format!("{}, line {number}", batch.name);
         let text = text.with_context(place)?;
         if text.trim().is_empty() {
             continue;
@@ -264,17 +271,30 @@ fn import(access: &Access, file: Option<PathBuf>) -> Result<(), CommandError> {
             .map_err(anyhow::Error::from)
             .with_context(place)?;
         let (bucket, key, value) = line.parts().with_context(place)?;
-        batch.add(access, bucket, key, value).with_context(place)?;
+        check(&bucket, &key, &value).with_context(place)?;
+        batch.add(access, number, bucket, (key, value))?;
         count += 1;
     }
-    batch.send(access).with_context(|| name.clone())?;
+    batch.send(access)?;
     print(format_args!("{count} keys were set"));
+    Ok(())
+}
+
+/// Checks what the store would refuse, so that the error names the line and not its batch.
+fn check(bucket: &str, key: &str, value: &[u8]) -> Result<(), crate::kv::Error> {
+    BucketName::new(bucket)?;
+    Key::new(key.to_owned())?;
+    Value::new(value.to_vec())?;
     Ok(())
 }
 
 /// Keys of one bucket that are set together.
 #[derive(Default)]
 struct ImportBatch {
+    /// The name of the input, for errors.
+    name: String,
+    /// The numbers of the first and the last line of the batch.
+    lines: (usize, usize),
     bucket: String,
     pairs: Vec<(String, Binary)>,
     size: usize,
@@ -284,9 +304,9 @@ impl ImportBatch {
     fn add(
         &mut self,
         access: &Access,
+        number: usize,
         bucket: String,
-        key: String,
-        value: Vec<u8>,
+        (key, value): (String, Vec<u8>),
     ) -> anyhow::Result<()> {
         let size = key.len() + value.len();
         let is_full = self.pairs.len() == MAX_BATCH || self.size + size > MAX_BATCH_BYTES;
@@ -294,6 +314,10 @@ impl ImportBatch {
             self.send(access)?;
             self.bucket = bucket;
         }
+        if self.pairs.is_empty() {
+            self.lines.0 = number;
+        }
+        self.lines.1 = number;
         self.size += size;
         self.pairs.push((key, Binary(value)));
         Ok(())
@@ -306,7 +330,9 @@ impl ImportBatch {
             return Ok(());
         }
         let bucket = self.bucket.clone();
-        access.run(Command::Set { bucket, pairs })?;
+        let (first, last) = self.lines;
+        let set = access.run(Command::Set { bucket, pairs });
+        set.with_context(|| format!("{}, lines {first} to {last}", self.name))?;
         Ok(())
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use super::open::Opened;
+use super::open::{FILE, Opened};
 use super::settings::StoreSettings;
 use crate::kv::counters::Counters;
 use crate::kv::types::Health;
@@ -118,6 +118,15 @@ impl Shared {
         let folder = self.settings.folder.display();
         self.degrade(format!(
             "the disk of the key-value storage {folder} is full ({error}); nothing is written until there is space"
+        ));
+    }
+
+    /// Notes that the system does not let the file grow.
+    pub(super) fn degrade_file_limit(&self, error: &std::io::Error) {
+        let path = self.settings.folder.join(FILE);
+        self.degrade(format!(
+            "the key-value storage {} may not grow ({error}); raise the limit of the server's files (ulimit -f, or LimitFSIZE= of systemd), or delete what is not needed",
+            path.display()
         ));
     }
 

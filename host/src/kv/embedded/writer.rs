@@ -264,6 +264,10 @@ impl Writer {
                 self.shared.degrade_full(&error);
                 return Error::DiskFull;
             }
+            Failure::Storage(redb::Error::Io(error)) if error.kind() == ErrorKind::FileTooLarge => {
+                self.shared.degrade_file_limit(&error);
+                return Error::FileLimit;
+            }
             Failure::Storage(redb::Error::Corrupted(cause)) => {
                 self.shared.damaged(damage(&self.shared, &cause));
                 return Error::Damaged;
@@ -330,8 +334,5 @@ fn free_space(shared: &Shared) -> Option<u64> {
 
 /// Returns true if an error means that the disk or the user's share of it is full.
 fn is_full(kind: ErrorKind) -> bool {
-    matches!(
-        kind,
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge
-    )
+    matches!(kind, ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
 }

@@ -77,6 +77,13 @@ impl Host for State {
             Ok(()) => self.call()?.call.clone(),
             Err(failure) => return answer(Err(failure)),
         };
+        let (size, max) = (body.len(), self.instance.services.sizes.largest());
+        if size > max {
+            let message = format!(
+                "the body has {size} bytes; at most {max} are passed on (server.body-limit, server.answer-limit)"
+            );
+            return answer(Err(Failure::new(413, message)));
+        }
         let request = match request_of(&call, &method, &url, headers, body) {
             Ok(request) => request,
             Err(failure) => return answer(Err(failure)),

@@ -22,6 +22,8 @@ pub(super) const CAPABILITY: Capability = Capability {
 
 /// Rooms that one call of `join` or `leave` may name.
 const MAX_ROOMS_AT_ONCE: usize = 256;
+/// Rooms that an audience may name, those it leaves out included.
+const MAX_ROOMS_OF_AUDIENCE: usize = 4096;
 /// Largest size of the name of a room or an event in bytes.
 const MAX_NAME: usize = 1024;
 
@@ -131,6 +133,7 @@ impl State {
         event: String,
         args: Payload,
     ) -> Result<(), Failure> {
+        check_audience(&audience)?;
         let payload = self.count_event(&event, args)?;
         self.emitter()?.emit(audience, &event, &payload).await
     }
@@ -143,6 +146,7 @@ impl State {
         args: Payload,
         timeout_ms: u32,
     ) -> Result<emitter::Acks, Failure> {
+        check_audience(&audience)?;
         let payload = self.count_event(&event, args)?;
         let timeout = self.ack_timeout(timeout_ms)?;
         self.emitter()?
@@ -195,25 +199,28 @@ impl Host for State {
     }
 
     async fn join(&mut self, audience: Audience, rooms: Vec<String>) -> Answer<()> {
-        let emitter = self.check_rooms(&rooms).and_then(|()| self.emitter());
-        answer(match emitter {
-            Ok(emitter) => emitter.join(audience.into(), rooms).await,
+        let audience = emitter::Audience::from(audience);
+        let checked = check_audience(&audience).and_then(|()| self.check_rooms(&rooms));
+        answer(match checked.and_then(|()| self.emitter()) {
+            Ok(emitter) => emitter.join(audience, rooms).await,
             Err(failure) => Err(failure),
         })
     }
 
     async fn leave(&mut self, audience: Audience, rooms: Vec<String>) -> Answer<()> {
-        let emitter = self.check_rooms(&rooms).and_then(|()| self.emitter());
-        answer(match emitter {
-            Ok(emitter) => emitter.leave(audience.into(), rooms).await,
+        let audience = emitter::Audience::from(audience);
+        let checked = check_audience(&audience).and_then(|()| self.check_rooms(&rooms));
+        answer(match checked.and_then(|()| self.emitter()) {
+            Ok(emitter) => emitter.leave(audience, rooms).await,
             Err(failure) => Err(failure),
         })
     }
 
     async fn disconnect(&mut self, audience: Audience, close: bool) -> Answer<()> {
-        let emitter = self.serving().and_then(|()| self.emitter());
-        answer(match emitter {
-            Ok(emitter) => emitter.disconnect(audience.into(), close).await,
+        let audience = emitter::Audience::from(audience);
+        let checked = check_audience(&audience).and_then(|()| self.serving());
+        answer(match checked.and_then(|()| self.emitter()) {
+            Ok(emitter) => emitter.disconnect(audience, close).await,
             Err(failure) => Err(failure),
         })
     }
@@ -230,9 +237,10 @@ impl Host for State {
     }
 
     async fn list_ids(&mut self, audience: Audience) -> Answer<Vec<String>> {
-        let emitter = self.serving().and_then(|()| self.emitter());
-        answer(match emitter {
-            Ok(emitter) => emitter.ids(audience.into()).await,
+        let audience = emitter::Audience::from(audience);
+        let checked = check_audience(&audience).and_then(|()| self.serving());
+        answer(match checked.and_then(|()| self.emitter()) {
+            Ok(emitter) => emitter.ids(audience).await,
             Err(failure) => Err(failure),
         })
     }
@@ -329,6 +337,28 @@ impl HostSocket for State {
         self.call_mut()?.handles.delete(this)?;
         Ok(())
     }
+}
+
+/// Checks the sizes of an audience, which the host may hold while it waits for clients.
+fn check_audience(audience: &emitter::Audience) -> Result<(), Failure> {
+    let emitter::Audience {
+        namespace,
+        rooms,
+        excluding,
+        ..
+    } = audience;
+    let mut names = rooms.iter().chain(excluding).chain([namespace]);
+    if rooms.len() + excluding.len() > MAX_ROOMS_OF_AUDIENCE
+        || names.any(|name| name.len() > MAX_NAME)
+    {
+        return Err(Failure::new(
+            413,
+            format!(
+                "an audience names at most {MAX_ROOMS_OF_AUDIENCE} rooms of {MAX_NAME} bytes each"
+            ),
+        ));
+    }
+    Ok(())
 }
 
 impl From<Audience> for emitter::Audience {

@@ -26,6 +26,11 @@ use crate::sockets::Connection;
 ///
 /// With this margin the host receives a message that is a little too large and can refuse it with a sentence.
 const HOSTCALL_SLACK: usize = 4 << 20;
+/// Bytes that a guest may always pass in one call if its memory holds so many, so that each import can refuse what is
+/// too large for it with an error for the guest. More ends the call.
+///
+/// Imports refuse before they wait for anything, so the host holds as much for the calls that run at one moment only.
+const HOSTCALL_BYTES: usize = 32 << 20;
 
 /// The owner of an instance. Strategies that keep instances choose by it.
 #[derive(Clone, Copy)]
@@ -159,12 +164,12 @@ impl Instance {
         let services = template.services;
         let output = Output::new(Arc::clone(template.name), Arc::clone(&call.id));
         let memory = MemoryLimiter::new(call.settings.memory, Arc::clone(&services.budget));
-        let sizes = services.sizes;
-        let fuel = sizes.answer.max(sizes.payload);
+        let message = services.sizes.largest().saturating_add(HOSTCALL_SLACK);
+        let fuel = message.max(call.settings.memory.min(HOSTCALL_BYTES));
         let state = State::new(Arc::clone(services), memory, output, Life::Call, call);
         let mut store = Store::new(template.pre.engine(), state);
         store.limiter(|state| &mut state.instance.memory);
-        store.set_hostcall_fuel(fuel.saturating_add(HOSTCALL_SLACK));
+        store.set_hostcall_fuel(fuel);
         store.set_max_component_handles(MAX_HANDLES);
         store.epoch_deadline_callback(|store| Ok(after_tick(store.data())));
         let mut instance = Self {

@@ -125,7 +125,7 @@ async fn answer_until(
         }
     }
     stopped.cancelled().await;
-    let closing = acceptors.into_iter().map(Acceptor::close);
+    let closing = acceptors.into_iter().map(|acceptor| acceptor.close(false));
     // Connections that are still open after the timeout end with the runtime.
     let _ = tokio::time::timeout(CLOSE_TIMEOUT, futures_util::future::join_all(closing)).await;
 }

@@ -9,6 +9,7 @@ mod body;
 pub(in crate::runtime) mod destination;
 mod errors;
 mod grant;
+mod places;
 mod pool;
 mod resolver;
 mod sender;
@@ -217,16 +218,19 @@ impl OutgoingCall {
     /// Returns the destination of a request if the handler may call it.
     fn destination(&self, uri: &Uri, metrics: &Metrics) -> Result<Destination, Error> {
         let refused = OutgoingOutcome::Refused;
-        let Ok(destination) = Destination::of(uri) else {
-            // The path may hold secrets.
-            let authority = uri.authority().map_or("", |authority| authority.as_str());
-            let host = authority.rsplit('@').next().unwrap_or_default();
-            let text = format_args!(
-                "a request to {:?} was refused, because that is not the host of a server in its usual spelling",
-                visible(host)
-            );
-            log(metrics, refused, &self.handler, text);
-            return Err(Error::HttpRequestUriInvalid);
+        let destination = match Destination::of(uri) {
+            Ok(destination) => destination,
+            Err(cause) => {
+                // The path may hold secrets, and so may what is before the host.
+                let authority = uri.authority().map_or("", |authority| authority.as_str());
+                let host = authority.rsplit('@').next().unwrap_or_default();
+                let text = format_args!(
+                    "a request to {:?} was refused, because {cause}",
+                    visible(host)
+                );
+                log(metrics, refused, &self.handler, text);
+                return Err(Error::HttpRequestUriInvalid);
+            }
         };
         let allowed = &self.settings.outbound;
         if !allowed.iter().any(|entry| entry.allows(&destination)) {

@@ -6,39 +6,48 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use tokio::sync::Semaphore;
+
+use super::places::Places;
 
 /// Resolutions that may run at the same time. Each blocks a thread, also after its caller has given up.
 const PARALLEL: usize = 16;
 
 /// Finds the addresses of names.
 pub(super) trait Resolve: Send + Sync {
-    /// Returns the addresses of `name`, which is in lower case and has no dot at its end.
-    fn resolve(&self, name: &str) -> BoxFuture<'static, io::Result<Vec<IpAddr>>>;
+    /// Returns the addresses of `name`, which is in lower case and has no dot at its end, for a handler.
+    fn resolve(
+        &self,
+        name: &str,
+        handler: &Arc<str>,
+    ) -> BoxFuture<'static, io::Result<Vec<IpAddr>>>;
 }
 
 /// The resolver of the operating system.
 pub(super) struct SystemResolver {
-    permits: Arc<Semaphore>,
+    places: Arc<Places>,
 }
 
 impl SystemResolver {
     pub(super) fn new() -> Self {
         Self {
-            permits: Arc::new(Semaphore::new(PARALLEL)),
+            places: Arc::new(Places::new(PARALLEL)),
         }
     }
 }
 
 impl Resolve for SystemResolver {
-    fn resolve(&self, name: &str) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> {
-        let name = name.to_owned();
-        let permits = Arc::clone(&self.permits);
+    fn resolve(
+        &self,
+        name: &str,
+        handler: &Arc<str>,
+    ) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> {
+        let (name, handler) = (name.to_owned(), Arc::clone(handler));
+        let places = Arc::clone(&self.places);
         async move {
-            let permit = permits.acquire_owned().await.map_err(io::Error::other)?;
+            let place = places.take(&handler).await;
             let look_up = move || {
-                // The thread keeps the permit until it has ended.
-                let _permit = permit;
+                // The thread keeps the place until it has ended.
+                let _place = place;
                 let found = (name.as_str(), 0).to_socket_addrs()?;
                 Ok(found.map(|address| address.ip()).collect())
             };

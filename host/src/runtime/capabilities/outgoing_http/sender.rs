@@ -7,12 +7,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::header::HOST;
+use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::{Body, Incoming};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::task::AbortOnDropHandle;
 use wasmtime_wasi_http::{Error, WasiBody};
 
@@ -21,6 +21,7 @@ use super::body::{Bounds, Held, RequestBody, ResponseBody};
 use super::destination::{Destination, Host};
 use super::errors;
 use super::grant::Grant;
+use super::places::{Place, Places};
 use super::pool::{Connection, Key, Pool};
 use super::resolver::{Resolve, SystemResolver};
 use super::tls::Tls;
@@ -54,7 +55,7 @@ struct Shared {
     networks: AllowedNetworks,
     tls: Tls,
     pool: Arc<Pool>,
-    permits: Arc<Semaphore>,
+    places: Places,
     metrics: Arc<Metrics>,
     /// The task that closes idle connections.
     _sweeper: AbortOnDropHandle<()>,
@@ -82,7 +83,7 @@ impl OutgoingHttp {
             networks: settings.networks,
             tls: Tls::new(settings.ca_file)?,
             pool,
-            permits: Arc::new(Semaphore::new(settings.requests)),
+            places: Places::new(settings.requests),
             metrics,
             _sweeper: AbortOnDropHandle::new(sweeper),
         })))
@@ -123,7 +124,7 @@ impl OutgoingHttp {
 struct Exchange {
     connection: Connection,
     pool: Arc<Pool>,
-    permits: [OwnedSemaphorePermit; 2],
+    places: (OwnedSemaphorePermit, Place),
 }
 
 impl Exchange {
@@ -132,7 +133,7 @@ impl Exchange {
             connection: self.connection,
             pool: self.pool,
             request,
-            _permits: self.permits,
+            _places: self.places,
         }
     }
 }
@@ -145,7 +146,7 @@ impl Shared {
         mut grant: Grant,
     ) -> Result<(Response<Incoming>, Bounds, Exchange), Error> {
         let request = prepared(request, destination, grant.bytes)?;
-        let permits = self.take_place(&mut grant).await?;
+        let places = self.take_places(&mut grant).await?;
         let addresses = self.addresses(destination, &grant).await?;
         let keys: Vec<Key> = addresses
             .into_iter()
@@ -155,7 +156,7 @@ impl Shared {
             })
             .collect();
         let (response, connection) = self.exchange(&keys, request, &grant).await?;
-        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS || has_two_lengths(&response) {
             return Err(Error::HttpProtocolError);
         }
         let size = response.body().size_hint().exact().unwrap_or_default();
@@ -171,24 +172,24 @@ impl Shared {
         let rest = Exchange {
             connection,
             pool: Arc::clone(&self.pool),
-            permits,
+            places,
         };
         Ok((response, bounds, rest))
     }
 
     /// Waits for its turn, for a place among the requests of the call, and for one among those of the node.
-    async fn take_place(&self, grant: &mut Grant) -> Result<[OwnedSemaphorePermit; 2], Error> {
+    async fn take_places(&self, grant: &mut Grant) -> Result<(OwnedSemaphorePermit, Place), Error> {
         let turn = grant.turn.take();
-        let parallel = Arc::clone(&grant.parallel);
+        let (parallel, handler) = (Arc::clone(&grant.parallel), Arc::clone(&grant.handler));
         let both = async {
             let turn = match turn {
                 Some(turn) => Some(turn.come().await),
                 None => None,
             };
             let of_call = parallel.acquire_owned().await;
-            let of_node = Arc::clone(&self.permits).acquire_owned().await;
+            let of_node = self.places.take(&handler).await;
             drop(turn);
-            Some([of_call.ok()?, of_node.ok()?])
+            Some((of_call.ok()?, of_node?))
         };
         let taken = within(grant.end, Error::ConnectionLimitReached, both).await?;
         taken.ok_or(Error::ConnectionLimitReached)
@@ -209,7 +210,8 @@ impl Shared {
             Host::Name(name) => name,
         };
         let end = grant.until(CONNECT_TIME, None);
-        let resolved = within(end, Error::DnsTimeout, self.resolver.resolve(name)).await?;
+        let resolving = self.resolver.resolve(name, &grant.handler);
+        let resolved = within(end, Error::DnsTimeout, resolving).await?;
         let mut addresses = resolved.map_err(|_| Error::DnsError {
             rcode: None,
             info_code: None,
@@ -324,6 +326,13 @@ async fn ask(
     })
 }
 
+/// Returns true for a response that says the length of its body in two ways, which may be an attempt to pass one
+/// response off as two (RFC 9112, 6.3). Hyper reads its body in chunks and leaves both headers.
+fn has_two_lengths(response: &Response<Incoming>) -> bool {
+    let headers = response.headers();
+    headers.contains_key(TRANSFER_ENCODING) && headers.contains_key(CONTENT_LENGTH)
+}
+
 /// Returns the head of a request that may be sent twice (RFC 9110, 9.2.2): it changes nothing and has no body.
 fn with_copy(request: Request<WasiBody>) -> (Request<WasiBody>, Option<Parts>) {
     let is_safe = matches!(*request.method(), Method::GET | Method::HEAD);
@@ -355,7 +364,7 @@ fn prepared(
     let host = HeaderValue::try_from(destination.authority());
     let host = host.map_err(|_| Error::HttpRequestUriInvalid)?;
     parts.headers.insert(HOST, host);
-    let declared = parts.headers.get(http::header::CONTENT_LENGTH);
+    let declared = parts.headers.get(CONTENT_LENGTH);
     let declared = declared.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     if declared.is_some_and(|length| length > limit as u64) {
         return Err(Error::HttpRequestBodySize(declared));

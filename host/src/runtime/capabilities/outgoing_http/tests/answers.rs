@@ -224,3 +224,16 @@ async fn g19_a_request_that_is_too_large_is_not_sent_to_its_end() {
         "{error:?}"
     );
 }
+
+#[tokio::test]
+async fn g19_an_answer_with_two_lengths_is_an_error_and_its_connection_is_closed() {
+    let both = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
+    let server = Fake::answering(both).await;
+    let stage = Stage::new();
+    for _ in 0..2 {
+        let error = stage.get(&server.url()).await.unwrap_err();
+        assert!(matches!(error, Error::HttpProtocolError), "{error:?}");
+    }
+    assert_eq!(server.connections(), 2);
+    server.open(0).await;
+}

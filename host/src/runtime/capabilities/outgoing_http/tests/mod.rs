@@ -51,7 +51,7 @@ impl Names {
 }
 
 impl Resolve for Names {
-    fn resolve(&self, name: &str) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> {
+    fn resolve(&self, name: &str, _: &Arc<str>) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> {
         let mut names = lock(&self.0);
         let answer = match names.get_mut(name) {
             Some(answers) if answers.len() > 1 => Ok(answers.remove(0)),
