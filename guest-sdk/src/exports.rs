@@ -6,7 +6,7 @@
 use std::cell::OnceCell;
 use std::marker::PhantomData;
 
-use crate::app::{Action, App, Hook, Stage};
+use crate::app::{Action, App, Entries, Hook, Stage};
 use crate::bindings::exports::hitchy::platform::{
     connections, events, http, policies, schedules, setup,
 };
@@ -27,13 +27,13 @@ pub trait Handler {
 
 thread_local! {
     /// The app of this instance.
-    static APP: OnceCell<&'static App> = const { OnceCell::new() };
+    static APP: OnceCell<&'static Entries> = const { OnceCell::new() };
 }
 
 /// Returns the app of this instance, which the first call builds. It is never dropped, because it ends together with the
 /// instance: freeing it would only cost time.
-fn app<H: Handler>() -> &'static App {
-    APP.with(|app| *app.get_or_init(|| Box::leak(Box::new(H::app()))))
+fn app<H: Handler>() -> &'static Entries {
+    APP.with(|app| *app.get_or_init(|| Box::leak(H::app().entries)))
 }
 
 /// The exports of a handler, as the generated macro needs them.

@@ -27,7 +27,7 @@ impl App {
     /// Panics when the app has declarations that the server would refuse to load.
     pub fn new(app: fn() -> app::App) -> Self {
         super::reset();
-        check(&app());
+        check(&app().entries);
         state::with(|state| state.dispatcher = Some(request::dispatcher(app)));
         App { app }
     }
@@ -118,7 +118,7 @@ impl App {
             .duration_since(SystemTime::UNIX_EPOCH)
             .unwrap_or_default();
         let due = Due::at_millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX));
-        let schedules = (self.app)().schedules;
+        let schedules = (self.app)().entries.schedules;
         let Some(schedule) = schedules.iter().find(|one| one.name() == name) else {
             let names: Vec<_> = schedules.iter().map(Schedule::name).collect();
             panic!("there is no schedule {name:?}; the app declares {names:?}");
@@ -138,7 +138,7 @@ impl App {
 }
 
 /// Checks the declarations as the server does when it loads a handler, without the checks that need other handlers.
-fn check(app: &app::App) {
+fn check(app: &app::Entries) {
     for route in &app.routes {
         let (method, path) = (route.method, route.path);
         assert!(

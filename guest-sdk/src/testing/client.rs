@@ -142,7 +142,7 @@ pub(super) fn run_hooks(
     reason: Option<&str>,
     action: impl Fn(&Hook) -> Option<&Action>,
 ) -> impl Iterator<Item = Result<(), Failure>> {
-    let hooks = app.map(|app| app().hooks).unwrap_or_default();
+    let hooks = app.map(|app| app().entries.hooks).unwrap_or_default();
     hooks
         .into_iter()
         .filter(move |hook| hook.namespace == namespace)

@@ -77,7 +77,7 @@ impl Event {
     /// Returns the named listeners, or those to `*` if there are none.
     fn listeners(&self, namespace: &str) -> Vec<Listener> {
         let of = |name: &str| {
-            let all = (self.app)().listeners.into_iter();
+            let all = (self.app)().entries.listeners.into_iter();
             all.filter(|listener| listener.namespace == namespace && listener.event == name)
                 .collect::<Vec<_>>()
         };

@@ -152,7 +152,7 @@ impl Call<'_> {
 
     /// Returns the policies for this method and path.
     fn policies(&self) -> impl Iterator<Item = &Stage> {
-        let concerned = self.app.policies.iter().filter(|policy| {
+        let concerned = self.app.entries.policies.iter().filter(|policy| {
             let method = policy.method.is_empty() || policy.method == self.parts.method;
             method && matching::covers(policy.prefix, self.path())
         });
@@ -171,7 +171,7 @@ impl Call<'_> {
                 return Ok(response);
             }
         }
-        match matching::find(&self.app.routes, &self.parts.method, self.path()) {
+        match matching::find(&self.app.entries.routes, &self.parts.method, self.path()) {
             Found::Route(route, params) => {
                 (route.answer)(&self.request(route.path, params, None)).map_err(Failure::from)
             }
