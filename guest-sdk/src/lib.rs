@@ -156,7 +156,9 @@ mod function;
 mod headers;
 mod host;
 pub mod http;
+pub mod instance;
 pub mod kv;
+mod life;
 pub mod log;
 mod mismatch;
 mod payload;
@@ -169,6 +171,7 @@ pub mod testing;
 mod time;
 mod tuples;
 mod urlencoded;
+mod values;
 
 pub use self::answer::{
     Format, Html, IntoAck, IntoHeaders, IntoOutcome, IntoResponse, IntoVerdict, Redirect, Response,
