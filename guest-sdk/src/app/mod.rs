@@ -22,7 +22,8 @@ use crate::function::Function;
 ///
 /// Functions take their input as arguments ([`FromRequest`], [`FromEvent`], [`FromConnection`],
 /// [`FromSchedule`](crate::FromSchedule)) and return their answer ([`IntoResponse`], [`IntoAck`]). They are functions,
-/// or closures that capture nothing, because every call runs in a fresh instance.
+/// or closures that capture nothing, because every instance builds the app anew: what was captured would not outlive it.
+/// See [`instance`](crate::instance) for values that several calls use.
 ///
 /// ```
 /// use hitchy_guest::{App, Data, Path, Socket};
