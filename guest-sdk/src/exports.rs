@@ -1,11 +1,12 @@
 //! Implementation of the six interfaces that a handler exports.
 //!
-//! The host calls with the index of a declaration. Each export builds the app, looks up the entry at this index and
-//! calls its function.
+//! The host calls with the index of a declaration. Each export looks up the entry at this index in the instance's app
+//! and calls its function.
 
+use std::cell::OnceCell;
 use std::marker::PhantomData;
 
-use crate::app::{Action, App, Hook, Stage};
+use crate::app::{Action, App, Entries, Hook, Stage};
 use crate::bindings::exports::hitchy::platform::{
     connections, events, http, policies, schedules, setup,
 };
@@ -20,8 +21,19 @@ use crate::socket::Socket;
 
 /// Source of a handler's app. The macro `export!` implements it.
 pub trait Handler {
-    /// Builds the app for one call.
+    /// Builds the app of an instance.
     fn app() -> App;
+}
+
+thread_local! {
+    /// The app of this instance.
+    static APP: OnceCell<&'static Entries> = const { OnceCell::new() };
+}
+
+/// Returns the app of this instance, which the first call builds. It is never dropped, because it ends together with the
+/// instance: freeing it would only cost time.
+fn app<H: Handler>() -> &'static Entries {
+    APP.with(|app| *app.get_or_init(|| Box::leak(H::app().entries)))
 }
 
 /// The exports of a handler, as the generated macro needs them.
@@ -30,7 +42,7 @@ pub struct Exports<H>(PhantomData<H>);
 
 impl<H: Handler> setup::Guest for Exports<H> {
     fn describe(to: Registrar) {
-        let app = H::app();
+        let app = app::<H>();
         for route in &app.routes {
             to.route(route.method, route.path);
         }
@@ -54,7 +66,7 @@ impl<H: Handler> setup::Guest for Exports<H> {
 
 impl<H: Handler> http::Guest for Exports<H> {
     fn on_request(route: u32, request: requests::Request) -> Result<wit::Response, wit::Failure> {
-        let app = H::app();
+        let app = app::<H>();
         let Some(route) = app.routes.get(route as usize) else {
             return refused(unknown_index("route", route));
         };
@@ -68,7 +80,7 @@ impl<H: Handler> policies::Guest for Exports<H> {
         policy: u32,
         request: requests::Request,
     ) -> Result<Option<wit::Response>, wit::Failure> {
-        let app = H::app();
+        let app = app::<H>();
         let Some(Stage::Before(decide)) = app.policies.get(policy as usize).map(|p| &p.stage)
         else {
             return refused(unknown_index("policy", policy));
@@ -80,7 +92,7 @@ impl<H: Handler> policies::Guest for Exports<H> {
     }
 
     fn on_after(policy: u32, request: requests::Request, status: u16) -> Result<(), wit::Failure> {
-        let app = H::app();
+        let app = app::<H>();
         let Some(Stage::After(run)) = app.policies.get(policy as usize).map(|p| &p.stage) else {
             return refused(unknown_index("policy", policy));
         };
@@ -96,7 +108,7 @@ impl<H: Handler> events::Guest for Exports<H> {
         args: wit::Payload,
         ack_wanted: bool,
     ) -> Result<Option<wit::Payload>, wit::Failure> {
-        let app = H::app();
+        let app = app::<H>();
         let Some(listener) = app.listeners.get(listener as usize) else {
             return refused(unknown_index("listener", listener));
         };
@@ -131,7 +143,7 @@ impl<H: Handler> connections::Guest for Exports<H> {
 
 impl<H: Handler> schedules::Guest for Exports<H> {
     fn on_schedule(schedule: u32, due_ms: u64) -> Result<(), wit::Failure> {
-        let app = H::app();
+        let app = app::<H>();
         let Some(schedule) = app.schedules.get(schedule as usize) else {
             return refused(unknown_index("schedule", schedule));
         };
@@ -146,7 +158,7 @@ fn run_hook<H: Handler>(
     reason: Option<String>,
     action: impl Fn(&Hook) -> Option<&Action>,
 ) -> Result<()> {
-    let app = H::app();
+    let app = app::<H>();
     let hook = app
         .hooks
         .get(hook as usize)

@@ -20,8 +20,8 @@ pub trait Function<Arguments> {
 pub(crate) const fn assert_captures_nothing<F>() {
     assert!(
         size_of::<F>() == 0,
-        "a route, policy, listener, hook or schedule must be a function or a closure that captures nothing: every call runs in a fresh \
-         instance, which cannot keep captured values. Keep them in the socket's context, or make them a `const`"
+        "a route, policy, listener, hook or schedule must be a function or a closure that captures nothing: every instance builds the \
+         app anew, so captured values would not last. Keep them in the socket's context or in the bucket, or make them a `const`"
     );
 }
 

@@ -22,8 +22,28 @@ pub(crate) mod kv {
     pub(crate) use crate::bindings::wasi::keyvalue::store::{Bucket, Error, open};
 }
 
+#[cfg(target_family = "wasm")]
+pub(crate) mod instances {
+    //! What the host knows of this instance, and the values that the handler keeps in it.
+
+    use std::cell::RefCell;
+    use std::rc::Rc;
+
+    pub(crate) use crate::bindings::hitchy::platform::instances::{calls, life};
+    use crate::values::Values;
+
+    thread_local! {
+        static VALUES: Values = const { Values::new() };
+    }
+
+    /// Returns the value of a type that is kept in this instance.
+    pub(crate) fn value<T: Default + 'static>() -> Rc<RefCell<T>> {
+        VALUES.with(Values::get)
+    }
+}
+
 #[cfg(not(target_family = "wasm"))]
-pub(crate) use crate::double::{config, kv, log, requests, sockets};
+pub(crate) use crate::double::{config, instances, kv, log, requests, sockets};
 
 pub(crate) use crate::bindings::hitchy::platform::sockets::Audience;
 

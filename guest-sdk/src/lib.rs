@@ -35,8 +35,8 @@
 //! RUSTFLAGS="-Clink-arg=-zstack-size=65536" cargo build --release --target wasm32-wasip2
 //! ```
 //!
-//! The small stack keeps the memory at two pages. Every call runs in a fresh instance, so a small handler is a fast
-//! one. This profile makes it smaller and faster than the default profile:
+//! The small stack keeps the memory at two pages. By default every call runs in a fresh instance, so a small handler is a
+//! fast one. This profile makes it smaller and faster than the default profile:
 //!
 //! ```toml
 //! [profile.release]
@@ -66,8 +66,17 @@
 //! segment. `:name` and `*` are plain text.
 //!
 //! # Between calls
-//! Each call has a fresh instance, which is dropped after the call. The value of a `static` or a `thread_local` is
-//! therefore lost before the next call. The following state lasts longer than a call:
+//! The values of `static`s and `thread_local`s, and those of [`instance::with`], last as long as the instance. The
+//! operator chooses how long that is, with the setting `instances` of the handler:
+//!
+//! - `"call"`, the default: each call has a fresh instance, and nothing in memory is seen by another call.
+//! - `"socket"`: the hooks and events of one client in one namespace have one instance, from `on_connect` to
+//!   `on_disconnect`. Requests and schedules have fresh ones.
+//! - `"shared"`: calls of all clients have the instances of a pool, one call at a time in each.
+//!
+//! An instance that lives longer than a call may end between any two calls: when it was idle, when memory is short, after a
+//! panic or a timeout, with a new version of the handler. What is in memory is therefore a cache: see [`instance`]. The
+//! following state lasts longer, whatever the setting:
 //!
 //! - Keys and values in the handler's bucket, with [`kv`]: they outlive the server.
 //! - The [`Context`] of a connection, for example the user and their rights. A hook sets it (`context.set("user",
@@ -158,7 +167,9 @@ mod function;
 mod headers;
 mod host;
 pub mod http;
+pub mod instance;
 pub mod kv;
+mod life;
 pub mod log;
 mod mismatch;
 mod payload;
@@ -171,6 +182,7 @@ pub mod testing;
 mod time;
 mod tuples;
 mod urlencoded;
+mod values;
 
 pub use self::answer::{
     Format, Html, IntoAck, IntoHeaders, IntoOutcome, IntoResponse, IntoVerdict, Redirect, Response,

@@ -117,7 +117,7 @@ async fn the_settings_of_the_reference_are_accepted() {
 async fn i12_3_the_settings_of_the_guide_are_accepted() {
     let mut story = Story::of("docs/handlers.md", "settings");
     let folder = folder();
-    let settings = story.next("toml") + &story.next("toml");
+    let settings = story.next("toml") + &story.next("toml") + &story.next("toml");
     fs::write(folder.path().join("hitchy.toml"), settings).expect("a file");
     let shell = Shell::new(folder.path(), folder.path());
     let printed = shell.types("hitchy serve --print-config").await;
@@ -125,6 +125,9 @@ async fn i12_3_the_settings_of_the_guide_are_accepted() {
         "buckets = { prices = \"read\", shared = \"read-write\" }",
         "config = { greeting = \"hello\", retries = \"3\" }",
         "secrets = [\"SMTP_PASSWORD\"]",
+        "instances = \"socket\"",
+        "instances = \"shared\"",
+        "max-calls = 100000",
     ] {
         assert!(printed.contains(line), "{line} in {printed}");
     }

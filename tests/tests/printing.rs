@@ -115,3 +115,22 @@ fn a_handler_that_asks_nothing_of_the_system_imports_little_of_it() {
     system.retain(|name| name.starts_with("wasi:"));
     assert_eq!(system, ["wasi:cli/environment", "wasi:cli/exit"]);
 }
+
+#[tokio::test]
+async fn d01_a_value_that_the_sdk_keeps_lasts_for_one_call_by_default() {
+    let server = Server::with("typed.wasm", guest("typed")).await;
+    for _ in 0..3 {
+        let answer = server.get("/instance").await;
+        assert_eq!(answer.text(), r#"["Call",0,1]"#);
+    }
+}
+
+#[test]
+fn i13_1_only_a_handler_that_asks_for_its_instance_imports_the_interface() {
+    let asks = |component: Vec<u8>| {
+        let imports = imports(&component);
+        imports.contains(&"hitchy:platform/instances".to_owned())
+    };
+    assert!(asks(guest("typed")));
+    assert!(!asks(example("hello")));
+}

@@ -4,7 +4,7 @@
 //! Run the example with `cargo run -- dev examples/counter` from the top of the repository, and open
 //! <http://localhost:3000> in two tabs.
 //!
-//! Every call runs in a fresh instance, so the numbers are in the handler's bucket, which outlives the server.
+//! The numbers are in the handler's bucket, which outlives every instance and the server.
 
 use std::collections::BTreeSet;
 

@@ -16,6 +16,16 @@ use crate::request::Request;
 /// allocate.
 type Call<From, To> = Box<dyn Fn(&From) -> Result<To>>;
 
+/// The entries of an app, each kind in the order of its declarations.
+#[derive(Default)]
+pub(crate) struct Entries {
+    pub(crate) routes: Vec<Route>,
+    pub(crate) policies: Vec<Policy>,
+    pub(crate) listeners: Vec<Listener>,
+    pub(crate) hooks: Vec<Hook>,
+    pub(crate) schedules: Vec<Schedule>,
+}
+
 /// A function that answers requests with one method and path.
 pub(crate) struct Route {
     pub(crate) method: &'static str,

@@ -1,13 +1,16 @@
 //! The declarations of a handler: routes, policies, listeners, connection hooks and schedules.
 //!
-//! Every call builds the app anew. An entry is therefore a static path and a function of size zero, and boxing such a
-//! function does not allocate. The host calls entries by index, so that no call compares strings or searches a map.
+//! Every instance builds the app in its first call, and by default it has no other. An entry is therefore a static path
+//! and a function of size zero, and boxing such a function does not allocate. The host calls entries by index, so that no
+//! call compares strings or searches a map.
 
 mod entries;
 mod namespace;
 mod schedules;
 
-pub(crate) use self::entries::{Action, Hook, Listener, Policy, Route, Schedule, Stage};
+#[cfg(not(target_family = "wasm"))]
+pub(crate) use self::entries::Schedule;
+pub(crate) use self::entries::{Action, Entries, Hook, Listener, Policy, Route, Stage};
 pub use self::namespace::Namespace;
 
 use crate::answer::{IntoAck, IntoOutcome, IntoResponse, IntoVerdict};
@@ -19,7 +22,8 @@ use crate::function::Function;
 ///
 /// Functions take their input as arguments ([`FromRequest`], [`FromEvent`], [`FromConnection`],
 /// [`FromSchedule`](crate::FromSchedule)) and return their answer ([`IntoResponse`], [`IntoAck`]). They are functions,
-/// or closures that capture nothing, because every call runs in a fresh instance.
+/// or closures that capture nothing, because every instance builds the app anew: what was captured would not outlive it.
+/// See [`instance`](crate::instance) for values that several calls use.
 ///
 /// ```
 /// use hitchy_guest::{App, Data, Path, Socket};
@@ -42,11 +46,8 @@ use crate::function::Function;
 #[derive(Default)]
 #[must_use = "an app is returned to `export!`"]
 pub struct App {
-    pub(crate) routes: Vec<Route>,
-    pub(crate) policies: Vec<Policy>,
-    pub(crate) listeners: Vec<Listener>,
-    pub(crate) hooks: Vec<Hook>,
-    pub(crate) schedules: Vec<Schedule>,
+    // A box, because each method takes the app and returns it: one word is moved then instead of all the lists.
+    pub(crate) entries: Box<Entries>,
 }
 
 macro_rules! methods {
@@ -81,7 +82,7 @@ impl App {
         A: FromRequest + 'static,
         F::Output: IntoResponse,
     {
-        self.routes.push(Route::new(method, path, function));
+        self.entries.routes.push(Route::new(method, path, function));
         self
     }
 
@@ -149,7 +150,9 @@ impl App {
         A: FromRequest + 'static,
         F::Output: IntoVerdict,
     {
-        self.policies.push(Policy::before(method, prefix, function));
+        self.entries
+            .policies
+            .push(Policy::before(method, prefix, function));
         self
     }
 
@@ -177,7 +180,9 @@ impl App {
         A: FromRequest + 'static,
         F::Output: IntoOutcome,
     {
-        self.policies.push(Policy::after(method, prefix, function));
+        self.entries
+            .policies
+            .push(Policy::after(method, prefix, function));
         self
     }
 
@@ -341,7 +346,8 @@ impl App {
         A: FromEvent + 'static,
         F::Output: IntoAck,
     {
-        self.listeners
+        self.entries
+            .listeners
             .push(Listener::new(namespace, event, function));
         self
     }
@@ -350,22 +356,22 @@ impl App {
     /// one hook, so that a connecting client costs one call.
     fn hook(&mut self, namespace: &'static str, is_free: impl Fn(&Hook) -> bool) -> &mut Hook {
         let fits = |hook: &Hook| hook.namespace == namespace && is_free(hook);
-        let index = self.hooks.iter().position(fits).unwrap_or_else(|| {
-            self.hooks.push(Hook::new(namespace));
-            self.hooks.len() - 1
+        let index = self.entries.hooks.iter().position(fits).unwrap_or_else(|| {
+            self.entries.hooks.push(Hook::new(namespace));
+            self.entries.hooks.len() - 1
         });
-        &mut self.hooks[index]
+        &mut self.entries.hooks[index]
     }
 }
 
 impl std::fmt::Debug for App {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("App")
-            .field("routes", &self.routes.len())
-            .field("policies", &self.policies.len())
-            .field("listeners", &self.listeners.len())
-            .field("hooks", &self.hooks.len())
-            .field("schedules", &self.schedules.len())
+            .field("routes", &self.entries.routes.len())
+            .field("policies", &self.entries.policies.len())
+            .field("listeners", &self.entries.listeners.len())
+            .field("hooks", &self.entries.hooks.len())
+            .field("schedules", &self.entries.schedules.len())
             .finish()
     }
 }
@@ -379,7 +385,8 @@ mod tests {
         let app = App::new()
             .get("/", |_: crate::Request| "hello")
             .on("x", |_: crate::Socket| "x")
-            .on_connect("/", || ());
+            .on_connect("/", || ())
+            .entries;
         assert_eq!(size_of_val(&*app.routes[0].answer), 0);
         assert_eq!(size_of_val(&*app.listeners[0].answer), 0);
         assert_eq!(app.hooks[0].connect.as_deref().map(size_of_val), Some(0));
@@ -391,7 +398,8 @@ mod tests {
             .on_connect("/", || ())
             .namespace("/a", |a| a.on_connect(|| ()).on_disconnect(|| ()))
             .on_disconnect("/", || ())
-            .on_connect("/", || ());
+            .on_connect("/", || ())
+            .entries;
         let namespaces: Vec<_> = app.hooks.iter().map(|hook| hook.namespace).collect();
         assert_eq!(namespaces, ["/", "/a", "/"]);
         assert!(app.hooks[0].disconnect.is_some());

@@ -44,7 +44,8 @@ impl App {
         A: FromSchedule + 'static,
         F::Output: IntoOutcome,
     {
-        self.schedules
+        self.entries
+            .schedules
             .push(Schedule::new(None, Times::Every(length), function));
         self
     }
@@ -77,7 +78,8 @@ impl App {
         A: FromSchedule + 'static,
         F::Output: IntoOutcome,
     {
-        self.schedules
+        self.entries
+            .schedules
             .push(Schedule::new(None, Times::Spec(expression), function));
         self
     }
@@ -104,7 +106,8 @@ impl App {
         A: FromSchedule + 'static,
         F::Output: IntoOutcome,
     {
-        self.schedules
+        self.entries
+            .schedules
             .push(Schedule::new(Some(name), Times::Spec(spec), function));
         self
     }
@@ -125,7 +128,8 @@ mod tests {
             .cron("0 3 * * *", report::<Vec<u8>>)
             .schedule("mine", "every 1h 30m", clean_up)
             .every("5s", || ())
-            .cron("*/10 9-17 1,15 * *", || ());
+            .cron("*/10 9-17 1,15 * *", || ())
+            .entries;
         assert_eq!(
             size_of_val(&*app.schedules[0].run),
             0,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::instances::Scope;
 use super::state;
 pub(crate) use crate::bindings::wasi::keyvalue::store::{Error, KeyResponse};
 
@@ -36,10 +37,11 @@ struct Entry {
     change: u64,
 }
 
-/// A handle to a bucket.
+/// A handle to a bucket. It is valid until the call ends in which it was made.
 pub(crate) struct Bucket {
     name: String,
     access: Access,
+    scope: Scope,
 }
 
 /// A comparison, with the entry as it was when the comparison began.
@@ -70,15 +72,26 @@ impl Bucket {
         Bucket {
             name: name.to_owned(),
             access,
+            scope: Scope::current(),
         }
     }
 
-    fn read<T>(&self, act: impl FnOnce(&BTreeMap<String, Entry>) -> T) -> T {
-        state::with(|state| act(state.store.buckets.entry(self.name.clone()).or_default()))
+    /// Fails when the call of this handle is over.
+    fn usable(&self) -> Result<(), Error> {
+        let usable = self.scope.check("a bucket", "open it anew");
+        usable.map_err(Error::Other)
+    }
+
+    fn read<T>(&self, act: impl FnOnce(&BTreeMap<String, Entry>) -> T) -> Result<T, Error> {
+        self.usable()?;
+        let read =
+            state::with(|state| act(state.store.buckets.entry(self.name.clone()).or_default()));
+        Ok(read)
     }
 
     /// Sets or deletes keys: all of them, or none.
     fn write(&self, changes: &[(String, Option<Vec<u8>>)]) -> Result<(), Error> {
+        self.usable()?;
         if self.access == Access::Read {
             return Err(Error::AccessDenied);
         }
@@ -112,7 +125,7 @@ impl Bucket {
     }
 
     pub(crate) fn get(&self, key: &str) -> Result<Option<Vec<u8>>, Error> {
-        Ok(self.read(|bucket| bucket.get(key).map(|entry| entry.value.clone())))
+        self.read(|bucket| bucket.get(key).map(|entry| entry.value.clone()))
     }
 
     pub(crate) fn set(&self, key: &str, value: &[u8]) -> Result<(), Error> {
@@ -124,7 +137,7 @@ impl Bucket {
     }
 
     pub(crate) fn exists(&self, key: &str) -> Result<bool, Error> {
-        Ok(self.read(|bucket| bucket.contains_key(key)))
+        self.read(|bucket| bucket.contains_key(key))
     }
 
     pub(crate) fn list_keys(&self, cursor: Option<&str>) -> Result<KeyResponse, Error> {
@@ -136,7 +149,7 @@ impl Bucket {
                 .take(PAGE + 1)
                 .cloned()
                 .collect()
-        });
+        })?;
         let has_more = keys.len() > PAGE;
         keys.truncate(PAGE);
         let cursor = keys.last().filter(|_| has_more).cloned();
@@ -150,7 +163,7 @@ impl Cas {
             bucket: bucket.name.clone(),
             access: bucket.access,
             key: key.to_owned(),
-            entry: bucket.read(|bucket| bucket.get(key).cloned()),
+            entry: bucket.read(|bucket| bucket.get(key).cloned())?,
         })
     }
 

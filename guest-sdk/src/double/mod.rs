@@ -5,6 +5,7 @@
 
 pub(crate) mod config;
 pub(crate) mod http;
+pub(crate) mod instances;
 pub(crate) mod kv;
 pub(crate) mod log;
 pub(crate) mod requests;

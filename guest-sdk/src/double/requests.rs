@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use super::instances::Scope;
 use super::sockets::Socket;
 use super::state::{self, failure};
 use crate::bindings::hitchy::platform::types::{Failure, Response};
@@ -20,46 +21,74 @@ pub(crate) struct RequestParts {
     pub(crate) response_headers: RefCell<Vec<(String, String)>>,
 }
 
-/// A request as a function of the handler receives it.
+/// A request as a function of the handler receives it. It is valid until the call ends in which it was made.
 pub(crate) struct Request {
-    pub(crate) parts: Rc<RequestParts>,
-    pub(crate) params: Vec<(String, String)>,
+    parts: Rc<RequestParts>,
+    params: Vec<(String, String)>,
+    scope: Scope,
 }
 
 impl Request {
+    pub(crate) fn new(parts: Rc<RequestParts>, params: Vec<(String, String)>) -> Self {
+        Request {
+            parts,
+            params,
+            scope: Scope::current(),
+        }
+    }
+
+    /// Returns the sentence for the author when the call of this handle is over.
+    fn check(&self) -> Result<(), String> {
+        let remedy = "keep what was read from it";
+        self.scope.check("a request", remedy)
+    }
+
+    /// Returns the parts of the request. Panics when the call of this handle is over. The server ends a call for it,
+    /// because functions that read a request cannot fail.
+    fn parts(&self) -> &RequestParts {
+        self.check().unwrap_or_else(|sentence| panic!("{sentence}"));
+        &self.parts
+    }
+
+    /// Returns 410 when the call of this handle is over.
+    fn usable(&self) -> Result<(), Failure> {
+        self.check().map_err(|sentence| failure(410, &sentence))
+    }
+
     pub(crate) fn id(&self) -> String {
-        super::values(&self.parts.headers, "x-request-id")
+        super::values(&self.parts().headers, "x-request-id")
             .into_iter()
             .next()
             .unwrap_or("test".to_owned())
     }
 
     pub(crate) fn method(&self) -> String {
-        self.parts.method.clone()
+        self.parts().method.clone()
     }
 
     pub(crate) fn url(&self) -> String {
-        self.parts.url.clone()
+        self.parts().url.clone()
     }
 
     pub(crate) fn header(&self, name: &str) -> Vec<String> {
-        super::values(&self.parts.headers, name)
+        super::values(&self.parts().headers, name)
     }
 
     pub(crate) fn headers(&self) -> Vec<(String, String)> {
-        self.parts.headers.clone()
+        self.parts().headers.clone()
     }
 
     pub(crate) fn body(&self) -> Vec<u8> {
-        self.parts.body.clone()
+        self.parts().body.clone()
     }
 
     pub(crate) fn param(&self, name: &str) -> Option<String> {
+        self.parts();
         super::get(&self.params, name)
     }
 
     pub(crate) fn door(&self) -> String {
-        self.parts.door.to_owned()
+        self.parts().door.to_owned()
     }
 
     pub(crate) fn remote(&self) -> String {
@@ -68,28 +97,30 @@ impl Request {
     }
 
     pub(crate) fn socket(&self) -> Option<Socket> {
-        self.parts
+        self.parts()
             .socket
             .as_ref()
             .map(|(namespace, id)| Socket::new(namespace, id))
     }
 
     pub(crate) fn get(&self, key: &str) -> Option<String> {
-        super::get(&self.parts.context.borrow(), key)
+        super::get(&self.parts().context.borrow(), key)
     }
 
     pub(crate) fn set(&self, key: &str, value: &str) -> Result<(), Failure> {
-        state::set(&mut self.parts.context.borrow_mut(), key, value)
+        self.usable()?;
+        state::set(&mut self.parts().context.borrow_mut(), key, value)
     }
 
     pub(crate) fn set_response_header(&self, name: &str, value: &str) -> Result<(), Failure> {
+        self.usable()?;
         if value.contains(['\r', '\n', '\0']) {
             return Err(failure(
                 400,
                 "a header's value must not contain CR, LF or NUL",
             ));
         }
-        self.parts
+        self.parts()
             .response_headers
             .borrow_mut()
             .push((name.to_ascii_lowercase(), value.to_owned()));
@@ -97,6 +128,7 @@ impl Request {
     }
 
     pub(crate) fn deadline_ms(&self) -> u32 {
+        self.parts();
         10_000
     }
 }

@@ -1,13 +1,16 @@
 //! The import `sockets`.
 
+use super::instances::Scope;
 use super::state::{self, Connection, ConnectionState, failure};
 use crate::bindings::hitchy::platform::sockets::Audience;
 use crate::bindings::hitchy::platform::types::{Failure, Payload};
 
-/// A handle to the connection with this namespace and id in the state.
+/// A handle to the connection with this namespace and id in the state. It is valid until the call ends in which it was
+/// made.
 pub(crate) struct Socket {
     namespace: String,
     id: String,
+    scope: Scope,
 }
 
 impl Socket {
@@ -15,19 +18,38 @@ impl Socket {
         Socket {
             namespace: namespace.to_owned(),
             id: id.to_owned(),
+            scope: Scope::current(),
         }
+    }
+
+    /// Returns the sentence for the author when the call of this handle is over.
+    fn check(&self) -> Result<(), String> {
+        let remedy = "keep the id of the socket, and find it by its id";
+        self.scope.check("a socket", remedy)
+    }
+
+    /// Panics when the call of this handle is over. The server ends a call for it, because these functions cannot fail.
+    fn assert_usable(&self) {
+        self.check().unwrap_or_else(|sentence| panic!("{sentence}"));
+    }
+
+    /// Returns 410 when the call of this handle is over.
+    fn usable(&self) -> Result<(), Failure> {
+        self.check().map_err(|sentence| failure(410, &sentence))
     }
 
     /// Runs a function with the connection of this handle.
     fn with<T>(&self, act: impl FnOnce(&mut Connection) -> T) -> T {
+        self.assert_usable();
         state::with(|state| {
             let connection = state.connection(&self.namespace, &self.id);
             act(connection.expect("`testing::reset` was called while this socket was in use"))
         })
     }
 
-    /// Returns 410 after the client has disconnected.
+    /// Returns 410 after the client has disconnected, or when the call of this handle is over.
     fn alive(&self) -> Result<(), Failure> {
+        self.usable()?;
         match self.with(|connection| connection.state) {
             ConnectionState::Disconnected => Err(failure(410, "the client is gone")),
             ConnectionState::Connecting | ConnectionState::Connected => Ok(()),
@@ -46,10 +68,12 @@ impl Socket {
     }
 
     pub(crate) fn id(&self) -> String {
+        self.assert_usable();
         self.id.clone()
     }
 
     pub(crate) fn namespace(&self) -> String {
+        self.assert_usable();
         self.namespace.clone()
     }
 
@@ -78,6 +102,7 @@ impl Socket {
     }
 
     pub(crate) fn set(&self, key: &str, value: &str) -> Result<(), Failure> {
+        self.usable()?;
         self.with(|connection| state::set(&mut connection.context, key, value))
     }
 
@@ -119,6 +144,7 @@ impl Socket {
     }
 
     pub(crate) fn disconnect(&self, close: bool) {
+        self.assert_usable();
         state::with(|state| {
             let same = |other: &&mut Connection| {
                 other.id == self.id && (close || other.namespace == self.namespace)

@@ -7,6 +7,7 @@ use std::fmt;
 use std::rc::Rc;
 
 use super::http::{HttpRecord, PreparedHttp};
+use super::instances::Instances;
 use super::kv::Store;
 use crate::bindings::hitchy::platform::sockets::Audience;
 use crate::bindings::hitchy::platform::types as wit;
@@ -30,6 +31,8 @@ pub(crate) struct State {
     pub(crate) dispatcher: Option<Dispatcher>,
     /// Number of dispatched requests that are being answered.
     pub(crate) depth: usize,
+    /// The instances of the app under test, and the calls that run in them.
+    pub(crate) instances: Instances,
 }
 
 /// Function that answers a dispatched request: method, url, headers and body.

@@ -6,11 +6,14 @@ use serde::Serialize;
 
 use super::client::{self, Client};
 use super::event::Event;
+use super::play;
 use super::request::{self, Request};
 use crate::app::{self, Schedule};
+use crate::double::instances;
 use crate::double::state::{self, ConnectionState};
 use crate::due::Due;
 use crate::error::{Failure, Result};
+use crate::life::Life;
 use crate::payload::Payload;
 use crate::socket::Socket;
 
@@ -27,9 +30,54 @@ impl App {
     /// Panics when the app has declarations that the server would refuse to load.
     pub fn new(app: fn() -> app::App) -> Self {
         super::reset();
-        check(&app());
+        check(&app().entries);
         state::with(|state| state.dispatcher = Some(request::dispatcher(app)));
         App { app }
+    }
+
+    /// Sets how long instances live, as the operator does with the setting `instances`. Without it, each call has a fresh
+    /// one.
+    ///
+    /// With [`Life::Socket`], the hooks and events of a client have one instance until [`disconnect`](App::disconnect),
+    /// and every other call has a fresh one. With [`Life::Shared`], one instance has all calls. A call that is made while
+    /// it is in another one, for a request that the handler [dispatches](crate::dispatch()), has a second one. A panic ends
+    /// the instance.
+    ///
+    /// ```
+    /// use hitchy_guest::instance::{self, Life};
+    /// use hitchy_guest::{App, testing};
+    ///
+    /// #[derive(Default)]
+    /// struct Hits(u32);
+    ///
+    /// fn app() -> App {
+    ///     App::new().get("/hits", || instance::with(|hits: &mut Hits| {
+    ///         hits.0 += 1;
+    ///         hits.0.to_string()
+    ///     }))
+    /// }
+    ///
+    /// let hit = |app: testing::App| app.get("/hits").send().text().unwrap().to_owned();
+    ///
+    /// let app = testing::App::new(app); // in a #[test]
+    /// assert_eq!([hit(app), hit(app)], ["1", "1"]);
+    ///
+    /// let app = app.instances(Life::Shared);
+    /// assert_eq!([hit(app), hit(app)], ["1", "2"]);
+    /// app.end_instances();
+    /// assert_eq!(hit(app), "1");
+    /// ```
+    pub fn instances(self, life: Life) -> Self {
+        instances::set_life(life);
+        self
+    }
+
+    /// Ends all instances, as the server does when it is short of memory, when they have been idle, after `max-calls`, or
+    /// when a new version of the handler is loaded. Clients stay connected, and the next call of each has a new instance.
+    ///
+    /// A handler must get over this at any time, because what it keeps in memory is a cache.
+    pub fn end_instances(&self) {
+        instances::end_all();
     }
 
     /// Starts a request with any method.
@@ -118,12 +166,12 @@ impl App {
             .duration_since(SystemTime::UNIX_EPOCH)
             .unwrap_or_default();
         let due = Due::at_millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX));
-        let schedules = (self.app)().schedules;
-        let Some(schedule) = schedules.iter().find(|one| one.name() == name) else {
+        let schedules = (self.app)().entries.schedules;
+        let Some(index) = schedules.iter().position(|one| one.name() == name) else {
             let names: Vec<_> = schedules.iter().map(Schedule::name).collect();
             panic!("there is no schedule {name:?}; the app declares {names:?}");
         };
-        (schedule.run)(&due).map_err(Failure::from)
+        play::call(self.app, None, |app| (app.schedules[index].run)(&due)).map_err(Failure::from)
     }
 
     /// Disconnects a client and runs the app's hooks. The reason is one of socket.io's, for example `transport close`.
@@ -134,11 +182,12 @@ impl App {
             hook.disconnect.as_ref()
         })
         .for_each(drop);
+        instances::end_of_connection(&namespace, &id);
     }
 }
 
 /// Checks the declarations as the server does when it loads a handler, without the checks that need other handlers.
-fn check(app: &app::App) {
+fn check(app: &app::Entries) {
     for route in &app.routes {
         let (method, path) = (route.method, route.path);
         assert!(

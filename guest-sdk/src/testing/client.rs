@@ -2,10 +2,11 @@
 
 use serde::Serialize;
 
+use super::play;
 use crate::app::{self, Action, Hook};
 use crate::connection;
-use crate::double::sockets;
 use crate::double::state::{self, Connection, ConnectionState};
+use crate::double::{instances, sockets};
 use crate::error::{Failure, Result};
 use crate::socket::Socket;
 
@@ -100,6 +101,8 @@ impl Client {
     pub fn try_connect(mut self) -> Result<Socket, Failure> {
         let Connection { namespace, id, .. } = self.connection.clone();
         self.connection.rooms.insert(0, id.clone());
+        // A client that had the same id may have left an instance.
+        instances::end_of_connection(&namespace, &id);
         state::with(|state| state.connections.push(self.connection));
         let enter = |state| set_state(&namespace, &id, state);
 
@@ -109,6 +112,7 @@ impl Client {
         for outcome in outcomes {
             if let Err(failure) = outcome {
                 enter(ConnectionState::Disconnected);
+                instances::end_of_connection(&namespace, &id);
                 return Err(failure);
             }
         }
@@ -134,7 +138,8 @@ pub(super) fn set_state(namespace: &str, id: &str, new: ConnectionState) {
     });
 }
 
-/// Runs the hooks of a namespace one after the other. Each uses an app of its own, as in the server.
+/// Runs the hooks of a namespace one after the other. As in the server, each is a call, also if it does not have the
+/// wanted function.
 pub(super) fn run_hooks(
     app: Option<fn() -> app::App>,
     namespace: &str,
@@ -142,16 +147,23 @@ pub(super) fn run_hooks(
     reason: Option<&str>,
     action: impl Fn(&Hook) -> Option<&Action>,
 ) -> impl Iterator<Item = Result<(), Failure>> {
-    let hooks = app.map(|app| app().hooks).unwrap_or_default();
-    hooks
-        .into_iter()
-        .filter(move |hook| hook.namespace == namespace)
-        .filter_map(move |hook| {
-            let socket = Socket::new(sockets::Socket::new(namespace, id));
+    let of_namespace = move |(index, hook): (usize, Hook)| {
+        let is_concerned = hook.namespace == namespace;
+        is_concerned.then_some(index)
+    };
+    let hooks = app.map(|app| app().entries.hooks).unwrap_or_default();
+    let concerned = hooks.into_iter().enumerate().filter_map(of_namespace);
+    let run = move |app, index: usize| {
+        play::call(app, Some((namespace, id)), |app| {
+            let Some(run) = action(&app.hooks[index]) else {
+                return Ok(());
+            };
             let connection = connection::Connection {
-                socket,
+                socket: Socket::new(sockets::Socket::new(namespace, id)),
                 reason: reason.map(str::to_owned),
             };
-            action(&hook).map(|run| run(&connection).map_err(Failure::from))
+            run(&connection).map_err(Failure::from)
         })
+    };
+    concerned.filter_map(move |index| Some(run(app?, index)))
 }

@@ -1,7 +1,8 @@
 //! An event that is about to be sent.
 
 use super::client::Client;
-use crate::app::{self, Listener};
+use super::play;
+use crate::app;
 use crate::double::sockets;
 use crate::error::{Failure, Result};
 use crate::event;
@@ -59,10 +60,14 @@ impl Event {
                 format!("nobody listens to {}", self.name),
             ));
         }
-        let acks: Vec<_> = listeners
-            .iter()
-            .map(|listener| (listener.answer)(&self.event(&sender)).map_err(Failure::from))
-            .collect();
+        let (namespace, id) = (sender.namespace(), sender.id());
+        let acks = listeners.into_iter().map(|index| {
+            play::call(self.app, Some((&namespace, &id)), |app| {
+                let event = self.event(&namespace, &id);
+                (app.listeners[index].answer)(&event).map_err(Failure::from)
+            })
+        });
+        let acks: Vec<_> = acks.collect();
         let answered = acks.iter().find_map(|ack| ack.as_ref().ok()?.clone());
         match (answered, acks.into_iter().find_map(Result::err)) {
             (Some(arguments), _) => Ok(arguments),
@@ -74,20 +79,22 @@ impl Event {
         }
     }
 
-    /// Returns the named listeners, or those to `*` if there are none.
-    fn listeners(&self, namespace: &str) -> Vec<Listener> {
+    /// Returns the indexes of the named listeners, or of those to `*` if there are none.
+    fn listeners(&self, namespace: &str) -> Vec<usize> {
+        let listeners = (self.app)().entries.listeners;
         let of = |name: &str| {
-            let all = (self.app)().listeners.into_iter();
-            all.filter(|listener| listener.namespace == namespace && listener.event == name)
-                .collect::<Vec<_>>()
+            let all = listeners.iter().enumerate();
+            let named = all
+                .filter(|(_, listener)| listener.namespace == namespace && listener.event == name);
+            named.map(|(index, _)| index).collect::<Vec<_>>()
         };
         let named = of(&self.name);
         if named.is_empty() { of("*") } else { named }
     }
 
-    fn event(&self, sender: &Socket) -> event::Event {
+    fn event(&self, namespace: &str, id: &str) -> event::Event {
         event::Event {
-            socket: Socket::new(sockets::Socket::new(&sender.namespace(), &sender.id())),
+            socket: Socket::new(sockets::Socket::new(namespace, id)),
             name: self.name.clone(),
             arguments: self.arguments.clone(),
             ack_wanted: self.ack_wanted,

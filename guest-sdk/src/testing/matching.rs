@@ -10,24 +10,25 @@ use crate::urlencoded;
 pub(super) type Params = Vec<(String, String)>;
 
 /// Result of the search for a route.
-pub(super) enum Found<'a> {
-    Route(&'a Route, Params),
+pub(super) enum Found {
+    /// The index of the route.
+    Route(usize, Params),
     /// A route matches the path, but not the method.
     OtherMethods,
     Nothing,
 }
 
 /// Returns the route for a method and path. A HEAD request is answered by a GET route if there is no other.
-pub(super) fn find<'a>(routes: &'a [Route], method: &str, path: &str) -> Found<'a> {
-    let matching = |route: &'a Route| Some((route, matches(route.path, path)?));
-    let fitting: Vec<_> = routes.iter().filter_map(matching).collect();
+pub(super) fn find(routes: &[Route], method: &str, path: &str) -> Found {
+    let matching = |(index, route): (usize, &Route)| Some((index, matches(route.path, path)?));
+    let fitting: Vec<_> = routes.iter().enumerate().filter_map(matching).collect();
     let Some(best) = fitting.iter().map(|(_, (ranks, _))| ranks.clone()).min() else {
         return Found::Nothing;
     };
     let answers = |wanted: &str| {
         fitting
             .iter()
-            .find(|(route, (ranks, _))| *ranks == best && route.method == wanted)
+            .find(|(index, (ranks, _))| *ranks == best && routes[*index].method == wanted)
     };
     let get = || {
         if method == "HEAD" {
@@ -37,7 +38,7 @@ pub(super) fn find<'a>(routes: &'a [Route], method: &str, path: &str) -> Found<'
         }
     };
     match answers(method).or_else(get).or_else(|| answers("")) {
-        Some((route, (_, params))) => Found::Route(route, params.clone()),
+        Some((index, (_, params))) => Found::Route(*index, params.clone()),
         None => Found::OtherMethods,
     }
 }
@@ -96,7 +97,9 @@ mod tests {
             route("GET", "/"),
         ];
         match find(&routes, method, path) {
-            Found::Route(route, params) => format!("{} {} {params:?}", route.method, route.path),
+            Found::Route(index, params) => {
+                format!("{} {} {params:?}", routes[index].method, routes[index].path)
+            }
             Found::OtherMethods => "405".to_owned(),
             Found::Nothing => "404".to_owned(),
         }

@@ -46,6 +46,7 @@ mod emitted;
 mod event;
 mod http;
 mod matching;
+mod play;
 mod request;
 
 use serde::Serialize;

@@ -8,8 +8,9 @@ use serde_json::{Value, json};
 
 use super::client;
 use super::matching::{self, Found, Params};
+use super::play;
 use crate::answer::Response;
-use crate::app::{self, Stage};
+use crate::app::{self, Entries, Stage};
 use crate::double::requests::{self, RequestParts};
 use crate::double::state::{self, Dispatcher};
 use crate::error::{Failure, Result};
@@ -100,19 +101,19 @@ impl Request {
     ///
     /// As in the server, a failure is answered with the JSON `{error, code, id}`.
     pub fn send(self) -> Response {
-        let app = (self.app)();
-        let call = Call {
-            app: &app,
+        let exchange = Exchange {
+            app: self.app,
+            declared: (self.app)().entries,
             parts: Rc::new(self.parts),
         };
-        let answered = call
+        let answered = exchange
             .answer()
-            .unwrap_or_else(|failure| call.failure_response(&failure));
-        let added = call.parts.response_headers.borrow().clone();
+            .unwrap_or_else(|failure| exchange.failure_response(&failure));
+        let added = exchange.parts.response_headers.borrow().clone();
         let response = added.into_iter().fold(answered, |response, (name, value)| {
             response.with_header(name, value)
         });
-        call.run_after_policies(response.status());
+        exchange.run_after_policies(response.status());
         response
     }
 }
@@ -123,13 +124,16 @@ impl std::fmt::Debug for Request {
     }
 }
 
-/// A request that is being answered by the app.
-struct Call<'a> {
-    app: &'a app::App,
+/// A request that is being answered by the app. Each policy that it passes through is a call of its own, and so is its
+/// route.
+struct Exchange {
+    app: fn() -> app::App,
+    /// The declarations, by which the server finds the policies and the route.
+    declared: Box<Entries>,
     parts: Rc<RequestParts>,
 }
 
-impl Call<'_> {
+impl Exchange {
     fn path(&self) -> &str {
         self.parts.url.split('?').next().unwrap_or_default()
     }
@@ -140,41 +144,43 @@ impl Call<'_> {
         params: Params,
         status: Option<u16>,
     ) -> request::Request {
-        request::Request::new(
-            requests::Request {
-                parts: self.parts.clone(),
-                params,
-            },
-            pattern,
-            status,
-        )
+        let handle = requests::Request::new(self.parts.clone(), params);
+        request::Request::new(handle, pattern, status)
     }
 
-    /// Returns the policies for this method and path.
-    fn policies(&self) -> impl Iterator<Item = &Stage> {
-        let concerned = self.app.policies.iter().filter(|policy| {
+    /// Returns the indexes of the policies for this method and path.
+    fn policies(&self, is_wanted: fn(&Stage) -> bool) -> impl Iterator<Item = usize> {
+        let all = self.declared.policies.iter().enumerate();
+        let concerned = all.filter(move |(_, policy)| {
             let method = policy.method.is_empty() || policy.method == self.parts.method;
-            method && matching::covers(policy.prefix, self.path())
+            method && is_wanted(&policy.stage) && matching::covers(policy.prefix, self.path())
         });
-        concerned.map(|policy| &policy.stage)
+        concerned.map(|(index, _)| index)
+    }
+
+    /// Runs a policy.
+    fn run_policy(&self, index: usize, status: Option<u16>) -> Result<Option<Response>> {
+        play::call(self.app, None, |app| {
+            let request = self.request("", Params::new(), status);
+            match &app.policies[index].stage {
+                Stage::Before(decide) => decide(&request),
+                Stage::After(run) => run(&request).map(|()| None),
+            }
+        })
     }
 
     /// Runs the `before` policies, then the route.
     fn answer(&self) -> Result<Response, Failure> {
-        for stage in self.policies() {
-            let Stage::Before(decide) = stage else {
-                continue;
-            };
-            if let Some(response) =
-                decide(&self.request("", Params::new(), None)).map_err(Failure::from)?
-            {
+        for index in self.policies(|stage| matches!(stage, Stage::Before(_))) {
+            if let Some(response) = self.run_policy(index, None).map_err(Failure::from)? {
                 return Ok(response);
             }
         }
-        match matching::find(&self.app.routes, &self.parts.method, self.path()) {
-            Found::Route(route, params) => {
+        match matching::find(&self.declared.routes, &self.parts.method, self.path()) {
+            Found::Route(index, params) => play::call(self.app, None, |app| {
+                let route = &app.routes[index];
                 (route.answer)(&self.request(route.path, params, None)).map_err(Failure::from)
-            }
+            }),
             Found::OtherMethods => Err(Failure::new(405, "method not allowed")),
             Found::Nothing => Err(Failure::new(404, "not found")),
         }
@@ -194,12 +200,10 @@ impl Call<'_> {
 
     /// Runs the `after` policies with the status of the response.
     fn run_after_policies(&self, status: u16) {
-        for stage in self.policies() {
-            if let Stage::After(run) = stage {
-                // The conversion writes an internal error to the log. Nobody waits for the failure itself.
-                let outcome = run(&self.request("", Params::new(), Some(status)));
-                outcome.map_err(Failure::from).unwrap_or_default();
-            }
+        for index in self.policies(|stage| matches!(stage, Stage::After(_))) {
+            // The conversion writes an internal error to the log. Nobody waits for the failure itself.
+            let outcome = self.run_policy(index, Some(status));
+            outcome.map_err(Failure::from).unwrap_or_default();
         }
     }
 }
