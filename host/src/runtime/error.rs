@@ -8,6 +8,7 @@ use std::time::Duration;
 use wasmtime::{FrameInfo, Trap, WasmBacktrace};
 
 use super::contract::{PACKAGE, TRACK};
+use super::instance::handles::StaleHandle;
 use super::instance::limits::Refused;
 use super::instance::state::State;
 use super::module_error::ModuleError;
@@ -248,6 +249,10 @@ impl CallError {
             },
             (None, None) if error.is::<wasmtime_wasi::I32Exit>() => Self::Trap {
                 cause: "the guest exited".to_owned(),
+                frames,
+            },
+            (None, None) if let Some(stale) = error.downcast_ref::<StaleHandle>() => Self::Trap {
+                cause: stale.to_string(),
                 frames,
             },
             (None, Some(trap)) => Self::Trap {

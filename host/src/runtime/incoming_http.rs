@@ -77,11 +77,10 @@ impl Guest {
         if asked.door == Door::Http && asked.method != Method::HEAD {
             call.stream = Some(Arc::clone(&end));
         }
-        self.run(call, Owner::Anyone, async |store, instance| {
-            let guest = self
-                .exports
-                .get::<GuestIndices>()?
-                .load(&mut *store, instance)?;
+        self.run(call, Owner::Anyone, async |store, linked| {
+            let guest = linked.export(store, |store, instance| {
+                self.exports.get::<GuestIndices>()?.load(store, instance)
+            })?;
             let request = request(store, incoming)?;
             let out = outparam(store, end, answer)?;
             guest.call_handle(&mut *store, request, out).await

@@ -11,12 +11,27 @@ use wasmtime_wasi_http::p2::body::{HostOutgoingBody, StreamContext};
 /// the middle of its answer would seem to have sent all of it. A guest that returns without finishing a body is let
 /// pass, as other hosts do, because the JavaScript engine of componentize-js answers so when a script has failed.
 pub(super) fn abort_unfinished(table: &mut ResourceTable) {
-    let bodies = table.iter_mut().filter_map(|entry| {
+    for body in unfinished(table) {
+        take(body).abort();
+    }
+}
+
+/// Ends all bodies in a table that were not finished, as if their instance were dropped after a good end.
+pub(super) fn finish(table: &mut ResourceTable) {
+    for body in unfinished(table) {
+        drop(take(body));
+    }
+}
+
+fn unfinished(table: &mut ResourceTable) -> impl Iterator<Item = &mut HostOutgoingBody> {
+    table.iter_mut().filter_map(|entry| {
         let entry: &mut dyn std::any::Any = entry;
         entry.downcast_mut::<HostOutgoingBody>()
-    });
-    for body in bodies {
-        let (nothing, _) = HostOutgoingBody::new(StreamContext::Response, None, 1, 1);
-        mem::replace(body, nothing).abort();
-    }
+    })
+}
+
+/// Takes a body out of its place in the table, where nothing is left to write to.
+fn take(body: &mut HostOutgoingBody) -> HostOutgoingBody {
+    let (nothing, _) = HostOutgoingBody::new(StreamContext::Response, None, 1, 1);
+    mem::replace(body, nothing)
 }
