@@ -15,14 +15,14 @@ use super::error::{CallError, LoadError};
 use super::exports::Exports;
 use super::guest::Guest;
 use super::incoming_http;
-use super::instance::lease::Owner;
 use super::instance::handles::RegistrarHandle;
+use super::instance::lease::Owner;
 use super::instance::state::{Phase, State};
 use super::instance::store::Linked;
 use super::kinds::route::Route;
 use super::kinds::{Declarations, Description, schedule};
 use super::services::Services;
-use super::settings::{HandlerSettings, Serve};
+use super::settings::{HandlerSettings, Life, Serve};
 
 /// Longest processor time that `describe` may use.
 const DESCRIBE_CPU: Duration = Duration::from_secs(1);
@@ -104,6 +104,9 @@ impl Handler {
         code: Code,
         services: Arc<Services>,
     ) -> Result<Self, LoadError> {
+        if settings.instances != Life::Call {
+            return Err(LoadError::LifeOfCommand(settings.instances));
+        }
         let command = Command::new(&name, &code.pre)?;
         let declarations = cgi::declare::declarations(&command, &settings.events)?;
         let mut exports = Exports::default();

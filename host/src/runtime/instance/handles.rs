@@ -40,8 +40,10 @@ pub(in crate::runtime) trait Held: Any + Send {
 }
 
 impl Held for SocketHandle {
-    const WORDS: (&'static str, &'static str) =
-        ("a socket", "keep the id of the socket, and find it by its id");
+    const WORDS: (&'static str, &'static str) = (
+        "a socket",
+        "keep the id of the socket, and find it by its id",
+    );
 }
 
 impl Held for RequestHandle {

@@ -162,13 +162,18 @@ impl Keeper {
             }
         }
         let groups = self.groups();
-        let used = groups.into_iter().filter_map(|group| Some((group.oldest()?, group)));
+        let used = groups
+            .into_iter()
+            .filter_map(|group| Some((group.oldest()?, group)));
         let (_, group) = used.min_by_key(|(since, _)| *since)?;
         Some((group, end))
     }
 
     fn groups(&self) -> Vec<Arc<dyn Group>> {
-        lock(&self.groups).iter().filter_map(Weak::upgrade).collect()
+        lock(&self.groups)
+            .iter()
+            .filter_map(Weak::upgrade)
+            .collect()
     }
 
     /// Notes an end for the log.

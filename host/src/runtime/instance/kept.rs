@@ -42,7 +42,11 @@ impl Unkept {
 
 impl Kept {
     /// Makes the place for the instances of the handler `name`.
-    pub(super) fn new(name: &Arc<str>, settings: &HandlerSettings, keeper: &Arc<Keeper>) -> Arc<Self> {
+    pub(super) fn new(
+        name: &Arc<str>,
+        settings: &HandlerSettings,
+        keeper: &Arc<Keeper>,
+    ) -> Arc<Self> {
         let kept = Arc::new(Self {
             life: settings.instances,
             idle: settings.idle,

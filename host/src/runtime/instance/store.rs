@@ -159,7 +159,8 @@ impl Instance {
         }
         let counted = self.counted.as_ref()?;
         let fewer = scattered(counted.number(), spread);
-        let has_enough = max_calls.is_some_and(|max| counted.calls() >= (max - fewer.min(max)).max(1));
+        let has_enough =
+            max_calls.is_some_and(|max| counted.calls() >= (max - fewer.min(max)).max(1));
         has_enough.then_some(InstanceEnd::MaxCalls)
     }
 

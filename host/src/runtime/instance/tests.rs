@@ -160,7 +160,11 @@ fn sockets<const N: usize>() -> [Arc<Connection>; N] {
 async fn d01_a_fresh_instance_sees_nothing_of_earlier_calls() {
     let counter = Counter::of(Life::Call);
     let [socket] = sockets();
-    for owner in [Owner::Anyone, Owner::Socket(&socket), Owner::Socket(&socket)] {
+    for owner in [
+        Owner::Anyone,
+        Owner::Socket(&socket),
+        Owner::Socket(&socket),
+    ] {
         assert_eq!(counter.count(owner).await, 1);
     }
 }
@@ -176,12 +180,18 @@ async fn d02_each_connection_has_an_instance_and_other_calls_have_fresh_ones() {
     assert_eq!(counter.count(Owner::Socket(&two)).await, 1);
     assert_eq!(counter.living(), 2);
     one.attachments.end();
-    assert_eq!((counter.living(), counter.ended(InstanceEnd::Disconnect)), (1, 1));
+    assert_eq!(
+        (counter.living(), counter.ended(InstanceEnd::Disconnect)),
+        (1, 1)
+    );
     // An event that runs after the end finds nothing and leaves nothing.
     assert_eq!(counter.count(Owner::Socket(&one)).await, 1);
     assert_eq!(counter.living(), 1);
     drop(two);
-    assert_eq!((counter.living(), counter.ended(InstanceEnd::Disconnect)), (0, 3));
+    assert_eq!(
+        (counter.living(), counter.ended(InstanceEnd::Disconnect)),
+        (0, 3)
+    );
 }
 
 #[tokio::test]
@@ -195,7 +205,10 @@ async fn d02_a_fault_ends_the_instance_and_the_next_call_has_another() {
             assert!(failed.is_err(), "{life} {failing}");
         }
         assert_eq!(counter.count(Owner::Socket(&socket)).await, 1);
-        assert_eq!((counter.living(), counter.ended(InstanceEnd::Fault)), (1, 2));
+        assert_eq!(
+            (counter.living(), counter.ended(InstanceEnd::Fault)),
+            (1, 2)
+        );
     }
 }
 
@@ -210,7 +223,10 @@ async fn g06_a_dropped_call_takes_its_instance_with_it() {
             // The guest yields after its first tick. It is not polled again.
             assert!(futures_util::poll!(&mut call).is_pending());
         }
-        assert_eq!((counter.living(), counter.ended(InstanceEnd::Fault)), (0, 1));
+        assert_eq!(
+            (counter.living(), counter.ended(InstanceEnd::Fault)),
+            (0, 1)
+        );
         assert_eq!(counter.count(Owner::Socket(&socket)).await, 1);
     }
 }
@@ -269,7 +285,13 @@ async fn d03_the_instance_that_was_used_last_is_used_first() {
     let mut leases = Vec::new();
     for _ in 0..2 {
         let mut call = call(&counter.settings, 0);
-        leases.push(counter.strategy.check_out(Owner::Anyone, &mut call).await.unwrap());
+        leases.push(
+            counter
+                .strategy
+                .check_out(Owner::Anyone, &mut call)
+                .await
+                .unwrap(),
+        );
     }
     for lease in &mut leases {
         let call = call(&counter.settings, 0);
@@ -341,11 +363,18 @@ async fn d02_memory_that_is_needed_is_taken_from_the_instance_used_least_recentl
     }
     assert_eq!(counter.ended(InstanceEnd::Memory), 1);
     assert_eq!(counter.count(Owner::Socket(&one)).await, 3);
-    assert_eq!(counter.count(Owner::Socket(&two)).await, 1, "it was the one");
+    assert_eq!(
+        counter.count(Owner::Socket(&two)).await,
+        1,
+        "it was the one"
+    );
     // Four pages are more than the budget has: the call gets none, and nobody else loses theirs.
     let living = counter.living();
     for wanted in [1, 2, u32::MAX] {
-        assert_eq!(counter.call(Owner::Socket(&one), "grow").await.unwrap(), wanted);
+        assert_eq!(
+            counter.call(Owner::Socket(&one), "grow").await.unwrap(),
+            wanted
+        );
     }
     assert_eq!(counter.living(), living - 2);
     assert_eq!(counter.ended(InstanceEnd::Memory), 4);
@@ -392,12 +421,19 @@ async fn d02_a_reload_ends_the_instances_of_the_old_code() {
         assert_eq!(counter.count(Owner::Socket(&socket)).await, 1);
         let mut under_way = call(&counter.settings, 0);
         let owner = Owner::Socket(&socket);
-        let mut lease = counter.strategy.check_out(owner, &mut under_way).await.unwrap();
+        let mut lease = counter
+            .strategy
+            .check_out(owner, &mut under_way)
+            .await
+            .unwrap();
         counter.strategy.close();
         let count = counter.call_in(&mut lease, under_way, "count").await;
         assert_eq!(count.unwrap(), 2, "the call ends in the old instance");
         drop(lease);
-        assert_eq!((counter.living(), counter.ended(InstanceEnd::Reload)), (0, 1));
+        assert_eq!(
+            (counter.living(), counter.ended(InstanceEnd::Reload)),
+            (0, 1)
+        );
         sweeping.abort();
     }
 }

@@ -8,8 +8,8 @@ use crate::runtime::bindings::exports::hitchy::platform::connections as exported
 use crate::runtime::call::{CallContext, Outcome};
 use crate::runtime::error::LoadError;
 use crate::runtime::guest::Guest;
-use crate::runtime::instance::lease::Owner;
 use crate::runtime::instance::handles::SocketHandle;
+use crate::runtime::instance::lease::Owner;
 use crate::runtime::instance::state::Phase;
 use crate::sockets::Connection;
 
@@ -71,7 +71,10 @@ impl Guest {
         let answer = self
             .run(call, Owner::Socket(&owner), async |store, linked| {
                 let guest = self.load::<ConnectionHook>(store, linked)?;
-                let socket = store.data_mut().handles_mut()?.push(SocketHandle(connection))?;
+                let socket = store
+                    .data_mut()
+                    .handles_mut()?
+                    .push(SocketHandle(connection))?;
                 guest.call_on_connect(&mut *store, hook, socket).await
             })
             .await?;
@@ -89,7 +92,10 @@ impl Guest {
         let ended = self
             .serve(context, Owner::Socket(&owner), async |store, linked| {
                 let guest = self.load::<ConnectionHook>(store, linked)?;
-                let socket = store.data_mut().handles_mut()?.push(SocketHandle(connection))?;
+                let socket = store
+                    .data_mut()
+                    .handles_mut()?
+                    .push(SocketHandle(connection))?;
                 guest.call_on_connected(&mut *store, hook, socket).await
             })
             .await?;
@@ -108,7 +114,10 @@ impl Guest {
         let ended = self
             .serve(context, Owner::Socket(&owner), async |store, linked| {
                 let guest = self.load::<ConnectionHook>(store, linked)?;
-                let socket = store.data_mut().handles_mut()?.push(SocketHandle(connection))?;
+                let socket = store
+                    .data_mut()
+                    .handles_mut()?
+                    .push(SocketHandle(connection))?;
                 guest
                     .call_on_disconnect(&mut *store, hook, socket, reason)
                     .await

@@ -13,8 +13,8 @@ use crate::runtime::cgi::command::Command;
 use crate::runtime::convert;
 use crate::runtime::error::LoadError;
 use crate::runtime::guest::Guest;
-use crate::runtime::instance::lease::Owner;
 use crate::runtime::instance::handles::SocketHandle;
+use crate::runtime::instance::lease::Owner;
 use crate::sockets::Connection;
 
 /// The call for an event of a client.
@@ -108,7 +108,10 @@ impl Guest {
         let answer = self
             .serve(context, Owner::Socket(&owner), async |store, linked| {
                 let guest = self.load::<Listener>(store, linked)?;
-                let socket = store.data_mut().handles_mut()?.push(SocketHandle(connection))?;
+                let socket = store
+                    .data_mut()
+                    .handles_mut()?
+                    .push(SocketHandle(connection))?;
                 guest
                     .call_on_event(
                         &mut *store,

@@ -11,8 +11,8 @@ use crate::runtime::call::{CallContext, Outcome};
 use crate::runtime::convert;
 use crate::runtime::error::LoadError;
 use crate::runtime::guest::Guest;
-use crate::runtime::instance::lease::Owner;
 use crate::runtime::instance::handles::RequestHandle;
+use crate::runtime::instance::lease::Owner;
 use crate::runtime::pattern;
 use http::Method;
 
@@ -139,7 +139,10 @@ impl Guest {
         let answer = self
             .serve(context, Owner::Anyone, async |store, linked| {
                 let guest = self.load::<Policy>(store, linked)?;
-                let request = store.data_mut().handles_mut()?.push(without_params(exchange))?;
+                let request = store
+                    .data_mut()
+                    .handles_mut()?
+                    .push(without_params(exchange))?;
                 guest.call_on_before(&mut *store, policy, request).await
             })
             .await?;
@@ -161,7 +164,10 @@ impl Guest {
         let ended = self
             .serve(context, Owner::Anyone, async |store, linked| {
                 let guest = self.load::<Policy>(store, linked)?;
-                let request = store.data_mut().handles_mut()?.push(without_params(exchange))?;
+                let request = store
+                    .data_mut()
+                    .handles_mut()?
+                    .push(without_params(exchange))?;
                 guest
                     .call_on_after(&mut *store, policy, request, status)
                     .await

@@ -16,8 +16,8 @@ use crate::runtime::cgi::command::Command;
 use crate::runtime::convert;
 use crate::runtime::error::LoadError;
 use crate::runtime::guest::Guest;
-use crate::runtime::instance::lease::Owner;
 use crate::runtime::instance::handles::RequestHandle;
+use crate::runtime::instance::lease::Owner;
 use crate::runtime::pattern::{self, Pattern};
 
 /// The call of a route for a request.
@@ -160,7 +160,10 @@ impl Guest {
         let answer = self
             .serve(context, Owner::Anyone, async |store, linked| {
                 let guest = self.load::<Route>(store, linked)?;
-                let request = store.data_mut().handles_mut()?.push(RequestHandle { exchange, params })?;
+                let request = store
+                    .data_mut()
+                    .handles_mut()?
+                    .push(RequestHandle { exchange, params })?;
                 guest.call_on_request(&mut *store, route, request).await
             })
             .await?;

@@ -299,10 +299,7 @@ impl State {
     }
 
     /// Returns the value that the key had when the comparison began.
-    pub(super) fn kv_current(
-        &mut self,
-        handle: &Resource<CasHandle>,
-    ) -> Answer<Option<Vec<u8>>> {
+    pub(super) fn kv_current(&mut self, handle: &Resource<CasHandle>) -> Answer<Option<Vec<u8>>> {
         let cas = tried!(self.handles()?.get(handle)?);
         Ok(Ok(cas.entry.as_ref().map(|entry| entry.value.to_vec())))
     }
