@@ -12,15 +12,14 @@ use wasmtime_wasi_http::p2::body::{HostOutgoingBody, StreamContext};
 /// pass, as other hosts do, because the JavaScript engine of componentize-js answers so when a script has failed.
 pub(super) fn abort_unfinished(table: &mut ResourceTable) {
     for body in unfinished(table) {
-        take(body).abort();
+        let (nothing, _) = HostOutgoingBody::new(StreamContext::Response, None, 1, 1);
+        mem::replace(body, nothing).abort();
     }
 }
 
-/// Ends all bodies in a table that were not finished, as if their instance were dropped after a good end.
-pub(super) fn finish(table: &mut ResourceTable) {
-    for body in unfinished(table) {
-        drop(take(body));
-    }
+/// Returns true if a body in a table was not finished. Only the end of the instance ends it, with its stream.
+pub(super) fn are_unfinished(table: &mut ResourceTable) -> bool {
+    unfinished(table).next().is_some()
 }
 
 fn unfinished(table: &mut ResourceTable) -> impl Iterator<Item = &mut HostOutgoingBody> {
@@ -28,10 +27,4 @@ fn unfinished(table: &mut ResourceTable) -> impl Iterator<Item = &mut HostOutgoi
         let entry: &mut dyn std::any::Any = entry;
         entry.downcast_mut::<HostOutgoingBody>()
     })
-}
-
-/// Takes a body out of its place in the table, where nothing is left to write to.
-fn take(body: &mut HostOutgoingBody) -> HostOutgoingBody {
-    let (nothing, _) = HostOutgoingBody::new(StreamContext::Response, None, 1, 1);
-    mem::replace(body, nothing)
 }

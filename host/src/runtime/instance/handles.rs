@@ -102,7 +102,8 @@ impl Handles {
 
     /// Ends the call: drops what its handles stand for. Numbers of the next call begin behind those of this one.
     pub(super) fn end_call(&mut self) {
-        if self.used > 0 {
+        // A table whose things were all taken back has free places only, and is used again.
+        if self.held > 0 {
             self.table = bounded_table();
         }
         self.base = self.base.saturating_add(self.used);
@@ -202,6 +203,9 @@ mod tests {
         }
         handles.end_call();
         assert_eq!(handles.push(Thing(0)).unwrap().rep(), 1);
+        assert_eq!(handles.push(Thing(0)).unwrap().rep(), 2);
+        handles.end_call();
+        assert_eq!(handles.push(Thing(0)).unwrap().rep(), 3);
         assert!(handles.suffice());
         handles.base = u32::MAX - 2 * MAX_HANDLES as u32;
         assert!(!handles.suffice());

@@ -197,21 +197,17 @@ impl State {
         self.call = None;
     }
 
-    /// Lets the bodies end that the guest has left unfinished in a call that succeeded. Nothing else would end them while
-    /// the instance is kept, and their receivers would wait.
-    pub(super) fn finish_bodies(&mut self) {
-        if !self.instance.table.is_empty() {
-            bodies::finish(&mut self.instance.table);
-        }
-    }
-
-    /// Returns true if the guest has kept so much from earlier calls that later calls could fail for it.
+    /// Returns true if the guest has left something in its instance that the end of the call should have ended, or so much
+    /// that later calls could fail for it.
     pub(super) fn is_worn(&mut self) -> bool {
-        let handles = &self.handles;
-        let (resources, left) = (&mut self.instance.table, handles.left());
-        let is_full = left > MAX_LEFT
-            || (!resources.is_empty() && left + resources.iter_mut().count() > MAX_LEFT);
-        is_full || !handles.suffice()
+        let (left, resources) = (self.handles.left(), &mut self.instance.table);
+        if left > MAX_LEFT || !self.handles.suffice() {
+            return true;
+        }
+        // Most guests hold nothing of WASI.
+        !resources.is_empty()
+            && (left + resources.iter_mut().count() > MAX_LEFT
+                || bodies::are_unfinished(resources))
     }
 
     /// Returns the things that the guest holds in the call that runs.

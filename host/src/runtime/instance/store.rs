@@ -99,7 +99,6 @@ impl Instance {
         if let Some(counted) = &mut self.counted
             && has_succeeded
         {
-            state.finish_bodies();
             counted.note_call(state.instance.memory.used());
         }
     }
