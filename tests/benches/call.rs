@@ -101,6 +101,7 @@ fn runtime() -> Runtime {
     let settings = RuntimeSettings {
         calls: 16,
         memory_budget: 1 << 30,
+        kept_instances: 16,
         sizes: MessageSizes {
             payload: 1 << 20,
             answer: 4 << 20,

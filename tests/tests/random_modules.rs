@@ -169,6 +169,7 @@ fn runtime() -> Runtime {
     let settings = RuntimeSettings {
         calls: 4,
         memory_budget: 1 << 30,
+        kept_instances: 16,
         sizes: MessageSizes {
             payload: 1 << 20,
             answer: 4 << 20,

@@ -366,7 +366,7 @@ fn read(key: &Key, name: &str, value: &Value, from: &Source) -> Result<Value, Er
         let is_text = matches!(from, Source::Variable(_) | Source::Flag(_));
         let example = match key.kind.example_as_text() {
             Some(example) if is_text => format!("{example} (a comma between two items)"),
-            _ => key.kind.example(),
+            _ => example_near(&key.kind, value),
         };
         match (refusal, key.kind.bounds()) {
             (Refusal::Bounds, Some((min, max))) => Error::OutOfBounds { written, min, max },
@@ -377,6 +377,17 @@ fn read(key: &Key, name: &str, value: &Value, from: &Source) -> Result<Value, Er
             },
         }
     })
+}
+
+/// Returns an example of a value: the word that is most similar to the written one, if the kind has words.
+fn example_near(kind: &ValueKind, written: &Value) -> String {
+    let near = match (kind, written.as_str()) {
+        (ValueKind::Word(words), Some(written)) => {
+            keys::nearest(written, words.iter().map(|word| (*word).to_owned()))
+        }
+        _ => None,
+    };
+    near.map_or_else(|| kind.example(), |word| Value::from(word).to_string())
 }
 
 fn known(name: &str, from: &Source) -> Result<&'static Key, Error> {

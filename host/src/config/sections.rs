@@ -116,6 +116,8 @@ pub struct Limits {
     pub queue: usize,
     /// Longest time that a call may wait before it is answered with 503.
     pub queue_wait: Duration,
+    /// Largest number of instances that are kept between calls, of all handlers together.
+    pub kept_instances: usize,
     /// Memory of all guests together, in bytes. `None` means half of the memory of the machine or of the container.
     pub memory_budget: Option<u64>,
 }

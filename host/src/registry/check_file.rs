@@ -11,7 +11,7 @@ use super::refusal::FileRefusal;
 use super::table::bare;
 use crate::config::{Config, Source, nearest};
 use crate::runtime::{
-    CallError, Candidate, ContentHash, Handler, HandlerSettings, LoadError, Runtime, Serve,
+    CallError, Candidate, ContentHash, Handler, HandlerSettings, Life, LoadError, Runtime, Serve,
 };
 
 /// The result of checking a file by itself.
@@ -71,13 +71,14 @@ async fn load(
     Ok(handler)
 }
 
-/// Adds warnings about settings of a handler that fit nothing that it declares.
+/// Adds warnings about settings of a handler that fit nothing that it declares, or no other setting.
 pub(super) fn warn_of_settings(handler: &mut Handler) {
     let settings = Arc::clone(&handler.settings);
     if settings.serve != Serve::Cgi && !settings.events.is_empty() {
         let warning = "the settings name `events`, which only a command has, with `serve = \"cgi\"`; remove them";
         handler.declarations.warnings.push(warning.to_owned());
     }
+    warn_of_life(handler, &settings);
     for name in settings.schedules.keys() {
         let declared = handler.declarations.schedules.iter();
         let mut declared = declared.map(|schedule| schedule.name.clone());
@@ -91,6 +92,26 @@ pub(super) fn warn_of_settings(handler: &mut Handler) {
         handler.declarations.warnings.push(format!(
             "the settings name the schedule {name:?}, which the file does not declare; {hint}"
         ));
+    }
+}
+
+/// Adds warnings about settings of instances that have no effect.
+fn warn_of_life(handler: &mut Handler, settings: &HandlerSettings) {
+    let life = settings.instances;
+    let mut warn = |sentence: String| handler.declarations.warnings.push(sentence);
+    if settings.max_instances.is_some() && life != Life::Shared {
+        warn(format!(
+            "max-instances is for `instances = \"shared\"` and has no effect with \"{life}\"; remove it, or set instances = \"shared\""
+        ));
+    }
+    if settings.max_calls.is_some() && life == Life::Call {
+        warn("max-calls is for instances that live longer than a call and has no effect; remove it, or set instances".to_owned());
+    }
+    let declared = &handler.declarations;
+    if life == Life::Socket && declared.listeners.is_empty() && declared.connections.is_empty() {
+        let sentence = "`instances = \"socket\"` is for events and connection hooks, and the file declares none: each of its calls has a fresh \
+                        instance; remove it, or set instances = \"shared\"";
+        handler.declarations.warnings.push(sentence.to_owned());
     }
 }
 

@@ -63,6 +63,7 @@ impl Served {
     /// Notes that the handler is not served any more.
     pub(super) fn retire(&self) {
         self.retired.cancel();
+        self.handler.retire();
     }
 
     /// Returns when the handler is not served any more.

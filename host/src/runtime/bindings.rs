@@ -39,8 +39,8 @@ wasmtime::component::bindgen!({
     },
     exports: { default: async },
     with: {
-        "hitchy:platform/sockets.socket": crate::runtime::instance::state::SocketHandle,
-        "hitchy:platform/requests.request": crate::runtime::instance::state::RequestHandle,
-        "hitchy:platform/registration.registrar": crate::runtime::instance::state::RegistrarHandle,
+        "hitchy:platform/sockets.socket": crate::runtime::instance::handles::SocketHandle,
+        "hitchy:platform/requests.request": crate::runtime::instance::handles::RequestHandle,
+        "hitchy:platform/registration.registrar": crate::runtime::instance::handles::RegistrarHandle,
     },
 });

@@ -32,24 +32,41 @@ pub(super) const MAX_TABLE_ELEMENTS: usize = 100_000;
 pub(super) struct PoolSize {
     /// Calls that may run at the same time.
     pub(super) calls: usize,
+    /// Instances that are kept between calls.
+    pub(super) kept: usize,
     /// Largest size of one linear memory in bytes.
     pub(super) memory: usize,
 }
 
-/// Makes an engine that takes instances from a pool. If the address space is too small for the pool, the engine
-/// allocates instances on demand.
+/// Makes an engine that takes instances from a pool. If the address space is too small for the pool, the engine has
+/// fewer places for instances that are kept, and if it is too small for those of calls, it allocates on demand.
 pub(super) fn pooled(size: PoolSize) -> wasmtime::Result<Engine> {
-    match Engine::new(&config(Some(size))) {
-        Ok(engine) => Ok(engine),
-        Err(error) => {
+    let mut kept = size.kept;
+    loop {
+        let error = match Engine::new(&config(Some(PoolSize { kept, ..size }))) {
+            Ok(engine) => {
+                if kept < size.kept {
+                    tracing::warn!(
+                        "the address space is too small for {} instances between calls (limits.kept-instances): {kept} are kept, and \
+                         when more are needed, those used least recently end. Raise the limit on address space (ulimit -v) or lower \
+                         limits.kept-instances",
+                        size.kept
+                    );
+                }
+                return Ok(engine);
+            }
+            Err(error) => error,
+        };
+        if kept == 0 {
             tracing::warn!(
                 "no pool for {} calls of {} MiB: {error:#}; instances are allocated on demand, which is slower. \
                  Raise the limit on address space (ulimit -v) or lower limits.concurrency",
                 size.calls,
                 size.memory >> 20
             );
-            Engine::new(&config(None))
+            return Engine::new(&config(None));
         }
+        kept /= 4;
     }
 }
 
@@ -75,14 +92,20 @@ fn config(pool: Option<PoolSize>) -> Config {
 
 fn pooling(size: PoolSize) -> PoolingAllocationConfig {
     // A nested dispatch needs an instance while its caller keeps its own, so the pool has two for each call. A
-    // component has several core instances, memories and tables.
-    let calls = u32::try_from(size.calls.saturating_mul(2)).unwrap_or(u32::MAX);
+    // component has several core instances, memories and tables; for one that is kept, one memory is the rule, and
+    // where that is too little, others that are kept give up their places.
+    let number = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+    let (calls, kept) = (number(size.calls.saturating_mul(2)), number(size.kept));
+    let places = |of_call: u32, of_kept: u32| {
+        let kept = kept.saturating_mul(of_kept);
+        calls.saturating_mul(of_call).saturating_add(kept)
+    };
     let mut pool = PoolingAllocationConfig::new();
-    pool.total_component_instances(calls)
-        .total_stacks(calls)
-        .total_memories(calls.saturating_mul(2))
-        .total_tables(calls.saturating_mul(4))
-        .total_core_instances(calls.saturating_mul(8))
+    pool.total_component_instances(places(1, 1))
+        .total_stacks(places(1, 1))
+        .total_memories(places(2, 1))
+        .total_tables(places(4, 2))
+        .total_core_instances(places(8, 4))
         .max_memories_per_component(MAX_MEMORIES as u32)
         .max_tables_per_component(MAX_TABLES as u32)
         .max_core_instances_per_component(MAX_CORE_INSTANCES as u32)

@@ -8,10 +8,12 @@ use std::time::Duration;
 use wasmtime::{FrameInfo, Trap, WasmBacktrace};
 
 use super::contract::{PACKAGE, TRACK};
+use super::instance::handles::StaleHandle;
 use super::instance::limits::Refused;
 use super::instance::state::State;
 use super::module_error::ModuleError;
 use super::remedies::remedy;
+use super::settings::Life;
 
 /// Reasons why a file cannot be served.
 ///
@@ -63,6 +65,12 @@ pub enum LoadError {
         "`serve = \"cgi\"` is for commands, which have `_start` or wasi:cli/run, and this has {0}; remove the setting"
     )]
     NoCommand(String),
+    /// The settings give the instances of a command another life than one call.
+    #[error(
+        "`instances = \"{0}\"` is for handlers whose functions are called again and again, and a command (`serve = \"cgi\"`) runs \
+         once from its start to its end; remove `instances`"
+    )]
+    LifeOfCommand(Life),
     /// The component exports an interface of WASI 0.3, by its full name.
     #[error(
         "it exports {0}, and this server serves WASI 0.2; build it with a toolchain for WASI 0.2, for example for wasm32-wasip2"
@@ -248,6 +256,10 @@ impl CallError {
             },
             (None, None) if error.is::<wasmtime_wasi::I32Exit>() => Self::Trap {
                 cause: "the guest exited".to_owned(),
+                frames,
+            },
+            (None, None) if let Some(stale) = error.downcast_ref::<StaleHandle>() => Self::Trap {
+                cause: stale.to_string(),
                 frames,
             },
             (None, Some(trap)) => Self::Trap {

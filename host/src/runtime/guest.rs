@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use wasmtime::Store;
-use wasmtime::component::Instance as Linked;
 
 use super::bindings::hitchy::platform::types;
 use super::call::{CallContext, Outcome};
@@ -15,9 +14,12 @@ use super::compile::ContentHash;
 use super::convert;
 use super::error::CallError;
 use super::exports::Exports;
-use super::instance::lease::{Owner, Strategy, Template};
+use super::instance::Strategy;
+use super::instance::counts::KeptInstances;
+use super::instance::lease::Owner;
 use super::instance::state::{Call, Phase, State};
-use super::instance::strategy;
+use super::instance::store::{Linked, Template};
+use super::kinds::kind::Kind;
 use super::services::{MessageSizes, Services};
 use super::settings::HandlerSettings;
 use super::wasm_info::WasmInfo;
@@ -31,7 +33,7 @@ pub struct Guest {
     pub(super) code: Code,
     pub(super) exports: Exports,
     services: Arc<Services>,
-    strategy: Box<dyn Strategy>,
+    strategy: Strategy,
 }
 
 impl Guest {
@@ -42,7 +44,7 @@ impl Guest {
         exports: Exports,
         services: Arc<Services>,
     ) -> Self {
-        let strategy = strategy(&settings);
+        let strategy = Strategy::of(&name, &settings, services.budget.keeper());
         Self {
             name,
             settings: Arc::new(settings),
@@ -73,6 +75,17 @@ impl Guest {
         self.code.compile_time
     }
 
+    /// Returns the numbers of its instances, if they live longer than a call.
+    pub fn kept_instances(&self) -> Option<KeptInstances> {
+        self.strategy.now()
+    }
+
+    /// Ends the instances that were kept for later calls, because the handler is not served any more. Calls that run go
+    /// on, and their instances end with them.
+    pub fn retire(&self) {
+        self.strategy.close();
+    }
+
     /// Returns the sizes of the largest messages that are passed on.
     pub(super) fn sizes(&self) -> MessageSizes {
         self.services.sizes
@@ -93,6 +106,7 @@ impl Guest {
             id: context.id,
             phase,
             began,
+            entered: began,
             until: context.until.map_or(own_end, |until| until.min(own_end)),
             depth: context.depth,
             remote: context.remote,
@@ -106,7 +120,7 @@ impl Guest {
         &self,
         context: CallContext,
         owner: Owner<'_>,
-        body: impl AsyncFnOnce(&mut Store<State>, &Linked) -> wasmtime::Result<T>,
+        body: impl AsyncFnOnce(&mut Store<State>, &mut Linked) -> wasmtime::Result<T>,
     ) -> Result<T, CallError> {
         let call = self.call(context, Phase::Serving, Arc::clone(&self.settings));
         self.run(call, owner, body).await
@@ -115,17 +129,30 @@ impl Guest {
     /// Runs one call in an instance for `owner`.
     pub(super) async fn run<T>(
         &self,
-        call: Call,
+        mut call: Call,
         owner: Owner<'_>,
-        body: impl AsyncFnOnce(&mut Store<State>, &Linked) -> wasmtime::Result<T>,
+        body: impl AsyncFnOnce(&mut Store<State>, &mut Linked) -> wasmtime::Result<T>,
     ) -> Result<T, CallError> {
         let template = Template {
             name: &self.name,
             pre: &self.code.pre,
             services: &self.services,
         };
-        let mut lease = self.strategy.check_out(owner);
+        let Ok(mut lease) = self.strategy.check_out(owner, &mut call).await else {
+            return Err(CallError::Deadline(call.settings.deadline));
+        };
         lease.call(template, call, body).await
+    }
+
+    /// Returns the functions that the guest exports for declarations of a kind.
+    pub(super) fn load<K: Kind>(
+        &self,
+        store: &mut Store<State>,
+        linked: &mut Linked,
+    ) -> wasmtime::Result<K::Loaded> {
+        linked.export(store, |store, instance| {
+            K::load(self.exports.get::<K::Export>()?, store, instance)
+        })
     }
 
     /// Checks and converts the result that the guest returned.

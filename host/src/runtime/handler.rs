@@ -15,12 +15,14 @@ use super::error::{CallError, LoadError};
 use super::exports::Exports;
 use super::guest::Guest;
 use super::incoming_http;
+use super::instance::handles::RegistrarHandle;
 use super::instance::lease::Owner;
-use super::instance::state::{Phase, RegistrarHandle, State};
+use super::instance::state::{Phase, State};
+use super::instance::store::Linked;
 use super::kinds::route::Route;
 use super::kinds::{Declarations, Description, schedule};
 use super::services::Services;
-use super::settings::{HandlerSettings, Serve};
+use super::settings::{HandlerSettings, Life, Serve};
 
 /// Longest processor time that `describe` may use.
 const DESCRIBE_CPU: Duration = Duration::from_secs(1);
@@ -102,6 +104,9 @@ impl Handler {
         code: Code,
         services: Arc<Services>,
     ) -> Result<Self, LoadError> {
+        if settings.instances != Life::Call {
+            return Err(LoadError::LifeOfCommand(settings.instances));
+        }
         let command = Command::new(&name, &code.pre)?;
         let declarations = cgi::declare::declarations(&command, &settings.events)?;
         let mut exports = Exports::default();
@@ -123,7 +128,8 @@ async fn describe(guest: &Guest) -> Result<Description, CallError> {
     };
     let context = CallContext::without_client("describe".into());
     let call = guest.call(context, Phase::Describe, Arc::new(settings));
-    let body = async |store: &mut wasmtime::Store<State>, instance: &_| {
+    let body = async |store: &mut wasmtime::Store<State>, linked: &mut Linked| {
+        let instance = linked.component();
         guest.exports.fit_kinds(store, instance).map_err(|error| {
             let (track, cause) = (contract::TRACK, error.root_cause());
             wasmtime::Error::msg(format!(
@@ -134,7 +140,7 @@ async fn describe(guest: &Guest) -> Result<Description, CallError> {
             .exports
             .get::<setup::GuestIndices>()?
             .load(&mut *store, instance)?;
-        let registrar = store.data_mut().call_mut()?.handles.push(RegistrarHandle)?;
+        let registrar = store.data_mut().handles_mut()?.push(RegistrarHandle)?;
         setup.call_describe(&mut *store, registrar).await?;
         Ok(std::mem::take(store.data_mut().call_mut()?.notes()))
     };

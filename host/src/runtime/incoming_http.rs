@@ -5,10 +5,12 @@
 //! where it writes until the client has taken what it wrote before.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::task::Poll;
 
 use bytes::Bytes;
 use futures_util::future::ready;
+use futures_util::stream::poll_fn;
 use futures_util::{Stream, StreamExt};
 use http::{HeaderValue, Method, Uri, header};
 use http_body_util::{BodyExt, BodyStream, Full, StreamBody};
@@ -28,6 +30,7 @@ use super::error::{CallError, LoadError};
 use super::guest::Guest;
 use super::instance::lease::Owner;
 use super::instance::state::{Phase, State, StreamEnd};
+use crate::lock::lock;
 use crate::message::{Body, Door, Exchange, Piece, Pieces, Response, Upload};
 
 /// The host that a guest sees if the request names none, as requests of HTTP/1.0 and of other handlers.
@@ -70,19 +73,27 @@ impl Guest {
         incoming: Incoming,
         answer: oneshot::Sender<Head>,
     ) -> Result<(), CallError> {
+        let Incoming { exchange, upload } = incoming;
         let mut call = self.call(context, Phase::Serving, Arc::clone(&self.settings));
         let end = StreamEnd::new(call.began + self.settings.stream_deadline);
         // The other doors collect the answer, so its end is that of the call. To HEAD nothing is streamed.
-        let asked = &incoming.exchange.request;
+        let asked = &exchange.request;
         if asked.door == Door::Http && asked.method != Method::HEAD {
             call.stream = Some(Arc::clone(&end));
         }
-        self.run(call, Owner::Anyone, async |store, instance| {
-            let guest = self
-                .exports
-                .get::<GuestIndices>()?
-                .load(&mut *store, instance)?;
-            let request = request(store, incoming)?;
+        // Dropped with the call, also if the instance is kept and the guest with it still has the body.
+        let lent = upload.map(|upload| LentPieces::new(upload.pieces));
+        let body = match &lent {
+            Some(lent) => uploaded(lent),
+            None => Full::new(asked.body.clone())
+                .map_err(|never| match never {})
+                .boxed_unsync(),
+        };
+        self.run(call, Owner::Anyone, async |store, linked| {
+            let guest = linked.export(store, |store, instance| {
+                self.exports.get::<GuestIndices>()?.load(store, instance)
+            })?;
+            let request = request(store, &exchange, body)?;
             let out = outparam(store, end, answer)?;
             guest.call_handle(&mut *store, request, out).await
         })
@@ -93,15 +104,10 @@ impl Guest {
 /// Makes the guest's handle of the request.
 fn request(
     store: &mut Store<State>,
-    Incoming { exchange, upload }: Incoming,
+    exchange: &Exchange,
+    body: WasiBody,
 ) -> wasmtime::Result<Resource<HostIncomingRequest>> {
     let request = &exchange.request;
-    let body = match upload {
-        Some(upload) => uploaded(upload.pieces),
-        None => Full::new(request.body.clone())
-            .map_err(|never| match never {})
-            .boxed_unsync(),
-    };
     let mut incoming = hyper::Request::new(body);
     *incoming.method_mut() = request.method.clone();
     *incoming.uri_mut() = Uri::try_from(request.target.to_string())?;
@@ -128,9 +134,34 @@ fn scheme(forwarded: Option<&HeaderValue>) -> Scheme {
     }
 }
 
+/// The body of a request that arrives, lent to the guest until this is dropped.
+struct LentPieces(Arc<Mutex<Option<Pieces>>>);
+
+impl LentPieces {
+    fn new(pieces: Pieces) -> Self {
+        Self(Arc::new(Mutex::new(Some(pieces))))
+    }
+
+    /// Returns the pieces, which end with an error when this is dropped.
+    fn stream(&self) -> impl Stream<Item = io::Result<Piece>> + Send + use<> {
+        let pieces = Arc::clone(&self.0);
+        poll_fn(move |context| match &mut *lock(&pieces) {
+            Some(pieces) => pieces.poll_next_unpin(context),
+            None => Poll::Ready(Some(Err(io::ErrorKind::ConnectionAborted.into()))),
+        })
+    }
+}
+
+impl Drop for LentPieces {
+    fn drop(&mut self) {
+        let pieces = lock(&self.0).take();
+        drop(pieces);
+    }
+}
+
 /// Returns a body that arrives, as the guest reads it.
-fn uploaded(pieces: Pieces) -> WasiBody {
-    let frames = pieces.map(|piece| match piece {
+fn uploaded(lent: &LentPieces) -> WasiBody {
+    let frames = lent.stream().map(|piece| match piece {
         Ok(Piece::Data(bytes)) => Ok(Frame::data(bytes)),
         Ok(Piece::Trailers(trailers)) => Ok(Frame::trailers(trailers)),
         Err(error) => Err(upload_error(&error)),

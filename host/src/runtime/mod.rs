@@ -34,6 +34,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use http::Extensions;
+use tokio::task::JoinHandle;
 use wasmtime::Engine;
 use wasmtime::component::Linker;
 
@@ -49,7 +50,7 @@ pub use self::error::{CallError, LoadError};
 pub use self::guest::Guest;
 pub use self::handler::Handler;
 pub use self::incoming_http::{Head, Incoming};
-pub use self::instance::limits::MemoryBudget;
+pub use self::instance::counts::{InstanceEnd, KeptInstances};
 pub use self::module_error::ModuleError;
 pub use self::secrets::{Secret, Secrets};
 pub use self::services::{Dispatcher, MessageSizes};
@@ -60,6 +61,8 @@ use self::code::Code;
 use self::compile::Compilation;
 use self::engine::{PoolSize, Ticker};
 use self::footprint::Footprint;
+use self::instance::keeper::Keeper;
+use self::instance::limits::MemoryBudget;
 use self::instance::state::State;
 use self::services::Services;
 
@@ -75,6 +78,8 @@ pub struct RuntimeSettings {
     pub calls: usize,
     /// Memory that all calls together may use, in bytes.
     pub memory_budget: usize,
+    /// Instances that are kept between calls at most, of all handlers.
+    pub kept_instances: usize,
     /// The largest messages of guests that the server passes on.
     pub sizes: MessageSizes,
     /// The place in which components are compiled.
@@ -90,6 +95,14 @@ pub struct Runtime {
     linker: Linker<State>,
     compilation: Compilation,
     services: Arc<Services>,
+    /// The task that ends instances which are kept for too long.
+    sweeper: JoinHandle<()>,
+}
+
+impl Drop for Runtime {
+    fn drop(&mut self) {
+        self.sweeper.abort();
+    }
 }
 
 /// A file that may become a handler.
@@ -112,11 +125,14 @@ impl Runtime {
     pub fn new(settings: RuntimeSettings) -> wasmtime::Result<Self> {
         let engine = engine::pooled(PoolSize {
             calls: settings.calls,
+            kept: settings.kept_instances,
             memory: MAX_MEMORY,
         })?;
         let mut linker = Linker::new(&engine);
         capabilities::link(&mut linker)?;
-        let budget = MemoryBudget::new(settings.memory_budget);
+        let keeper = Keeper::new(settings.kept_instances);
+        let sweeper = tokio::spawn(Arc::clone(&keeper).sweep());
+        let budget = MemoryBudget::new(settings.memory_budget, keeper);
         let services = Arc::new(Services {
             sizes: settings.sizes,
             budget,
@@ -130,6 +146,7 @@ impl Runtime {
             linker,
             compilation,
             services,
+            sweeper,
         })
     }
 

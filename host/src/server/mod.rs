@@ -422,6 +422,7 @@ fn runtime_settings(config: &Config, backends: Extensions) -> RuntimeSettings {
     RuntimeSettings {
         calls: config.limits.concurrency,
         memory_budget: budget.unwrap_or_else(half_of_memory),
+        kept_instances: config.limits.kept_instances,
         sizes: MessageSizes {
             payload: config.server.body_limit,
             answer: config.server.answer_limit,

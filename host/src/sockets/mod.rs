@@ -3,8 +3,10 @@
 //! A connection outlives calls and reloads. Operations on the client go through [`Link`], so that this folder does not
 //! know the socket.io library.
 
+mod attachments;
 mod counts;
 
+pub use self::attachments::{Attachment, Attachments};
 pub use self::counts::{CountGuard, SocketCount, SocketCounts};
 
 use std::collections::HashSet;
@@ -73,6 +75,8 @@ pub struct Connection {
     pub handshake: Handshake,
     /// The session of the client.
     pub session: Arc<Session>,
+    /// The things that others keep with the connection.
+    pub attachments: Attachments,
     context: Mutex<Context>,
     /// The rooms that the connection was in when it ended, or none while it is connected. Rooms change only under this
     /// lock, so that a connection that has ended joins no room.
@@ -98,6 +102,7 @@ impl Connection {
             namespace,
             handshake,
             session,
+            attachments: Attachments::default(),
             context: Mutex::default(),
             last_rooms: Mutex::new(None),
             dismissed: AtomicBool::new(false),
@@ -315,7 +320,7 @@ impl Context {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
     #[test]
@@ -392,7 +397,8 @@ mod tests {
         }
     }
 
-    fn connection() -> Connection {
+    /// Makes a connection whose client takes nothing.
+    pub(crate) fn connection() -> Connection {
         let handshake = Handshake {
             remote: ([127, 0, 0, 1], 1).into(),
             query: String::new(),

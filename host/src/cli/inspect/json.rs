@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 
 use super::report::{Report, exported_contract};
 use crate::runtime::kinds::{Declarations, WORDS};
-use crate::runtime::{ImportSupport, Memory, WasmInfo, WasmKind};
+use crate::runtime::{ImportSupport, Life, Memory, WasmInfo, WasmKind};
 
 /// The report of one file. Fields serialise in camel case.
 #[derive(Serialize)]
@@ -25,6 +25,7 @@ pub(super) struct ReportJson<'a> {
     imports: Option<Vec<ImportJson<'a>>>,
     memory: Option<MemoryJson>,
     compile_ms: Option<u64>,
+    instances: Option<Life>,
     #[serde(flatten)]
     declared: DeclarationsJson<'a>,
     hints: &'a [String],
@@ -73,6 +74,7 @@ impl<'a> ReportJson<'a> {
             imports: info.map(|info| info.imports.iter().map(|name| import(name)).collect()),
             memory: info.and_then(|info| info.memory).map(memory),
             compile_ms: handler.map(|handler| handler.compile_time().as_millis() as u64),
+            instances: handler.map(|handler| handler.settings.instances),
             declared: DeclarationsJson(handler.map(|handler| &handler.declarations)),
             hints: &report.hints,
         }

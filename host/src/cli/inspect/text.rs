@@ -2,7 +2,7 @@
 
 use super::report::{Report, exported_contract, readable};
 use crate::cli::output::{print, print_columns};
-use crate::runtime::{ImportSupport, Memory, WasmInfo, WasmKind};
+use crate::runtime::{HandlerSettings, ImportSupport, Life, Memory, WasmInfo, WasmKind};
 use crate::text::visible;
 
 /// Prints the report to standard output.
@@ -37,6 +37,7 @@ fn rows_of(report: &Report) -> Vec<Vec<String>> {
     if let Ok(handler) = &report.verdict {
         let took = format!("{} ms", handler.compile_time().as_millis());
         add(&mut rows, "compiled in", [took]);
+        add(&mut rows, "instances", [life_cell(&handler.settings)]);
         for kind in handler.declarations.rows() {
             let lines = kind.rows.into_iter().map(|row| row.line);
             add(&mut rows, kind.words.key, lines);
@@ -77,6 +78,23 @@ fn kind_cell(info: &WasmInfo) -> String {
 fn contract_cell(info: &WasmInfo) -> Option<String> {
     let (version, interfaces) = exported_contract(info)?;
     Some(format!("{version}: {}", interfaces.join(", ")))
+}
+
+/// Describes how long instances live, by the settings: `socket: one for each connection, ended after 5m without a call`.
+fn life_cell(settings: &HandlerSettings) -> String {
+    let life = settings.instances;
+    let meaning = match life {
+        Life::Call => return format!("{life}: a fresh one for each call"),
+        Life::Socket => "one for each connection, fresh ones for requests".to_owned(),
+        Life::Shared => {
+            let most = settings.max_instances.unwrap_or(settings.concurrency);
+            format!("up to {most} for the calls of all clients")
+        }
+    };
+    let calls = settings.max_calls;
+    let calls = calls.map_or_else(String::new, |calls| format!(" or after {calls} calls"));
+    let idle = humantime::format_duration(settings.idle);
+    format!("{life}: {meaning}, ended after {idle} without a call{calls}")
 }
 
 /// Describes the initial and the largest memory.

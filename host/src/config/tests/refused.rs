@@ -225,6 +225,22 @@ fn a_wrong_sidecar_is_named() {
             r#"chat.toml: cpu = 1 is not a length of time; write for example "150ms""#.to_owned(),
         ),
         (
+            "instances = \"sockets\"",
+            r#"chat.toml: instances = "sockets" is not one of "call", "socket", "shared"; write for example "socket""#.to_owned(),
+        ),
+        (
+            "idle = \"-1s\"",
+            r#"chat.toml: idle = "-1s" is not a length of time; write for example "150ms""#.to_owned(),
+        ),
+        (
+            "max-calls = 0",
+            "chat.toml: max-calls = 0 is out of bounds; it may be from 1 to 1000000000".to_owned(),
+        ),
+        (
+            "max-instances = 99999999",
+            "chat.toml: max-instances = 99999999 is out of bounds; it may be from 1 to 100000".to_owned(),
+        ),
+        (
             "concurrency = 300",
             "chat.toml: concurrency = 300 is more than limits.concurrency = 256; lower the first or raise the second".to_owned(),
         ),

@@ -4,7 +4,8 @@ use wasmtime::component::{HasSelf, Resource};
 
 use super::capability::{Capability, Interfaces};
 use crate::runtime::bindings::hitchy::platform::registration::{self, Host, HostRegistrar};
-use crate::runtime::instance::state::{RegistrarHandle, State};
+use crate::runtime::instance::handles::RegistrarHandle;
+use crate::runtime::instance::state::State;
 use crate::runtime::kinds::policy::Stage;
 use crate::runtime::kinds::{Description, KEPT_COUNT, KEPT_TEXT};
 
@@ -106,7 +107,7 @@ impl HostRegistrar for State {
     }
 
     fn drop(&mut self, registrar: Resource<RegistrarHandle>) -> wasmtime::Result<()> {
-        self.call_mut()?.handles.delete(registrar)?;
+        let _taken = self.handles_mut()?.delete(&registrar)?;
         Ok(())
     }
 }

@@ -8,14 +8,15 @@ use http::{HeaderName, HeaderValue, Method};
 use wasmtime::component::{HasSelf, Resource};
 
 use super::capability::{Capability, Interfaces};
-use super::types::{Answer, answer};
+use super::types::{Answer, answer, held};
 use crate::message::{Door, Exchange, Request, is_hop_by_hop};
 use crate::path::Target;
 use crate::payload::Failure;
 use crate::runtime::bindings::hitchy::platform::requests::{self, Host, HostRequest};
 use crate::runtime::bindings::hitchy::platform::types::Response;
 use crate::runtime::convert;
-use crate::runtime::instance::state::{Call, RequestHandle, SocketHandle, State};
+use crate::runtime::instance::handles::{RequestHandle, SocketHandle, StaleHandle};
+use crate::runtime::instance::state::{Call, State};
 use crate::sockets::Context;
 
 pub(super) const CAPABILITY: Capability = Capability {
@@ -33,9 +34,14 @@ struct Dispatched(u32);
 type Handle = Resource<RequestHandle>;
 
 impl State {
-    /// Returns the exchange of a handle.
+    /// Returns the exchange of a handle, or that the handle is of an earlier call.
+    fn held_exchange(&self, handle: &Handle) -> wasmtime::Result<Result<&Exchange, StaleHandle>> {
+        Ok(self.handles()?.get(handle)?.map(|held| &*held.exchange))
+    }
+
+    /// Returns the exchange of a handle. A handle of an earlier call ends the call.
     fn exchange(&self, handle: &Handle) -> wasmtime::Result<&Exchange> {
-        Ok(&self.call()?.handles.get(handle)?.exchange)
+        Ok(self.held_exchange(handle)??)
     }
 
     /// Returns the request of a handle.
@@ -158,7 +164,7 @@ impl HostRequest for State {
     }
 
     fn param(&mut self, this: Handle, name: String) -> wasmtime::Result<Option<String>> {
-        let params = &self.call()?.handles.get(&this)?.params;
+        let params = &self.handles()?.get(&this)??.params;
         Ok(params
             .iter()
             .find(|(known, _)| *known == name)
@@ -175,10 +181,10 @@ impl HostRequest for State {
 
     fn socket(&mut self, this: Handle) -> wasmtime::Result<Option<Resource<SocketHandle>>> {
         let socket = self.request(&this)?.socket.clone();
-        let handles = &mut self.call_mut()?.handles;
-        Ok(socket
+        let handles = self.handles_mut()?;
+        socket
             .map(|socket| handles.push(SocketHandle(socket)))
-            .transpose()?)
+            .transpose()
     }
 
     fn get(&mut self, this: Handle, key: String) -> wasmtime::Result<Option<String>> {
@@ -186,11 +192,11 @@ impl HostRequest for State {
     }
 
     fn set(&mut self, this: Handle, key: String, value: String) -> Answer<()> {
-        answer(self.exchange(&this)?.set(key, value))
+        answer(held!(self.held_exchange(&this)).set(key, value))
     }
 
     fn set_response_header(&mut self, this: Handle, name: String, value: String) -> Answer<()> {
-        let exchange = self.exchange(&this)?;
+        let exchange = held!(self.held_exchange(&this));
         answer(
             response_header(&name, &value)
                 .and_then(|(name, value)| exchange.add_header(name, value)),
@@ -202,7 +208,7 @@ impl HostRequest for State {
     }
 
     fn drop(&mut self, this: Handle) -> wasmtime::Result<()> {
-        self.call_mut()?.handles.delete(this)?;
+        let _taken = self.handles_mut()?.delete(&this)?;
         Ok(())
     }
 }

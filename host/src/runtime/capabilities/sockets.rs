@@ -6,13 +6,14 @@ use std::time::Duration;
 use wasmtime::component::{HasSelf, Resource};
 
 use super::capability::{Capability, Interfaces};
-use super::types::{Answer, answer};
+use super::types::{Answer, answer, held};
 use crate::emitter::{self, Emitter};
 use crate::payload::Failure;
 use crate::runtime::bindings::hitchy::platform::sockets::{self, Audience, Host, HostSocket};
 use crate::runtime::bindings::hitchy::platform::types::{self, Payload};
 use crate::runtime::convert;
-use crate::runtime::instance::state::{Phase, SocketHandle, State};
+use crate::runtime::instance::handles::{SocketHandle, StaleHandle};
+use crate::runtime::instance::state::{Phase, State};
 use crate::sockets::Connection;
 
 pub(super) const CAPABILITY: Capability = Capability {
@@ -37,9 +38,18 @@ struct Emitted {
 }
 
 impl State {
-    /// Returns the connection of a handle.
+    /// Returns the connection of a handle, or that the handle is of an earlier call.
+    fn held_connection(
+        &self,
+        handle: &Handle,
+    ) -> wasmtime::Result<Result<Arc<Connection>, StaleHandle>> {
+        let held = self.handles()?.get(handle)?;
+        Ok(held.map(|held| Arc::clone(&held.0)))
+    }
+
+    /// Returns the connection of a handle. A handle of an earlier call ends the call.
     fn connection(&self, handle: &Handle) -> wasmtime::Result<Arc<Connection>> {
-        Ok(Arc::clone(&self.call()?.handles.get(handle)?.0))
+        Ok(self.held_connection(handle)??)
     }
 
     /// Returns the emitter of the server.
@@ -230,10 +240,10 @@ impl Host for State {
             Ok(emitter) => emitter.find(&namespace, &id).await,
             Err(_) => None,
         };
-        let handles = &mut self.call_mut()?.handles;
-        Ok(found
+        let handles = self.handles_mut()?;
+        found
             .map(|connection| handles.push(SocketHandle(connection)))
-            .transpose()?)
+            .transpose()
     }
 
     async fn list_ids(&mut self, audience: Audience) -> Answer<Vec<String>> {
@@ -285,7 +295,7 @@ impl HostSocket for State {
     }
 
     fn set(&mut self, this: Handle, key: String, value: String) -> Answer<()> {
-        answer(self.connection(&this)?.set(key, value))
+        answer(held!(self.held_connection(&this)).set(key, value))
     }
 
     fn rooms(&mut self, this: Handle) -> wasmtime::Result<Vec<String>> {
@@ -293,7 +303,7 @@ impl HostSocket for State {
     }
 
     fn join(&mut self, this: Handle, rooms: Vec<String>) -> Answer<()> {
-        let connection = self.connection(&this)?;
+        let connection = held!(self.held_connection(&this));
         answer(
             self.check_rooms(&rooms)
                 .and_then(|()| connection.join(rooms)),
@@ -301,7 +311,7 @@ impl HostSocket for State {
     }
 
     fn leave(&mut self, this: Handle, rooms: Vec<String>) -> Answer<()> {
-        let connection = self.connection(&this)?;
+        let connection = held!(self.held_connection(&this));
         answer(
             self.check_rooms(&rooms)
                 .and_then(|()| connection.leave(rooms)),
@@ -309,7 +319,7 @@ impl HostSocket for State {
     }
 
     fn emit(&mut self, this: Handle, event: String, args: Payload) -> Answer<()> {
-        let connection = self.connection(&this)?;
+        let connection = held!(self.held_connection(&this));
         let payload = self
             .reachable()
             .and_then(|()| self.count_event(&event, args));
@@ -323,7 +333,7 @@ impl HostSocket for State {
         args: Payload,
         timeout_ms: u32,
     ) -> Answer<Payload> {
-        let connection = self.connection(&this)?;
+        let connection = held!(self.held_connection(&this));
         let ack = self.ask_socket(&connection, event, args, timeout_ms).await;
         answer(ack.map(convert::payload_to_guest))
     }
@@ -334,7 +344,7 @@ impl HostSocket for State {
     }
 
     fn drop(&mut self, this: Handle) -> wasmtime::Result<()> {
-        self.call_mut()?.handles.delete(this)?;
+        let _taken = self.handles_mut()?.delete(&this)?;
         Ok(())
     }
 }

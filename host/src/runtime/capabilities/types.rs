@@ -22,3 +22,14 @@ pub(super) type Answer<T> = wasmtime::Result<Result<T, types::Failure>>;
 pub(super) fn answer<T>(result: Result<T, Failure>) -> Answer<T> {
     Ok(result.map_err(convert::failure_to_guest))
 }
+
+/// Returns the thing of a handle, or ends the imported function with the failure that the handle is of an earlier call.
+macro_rules! held {
+    ($found:expr) => {
+        match $found? {
+            Ok(thing) => thing,
+            Err(stale) => return $crate::runtime::capabilities::types::answer(Err(stale.into())),
+        }
+    };
+}
+pub(super) use held;

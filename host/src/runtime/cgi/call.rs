@@ -70,12 +70,12 @@ impl Guest {
                 .saturating_add(MAX_RESPONSE_HEADER_BYTES),
         );
         let is_success = self
-            .serve(context, Owner::Anyone, async |store, instance| {
+            .serve(context, Owner::Anyone, async |store, linked| {
                 let printed = output.clone();
                 store
                     .data_mut()
                     .run_as_command(&self.name, input, printed, &variables);
-                let exports = command.run.load(&mut *store, instance)?;
+                let exports = command.run.load(&mut *store, linked.component())?;
                 match exports.wasi_cli_run().call_run(&mut *store).await {
                     Ok(result) => Ok(result.is_ok()),
                     Err(error) => match error.downcast_ref::<I32Exit>() {

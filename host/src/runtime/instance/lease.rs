@@ -7,30 +7,19 @@ use std::future::poll_fn;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use futures_util::FutureExt;
-use wasmtime::component::{Instance as Linked, InstancePre};
-use wasmtime::{Store, UpdateDeadline};
+use tokio::sync::OwnedSemaphorePermit;
+use wasmtime::Store;
 
-use super::cpu::{self, Meter};
-use super::limits::MemoryLimiter;
-use super::output::Output;
-use super::state::{Call, MAX_HANDLES, State, StreamEnd};
+use super::counts::Counted;
+use super::cpu::Meter;
+use super::state::{Call, State, StreamEnd};
+use super::store::{Instance, Linked, Template};
 use crate::runtime::error::CallError;
-use crate::runtime::services::Services;
 use crate::runtime::settings::Life;
 use crate::sockets::Connection;
-
-/// Bytes that a guest may pass to the host in one call of an import or export, beyond the largest permitted message.
-///
-/// With this margin the host receives a message that is a little too large and can refuse it with a sentence.
-const HOSTCALL_SLACK: usize = 4 << 20;
-/// Bytes that a guest may always pass in one call if its memory holds so many, so that each import can refuse what is
-/// too large for it with an error for the guest. More ends the call.
-///
-/// Imports refuse before they wait for anything, so the host holds as much for the calls that run at one moment only.
-const HOSTCALL_BYTES: usize = 32 << 20;
 
 /// The owner of an instance. Strategies that keep instances choose by it.
 #[derive(Clone, Copy)]
@@ -38,44 +27,33 @@ pub(in crate::runtime) enum Owner<'a> {
     /// The instance may serve every caller.
     Anyone,
     /// The instance serves one connection to a namespace.
-    #[allow(dead_code, reason = "no strategy keeps instances for connections yet")]
     Socket(&'a Arc<Connection>),
 }
 
-/// A rule for how long the instances of one handler live.
-pub(in crate::runtime) trait Strategy: Send + Sync {
-    /// Hands out a lease of an instance for `owner`. The first call makes the instance if the lease has none.
-    fn check_out(&self, owner: Owner<'_>) -> Lease;
-}
-
-/// The receiver of instances whose lease has ended.
-pub(in crate::runtime) trait TakeBack: Send + Sync {
-    /// Keeps an instance for later leases, or drops it. Its last call succeeded.
-    fn take_back(&self, instance: Instance);
+/// The place where an instance is kept between its calls.
+pub(in crate::runtime) trait Home: Send + Sync {
+    /// Returns how long its instances live.
+    fn life(&self) -> Life;
+    /// Counts an instance that a call makes.
+    fn enroll(&self) -> Counted;
+    /// Keeps an instance for later leases, or drops it. Its last call succeeded. `None` stands for an instance that has
+    /// ended, or that was never made.
+    fn take_back(&self, instance: Option<Instance>);
 }
 
 /// The right to call one instance.
 pub(in crate::runtime) struct Lease {
     /// `None` before the first call, and after a call that failed. The next call makes a new instance.
     instance: Option<Instance>,
-    /// `None` if the instance ends with the lease or earlier.
-    home: Option<Arc<dyn TakeBack>>,
+    /// `None` if the instance ends with its call.
+    home: Option<Arc<dyn Home>>,
+    /// The permit for one of the instances of a pool, given back after the instance.
+    _permit: Option<OwnedSemaphorePermit>,
 }
 
-/// A store, with the guest that is instantiated in it.
-pub(in crate::runtime) struct Instance {
-    store: Store<State>,
-    /// `None` until the first call has instantiated the guest.
-    linked: Option<Linked>,
-}
-
-/// Everything that is needed to make an instance of a guest.
-pub(in crate::runtime) struct Template<'a> {
-    /// The name of the handler, for the log.
-    pub(in crate::runtime) name: &'a Arc<str>,
-    pub(in crate::runtime) pre: &'a InstancePre<State>,
-    pub(in crate::runtime) services: &'a Arc<Services>,
-}
+/// No instance became free in the time of the call.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::runtime) struct Busy;
 
 impl Lease {
     /// Makes a lease that uses a new instance for each call.
@@ -83,16 +61,21 @@ impl Lease {
         Self {
             instance: None,
             home: None,
+            _permit: None,
         }
     }
 
     /// Makes a lease of `instance`, or of an instance that the first call makes. The instance goes back to `home` when
-    /// the lease is dropped.
-    #[allow(dead_code, reason = "no strategy keeps instances yet, but for tests")]
-    pub(in crate::runtime) fn kept(instance: Option<Instance>, home: Arc<dyn TakeBack>) -> Self {
+    /// the lease is dropped, and then the permit, if there is one.
+    pub(in crate::runtime) fn kept(
+        instance: Option<Instance>,
+        home: Arc<dyn Home>,
+        permit: Option<OwnedSemaphorePermit>,
+    ) -> Self {
         Self {
             instance,
             home: Some(home),
+            _permit: permit,
         }
     }
 
@@ -104,27 +87,17 @@ impl Lease {
         &mut self,
         template: Template<'_>,
         call: Call,
-        body: impl AsyncFnOnce(&mut Store<State>, &Linked) -> wasmtime::Result<T>,
+        body: impl AsyncFnOnce(&mut Store<State>, &mut Linked) -> wasmtime::Result<T>,
     ) -> Result<T, CallError> {
         let ticker = &template.services.ticker;
         let (until, stream) = (call.until, call.stream.clone());
         let settings = &call.settings;
         let (deadline, stream_deadline) = (settings.deadline, settings.stream_deadline);
-        let mut meter = Meter::new(call.began);
-        let mut instance = match self.instance.take() {
-            Some(mut instance) => {
-                instance.begin(call);
-                instance
-            }
-            None => Instance::new(&template, call),
-        };
+        let mut meter = Meter::new(call.entered);
+        let mut instance = self.instance(&template, call);
         let work = async {
-            let linked = match instance.linked {
-                Some(linked) => linked,
-                None => template.pre.instantiate_async(&mut instance.store).await?,
-            };
-            instance.linked = Some(linked);
-            body(&mut instance.store, &linked).await
+            let (store, linked) = instance.linked(&template).await?;
+            body(store, linked).await
         };
         let timed = {
             let mut work = pin!(AssertUnwindSafe(work).catch_unwind());
@@ -137,59 +110,37 @@ impl Lease {
         };
         let result = match timed {
             Ok(Ok(Ok(value))) => Ok(value),
-            Ok(Ok(Err(error))) => Err(CallError::from_wasmtime(&error, instance.store.data())),
+            Ok(Ok(Err(error))) => Err(CallError::from_wasmtime(&error, instance.state())),
             // `AssertUnwindSafe` is justified because the store is not used for another call after a panic.
             Ok(Err(panic)) => Err(CallError::Host(panic_text(panic.as_ref()))),
             Err(passed) if passed > until => Err(CallError::StreamDeadline(stream_deadline)),
             Err(_) => Err(CallError::Deadline(deadline)),
         };
-        instance.store.data_mut().end(result.is_ok());
+        instance.end_call(result.is_ok());
         if result.is_ok() && self.home.is_some() {
             self.instance = Some(instance);
         }
         result
     }
-}
 
-impl Drop for Lease {
-    fn drop(&mut self) {
-        if let (Some(home), Some(instance)) = (&self.home, self.instance.take()) {
-            home.take_back(instance);
+    /// Returns the instance for a call: the one of the lease, or else a new one.
+    fn instance(&mut self, template: &Template<'_>, call: Call) -> Instance {
+        if let Some(mut instance) = self.instance.take() {
+            instance.begin(call);
+            return instance;
+        }
+        match &self.home {
+            Some(home) => Instance::new(template, home.life(), Some(home.enroll()), call),
+            None => Instance::new(template, Life::Call, None, call),
         }
     }
 }
 
-impl Instance {
-    fn new(template: &Template<'_>, call: Call) -> Self {
-        let services = template.services;
-        let output = Output::new(Arc::clone(template.name), Arc::clone(&call.id));
-        let memory = MemoryLimiter::new(call.settings.memory, Arc::clone(&services.budget));
-        let message = services.sizes.largest().saturating_add(HOSTCALL_SLACK);
-        let fuel = message.max(call.settings.memory.min(HOSTCALL_BYTES));
-        let state = State::new(Arc::clone(services), memory, output, Life::Call, call);
-        let mut store = Store::new(template.pre.engine(), state);
-        store.limiter(|state| &mut state.instance.memory);
-        store.set_hostcall_fuel(fuel);
-        store.set_max_component_handles(MAX_HANDLES);
-        store.epoch_deadline_callback(|store| Ok(after_tick(store.data())));
-        let mut instance = Self {
-            store,
-            linked: None,
-        };
-        instance.start_clock();
-        instance
-    }
-
-    /// Begins another call in the same store.
-    fn begin(&mut self, call: Call) {
-        self.store.data_mut().begin(call);
-        self.start_clock();
-    }
-
-    /// Sets the first tick after which the guest yields.
-    fn start_clock(&mut self) {
-        // The next tick may come at once. Only at the second tick is it certain that the guest has run for a full one.
-        self.store.set_epoch_deadline(2);
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let Some(home) = &self.home {
+            home.take_back(self.instance.take());
+        }
     }
 }
 
@@ -210,19 +161,6 @@ async fn within<T>(
             timed.map_err(|_| end)
         }
     }
-}
-
-/// Ends the call if it has used all the processor time it may. Otherwise the guest yields to other tasks.
-fn after_tick(state: &State) -> UpdateDeadline {
-    let limit = state
-        .call()
-        .map_or(Duration::ZERO, |state| state.call.settings.cpu);
-    if cpu::used() >= limit {
-        return UpdateDeadline::Interrupt;
-    }
-    // wasmtime's own yield (wasmtime 48, issue #10667) wakes its task at once, which puts the task at the front of
-    // tokio's queue, so that other tasks starve. tokio's yield puts it at the end.
-    UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now()))
 }
 
 /// Returns the message of a panic.

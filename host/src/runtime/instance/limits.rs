@@ -5,24 +5,33 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use wasmtime::ResourceLimiter;
 
+use super::counts::InstanceEnd;
+use super::keeper::Keeper;
 use crate::runtime::engine::{MAX_CORE_INSTANCES, MAX_MEMORIES, MAX_TABLE_ELEMENTS, MAX_TABLES};
 
 /// The memory that all instances together may use.
-#[derive(Debug)]
-pub struct MemoryBudget {
+pub(in crate::runtime) struct MemoryBudget {
     /// Bytes that are reserved now.
     used: AtomicUsize,
     /// Bytes that may be reserved.
     total: usize,
+    /// Keeps instances between calls, and ends them when their memory is needed.
+    keeper: Arc<Keeper>,
 }
 
 impl MemoryBudget {
     /// Makes a budget of `total` bytes.
-    pub fn new(total: usize) -> Arc<Self> {
+    pub(in crate::runtime) fn new(total: usize, keeper: Arc<Keeper>) -> Arc<Self> {
         Arc::new(Self {
             used: AtomicUsize::new(0),
             total,
+            keeper,
         })
+    }
+
+    /// Returns the keeper of instances, which take part in the budget.
+    pub(in crate::runtime) fn keeper(&self) -> &Arc<Keeper> {
+        &self.keeper
     }
 
     /// Returns the bytes that may be reserved in all.
@@ -38,6 +47,18 @@ impl MemoryBudget {
                 used.checked_add(bytes).filter(|sum| *sum <= self.total)
             })
             .is_ok()
+    }
+
+    /// Reserves bytes, for which instances may end that are kept between calls. None ends if that would not suffice.
+    fn reserve_or_reclaim(&self, bytes: usize) -> bool {
+        while !self.reserve(bytes) {
+            let used = self.used.load(Ordering::Relaxed);
+            let missing = used.saturating_add(bytes).saturating_sub(self.total);
+            if !self.keeper.could_free(missing) || !self.keeper.end_one(InstanceEnd::Memory) {
+                return false;
+            }
+        }
+        true
     }
 
     /// Returns reserved bytes to the budget.
@@ -77,6 +98,11 @@ impl MemoryLimiter {
         }
     }
 
+    /// Returns the bytes that the store uses.
+    pub(super) fn used(&self) -> usize {
+        self.used
+    }
+
     /// Refuses a growth. wasmtime reports this to the guest as the failure of `memory.grow`.
     fn refuse(&mut self, by: Refused) -> wasmtime::Result<bool> {
         self.refused = Some(by);
@@ -105,7 +131,7 @@ impl ResourceLimiter for MemoryLimiter {
         {
             return self.refuse(Refused::Call);
         }
-        if !self.budget.reserve(more) {
+        if !self.budget.reserve_or_reclaim(more) {
             return self.refuse(Refused::Budget);
         }
         self.used += more;
@@ -144,7 +170,7 @@ mod tests {
 
     #[test]
     fn g07_all_memories_of_a_call_count_together() {
-        let budget = MemoryBudget::new(1000);
+        let budget = MemoryBudget::new(1000, Keeper::new(0));
         let mut limiter = limiter(100, &budget);
         assert!(limiter.memory_growing(0, 60, None).unwrap());
         assert!(!limiter.memory_growing(0, 60, None).unwrap());
@@ -154,7 +180,7 @@ mod tests {
 
     #[test]
     fn g07_the_budget_is_shared_and_given_back() {
-        let budget = MemoryBudget::new(100);
+        let budget = MemoryBudget::new(100, Keeper::new(0));
         let mut first = limiter(80, &budget);
         let mut second = limiter(80, &budget);
         assert!(first.memory_growing(0, 80, None).unwrap());

@@ -1,22 +1,99 @@
 //! Instances of guests.
 //!
-//! A strategy decides how long instances live. Each strategy has a file, and the choice between them is made here.
+//! A strategy decides how long instances live. Each strategy that keeps instances has a file, and the choice between
+//! them is made here. What is common to both is in `kept`, the instances of one handler, and in `keeper`, all of them.
 
 mod bodies;
+pub(super) mod counts;
 mod cpu;
-mod fresh;
+pub(super) mod handles;
+mod idle_list;
+pub(super) mod keeper;
+mod kept;
 pub(super) mod lease;
 pub(super) mod limits;
 pub(super) mod output;
+mod per_socket;
+mod shared;
 pub(super) mod state;
+pub(super) mod store;
 
-use self::fresh::Fresh;
-use self::lease::Strategy;
-use super::settings::HandlerSettings;
+use std::sync::Arc;
 
-/// Returns the strategy that the settings of a handler ask for.
-pub(super) fn strategy(_settings: &HandlerSettings) -> Box<dyn Strategy> {
-    Box::new(Fresh)
+use self::counts::KeptInstances;
+use self::keeper::Keeper;
+use self::kept::Kept;
+use self::lease::{Busy, Lease, Owner};
+use self::per_socket::PerSocket;
+use self::shared::Shared;
+use self::state::{Call, Phase};
+use super::settings::{HandlerSettings, Life};
+
+/// A rule for how long the instances of one handler live.
+pub(super) enum Strategy {
+    /// Each call has an instance of its own, and sees nothing that an earlier call left in memory.
+    Fresh,
+    /// The events and hooks of a connection have one instance.
+    PerSocket(PerSocket),
+    /// All calls have the instances of a pool.
+    Shared(Shared),
+}
+
+impl Strategy {
+    /// Returns the strategy that the settings of the handler `name` ask for.
+    pub(super) fn of(name: &Arc<str>, settings: &HandlerSettings, keeper: &Arc<Keeper>) -> Self {
+        let kept = || Kept::new(name, settings, keeper);
+        match settings.instances {
+            Life::Call => Self::Fresh,
+            Life::Socket => Self::PerSocket(PerSocket { kept: kept() }),
+            Life::Shared => {
+                let size = settings.max_instances.unwrap_or(settings.concurrency);
+                Self::Shared(Shared::new(kept(), size))
+            }
+        }
+    }
+
+    /// Hands out a lease of an instance for `owner` and `call`. The first call makes the instance if the lease has none.
+    ///
+    /// # Errors
+    /// The instances that may serve the call were in other calls until its end.
+    pub(super) async fn check_out(&self, owner: Owner<'_>, call: &mut Call) -> Result<Lease, Busy> {
+        match (self, owner) {
+            // The declarations of a handler are those of a guest that has not been called.
+            _ if call.phase == Phase::Describe => Ok(Lease::fresh()),
+            (Self::PerSocket(strategy), Owner::Socket(connection)) => {
+                strategy.check_out(connection, call).await
+            }
+            (Self::Shared(strategy), _) => strategy.check_out(call).await,
+            (Self::Fresh, _) | (Self::PerSocket(_), Owner::Anyone) => Ok(Lease::fresh()),
+        }
+    }
+
+    /// Ends all instances that run no call, soon, and each of the others when its call ends.
+    pub(super) fn close(&self) {
+        if let Some(kept) = self.kept() {
+            kept.close();
+        }
+    }
+
+    /// Returns the numbers of the handler's instances, if it keeps any.
+    pub(super) fn now(&self) -> Option<KeptInstances> {
+        self.kept().map(|kept| kept.now())
+    }
+
+    fn kept(&self) -> Option<&Arc<Kept>> {
+        match self {
+            Self::Fresh => None,
+            Self::PerSocket(strategy) => Some(&strategy.kept),
+            Self::Shared(strategy) => Some(strategy.kept()),
+        }
+    }
+}
+
+impl Drop for Strategy {
+    fn drop(&mut self) {
+        self.close();
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,4 @@
 //! The data of a store: a part that lives as long as the instance, and a part for the call that runs in it.
-//!
-//! The handles are `pub` because the generated bindings use them in public items. The module itself is private.
 
 use std::any::{Any, TypeId};
 use std::net::SocketAddr;
@@ -16,35 +14,18 @@ use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use wasmtime_wasi_http::WasiHttpCtx;
 
 use super::bodies;
+use super::handles::{Handles, MAX_HANDLES, bounded_table};
 use super::limits::MemoryLimiter;
 use super::output::Output;
-use crate::message::{CallId, Exchange};
+use crate::message::CallId;
 use crate::payload::Failure;
 use crate::runtime::services::Services;
 use crate::runtime::settings::{HandlerSettings, Life};
-use crate::sockets::Connection;
 
 /// Bytes of random numbers that a guest gets from one call of WASI.
 const MAX_RANDOM: u64 = 64 << 10;
-/// Resources and handles that a guest may hold, for each table.
-pub(in crate::runtime) const MAX_HANDLES: usize = 2000;
-
-/// A guest's handle to a connection.
-#[allow(unreachable_pub)]
-pub struct SocketHandle(pub(in crate::runtime) Arc<Connection>);
-
-/// A guest's handle to a request.
-#[allow(unreachable_pub)]
-pub struct RequestHandle {
-    pub(in crate::runtime) exchange: Arc<Exchange>,
-    /// The parameters of the route's pattern, decoded.
-    pub(in crate::runtime) params: Arc<[(String, String)]>,
-}
-
-/// A guest's handle to the registrar. Declarations are kept in the call's notes, because the guest may drop the handle.
-#[allow(unreachable_pub)]
-pub struct RegistrarHandle;
-
+/// Handles and resources of earlier calls with which an instance is kept. More leave too little for later calls.
+const MAX_LEFT: usize = MAX_HANDLES / 2;
 /// The purpose of a call, which decides what the guest may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
@@ -62,6 +43,8 @@ pub(crate) struct Call {
     pub(in crate::runtime) id: CallId,
     pub(in crate::runtime) phase: Phase,
     pub(in crate::runtime) began: Instant,
+    /// The time at which the call got its instance.
+    pub(in crate::runtime) entered: Instant,
     /// The time at which the call ends at the latest.
     pub(in crate::runtime) until: Instant,
     /// The number of nested dispatches above the call.
@@ -118,6 +101,8 @@ impl StreamEnd {
 /// The data of a store.
 pub(crate) struct State {
     pub(in crate::runtime) instance: InstanceState,
+    /// Empty between two calls.
+    handles: Handles,
     /// `None` between two calls of an instance that is kept.
     call: Option<CallState>,
 }
@@ -154,8 +139,6 @@ impl Drop for InstanceState {
 /// State that is new for every call.
 pub(in crate::runtime) struct CallState {
     pub(in crate::runtime) call: Call,
-    /// The sockets, requests and registrars that the guest holds.
-    pub(in crate::runtime) handles: ResourceTable,
     /// Notes of capabilities about the call, by type. Few calls have more than one note, so a list is fast enough.
     notes: Vec<(TypeId, Box<dyn Any + Send>)>,
 }
@@ -192,6 +175,7 @@ impl State {
                 calls: 0,
                 has_succeeded: false,
             },
+            handles: Handles::new(),
             call: Some(CallState::new(call)),
         }
     }
@@ -209,7 +193,33 @@ impl State {
     pub(super) fn end(&mut self, has_succeeded: bool) {
         self.instance.has_succeeded = has_succeeded;
         self.instance.output.finish();
+        self.handles.end_call();
         self.call = None;
+    }
+
+    /// Returns true if the guest has left something in its instance that the end of the call should have ended, or so much
+    /// that later calls could fail for it.
+    pub(super) fn is_worn(&mut self) -> bool {
+        let (left, resources) = (self.handles.left(), &mut self.instance.table);
+        if left > MAX_LEFT || !self.handles.suffice() {
+            return true;
+        }
+        // Most guests hold nothing of WASI.
+        !resources.is_empty()
+            && (left + resources.iter_mut().count() > MAX_LEFT
+                || bodies::are_unfinished(resources))
+    }
+
+    /// Returns the things that the guest holds in the call that runs.
+    pub(in crate::runtime) fn handles(&self) -> Result<&Handles, NoCall> {
+        self.call()?;
+        Ok(&self.handles)
+    }
+
+    /// Returns the same, to change them.
+    pub(in crate::runtime) fn handles_mut(&mut self) -> Result<&mut Handles, NoCall> {
+        self.call()?;
+        Ok(&mut self.handles)
     }
 
     /// Gives the guest the standard input, the standard output and the variables of a command. Standard error goes to
@@ -260,7 +270,6 @@ impl CallState {
     fn new(call: Call) -> Self {
         Self {
             call,
-            handles: bounded_table(),
             notes: Vec::new(),
         }
     }
@@ -293,13 +302,6 @@ impl WasiView for State {
             table,
         }
     }
-}
-
-/// Makes a table for at most [`MAX_HANDLES`] resources.
-fn bounded_table() -> ResourceTable {
-    let mut table = ResourceTable::new();
-    table.set_max_capacity(MAX_HANDLES);
-    table
 }
 
 /// Makes the WASI context of a guest: clocks, random numbers and its output, but no files, network, environment

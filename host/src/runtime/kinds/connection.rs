@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use super::kind::{CallKind, Kind, Row, Words, impl_export};
 use super::namespace;
-use crate::runtime::bindings::exports::hitchy::platform::connections::GuestIndices;
+use crate::runtime::bindings::exports::hitchy::platform::connections as exported;
 use crate::runtime::call::{CallContext, Outcome};
 use crate::runtime::error::LoadError;
 use crate::runtime::guest::Guest;
+use crate::runtime::instance::handles::SocketHandle;
 use crate::runtime::instance::lease::Owner;
-use crate::runtime::instance::state::{Phase, SocketHandle};
+use crate::runtime::instance::state::Phase;
 use crate::sockets::Connection;
 
 /// The call for a client that wants to connect.
@@ -29,7 +30,7 @@ pub struct ConnectionHook {
 impl Kind for ConnectionHook {
     /// The namespace as the guest declared it.
     type Raw = String;
-    impl_export!(GuestIndices);
+    impl_export!(exported);
 
     const WORDS: Words = Words {
         key: "hooks",
@@ -68,15 +69,11 @@ impl Guest {
         let call = self.call(context, Phase::Connecting, Arc::clone(&self.settings));
         let owner = Arc::clone(&connection);
         let answer = self
-            .run(call, Owner::Socket(&owner), async |store, instance| {
-                let guest = self
-                    .exports
-                    .get::<GuestIndices>()?
-                    .load(&mut *store, instance)?;
+            .run(call, Owner::Socket(&owner), async |store, linked| {
+                let guest = self.load::<ConnectionHook>(store, linked)?;
                 let socket = store
                     .data_mut()
-                    .call_mut()?
-                    .handles
+                    .handles_mut()?
                     .push(SocketHandle(connection))?;
                 guest.call_on_connect(&mut *store, hook, socket).await
             })
@@ -93,15 +90,11 @@ impl Guest {
     ) -> Outcome<()> {
         let owner = Arc::clone(&connection);
         let ended = self
-            .serve(context, Owner::Socket(&owner), async |store, instance| {
-                let guest = self
-                    .exports
-                    .get::<GuestIndices>()?
-                    .load(&mut *store, instance)?;
+            .serve(context, Owner::Socket(&owner), async |store, linked| {
+                let guest = self.load::<ConnectionHook>(store, linked)?;
                 let socket = store
                     .data_mut()
-                    .call_mut()?
-                    .handles
+                    .handles_mut()?
                     .push(SocketHandle(connection))?;
                 guest.call_on_connected(&mut *store, hook, socket).await
             })
@@ -119,15 +112,11 @@ impl Guest {
     ) -> Outcome<()> {
         let owner = Arc::clone(&connection);
         let ended = self
-            .serve(context, Owner::Socket(&owner), async |store, instance| {
-                let guest = self
-                    .exports
-                    .get::<GuestIndices>()?
-                    .load(&mut *store, instance)?;
+            .serve(context, Owner::Socket(&owner), async |store, linked| {
+                let guest = self.load::<ConnectionHook>(store, linked)?;
                 let socket = store
                     .data_mut()
-                    .call_mut()?
-                    .handles
+                    .handles_mut()?
                     .push(SocketHandle(connection))?;
                 guest
                     .call_on_disconnect(&mut *store, hook, socket, reason)

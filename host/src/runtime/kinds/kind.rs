@@ -1,5 +1,7 @@
 //! The trait that every kind of declaration implements, and the rows in which tables show declarations of every kind.
 
+use std::any::Any;
+
 use serde::ser::SerializeSeq;
 use serde::{Serialize, Serializer};
 use wasmtime::Store;
@@ -37,6 +39,8 @@ pub(in crate::runtime) trait Kind: Sized + 'static {
     type Raw;
     /// The generated indices of the export interface.
     type Export: Send + Sync + 'static;
+    /// The generated functions of the export interface in one instance.
+    type Loaded: Any + Clone + Send;
 
     /// The words for the kind.
     const WORDS: Words;
@@ -59,12 +63,12 @@ pub(in crate::runtime) trait Kind: Sized + 'static {
     /// Looks up the export interface.
     fn export(pre: &InstancePre<State>) -> wasmtime::Result<Self::Export>;
 
-    /// Fails if the functions of the export interface are not those of the contract.
-    fn fit(
+    /// Looks up the functions of the export interface in an instance. Fails if they are not those of the contract.
+    fn load(
         export: &Self::Export,
         store: &mut Store<State>,
         instance: &Instance,
-    ) -> wasmtime::Result<()>;
+    ) -> wasmtime::Result<Self::Loaded>;
 
     /// Returns the calls that this declaration causes.
     fn calls(&self) -> &'static [CallKind] {
@@ -75,23 +79,24 @@ pub(in crate::runtime) trait Kind: Sized + 'static {
     fn row(&self) -> Row<'_>;
 }
 
-/// Implements the export interface of a [`Kind`] with its generated indices, whose types share no trait.
+/// Implements the export interface of a [`Kind`] with the generated module of the interface, whose types share no trait.
 macro_rules! impl_export {
-    ($indices:ty) => {
-        type Export = $indices;
+    ($interface:ident) => {
+        type Export = $interface::GuestIndices;
+        type Loaded = $interface::Guest;
 
         fn export(
             pre: &wasmtime::component::InstancePre<crate::runtime::instance::state::State>,
-        ) -> wasmtime::Result<$indices> {
-            <$indices>::new(pre)
+        ) -> wasmtime::Result<$interface::GuestIndices> {
+            $interface::GuestIndices::new(pre)
         }
 
-        fn fit(
-            export: &$indices,
+        fn load(
+            export: &$interface::GuestIndices,
             store: &mut wasmtime::Store<crate::runtime::instance::state::State>,
             instance: &wasmtime::component::Instance,
-        ) -> wasmtime::Result<()> {
-            export.load(store, instance).map(drop)
+        ) -> wasmtime::Result<$interface::Guest> {
+            export.load(store, instance)
         }
     };
 }

@@ -7,14 +7,14 @@ use super::namespace;
 use crate::message::Event;
 use crate::names::{REQUESTS, RESERVED};
 use crate::payload::Payload;
-use crate::runtime::bindings::exports::hitchy::platform::events::GuestIndices;
+use crate::runtime::bindings::exports::hitchy::platform::events as exported;
 use crate::runtime::call::{CallContext, Outcome};
 use crate::runtime::cgi::command::Command;
 use crate::runtime::convert;
 use crate::runtime::error::LoadError;
 use crate::runtime::guest::Guest;
+use crate::runtime::instance::handles::SocketHandle;
 use crate::runtime::instance::lease::Owner;
-use crate::runtime::instance::state::SocketHandle;
 use crate::sockets::Connection;
 
 /// The call for an event of a client.
@@ -32,7 +32,7 @@ pub struct Listener {
 impl Kind for Listener {
     /// The namespace and the event as the guest declared them.
     type Raw = (String, String);
-    impl_export!(GuestIndices);
+    impl_export!(exported);
 
     const WORDS: Words = Words {
         key: "listeners",
@@ -106,15 +106,11 @@ impl Guest {
         let args = convert::payload_to_guest(event.payload.clone());
         let owner = Arc::clone(&connection);
         let answer = self
-            .serve(context, Owner::Socket(&owner), async |store, instance| {
-                let guest = self
-                    .exports
-                    .get::<GuestIndices>()?
-                    .load(&mut *store, instance)?;
+            .serve(context, Owner::Socket(&owner), async |store, linked| {
+                let guest = self.load::<Listener>(store, linked)?;
                 let socket = store
                     .data_mut()
-                    .call_mut()?
-                    .handles
+                    .handles_mut()?
                     .push(SocketHandle(connection))?;
                 guest
                     .call_on_event(

@@ -105,7 +105,7 @@ macro_rules! kinds {
                 instance: &Instance,
             ) -> wasmtime::Result<()> {
                 $(if let Some(export) = self.find() {
-                    <$kind>::fit(export, store, instance)?;
+                    <$kind>::load(export, store, instance)?;
                 })+
                 Ok(())
             }

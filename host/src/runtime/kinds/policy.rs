@@ -6,13 +6,13 @@ use super::kind::{CallKind, Kind, Row, Words, check_text, impl_export};
 use super::method;
 use crate::message::{Exchange, Response};
 use crate::path;
-use crate::runtime::bindings::exports::hitchy::platform::policies::GuestIndices;
+use crate::runtime::bindings::exports::hitchy::platform::policies as exported;
 use crate::runtime::call::{CallContext, Outcome};
 use crate::runtime::convert;
 use crate::runtime::error::LoadError;
 use crate::runtime::guest::Guest;
+use crate::runtime::instance::handles::RequestHandle;
 use crate::runtime::instance::lease::Owner;
-use crate::runtime::instance::state::RequestHandle;
 use crate::runtime::pattern;
 use http::Method;
 
@@ -64,7 +64,7 @@ impl Policy {
 impl Kind for Policy {
     /// The stage, the method and the prefix as the guest declared them.
     type Raw = (Stage, String, String);
-    impl_export!(GuestIndices);
+    impl_export!(exported);
 
     const WORDS: Words = Words {
         key: "policies",
@@ -137,15 +137,11 @@ impl Guest {
         exchange: Arc<Exchange>,
     ) -> Outcome<Option<Response>> {
         let answer = self
-            .serve(context, Owner::Anyone, async |store, instance| {
-                let guest = self
-                    .exports
-                    .get::<GuestIndices>()?
-                    .load(&mut *store, instance)?;
+            .serve(context, Owner::Anyone, async |store, linked| {
+                let guest = self.load::<Policy>(store, linked)?;
                 let request = store
                     .data_mut()
-                    .call_mut()?
-                    .handles
+                    .handles_mut()?
                     .push(without_params(exchange))?;
                 guest.call_on_before(&mut *store, policy, request).await
             })
@@ -166,15 +162,11 @@ impl Guest {
         status: u16,
     ) -> Outcome<()> {
         let ended = self
-            .serve(context, Owner::Anyone, async |store, instance| {
-                let guest = self
-                    .exports
-                    .get::<GuestIndices>()?
-                    .load(&mut *store, instance)?;
+            .serve(context, Owner::Anyone, async |store, linked| {
+                let guest = self.load::<Policy>(store, linked)?;
                 let request = store
                     .data_mut()
-                    .call_mut()?
-                    .handles
+                    .handles_mut()?
                     .push(without_params(exchange))?;
                 guest
                     .call_on_after(&mut *store, policy, request, status)

@@ -10,14 +10,14 @@ use super::kind::{CallKind, Kind, Row, Words, check_text, impl_export, refuse};
 use super::method;
 use crate::message::{Exchange, Response};
 use crate::path;
-use crate::runtime::bindings::exports::hitchy::platform::http::GuestIndices;
+use crate::runtime::bindings::exports::hitchy::platform::http as exported;
 use crate::runtime::call::{CallContext, Outcome};
 use crate::runtime::cgi::command::Command;
 use crate::runtime::convert;
 use crate::runtime::error::LoadError;
 use crate::runtime::guest::Guest;
+use crate::runtime::instance::handles::RequestHandle;
 use crate::runtime::instance::lease::Owner;
-use crate::runtime::instance::state::RequestHandle;
 use crate::runtime::pattern::{self, Pattern};
 
 /// The call of a route for a request.
@@ -88,7 +88,7 @@ impl Route {
 impl Kind for Route {
     /// The method and the path as the guest declared them.
     type Raw = (String, String);
-    impl_export!(GuestIndices);
+    impl_export!(exported);
 
     const WORDS: Words = Words {
         key: "routes",
@@ -158,15 +158,11 @@ impl Guest {
             return answer.await;
         }
         let answer = self
-            .serve(context, Owner::Anyone, async |store, instance| {
-                let guest = self
-                    .exports
-                    .get::<GuestIndices>()?
-                    .load(&mut *store, instance)?;
+            .serve(context, Owner::Anyone, async |store, linked| {
+                let guest = self.load::<Route>(store, linked)?;
                 let request = store
                     .data_mut()
-                    .call_mut()?
-                    .handles
+                    .handles_mut()?
                     .push(RequestHandle { exchange, params })?;
                 guest.call_on_request(&mut *store, route, request).await
             })

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::kind::{CallKind, Kind, Row, Words, check_text, impl_export, refuse};
-use crate::runtime::bindings::exports::hitchy::platform::schedules::GuestIndices;
+use crate::runtime::bindings::exports::hitchy::platform::schedules as exported;
 use crate::runtime::call::{CallContext, Outcome};
 use crate::runtime::error::LoadError;
 use crate::runtime::guest::Guest;
@@ -32,7 +32,7 @@ pub struct Schedule {
 impl Kind for Schedule {
     /// The name and the times as the guest declared them.
     type Raw = (String, String);
-    impl_export!(GuestIndices);
+    impl_export!(exported);
 
     const WORDS: Words = Words {
         key: "schedules",
@@ -112,11 +112,8 @@ impl Guest {
     /// Unix epoch.
     pub async fn on_schedule(&self, context: CallContext, schedule: u32, due: u64) -> Outcome<()> {
         let ended = self
-            .serve(context, Owner::Anyone, async |store, instance| {
-                let guest = self
-                    .exports
-                    .get::<GuestIndices>()?
-                    .load(&mut *store, instance)?;
+            .serve(context, Owner::Anyone, async |store, linked| {
+                let guest = self.load::<Schedule>(store, linked)?;
                 guest.call_on_schedule(&mut *store, schedule, due).await
             })
             .await?;

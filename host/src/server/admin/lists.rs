@@ -11,8 +11,8 @@ use super::{Shown, View};
 use crate::registry::{
     Calls, Ended, HandlerRow, LastFailure, RefusedFile, Reload, Served, rows_of,
 };
-use crate::runtime::HandlerSettings;
 use crate::runtime::kinds::Declarations;
+use crate::runtime::{HandlerSettings, InstanceEnd, KeptInstances, Life};
 use crate::server::scheduler::{ListedSchedule, Skip};
 
 /// Formats a point in time as RFC 3339 in UTC, with milliseconds.
@@ -45,7 +45,20 @@ struct HandlerShown<'a> {
     #[serde(flatten)]
     declared: &'a Declarations,
     calls: CallsShown,
+    instances: InstancesShown,
     last_failure: Option<FailureShown>,
+}
+
+/// The instances that live longer than a call; only the life is known of a handler that has none.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct InstancesShown {
+    life: Life,
+    living: Option<usize>,
+    memory: Option<usize>,
+    calls: Option<u64>,
+    oldest_ms: Option<u64>,
+    ended: Option<BTreeMap<&'static str, u64>>,
 }
 
 #[derive(Serialize)]
@@ -94,7 +107,24 @@ fn handler(handler: &Served) -> HandlerShown<'_> {
         limits: &handler.settings,
         declared: &handler.declarations,
         calls: calls(&handler.calls, handler.running()),
+        instances: instances(handler),
         last_failure: handler.calls.last_failure().map(failure),
+    }
+}
+
+fn instances(handler: &Served) -> InstancesShown {
+    let now = handler.kept_instances();
+    let ended = |now: KeptInstances| {
+        let ends = InstanceEnd::ALL.iter().map(|end| end.name());
+        ends.zip(now.ended).collect()
+    };
+    InstancesShown {
+        life: handler.settings.instances,
+        living: now.map(|now| now.living),
+        memory: now.map(|now| now.memory),
+        calls: now.map(|now| now.calls),
+        oldest_ms: now.and_then(|now| now.oldest).map(millis),
+        ended: now.map(ended),
     }
 }
 

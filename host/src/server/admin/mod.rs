@@ -6,6 +6,7 @@
 
 mod buckets;
 mod health;
+mod instance_metrics;
 mod lists;
 mod metrics;
 mod process;

@@ -150,7 +150,11 @@ impl<A: Adapter> Connector<A> {
     ) -> Result<(), ConnectError> {
         check_auth(auth.as_deref())?;
         let connection = self.connection(namespace, &socket, auth)?;
-        self.call_hooks(&connection).await?;
+        let admitted = self.call_hooks(&connection).await;
+        if admitted.is_err() {
+            connection.attachments.end();
+        }
+        admitted?;
 
         let (items, queue) = unbounded_channel();
         self.receive_events(&socket, &connection, &items);
@@ -286,6 +290,7 @@ impl<A: Adapter> Worker<A> {
             }
         };
         self.dispatch.disconnected(&self.connection, reason).await;
+        self.connection.attachments.end();
     }
 
     /// Waits for the next item. Queued items come before the shutdown of the server, hence the biased `select!`.

@@ -64,7 +64,10 @@ impl State {
         let Some(number) = cursor.filter(|number| *number > 0) else {
             return Ok(Ok(None));
         };
-        let name = self.bucket_name(bucket)?;
+        let name = match self.bucket_name(bucket)? {
+            Ok(name) => name,
+            Err(refusal) => return answer(Err(refusal)),
+        };
         let Pages(pages) = self.call_mut()?.notes();
         let page = usize::try_from(number - 1)
             .ok()
@@ -111,7 +114,10 @@ impl store::HostBucket for State {
             Ok(page) => page,
             Err(refusal) => return answer(Err(refusal)),
         };
-        let name = self.bucket_name(&this)?;
+        let name = match self.bucket_name(&this)? {
+            Ok(name) => name,
+            Err(refusal) => return answer(Err(refusal)),
+        };
         let last = page.keys.last().filter(|_| page.more).cloned();
         let Pages(pages) = self.call_mut()?.notes();
         let cursor = last.map(|key| {

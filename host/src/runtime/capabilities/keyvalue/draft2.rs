@@ -139,7 +139,7 @@ impl atomics::HostCas for State {
     }
 
     fn current(&mut self, this: Resource<CasHandle>) -> Answer<Option<Vec<u8>>> {
-        Ok(Ok(self.kv_current(&this)?))
+        answer(self.kv_current(&this)?)
     }
 
     fn drop(&mut self, this: Resource<CasHandle>) -> wasmtime::Result<()> {

@@ -8,6 +8,7 @@ use wasmtime::component::Resource;
 use crate::kv::{
     Batch, BucketName, Delta, Entry, Error, Expected, Key, KeyPage, Pair, Store, Value,
 };
+use crate::runtime::instance::handles::{Held, StaleHandle};
 use crate::runtime::instance::state::State;
 use crate::runtime::settings::BucketAccess;
 
@@ -37,6 +38,14 @@ impl CasHandle {
     }
 }
 
+impl Held for BucketHandle {
+    const WORDS: (&'static str, &'static str) = ("a bucket", "open it anew");
+}
+
+impl Held for CasHandle {
+    const WORDS: (&'static str, &'static str) = ("a comparison (cas)", "begin another");
+}
+
 /// Bytes that the comparisons of a call may hold: they are in the server's memory, not in the guest's.
 const MAX_HELD_BY_CAS: usize = 8 << 20;
 
@@ -54,6 +63,12 @@ pub(super) enum Refusal {
 
 impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
+        Self::Other(error.to_string())
+    }
+}
+
+impl From<StaleHandle> for Refusal {
+    fn from(error: StaleHandle) -> Self {
         Self::Other(error.to_string())
     }
 }
@@ -103,7 +118,8 @@ impl State {
         if let Err(refusal) = self.count_operations(keys)? {
             return Ok(Err(refusal));
         }
-        Ok(Ok(self.call()?.handles.get(handle)?.clone()))
+        let bucket = tried!(self.handles()?.get(handle)?);
+        Ok(Ok(bucket.clone()))
     }
 
     /// Does the same for an operation that changes the bucket.
@@ -166,7 +182,7 @@ impl State {
 
     pub(super) fn kv_open(&mut self, identifier: &str) -> Answer<Resource<BucketHandle>> {
         let bucket = tried!(self.find_bucket(identifier)?);
-        Ok(Ok(self.call_mut()?.handles.push(bucket)?))
+        Ok(Ok(self.handles_mut()?.push(bucket)?))
     }
 
     pub(super) async fn kv_get(
@@ -266,25 +282,26 @@ impl State {
             return Ok(Err(Refusal::Other(text)));
         }
         *held += size;
-        Ok(Ok(call.handles.push(cas)?))
+        Ok(Ok(self.handles_mut()?.push(cas)?))
     }
 
     /// Takes a comparison back.
-    fn take_cas(&mut self, handle: Resource<CasHandle>) -> wasmtime::Result<CasHandle> {
-        let call = self.call_mut()?;
-        let cas = call.handles.delete(handle)?;
-        let HeldByCas(held) = call.notes();
-        *held = held.saturating_sub(cas.size());
-        Ok(cas)
+    fn take_cas(
+        &mut self,
+        handle: &Resource<CasHandle>,
+    ) -> wasmtime::Result<Result<CasHandle, StaleHandle>> {
+        let taken = self.handles_mut()?.delete(handle)?;
+        if let Ok(cas) = &taken {
+            let HeldByCas(held) = self.call_mut()?.notes();
+            *held = held.saturating_sub(cas.size());
+        }
+        Ok(taken)
     }
 
     /// Returns the value that the key had when the comparison began.
-    pub(super) fn kv_current(
-        &mut self,
-        handle: &Resource<CasHandle>,
-    ) -> wasmtime::Result<Option<Vec<u8>>> {
-        let cas = self.call()?.handles.get(handle)?;
-        Ok(cas.entry.as_ref().map(|entry| entry.value.to_vec()))
+    pub(super) fn kv_current(&mut self, handle: &Resource<CasHandle>) -> Answer<Option<Vec<u8>>> {
+        let cas = tried!(self.handles()?.get(handle)?);
+        Ok(Ok(cas.entry.as_ref().map(|entry| entry.value.to_vec())))
     }
 
     /// Sets the value if nothing has changed the key. Returns another comparison if something has.
@@ -293,7 +310,7 @@ impl State {
         handle: Resource<CasHandle>,
         value: Vec<u8>,
     ) -> Answer<Option<Resource<CasHandle>>> {
-        let CasHandle { bucket, key, entry } = self.take_cas(handle)?;
+        let CasHandle { bucket, key, entry } = tried!(self.take_cas(&handle)?);
         if let Err(refusal) = self.count_operations(1)? {
             return Ok(Err(refusal));
         }
@@ -352,20 +369,18 @@ impl State {
     }
 
     /// Returns the name of the bucket of a handle.
-    pub(super) fn bucket_name(
-        &self,
-        handle: &Resource<BucketHandle>,
-    ) -> wasmtime::Result<BucketName> {
-        Ok(self.call()?.handles.get(handle)?.name.clone())
+    pub(super) fn bucket_name(&self, handle: &Resource<BucketHandle>) -> Answer<BucketName> {
+        let bucket = tried!(self.handles()?.get(handle)?);
+        Ok(Ok(bucket.name.clone()))
     }
 
     pub(super) fn drop_bucket(&mut self, handle: Resource<BucketHandle>) -> wasmtime::Result<()> {
-        self.call_mut()?.handles.delete(handle)?;
+        let _taken = self.handles_mut()?.delete(&handle)?;
         Ok(())
     }
 
     pub(super) fn drop_cas(&mut self, handle: Resource<CasHandle>) -> wasmtime::Result<()> {
-        self.take_cas(handle).map(drop)
+        self.take_cas(&handle).map(drop)
     }
 }
 

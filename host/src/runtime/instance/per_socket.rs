@@ -1,0 +1,139 @@
+//! The strategy of instances for sockets: the events and hooks of a connection to a namespace have one instance, and no
+//! other client's calls run in it.
+
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use tokio::sync::Notify;
+
+use super::counts::{Counted, InstanceEnd};
+use super::idle_list::Ticket;
+use super::kept::{Kept, Unkept};
+use super::lease::{Busy, Home, Lease};
+use super::state::Call;
+use super::store::Instance;
+use crate::lock::lock;
+use crate::runtime::settings::Life;
+use crate::sockets::{Attachment, Connection};
+
+/// Keeps one instance for each connection.
+pub(in crate::runtime) struct PerSocket {
+    pub(super) kept: Arc<Kept>,
+}
+
+/// The place for the instance of one connection, which lasts as long as the connection.
+struct Place {
+    kept: Arc<Kept>,
+    state: Mutex<PlaceState>,
+    /// Wakes a call that waits until another call has ended.
+    freed: Notify,
+}
+
+#[derive(Default)]
+struct PlaceState {
+    /// The instance, if it is not in a call. It may have ended meanwhile.
+    ticket: Option<Ticket>,
+    /// True while a call runs.
+    busy: bool,
+    /// True once the connection has ended.
+    ended: bool,
+}
+
+impl PerSocket {
+    /// Hands out the instance of a connection. If a call runs in it, waits until that call has ended, at most until
+    /// the end of `call`.
+    pub(super) async fn check_out(
+        &self,
+        connection: &Connection,
+        call: &mut Call,
+    ) -> Result<Lease, Busy> {
+        // The address stands for the handler's generation: it is not used again while a place keeps it.
+        let key = Arc::as_ptr(&self.kept).addr();
+        let place = connection.attachments.get(key, || Place {
+            kept: Arc::clone(&self.kept),
+            state: Mutex::default(),
+            freed: Notify::new(),
+        });
+        loop {
+            if let Some(ticket) = place.enter() {
+                let instance = ticket.and_then(|ticket| place.kept.take(ticket));
+                return Ok(Lease::kept(instance, place, None));
+            }
+            let freed = tokio::time::timeout_at(call.until.into(), place.freed.notified()).await;
+            freed.map_err(|_| Busy)?;
+            call.entered = Instant::now();
+        }
+    }
+}
+
+impl Place {
+    /// Marks the instance as being in a call, and returns its ticket, if there is one. `None` if a call runs.
+    fn enter(&self) -> Option<Option<Ticket>> {
+        let mut state = lock(&self.state);
+        if state.busy {
+            return None;
+        }
+        state.busy = true;
+        Some(state.ticket.take())
+    }
+
+    /// Keeps the instance for the next call, unless the connection has ended. Returns what is to end.
+    fn leave(&self, instance: Option<Instance>) -> Option<Unkept> {
+        let mut state = lock(&self.state);
+        state.busy = false;
+        let instance = instance?;
+        if state.ended {
+            let end = InstanceEnd::Disconnect;
+            return Some(Unkept { instance, end });
+        }
+        match self.kept.put(instance) {
+            Ok(ticket) => {
+                state.ticket = Some(ticket);
+                None
+            }
+            Err(unkept) => Some(unkept),
+        }
+    }
+}
+
+impl Home for Place {
+    fn life(&self) -> Life {
+        self.kept.life
+    }
+
+    fn enroll(&self) -> Counted {
+        self.kept.enroll()
+    }
+
+    fn take_back(&self, instance: Option<Instance>) {
+        let unkept = self.leave(instance);
+        self.freed.notify_one();
+        if let Some(unkept) = unkept {
+            unkept.end();
+        }
+        self.kept.make_room();
+    }
+}
+
+impl Attachment for Place {
+    fn end(&self) {
+        let ticket = {
+            let mut state = lock(&self.state);
+            state.ended = true;
+            state.ticket.take()
+        };
+        if let Some(instance) = ticket.and_then(|ticket| self.kept.take(ticket)) {
+            instance.end(InstanceEnd::Disconnect);
+        }
+    }
+
+    fn is_obsolete(&self) -> bool {
+        self.kept.is_closed()
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.end();
+    }
+}

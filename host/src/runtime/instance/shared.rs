@@ -1,0 +1,78 @@
+//! The strategy of shared instances: a pool for the calls of all clients, one call at a time in each instance.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::sync::Semaphore;
+
+use super::counts::Counted;
+use super::kept::Kept;
+use super::lease::{Busy, Home, Lease};
+use super::state::Call;
+use super::store::Instance;
+use crate::runtime::settings::Life;
+
+/// Keeps a pool of instances.
+pub(in crate::runtime) struct Shared {
+    pool: Arc<Pool>,
+    /// One permit for each instance that may be in a call.
+    permits: Arc<Semaphore>,
+}
+
+struct Pool(Arc<Kept>);
+
+impl Shared {
+    /// Makes a pool of at most `size` instances.
+    pub(super) fn new(kept: Arc<Kept>, size: usize) -> Self {
+        Self {
+            pool: Arc::new(Pool(kept)),
+            permits: Arc::new(Semaphore::new(size.min(Semaphore::MAX_PERMITS))),
+        }
+    }
+
+    /// Returns the instances of the pool.
+    pub(super) fn kept(&self) -> &Arc<Kept> {
+        &self.pool.0
+    }
+
+    /// Hands out the instance that was used last. If all are in calls, waits until one is free, at most until the end of `call`.
+    ///
+    /// A nested call does not wait, because the pool may be held by the calls above it: it has an instance of its own.
+    pub(super) async fn check_out(&self, call: &mut Call) -> Result<Lease, Busy> {
+        let permit = match Arc::clone(&self.permits).try_acquire_owned() {
+            Ok(permit) => permit,
+            Err(_) if call.depth > 0 => return Ok(Lease::fresh()),
+            Err(_) => {
+                let permit = Arc::clone(&self.permits).acquire_owned();
+                let timed = tokio::time::timeout_at(call.until.into(), permit).await;
+                // The semaphore is never closed.
+                let permit = timed.map_err(|_| Busy)?.map_err(|_| Busy)?;
+                call.entered = Instant::now();
+                permit
+            }
+        };
+        let instance = self.pool.0.take_last();
+        let home: Arc<dyn Home> = Arc::clone(&self.pool) as _;
+        Ok(Lease::kept(instance, home, Some(permit)))
+    }
+}
+
+impl Home for Pool {
+    fn life(&self) -> Life {
+        self.0.life
+    }
+
+    fn enroll(&self) -> Counted {
+        self.0.enroll()
+    }
+
+    fn take_back(&self, instance: Option<Instance>) {
+        let Some(instance) = instance else {
+            return;
+        };
+        if let Err(unkept) = self.0.put(instance) {
+            unkept.end();
+        }
+        self.0.make_room();
+    }
+}
