@@ -31,6 +31,7 @@ pub mod shell;
 pub mod site;
 pub mod stage;
 pub mod stock;
+pub mod streams;
 pub mod terminal;
 pub mod toolchains;
 pub mod wait;
