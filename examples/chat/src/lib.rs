@@ -3,9 +3,9 @@
 //! Run the example with `cargo run -- dev examples/chat` from the top of the repository, and open
 //! <http://localhost:3000> in two tabs.
 //!
-//! This handler keeps nothing in memory, so it is the same to it how long its instances live. What outlives the server is in the
-//! handler's bucket: the last messages of each room, and who was last seen there. The name of a person who is connected
-//! is in the context of the connection, and the rooms of a person are the rooms of the connection.
+//! This handler keeps nothing in memory, so it is the same to it how long its instances live. What outlives the server
+//! is in the handler's bucket: the last messages of each room, and who was last seen there. The name of a person who is
+//! connected is in the context of the connection, and the rooms of a person are the rooms of the connection.
 
 mod names;
 
