@@ -30,8 +30,8 @@ thread_local! {
     static APP: OnceCell<&'static Entries> = const { OnceCell::new() };
 }
 
-/// Returns the app of this instance, which the first call builds. It is never dropped, because it ends together with the
-/// instance: freeing it would only cost time.
+/// Returns the app of this instance, which the first call builds. It is never dropped, because it ends together with
+/// the instance: freeing it would only cost time.
 fn app<H: Handler>() -> &'static Entries {
     APP.with(|app| *app.get_or_init(|| Box::leak(H::app().entries)))
 }

@@ -1,12 +1,12 @@
 //! The instance in which a call runs, and values that are kept in it.
 //!
-//! By default every call has a fresh instance. The operator may let instances live longer, with the setting
-//! `instances = "socket"` or `"shared"` of the handler. What a call keeps with [`with`] is then there for the later calls
-//! of the same instance: for a client's next events, or for the requests of all clients.
+//! By default every call has a fresh instance. The operator may let instances live longer, with the handler's setting
+//! `instances = "socket"` or `"shared"`. What a call keeps with [`with`] is then there for the later calls of the same
+//! instance: for a client's next events, or for the requests of all clients.
 //!
-//! The server may end an instance between any two calls, and the next call begins with a new one. **A value that is kept
-//! here is therefore a cache**: the handler must be able to make it again. Data that matters belongs into [`kv`](crate::kv)
-//! or, if it is of one client, into the [`Context`](crate::Context) of its socket.
+//! The server may end an instance between any two calls, and the next call begins with a new one. **A value that is
+//! kept here is therefore a cache**: the handler must be able to make it again. Data that matters belongs into
+//! [`kv`](crate::kv) or, if it is of one client, into the [`Context`](crate::Context) of its socket.
 //!
 //! ```
 //! use hitchy_guest::instance::{self, Life};
@@ -43,9 +43,9 @@
 //!
 //! # What does not last
 //! A [`Socket`](crate::Socket), [`Request`](crate::Request), [`Context`](crate::Context) or
-//! [`Bucket`](crate::kv::Bucket) belongs to the call that received it. If it is kept and used in a later call, methods that
-//! can fail return an error (410 for sockets), and the others end the call. Keep the id of a socket instead, and get
-//! it with [`find`](crate::find).
+//! [`Bucket`](crate::kv::Bucket) belongs to the call that received it. If it is kept and used in a later call, methods
+//! that can fail return an error (410 for sockets), and the others end the call. Keep the id of a socket instead, and
+//! get it with [`find`](crate::find).
 
 use std::any::type_name;
 

@@ -35,8 +35,8 @@
 //! RUSTFLAGS="-Clink-arg=-zstack-size=65536" cargo build --release --target wasm32-wasip2
 //! ```
 //!
-//! The small stack keeps the memory at two pages. By default every call runs in a fresh instance, so a small handler is a
-//! fast one. This profile makes it smaller and faster than the default profile:
+//! The small stack keeps the memory at two pages. By default every call runs in a fresh instance, so a small handler is
+//! a fast one. This profile makes it smaller and faster than the default profile:
 //!
 //! ```toml
 //! [profile.release]
@@ -74,9 +74,9 @@
 //!   `on_disconnect`. Requests and schedules have fresh ones.
 //! - `"shared"`: calls of all clients have the instances of a pool, one call at a time in each.
 //!
-//! An instance that lives longer than a call may end between any two calls: when it was idle, when memory is short, after a
-//! panic or a timeout, with a new version of the handler. What is in memory is therefore a cache: see [`instance`]. The
-//! following state lasts longer, whatever the setting:
+//! An instance that lives longer than a call may end between any two calls: when it was idle, when memory is short,
+//! after a panic or a timeout, with a new version of the handler. What is in memory is therefore a cache: see
+//! [`instance`]. The following state lasts longer, whatever the setting:
 //!
 //! - Keys and values in the handler's bucket, with [`kv`]: they outlive the server.
 //! - The [`Context`] of a connection, for example the user and their rights. A hook sets it (`context.set("user",

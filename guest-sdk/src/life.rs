@@ -14,8 +14,8 @@ pub enum Life {
 }
 
 impl Life {
-    /// Reads the word that the host has for a life. Words of later versions stand for [`Life::Call`], because nothing may
-    /// be expected of an instance whose life is not known.
+    /// Reads the word that the host has for a life. Words of later versions stand for [`Life::Call`], because nothing
+    /// may be expected of an instance whose life is not known.
     pub(crate) fn from_word(word: &str) -> Self {
         match word {
             "socket" => Life::Socket,

@@ -11,7 +11,8 @@ use hitchy_guest::{App, Data, Json, Request, Result, Socket, dispatch, find, kv,
 #[derive(Default)]
 struct Seen(Vec<String>);
 
-/// Keeps the name of a call, and answers with the life of its instance, the number of calls before it, and what was kept.
+/// Keeps the name of a call, and answers with the life of its instance, the number of calls before it, and what was
+/// kept.
 fn see(name: &str) -> Json<(String, u32, Vec<String>)> {
     instance::with(|seen: &mut Seen| {
         seen.0.push(name.to_owned());

@@ -1,8 +1,8 @@
 //! The declarations of a handler: routes, policies, listeners, connection hooks and schedules.
 //!
 //! Every instance builds the app in its first call, and by default it has no other. An entry is therefore a static path
-//! and a function of size zero, and boxing such a function does not allocate. The host calls entries by index, so that no
-//! call compares strings or searches a map.
+//! and a function of size zero, and boxing such a function does not allocate. The host calls entries by index, so that
+//! no call compares strings or searches a map.
 
 mod entries;
 mod namespace;
@@ -22,8 +22,8 @@ use crate::function::Function;
 ///
 /// Functions take their input as arguments ([`FromRequest`], [`FromEvent`], [`FromConnection`],
 /// [`FromSchedule`](crate::FromSchedule)) and return their answer ([`IntoResponse`], [`IntoAck`]). They are functions,
-/// or closures that capture nothing, because every instance builds the app anew: what was captured would not outlive it.
-/// See [`instance`](crate::instance) for values that several calls use.
+/// or closures that capture nothing, because every instance builds the app anew: what was captured would not outlive
+/// it. See [`instance`](crate::instance) for values that several calls use.
 ///
 /// ```
 /// use hitchy_guest::{App, Data, Path, Socket};

@@ -183,8 +183,8 @@ impl Scope {
         Scope(running)
     }
 
-    /// Fails with a sentence when the call is over. `what` is the thing with its article, and `remedy` what an author does
-    /// instead of keeping it.
+    /// Fails with a sentence when the call is over. `what` is the thing with its article, and `remedy` what an author
+    /// does instead of keeping it.
     pub(crate) fn check(&self, what: &str, remedy: &str) -> Result<(), String> {
         let call = self.0.as_ref();
         if call.is_none_or(|call| call.strong_count() > 0) {

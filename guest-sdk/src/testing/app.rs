@@ -35,13 +35,13 @@ impl App {
         App { app }
     }
 
-    /// Sets how long instances live, as the operator does with the setting `instances`. Without it, each call has a fresh
-    /// one.
+    /// Sets how long instances live, as the operator does with the setting `instances`. Without it, each call has a
+    /// fresh one.
     ///
     /// With [`Life::Socket`], the hooks and events of a client have one instance until [`disconnect`](App::disconnect),
-    /// and every other call has a fresh one. With [`Life::Shared`], one instance has all calls. A call that is made while
-    /// it is in another one, for a request that the handler [dispatches](crate::dispatch()), has a second one. A panic ends
-    /// the instance.
+    /// and every other call has a fresh one. With [`Life::Shared`], one instance has all calls. A call that is made
+    /// while it is in another one, for a request that the handler [dispatches](crate::dispatch()), has a second one. A
+    /// panic ends the instance.
     ///
     /// ```
     /// use hitchy_guest::instance::{self, Life};
@@ -72,8 +72,9 @@ impl App {
         self
     }
 
-    /// Ends all instances, as the server does when it is short of memory, when they have been idle, after `max-calls`, or
-    /// when a new version of the handler is loaded. Clients stay connected, and the next call of each has a new instance.
+    /// Ends all instances, as the server does when it is short of memory, when they have been idle, after `max-calls`,
+    /// or when a new version of the handler is loaded. Clients stay connected, and the next call of each has a new
+    /// instance.
     ///
     /// A handler must get over this at any time, because what it keeps in memory is a cache.
     pub fn end_instances(&self) {

@@ -38,6 +38,8 @@
 //! ```
 //!
 //! Each thread has a state of its own, so tests do not see each other's sockets. [`App::new`] and [`reset`] clear it.
+//!
+//! Each call has a fresh instance, as on the server. [`App::instances`] plays instances that live longer.
 
 mod app;
 mod backends;
@@ -62,8 +64,8 @@ use crate::double::state;
 use crate::payload::Payload;
 use crate::socket::Socket;
 
-/// Removes all clients, emits, log lines, prepared answers, requests to other servers, buckets and values of the
-/// configuration of this thread.
+/// Removes all clients, emits, log lines, prepared answers, requests to other servers, buckets, values of the
+/// configuration and instances of this thread. Instances then live for one call.
 pub fn reset() {
     state::with(|state| *state = state::State::default());
 }

@@ -3,8 +3,8 @@
 use crate::app::{self, Entries};
 use crate::double::instances;
 
-/// Plays a call: runs a function with the app of the instance that gets the call. Handles that are made meanwhile end with
-/// the call.
+/// Plays a call: runs a function with the app of the instance that gets the call. Handles that are made meanwhile end
+/// with the call.
 ///
 /// `connection` is the namespace and the id of the client whose event or hook the call is.
 pub(super) fn call<T>(
