@@ -206,8 +206,7 @@ impl State {
         }
         // Most guests hold nothing of WASI.
         !resources.is_empty()
-            && (left + resources.iter_mut().count() > MAX_LEFT
-                || bodies::are_unfinished(resources))
+            && (left + resources.iter_mut().count() > MAX_LEFT || bodies::are_unfinished(resources))
     }
 
     /// Returns the things that the guest holds in the call that runs.
