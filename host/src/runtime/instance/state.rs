@@ -197,8 +197,8 @@ impl State {
         self.call = None;
     }
 
-    /// Returns true if the guest has left something in its instance that the end of the call should have ended, or so much
-    /// that later calls could fail for it.
+    /// Returns true if the guest has left something in its instance that the end of the call should have ended, or so
+    /// much that later calls could fail for it.
     pub(super) fn is_worn(&mut self) -> bool {
         let (left, resources) = (self.handles.left(), &mut self.instance.table);
         if left > MAX_LEFT || !self.handles.suffice() {
