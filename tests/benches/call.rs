@@ -1,4 +1,4 @@
-//! The cost of a call in process, each with a fresh instance: the runtime alone, without doors, on one core.
+//! The cost of a call in process, with each life of instances: the runtime alone, without doors, on one core.
 //!
 //! Run the benchmark with `cargo bench --workspace --bench call`.
 
@@ -17,13 +17,14 @@ use hitchy::outbound::OutboundMemory;
 use hitchy::path::Target;
 use hitchy::payload::{Failure, Payload};
 use hitchy::runtime::{
-    CallContext, Candidate, Compiler, ContentHash, Handler, HandlerSettings, MessageSizes, Runtime,
-    RuntimeSettings,
+    CallContext, Candidate, Compiler, ContentHash, Handler, HandlerSettings, Life, MessageSizes,
+    Runtime, RuntimeSettings,
 };
 use hitchy::session::{Bounds, Sessions};
 use hitchy::sockets::{Connection, Handshake, Link, not_connected};
 use hitchy_tests::guests::{example, guest};
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method};
+use tokio::runtime::Runtime as Tokio;
 use tokio::sync::mpsc::unbounded_channel;
 
 /// The allocator that the server uses too.
@@ -38,57 +39,69 @@ fn calls(criterion: &mut Criterion) {
         .enable_all()
         .build()
         .expect("a tokio runtime");
-    let (hello, version) = tokio.block_on(async {
-        let runtime = runtime();
-        let hello = load(&runtime, "hello.wasm", example("hello")).await;
-        (
-            hello,
-            load(&runtime, "version.wasm", guest("version_one")).await,
-        )
-    });
+    let runtime = tokio.block_on(async { runtime() });
+    for life in [Life::Call, Life::Socket, Life::Shared] {
+        let load = |name, wasm| tokio.block_on(load(&runtime, name, wasm, life));
+        let (hello, version) = (
+            load("hello.wasm", example("hello")),
+            load("version.wasm", guest("version_one")),
+        );
+        // With `socket`, requests have fresh instances.
+        if life != Life::Socket {
+            requests(
+                criterion,
+                &tokio,
+                &format!("request: hello ({life})"),
+                &hello,
+            );
+            let name = format!("request: version, without SDK ({life})");
+            requests(criterion, &tokio, &name, &version);
+        }
+        events(
+            criterion,
+            &tokio,
+            &format!("event: version ({life})"),
+            &version,
+        );
+    }
+}
+
+/// Measures the request `GET /api/hello/you` to the first route of a handler.
+fn requests(criterion: &mut Criterion, tokio: &Tokio, name: &str, handler: &Handler) {
     let you: [(String, String); 1] = [("name".into(), "you".into())];
     let you: Arc<[(String, String)]> = you.into();
-    for (name, handler) in [
-        ("request: hello", &hello),
-        ("request: version (without SDK)", &version),
-    ] {
-        // The door converts a client's bytes to an exchange, and this is not part of the call.
-        let exchange = Arc::new(Exchange::new(request()));
-        criterion.bench_function(name, |bencher| {
-            bencher.to_async(&tokio).iter(|| async {
-                let exchange = Arc::clone(&exchange);
-                let context = CallContext::new(id(), REMOTE);
-                let response = handler
-                    .on_request(context, 0, exchange, Arc::clone(&you))
-                    .await;
-                let response = black_box(response).expect("no trap").expect("no failure");
-                assert_eq!(response.status, 200);
-            });
+    // The door converts a client's bytes to an exchange, and this is not part of the call.
+    let exchange = Arc::new(Exchange::new(request()));
+    criterion.bench_function(name, |bencher| {
+        bencher.to_async(tokio).iter(|| async {
+            let exchange = Arc::clone(&exchange);
+            let context = CallContext::new(id(), REMOTE);
+            let response = handler
+                .on_request(context, 0, exchange, Arc::clone(&you))
+                .await;
+            let response = black_box(response).expect("no trap").expect("no failure");
+            assert_eq!(response.status, 200);
         });
-    }
+    });
+}
+
+/// Measures the event `version` of one client.
+fn events(criterion: &mut Criterion, tokio: &Tokio, name: &str, handler: &Handler) {
     let connection = Arc::new(connection());
-    criterion.bench_function("event: version", |bencher| {
-        bencher.to_async(&tokio).iter(|| async {
+    criterion.bench_function(name, |bencher| {
+        bencher.to_async(tokio).iter(|| async {
             let event = Event {
                 id: id(),
                 name: "version".into(),
                 payload: Payload::empty(),
                 ack_wanted: true,
             };
-            let ack = version
-                .on_event(
-                    CallContext::new(id(), REMOTE),
-                    0,
-                    Arc::clone(&connection),
-                    &event,
-                )
+            let context = CallContext::new(id(), REMOTE);
+            let ack = handler
+                .on_event(context, 0, Arc::clone(&connection), &event)
                 .await;
-            assert!(
-                black_box(ack)
-                    .expect("no trap")
-                    .expect("no failure")
-                    .is_some()
-            );
+            let ack = black_box(ack).expect("no trap").expect("no failure");
+            assert!(ack.is_some());
         });
     });
 }
@@ -112,12 +125,15 @@ fn runtime() -> Runtime {
     Runtime::new(settings).expect("the runtime starts")
 }
 
-async fn load(runtime: &Runtime, name: &str, wasm: Vec<u8>) -> Handler {
+async fn load(runtime: &Runtime, name: &str, wasm: Vec<u8>, life: Life) -> Handler {
     let candidate = Candidate {
         name: name.into(),
         hash: ContentHash::of(&wasm),
         wasm: Bytes::from(wasm),
-        settings: settings(),
+        settings: HandlerSettings {
+            instances: life,
+            ..settings()
+        },
     };
     runtime
         .load(candidate, None)

@@ -29,6 +29,7 @@ const STORIES: &[(&str, &str)] = &[
     ("docs/keyvalue.md", "keyvalue"),
     ("docs/handlers.md", "outgoing"),
     ("docs/operating.md", "console"),
+    ("docs/operating.md", "kept"),
     ("docs/operating.md", "outgoing"),
     ("docs/operating.md", "proxy"),
     ("docs/settings.md", "settings"),
@@ -241,6 +242,27 @@ async fn the_servers_that_a_handler_may_call_are_named_beside_it_or_in_the_setti
     let outbound = &handlers["handlers"][0]["limits"]["outbound"];
     let last = outbound.as_array().and_then(|entries| entries.last());
     assert_eq!(last, Some(&json!("http://10.0.0.5:9200")), "{handlers:#}");
+}
+
+#[tokio::test]
+async fn the_lives_of_instances_are_set_for_each_handler() {
+    let mut settings = Story::of("docs/operating.md", "kept");
+    let server = Server::prepare()
+        .console()
+        .handler("chat.wasm", hitchy_tests::guest("living"))
+        .handler("search.wasm", hitchy_tests::guest("version_one"))
+        .settings(&settings.file("hitchy.toml"))
+        .start()
+        .await;
+    let shown = server.ask_console("/api/handlers").await.json();
+    let life = |index: usize| &shown["handlers"][index]["instances"]["life"];
+    assert_eq!((life(0), life(1)), (&json!("socket"), &json!("shared")));
+    let limits = &shown["handlers"][1]["limits"];
+    assert_eq!(limits["maxInstances"], 8, "{shown:#}");
+    let warned = server
+        .log()
+        .find(0, |_, line| line.contains("WARN").then(|| line.to_string()));
+    assert_eq!(warned, None);
 }
 
 /// Uses replacements for npm and npx that do the necessary part of their work.

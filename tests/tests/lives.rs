@@ -5,14 +5,30 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
+use hitchy_tests::clauses::Way;
 use hitchy_tests::console::{find, page};
 use hitchy_tests::guests::stamped;
-use hitchy_tests::raw::RawSocket;
+use hitchy_tests::raw::{RawClient, RawSocket};
 use hitchy_tests::scrape::Scrape;
 use hitchy_tests::server::Plan;
 use hitchy_tests::wait::{SOON, eventually, until, within};
-use hitchy_tests::{Server, guest};
+use hitchy_tests::{Server, clauses, guest};
 use serde_json::{Value, json};
+
+clauses! {
+    event_websocket event_polling:
+        d01_with_call_nothing_is_left_for_another_call
+        d02_an_instance_lives_from_on_connect_to_on_disconnect
+        d02_an_idle_instance_ends_and_the_next_event_begins_another
+        d02_a_fault_ends_the_instance_and_harms_no_other
+        d02_a_reload_ends_the_old_instances_and_calls_under_way_end_in_them
+        d03_calls_of_all_clients_share_the_instances_of_a_pool
+        d04_a_handle_of_an_earlier_call_gives_an_error_and_reaches_nobody;
+    http:
+        d01_a_request_finds_nothing_of_an_earlier_one
+        d03_calls_of_an_instance_never_overlap_and_wait_for_a_free_one
+        d04_what_belongs_to_a_call_begins_anew_with_each;
+}
 
 /// A server with the guest `living`, whose sidecar has these lines.
 fn plan(sidecar: &str) -> Plan {
@@ -29,19 +45,26 @@ fn size(name: &str, usual: usize) -> usize {
 }
 
 /// A client of `/`.
-struct Client(RawSocket);
+struct Client {
+    raw: RawClient,
+    asked: u64,
+}
 
 impl Client {
-    async fn connect(addr: SocketAddr) -> Self {
-        let connected = within("CONNECT", SOON * 6, RawSocket::connect(addr, "/"));
-        Self(connected.await.expect("the server lets the client in"))
+    async fn connect(way: Way, addr: SocketAddr) -> Self {
+        let connected = RawClient::connect(way.transport(), addr, "/");
+        Self {
+            raw: within("CONNECT", SOON * 6, connected).await,
+            asked: 0,
+        }
     }
 
     /// Sends a deed as the event `do` and returns its ack.
     async fn ask(&mut self, deed: Value) -> Value {
-        let args = [deed];
-        let ack = within("an ack", SOON * 3, self.0.ask("do", &args));
-        let ack: Value = serde_json::from_str(&ack.await.expect("an ack")).expect("JSON");
+        self.asked += 1;
+        let (id, packet) = (self.asked.to_string(), json!(["do", deed]).to_string());
+        let ack = self.raw.ask(&id, &packet).await.expect("an ack");
+        let ack: Value = serde_json::from_str(&ack).expect("JSON");
         ack[0].clone()
     }
 
@@ -75,12 +98,11 @@ async fn wait_for_living(server: &Server, life: &str, wanted: f64) {
     .await;
 }
 
-#[tokio::test]
-async fn d01_with_call_nothing_is_left_for_another_call() {
+async fn d01_with_call_nothing_is_left_for_another_call(way: Way) {
     let mut server = plan("").start().await;
     let mut clients = [
-        Client::connect(server.addr()).await,
-        Client::connect(server.addr()).await,
+        Client::connect(way, server.addr()).await,
+        Client::connect(way, server.addr()).await,
     ];
     for _ in 0..3 {
         for client in &mut clients {
@@ -90,16 +112,23 @@ async fn d01_with_call_nothing_is_left_for_another_call() {
                 (&json!(1), &json!(0), &json!("call"))
             );
         }
-        assert_eq!(post(&server, json!({ "do": "nothing" })).await["count"], 1);
     }
     server.assert_unharmed();
 }
 
-#[tokio::test]
-async fn d02_an_instance_lives_from_on_connect_to_on_disconnect() {
+async fn d01_a_request_finds_nothing_of_an_earlier_one(_: Way) {
+    let mut server = plan("").start().await;
+    for _ in 0..5 {
+        let told = post(&server, json!({ "do": "nothing" })).await;
+        assert_eq!((&told["count"], &told["life"]), (&json!(1), &json!("call")));
+    }
+    server.assert_unharmed();
+}
+
+async fn d02_an_instance_lives_from_on_connect_to_on_disconnect(way: Way) {
     let mut server = plan("instances = \"socket\"").start().await;
-    let mut one = Client::connect(server.addr()).await;
-    let mut two = Client::connect(server.addr()).await;
+    let mut one = Client::connect(way, server.addr()).await;
+    let mut two = Client::connect(way, server.addr()).await;
     for number in 0..3 {
         for client in [&mut one, &mut two] {
             // on-connect and on-connected were the first two calls.
@@ -120,8 +149,8 @@ async fn d02_an_instance_lives_from_on_connect_to_on_disconnect() {
             "requests stay fresh"
         );
     }
-    let id = one.0.sid().to_owned();
-    drop(one);
+    let id = one.raw.sid().to_owned();
+    one.raw.send("41").await.expect("sent");
     let line = server.wait_for_log(&["gone", &id]).await;
     assert!(
         line.contains("\\\"count\\\":6") || line.contains("\"count\":6"),
@@ -178,7 +207,7 @@ async fn d02_each_instance_sees_one_client_only() {
     let addr = server.addr();
     let tasks = (0..clients).map(|_| {
         tokio::spawn(async move {
-            let mut client = Client::connect(addr).await;
+            let mut client = Client::connect(Way::EventWebsocket, addr).await;
             for number in 0..events / clients {
                 let told = client.nothing().await;
                 assert_eq!(told["seen"], 1, "{told}");
@@ -217,12 +246,11 @@ async fn d02_calls_of_an_instance_never_overlap() {
     server.assert_unharmed();
 }
 
-#[tokio::test]
-async fn d02_an_idle_instance_ends_and_the_next_event_begins_another() {
+async fn d02_an_idle_instance_ends_and_the_next_event_begins_another(way: Way) {
     let server = plan("instances = \"socket\"\nidle = \"50ms\"")
         .start()
         .await;
-    let mut client = Client::connect(server.addr()).await;
+    let mut client = Client::connect(way, server.addr()).await;
     client.nothing().await;
     wait_for_living(&server, "socket", 0.0).await;
     assert!(ended(&server.metrics().await, "idle") >= 1.0);
@@ -233,7 +261,7 @@ async fn d02_an_idle_instance_ends_and_the_next_event_begins_another() {
 #[tokio::test]
 async fn d02_an_instance_has_as_many_calls_as_it_may() {
     let server = plan("instances = \"socket\"\nmax-calls = 5").start().await;
-    let mut client = Client::connect(server.addr()).await;
+    let mut client = Client::connect(Way::EventWebsocket, server.addr()).await;
     let mut counts = Vec::new();
     for _ in 0..9 {
         counts.push(client.nothing().await["count"].as_u64().expect("a number"));
@@ -242,13 +270,12 @@ async fn d02_an_instance_has_as_many_calls_as_it_may() {
     assert_eq!(ended(&server.metrics().await, "max_calls"), 2.0);
 }
 
-#[tokio::test]
-async fn d02_a_fault_ends_the_instance_and_harms_no_other() {
+async fn d02_a_fault_ends_the_instance_and_harms_no_other(way: Way) {
     let sidecar =
         "instances = \"socket\"\ncpu = \"100ms\"\ndeadline = \"300ms\"\nmemory = \"8MiB\"";
     let mut server = plan(sidecar).start().await;
-    let mut faulty = Client::connect(server.addr()).await;
-    let mut other = Client::connect(server.addr()).await;
+    let mut faulty = Client::connect(way, server.addr()).await;
+    let mut other = Client::connect(way, server.addr()).await;
     for (deed, code) in [
         (json!({ "do": "trap" }), 500),
         (json!({ "do": "spin" }), 504),
@@ -264,11 +291,10 @@ async fn d02_a_fault_ends_the_instance_and_harms_no_other() {
     server.assert_unharmed();
 }
 
-#[tokio::test]
-async fn d02_a_reload_ends_the_old_instances_and_calls_under_way_end_in_them() {
+async fn d02_a_reload_ends_the_old_instances_and_calls_under_way_end_in_them(way: Way) {
     let mut server = plan("instances = \"socket\"").start().await;
-    let mut client = Client::connect(server.addr()).await;
-    let mut slow = Client::connect(server.addr()).await;
+    let mut client = Client::connect(way, server.addr()).await;
+    let mut slow = Client::connect(way, server.addr()).await;
     assert_eq!(client.nothing().await["count"], 3);
     let under_way = slow.ask(json!({ "do": "sleep", "millis": 2000 }));
     let reload = async {
@@ -288,13 +314,12 @@ async fn d02_a_reload_ends_the_old_instances_and_calls_under_way_end_in_them() {
     server.assert_unharmed();
 }
 
-#[tokio::test]
-async fn d03_calls_of_all_clients_share_the_instances_of_a_pool() {
+async fn d03_calls_of_all_clients_share_the_instances_of_a_pool(way: Way) {
     let mut server = plan("instances = \"shared\"\nmax-instances = 1")
         .start()
         .await;
-    let mut one = Client::connect(server.addr()).await;
-    let mut two = Client::connect(server.addr()).await;
+    let mut one = Client::connect(way, server.addr()).await;
+    let mut two = Client::connect(way, server.addr()).await;
     until("both hooks ran", SOON, async || {
         post(&server, json!({ "do": "nothing" })).await["count"].as_u64() >= Some(5)
     })
@@ -314,8 +339,7 @@ async fn d03_calls_of_all_clients_share_the_instances_of_a_pool() {
     server.assert_unharmed();
 }
 
-#[tokio::test]
-async fn d03_calls_of_an_instance_never_overlap_and_wait_for_a_free_one() {
+async fn d03_calls_of_an_instance_never_overlap_and_wait_for_a_free_one(_: Way) {
     let mut server = plan("instances = \"shared\"\nmax-instances = 2")
         .start()
         .await;
@@ -402,8 +426,7 @@ async fn d03_a_component_of_wasi_http_has_shared_instances_until_its_bodies_have
     server.assert_unharmed();
 }
 
-#[tokio::test]
-async fn d04_what_belongs_to_a_call_begins_anew_with_each() {
+async fn d04_what_belongs_to_a_call_begins_anew_with_each(_: Way) {
     let server = plan("instances = \"shared\"\nmax-instances = 1\ndeadline = \"700ms\"\ncpu = \"300ms\"\nemits-per-call = 3")
         .start()
         .await;
@@ -430,14 +453,13 @@ async fn d04_what_belongs_to_a_call_begins_anew_with_each() {
     }
 }
 
-#[tokio::test]
-async fn d04_a_handle_of_an_earlier_call_gives_an_error_and_reaches_nobody() {
+async fn d04_a_handle_of_an_earlier_call_gives_an_error_and_reaches_nobody(way: Way) {
     let mut server = plan("instances = \"shared\"\nmax-instances = 1")
         .start()
         .await;
-    let mut victim = Client::connect(server.addr()).await;
+    let mut victim = Client::connect(way, server.addr()).await;
     victim.ask(json!({ "do": "keep" })).await;
-    let mut other = Client::connect(server.addr()).await;
+    let mut other = Client::connect(way, server.addr()).await;
     let told = other.ask(json!({ "do": "use-kept" })).await;
     for function in ["emit", "set", "join"] {
         let error = &told["result"][function];
@@ -478,7 +500,7 @@ async fn d04_a_handle_of_an_earlier_call_gives_an_error_and_reaches_nobody() {
 #[tokio::test]
 async fn d04_a_guest_that_leaks_handles_fails_no_call() {
     let mut server = plan("instances = \"socket\"").start().await;
-    let mut client = Client::connect(server.addr()).await;
+    let mut client = Client::connect(Way::EventWebsocket, server.addr()).await;
     for _ in 0..60 {
         let told = client.ask(json!({ "do": "hoard", "times": 100 })).await;
         assert!(told["count"].is_u64(), "{told}");
@@ -516,7 +538,7 @@ async fn i13_1_reloads_under_load_lose_nothing_with_any_life() {
             .map(|_| {
                 let stop = stop.clone();
                 tokio::spawn(async move {
-                    let mut client = Client::connect(addr).await;
+                    let mut client = Client::connect(Way::EventWebsocket, addr).await;
                     let mut events = 0;
                     while !stop.asked() {
                         let told = client.nothing().await;
@@ -565,7 +587,7 @@ async fn i13_1_connections_that_come_and_go_leave_no_memory_behind() {
     let round = async |count: usize| {
         for _ in 0..count / 50 {
             join_all((0..50).map(|_| async {
-                let mut client = Client::connect(addr).await;
+                let mut client = Client::connect(Way::EventWebsocket, addr).await;
                 assert_eq!(client.nothing().await["seen"], 1);
             }))
             .await;
@@ -597,7 +619,7 @@ async fn i13_1_instances_give_way_when_memory_is_used_up_and_every_event_is_answ
     let addr = server.addr();
     let tasks = (0..clients).map(|_| {
         tokio::spawn(async move {
-            let mut client = Client::connect(addr).await;
+            let mut client = Client::connect(Way::EventWebsocket, addr).await;
             for _ in 0..10 {
                 let told = client.nothing().await;
                 assert_eq!(told["seen"], 1, "{told}");
@@ -631,7 +653,7 @@ async fn i13_1_instances_give_way_when_as_many_are_kept_as_may_be() {
         .await;
     let mut clients = Vec::new();
     for _ in 0..20 {
-        clients.push(Client::connect(server.addr()).await);
+        clients.push(Client::connect(Way::EventWebsocket, server.addr()).await);
     }
     for client in &mut clients {
         assert_eq!(client.nothing().await["seen"], 1);
@@ -650,7 +672,7 @@ async fn i13_3_operators_see_what_lives() {
     let server = plan("instances = \"socket\"\nmax-calls = 100")
         .start()
         .await;
-    let mut client = Client::connect(server.addr()).await;
+    let mut client = Client::connect(Way::EventWebsocket, server.addr()).await;
     client.nothing().await;
     let list = page(&server, "/api/handlers").await;
     let handler = find(&list["handlers"], "name", "living.wasm").expect("served");

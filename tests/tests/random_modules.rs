@@ -1,5 +1,5 @@
-//! Random modules of wasm-smith, in process: whatever they do, the host does not panic, keeps no instance, and ends them
-//! in time.
+//! Random modules of wasm-smith, in process: whatever they do, the host does not panic, keeps no instance, and ends
+//! them in time.
 //!
 //! `HITCHY_RANDOM_MODULES=20000` asks for more of them than the default, `HITCHY_RANDOM_FIRST` for other seeds.
 

@@ -115,8 +115,8 @@ fn warn_of_life(handler: &mut Handler, settings: &HandlerSettings) {
     }
 }
 
-/// Returns the settings of a file: the defaults, over them its sidecar, over it its section of the settings file. Secrets
-/// have their values.
+/// Returns the settings of a file: the defaults, over them its sidecar, over it its section of the settings file.
+/// Secrets have their values.
 pub(super) async fn settings(
     config: &Config,
     found: &Found,

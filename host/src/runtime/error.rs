@@ -54,7 +54,8 @@ pub enum LoadError {
     /// The file is a core module that cannot be made a component.
     #[error("this core WebAssembly module {0}")]
     Module(#[from] ModuleError),
-    /// The file is a command, and the settings do not say that it is served as one. The text says how it was recognised.
+    /// The file is a command, and the settings do not say that it is served as one. The text says how it was
+    /// recognised.
     #[error(
         "this is a command (it {0}), and a handler is a library; to serve it by CGI, write `serve = \"cgi\"` into the .toml of \
          the same name beside it, or export hitchy:platform/setup, for Rust with crate-type cdylib"

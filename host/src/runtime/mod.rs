@@ -34,7 +34,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use http::Extensions;
-use tokio::task::JoinHandle;
+use tokio::task::{AbortHandle, JoinHandle};
 use wasmtime::Engine;
 use wasmtime::component::Linker;
 
@@ -159,6 +159,11 @@ impl Runtime {
     pub fn core_instances(&self) -> Option<u64> {
         let metrics = self.engine.pooling_allocator_metrics()?;
         Some(metrics.core_instances())
+    }
+
+    /// Returns the handle of the task that ends instances which are kept for too long. Only a bug ends the task.
+    pub fn sweeper(&self) -> AbortHandle {
+        self.sweeper.abort_handle()
     }
 
     /// Ends the compilation that runs, and lets no other begin: a [`Runtime::load`] that has to compile never ends any

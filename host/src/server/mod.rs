@@ -177,6 +177,7 @@ impl Server {
         let tasks = [&self.following, &self.session_closer, &self.shedder];
         let mut tasks = tasks.map(JoinHandle::abort_handle).to_vec();
         tasks.push(self.scheduler.abort_handle());
+        tasks.push(self.runtime.sweeper());
         View {
             registry: Arc::clone(&self.registry),
             dispatch: Arc::clone(&self.dispatch),

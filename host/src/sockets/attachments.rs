@@ -25,7 +25,8 @@ struct Attached {
 }
 
 impl Attachments {
-    /// Returns the thing of a key, which nobody else uses for a thing of another type. `make` makes it if there is none.
+    /// Returns the thing of a key, which nobody else uses for a thing of another type. `make` makes it if there is
+    /// none.
     ///
     /// After the connection has ended, the thing is made anew each time, and has ended already.
     pub fn get<T: Attachment>(&self, key: usize, make: impl FnOnce() -> T) -> Arc<T> {

@@ -80,7 +80,8 @@ fn contract_cell(info: &WasmInfo) -> Option<String> {
     Some(format!("{version}: {}", interfaces.join(", ")))
 }
 
-/// Describes how long instances live, by the settings: `socket: one for each connection, ended after 5m without a call`.
+/// Describes how long instances live, by the settings: `socket: one for each connection, ended after 5m without a
+/// call`.
 fn life_cell(settings: &HandlerSettings) -> String {
     let life = settings.instances;
     let meaning = match life {

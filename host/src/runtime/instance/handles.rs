@@ -1,9 +1,11 @@
 //! Handles of guests to things of one call: sockets, requests, buckets.
 //!
 //! A guest that lives longer than a call may keep a handle, and use it in a later call. The numbers behind handles are
-//! therefore never used twice in an instance, so that such a handle is recognised and reaches nothing of the later call.
+//! therefore never used twice in an instance, so that such a handle is recognised and reaches nothing of the later
+//! call.
 //!
-//! The types of handles are `pub` because the generated bindings use them in public items. The module itself is private.
+//! The types of handles are `pub` because the generated bindings use them in public items. The module itself is
+//! private.
 
 use std::any::Any;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! All instances that are kept between calls, of all handlers: ends those used least recently when their memory or their
-//! places are needed, and those that were idle for too long.
+//! All instances that are kept between calls, of all handlers: ends those used least recently when their memory or
+//! their places are needed, and those that were idle for too long.
 //!
 //! The instances themselves are in one group for each handler. No lock is held while an instance ends, because that may
 //! take some time.

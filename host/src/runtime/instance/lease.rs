@@ -144,7 +144,8 @@ impl Drop for Lease {
     }
 }
 
-/// Waits for the work of a call until its end, which is later once its answer streams. Returns the end if it has passed.
+/// Waits for the work of a call until its end, which is later once its answer streams. Returns the end if it has
+/// passed.
 async fn within<T>(
     until: Instant,
     stream: Option<&StreamEnd>,

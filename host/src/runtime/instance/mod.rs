@@ -53,7 +53,8 @@ impl Strategy {
         }
     }
 
-    /// Hands out a lease of an instance for `owner` and `call`. The first call makes the instance if the lease has none.
+    /// Hands out a lease of an instance for `owner` and `call`. The first call makes the instance if the lease has
+    /// none.
     ///
     /// # Errors
     /// The instances that may serve the call were in other calls until its end.

@@ -35,7 +35,8 @@ impl Shared {
         &self.pool.0
     }
 
-    /// Hands out the instance that was used last. If all are in calls, waits until one is free, at most until the end of `call`.
+    /// Hands out the instance that was used last. If all are in calls, waits until one is free, at most until the end
+    /// of `call`.
     ///
     /// A nested call does not wait, because the pool may be held by the calls above it: it has an instance of its own.
     pub(super) async fn check_out(&self, call: &mut Call) -> Result<Lease, Busy> {

@@ -197,8 +197,8 @@ impl State {
         self.call = None;
     }
 
-    /// Returns true if the guest has left something in its instance that the end of the call should have ended, or so much
-    /// that later calls could fail for it.
+    /// Returns true if the guest has left something in its instance that the end of the call should have ended, or so
+    /// much that later calls could fail for it.
     pub(super) fn is_worn(&mut self) -> bool {
         let (left, resources) = (self.handles.left(), &mut self.instance.table);
         if left > MAX_LEFT || !self.handles.suffice() {
@@ -206,8 +206,7 @@ impl State {
         }
         // Most guests hold nothing of WASI.
         !resources.is_empty()
-            && (left + resources.iter_mut().count() > MAX_LEFT
-                || bodies::are_unfinished(resources))
+            && (left + resources.iter_mut().count() > MAX_LEFT || bodies::are_unfinished(resources))
     }
 
     /// Returns the things that the guest holds in the call that runs.

@@ -46,7 +46,8 @@ pub(in crate::runtime) struct Instance {
 /// A guest that is instantiated, with its exports as far as they were called.
 pub(in crate::runtime) struct Linked {
     instance: Component,
-    /// The exported interfaces that calls have loaded. `None` in an instance of one call, which would keep them in vain.
+    /// The exported interfaces that calls have loaded. `None` in an instance of one call, which would keep them in
+    /// vain.
     loaded: Option<Vec<Box<dyn Any + Send>>>,
 }
 

@@ -79,7 +79,8 @@ pub(in crate::runtime) trait Kind: Sized + 'static {
     fn row(&self) -> Row<'_>;
 }
 
-/// Implements the export interface of a [`Kind`] with the generated module of the interface, whose types share no trait.
+/// Implements the export interface of a [`Kind`] with the generated module of the interface, whose types share no
+/// trait.
 macro_rules! impl_export {
     ($interface:ident) => {
         type Export = $interface::GuestIndices;

@@ -1,8 +1,8 @@
 //! The kinds of declaration, one file each, and their list.
 //!
-//! A handler declares routes, policies, listeners, connection hooks and schedules in `describe`. The file of a kind has its
-//! checked type, its words, its export interface and its calls. A new kind is a new file and a line in the list below:
-//! code that shows declarations reads rows and does not name kinds.
+//! A handler declares routes, policies, listeners, connection hooks and schedules in `describe`. The file of a kind has
+//! its checked type, its words, its export interface and its calls. A new kind is a new file and a line in the list
+//! below: code that shows declarations reads rows and does not name kinds.
 
 pub mod connection;
 pub mod kind;

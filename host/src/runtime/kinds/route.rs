@@ -41,8 +41,8 @@ pub struct Route {
 }
 
 impl Route {
-    /// Makes the route of a component of `wasi:http` from the path of its file below the handlers folder: `api/shop.wasm`
-    /// answers `/api/shop` and everything below, `index.wasm` its folder and everything below.
+    /// Makes the route of a component of `wasi:http` from the path of its file below the handlers folder:
+    /// `api/shop.wasm` answers `/api/shop` and everything below, `index.wasm` its folder and everything below.
     pub(in crate::runtime) fn of_file(name: &str) -> Result<Self, LoadError> {
         let bare = name.strip_suffix(".wasm").unwrap_or(name);
         let mut segments: Vec<&str> = bare.split('/').collect();

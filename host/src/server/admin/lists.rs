@@ -1,5 +1,5 @@
-//! Pages of the console below `/api`: handlers, routes, schedules, reloads and sockets as JSON. Names are in camel case and
-//! times are in RFC 3339.
+//! Pages of the console below `/api`: handlers, routes, schedules, reloads and sockets as JSON. Names are in camel case
+//! and times are in RFC 3339.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
