@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::wait::eventually;
@@ -12,7 +13,7 @@ pub struct Lines(Arc<Mutex<Vec<String>>>);
 
 impl Lines {
     /// Reads lines from a stream on a new thread until the stream ends. Several streams may add to the same list.
-    pub fn follow(&self, stream: impl Read + Send + 'static) {
+    pub fn follow(&self, stream: impl Read + Send + 'static) -> JoinHandle<()> {
         let lines = self.clone();
         std::thread::spawn(move || {
             let mut stream = BufReader::new(stream);
@@ -27,7 +28,7 @@ impl Lines {
                     .push(text.trim_end_matches(['\n', '\r']).to_string());
                 line.clear();
             }
-        });
+        })
     }
 
     /// Returns the lines so far.

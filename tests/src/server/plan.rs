@@ -6,6 +6,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -229,8 +230,10 @@ impl Plan {
     pub async fn run(&self) -> Ended {
         let mut child = self.program().spawn().expect("the server starts");
         let (out, log) = (Lines::default(), Lines::default());
-        out.follow(child.stdout.take().expect("stdout is piped"));
-        log.follow(child.stderr.take().expect("stderr is piped"));
+        let followed = [
+            out.follow(child.stdout.take().expect("stdout is piped")),
+            log.follow(child.stderr.take().expect("stderr is piped")),
+        ];
         let deadline = std::time::Instant::now() + self.patience;
         let status = loop {
             if let Some(status) = child.try_wait().expect("a child can be waited for") {
@@ -247,14 +250,9 @@ impl Plan {
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
         };
-        // The threads that follow the streams may still be reading when the process has ended. Two equal counts, 20 ms
-        // apart, mean that they are done.
-        let quiet = async || {
-            let before = (out.len(), log.len());
-            tokio::time::sleep(Duration::from_millis(20)).await;
-            before == (out.len(), log.len())
-        };
-        until("the last lines are read", SOON, quiet).await;
+        // The threads that follow the streams may still be reading when the process has ended.
+        let are_read = async || followed.iter().all(JoinHandle::is_finished);
+        until("the last lines are read", SOON, are_read).await;
         Ended {
             code: status.code(),
             out: out.all().join("\n"),
