@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use wasmtime::component::{Component, InstancePre};
 
-use super::compile::ContentHash;
+use super::content_hash::ContentHash;
 use super::footprint::Footprint;
 use super::instance::state::State;
 use super::wasm_info::WasmInfo;

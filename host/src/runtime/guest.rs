@@ -11,7 +11,7 @@ use wasmtime::component::Instance as Linked;
 use super::bindings::hitchy::platform::types;
 use super::call::{CallContext, Outcome};
 use super::code::Code;
-use super::compile::ContentHash;
+use super::content_hash::ContentHash;
 use super::convert;
 use super::error::CallError;
 use super::exports::Exports;

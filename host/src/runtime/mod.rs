@@ -10,6 +10,7 @@ mod capabilities;
 mod cgi;
 mod code;
 mod compile;
+mod content_hash;
 pub mod contract;
 mod convert;
 mod engine;
@@ -42,9 +43,9 @@ pub use self::capabilities::{
     AllowedNetworks, ImportSupport, OutboundEntry, OutgoingHttp, OutgoingSettings,
 };
 pub use self::compile::{
-    COMMAND as COMPILE_COMMAND, CompileError, Compiler, ContentHash, MAX_FILE, compile_in_child,
-    this_program,
+    COMMAND as COMPILE_COMMAND, CompileError, Compiler, MAX_FILE, compile_in_child, this_program,
 };
+pub use self::content_hash::ContentHash;
 pub use self::error::{CallError, LoadError};
 pub use self::guest::Guest;
 pub use self::handler::Handler;
