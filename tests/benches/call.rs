@@ -106,6 +106,7 @@ fn runtime() -> Runtime {
             answer: 4 << 20,
         },
         compiler: Compiler::Here,
+        cache: Default::default(),
         backends,
     };
     Runtime::new(settings).expect("the runtime starts")

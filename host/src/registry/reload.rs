@@ -69,6 +69,7 @@ impl Reloader {
 
     /// Reads the folder for the first time. Everything that is there counts as complete.
     pub(super) async fn first(&mut self) -> Table {
+        self.runtime.prepare_cache().await;
         self.reload().await.unwrap_or_else(|| self.table())
     }
 

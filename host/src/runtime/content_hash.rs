@@ -10,6 +10,11 @@ impl ContentHash {
         use sha2::{Digest, Sha256};
         Self(Sha256::digest(bytes).into())
     }
+
+    /// Returns the whole hash.
+    pub(super) fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
 }
 
 impl std::fmt::Display for ContentHash {

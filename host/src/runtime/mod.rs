@@ -4,6 +4,7 @@
 //! `on_event`, …) are the calls.
 
 mod adapt;
+mod artifact;
 mod bindings;
 mod call;
 mod capabilities;
@@ -36,12 +37,14 @@ use std::time::Instant;
 use bytes::Bytes;
 use http::Extensions;
 use wasmtime::Engine;
-use wasmtime::component::Linker;
+use wasmtime::component::{Component, InstancePre, Linker};
 
+pub use self::artifact::{CacheCounts, CacheSettings};
 pub use self::call::{CallContext, Outcome};
 pub use self::capabilities::{
     AllowedNetworks, ImportSupport, OutboundEntry, OutgoingHttp, OutgoingSettings,
 };
+pub use self::code::CodeOrigin;
 pub use self::compile::{
     COMMAND as COMPILE_COMMAND, CompileError, Compiler, MAX_FILE, compile_in_child, this_program,
 };
@@ -57,6 +60,7 @@ pub use self::services::{Dispatcher, MessageSizes};
 pub use self::settings::{BucketAccess, HandlerSettings, Life, ScheduleSetting, Serve};
 pub use self::wasm_info::{Memory, WasmInfo, WasmKind};
 
+use self::adapt::Adapter;
 use self::code::Code;
 use self::compile::Compilation;
 use self::engine::{PoolSize, Ticker};
@@ -80,6 +84,8 @@ pub struct RuntimeSettings {
     pub sizes: MessageSizes,
     /// The place in which components are compiled.
     pub compiler: Compiler,
+    /// The folder in which compiled code is kept.
+    pub cache: CacheSettings,
     /// The backends of capabilities, by type: `sockets` needs an [`Emitter`](crate::emitter::Emitter),
     /// `outgoing_http` an [`OutgoingHttp`].
     pub backends: Extensions,
@@ -125,7 +131,7 @@ impl Runtime {
             dispatcher: OnceLock::new(),
             backends: settings.backends,
         });
-        let compilation = Compilation::new(settings.compiler);
+        let compilation = Compilation::new(engine.clone(), settings.compiler, settings.cache);
         Ok(Self {
             engine,
             linker,
@@ -143,6 +149,21 @@ impl Runtime {
     pub fn core_instances(&self) -> Option<u64> {
         let metrics = self.engine.pooling_allocator_metrics()?;
         Some(metrics.core_instances())
+    }
+
+    /// Checks the folder of the cache, and removes what killed processes have left there.
+    pub async fn prepare_cache(&self) {
+        self.compilation.prepare_cache().await;
+    }
+
+    /// Returns what has become of entries of the cache of compiled code.
+    pub fn cache_counts(&self) -> &CacheCounts {
+        self.compilation.cache_counts()
+    }
+
+    /// Waits until what was compiled is written to the cache, for a limited time. A command calls this at its end.
+    pub async fn finish_storing(&self) {
+        self.compilation.finish_storing().await;
     }
 
     /// Ends the compilation that runs, and lets no other begin: a [`Runtime::load`] that has to compile never ends any
@@ -180,19 +201,19 @@ impl Runtime {
         Handler::load(name, settings, code, Arc::clone(&self.services)).await
     }
 
-    /// Returns the component of a file, with its structure: the file itself, or the component that is made of a core
-    /// module.
-    async fn component_of(
+    /// Returns the component that `adapter` makes of a core module, with its structure. `kept` is that component, if it
+    /// was made before.
+    async fn adapt(
         &self,
-        file: Bytes,
-        serve: Serve,
+        module: Bytes,
+        info: WasmInfo,
+        adapter: Adapter,
+        kept: Option<Bytes>,
     ) -> Result<(Bytes, WasmInfo), LoadError> {
-        let info = WasmInfo::of(&file)?;
-        if info.kind == WasmKind::Component {
-            return Ok((file, info));
-        }
-        let adapter = adapt::adapter_for(&info, serve)?;
-        let component = self.compilation.adapt(file, adapter).await?;
+        let component = match kept {
+            Some(component) => component,
+            None => self.compilation.adapt(module, adapter).await?,
+        };
         let adapted = info.adapted_to(WasmInfo::of(&component)?);
         Ok((component, adapted))
     }
@@ -205,36 +226,58 @@ impl Runtime {
         settings: &HandlerSettings,
     ) -> Result<Code, LoadError> {
         let (began, size) = (Instant::now(), file.len());
-        let (wasm, info) = self.component_of(file, settings.serve).await?;
+        let info = WasmInfo::of(&file)?;
+        let adapter = adapt::adapter_if_module(&info, settings.serve)?;
+        let key = self.compilation.key(hash, settings.serve, adapter);
+        let kept = self.compilation.kept(&key).await;
+        let (wasm, info) = match adapter {
+            None => (file, info),
+            Some(adapter) => {
+                let kept = kept.as_ref().and_then(|kept| kept.adapted.clone());
+                self.adapt(file, info, adapter, kept).await?
+            }
+        };
         wasm_info::recognise(&info, settings.serve)?;
         let footprint =
             Footprint::of(&wasm).map_err(|error| LoadError::Invalid(error.to_string()))?;
         footprint.check(settings, &self.services.budget)?;
-        let component = self.compilation.compile(&self.engine, wasm).await?;
+        let (component, origin) = match kept {
+            Some(kept) => (kept.component, CodeOrigin::Cached),
+            None => {
+                let compiled = self.compilation.compile(key, wasm, adapter.is_some());
+                (compiled.await?, CodeOrigin::Compiled)
+            }
+        };
         let compile_time = began.elapsed();
-        let unknown = compile::unknown_imports(&self.engine, &component, |name| {
-            ImportSupport::of(name) != ImportSupport::Unknown
-        });
-        if !unknown.is_empty() {
-            return Err(LoadError::unknown_imports(&unknown, &info.languages));
-        }
-        let pre =
-            self.linker
-                .instantiate_pre(&component)
-                .map_err(|error| LoadError::UnknownImports {
-                    imports: format!(
-                        "something differently than this server provides it ({error:#})"
-                    ),
-                    remedy: remedies::OTHERWISE,
-                })?;
+        let pre = self.link(&component, &info)?;
         Ok(Code {
             hash,
             component,
             pre,
             footprint,
             size,
+            origin,
             compile_time,
             adapted: (info.kind == WasmKind::AdaptedModule).then(|| info.into()),
+        })
+    }
+
+    /// Links the imports of a component.
+    fn link(
+        &self,
+        component: &Component,
+        info: &WasmInfo,
+    ) -> Result<InstancePre<State>, LoadError> {
+        let unknown = compile::unknown_imports(&self.engine, component, |name| {
+            ImportSupport::of(name) != ImportSupport::Unknown
+        });
+        if !unknown.is_empty() {
+            return Err(LoadError::unknown_imports(&unknown, &info.languages));
+        }
+        let linked = self.linker.instantiate_pre(component);
+        linked.map_err(|error| LoadError::UnknownImports {
+            imports: format!("something differently than this server provides it ({error:#})"),
+            remedy: remedies::OTHERWISE,
         })
     }
 }

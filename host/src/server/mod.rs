@@ -54,8 +54,8 @@ use crate::outbound::OutboundMemory;
 use crate::payload::MAX_ATTACHMENTS;
 use crate::registry::{Registry, Table};
 use crate::runtime::{
-    Dispatcher, MessageSizes, OutgoingHttp, OutgoingSettings, Runtime, RuntimeSettings,
-    this_program,
+    CacheSettings, Dispatcher, MessageSizes, OutgoingHttp, OutgoingSettings, Runtime,
+    RuntimeSettings, this_program,
 };
 use crate::session::{Bounds, Sessions};
 use crate::shedding::shed;
@@ -421,6 +421,10 @@ fn runtime_settings(config: &Config, backends: Extensions) -> RuntimeSettings {
             answer: config.server.answer_limit,
         },
         compiler: this_program(),
+        cache: CacheSettings {
+            dir: config.cache_folder(),
+            max_bytes: config.cache.max_bytes,
+        },
         backends,
     }
 }
