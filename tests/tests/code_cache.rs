@@ -59,6 +59,7 @@ fn runtime(dir: &Path) -> Runtime {
             answer: 4 << 20,
         },
         compiler: Compiler::Here,
+        compile_memory: 1 << 30,
         cache: CacheSettings {
             dir: Some(dir.to_owned()),
             max_bytes: 1 << 30,

@@ -174,6 +174,7 @@ fn runtime() -> Runtime {
             answer: 4 << 20,
         },
         compiler: Compiler::Here,
+        compile_memory: 1 << 30,
         cache: Default::default(),
         backends,
     };

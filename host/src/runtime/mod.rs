@@ -84,6 +84,8 @@ pub struct RuntimeSettings {
     pub sizes: MessageSizes,
     /// The place in which components are compiled.
     pub compiler: Compiler,
+    /// Memory that all processes which compile may use together, in bytes. A file that needs more is compiled alone.
+    pub compile_memory: u64,
     /// The folder in which compiled code is kept.
     pub cache: CacheSettings,
     /// The backends of capabilities, by type: `sockets` needs an [`Emitter`](crate::emitter::Emitter),
@@ -131,7 +133,12 @@ impl Runtime {
             dispatcher: OnceLock::new(),
             backends: settings.backends,
         });
-        let compilation = Compilation::new(engine.clone(), settings.compiler, settings.cache);
+        let compilation = Compilation::new(
+            engine.clone(),
+            settings.compiler,
+            settings.compile_memory,
+            settings.cache,
+        );
         Ok(Self {
             engine,
             linker,
@@ -166,8 +173,13 @@ impl Runtime {
         self.compilation.finish_storing().await;
     }
 
-    /// Ends the compilation that runs, and lets no other begin: a [`Runtime::load`] that has to compile never ends any
-    /// more. Returns when the child process that compiled has ended.
+    /// Returns the number of files that are compiled now.
+    pub fn compiling(&self) -> usize {
+        self.compilation.running()
+    }
+
+    /// Ends the compilations that run, and lets no other begin: a [`Runtime::load`] that has to compile never ends any
+    /// more. Returns when the child processes that compiled have ended.
     pub async fn stop_compiling(&self) {
         self.compilation.stop().await;
     }

@@ -421,6 +421,8 @@ fn runtime_settings(config: &Config, backends: Extensions) -> RuntimeSettings {
             answer: config.server.answer_limit,
         },
         compiler: this_program(),
+        // Guests get half of the machine, and what waits for clients a quarter.
+        compile_memory: machine_memory() / 4,
         cache: CacheSettings {
             dir: config.cache_folder(),
             max_bytes: config.cache.max_bytes,

@@ -20,11 +20,12 @@ const COMPILE_TIMEOUT: Duration = Duration::from_secs(180);
 /// Bytes of the child's standard error that are read.
 const MAX_ERROR_TEXT: u64 = 16 << 10;
 
-/// Works on a file in a child process. Returns `None` if `stopping` ended the child.
+/// Works on a file in a child process, with this number of threads. Returns `None` if `stopping` ended the child.
 pub(super) async fn in_child(
     program: &Path,
     job: Job,
     wasm: Bytes,
+    threads: usize,
     stopping: &CancellationToken,
 ) -> Result<Option<Vec<u8>>, LoadError> {
     if stopping.is_cancelled() {
@@ -32,6 +33,8 @@ pub(super) async fn in_child(
     }
     let mut child = Command::new(program)
         .arg(COMMAND)
+        // Read by rayon, with which Cranelift compiles functions side by side.
+        .env("RAYON_NUM_THREADS", threads.to_string())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -1,8 +1,8 @@
 //! Compiles components to native code and loads the code into this process.
 //!
 //! wasmtime does not promise that compiling is safe: a crafted file may make the compiler loop or use much memory. A
-//! component is therefore compiled in a child process that runs this same program at low priority and under limits, one
-//! component at a time.
+//! component is therefore compiled in a child process that runs this same program at low priority and under limits, as
+//! many at a time as the machine has room for (`places`).
 //!
 //! The child gets the file on its standard input, after the job and the file's length, and the input stays open until the
 //! child has ended. The end of the input means that the parent has ended, however that happened, and ends the child.
@@ -11,12 +11,13 @@ mod child;
 mod command;
 mod compiler;
 mod job;
+mod places;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use wasmtime::Engine;
@@ -27,6 +28,7 @@ pub use self::compiler::{Compiler, this_program};
 
 use self::child::in_child;
 use self::job::Job;
+use self::places::Places;
 use super::adapt::Adapter;
 use super::artifact::{CacheCounts, CacheSettings, CodeCache, EngineId, Entry, EntryKey};
 use super::content_hash::ContentHash;
@@ -41,7 +43,7 @@ const STORES: usize = 4;
 /// Longest time that the end of a command waits until its entries are written.
 const STORE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Gets code for files: from the cache, or by compiling one file at a time.
+/// Gets code for files: from the cache, or by compiling them.
 pub(super) struct Compilation {
     engine: Engine,
     engine_id: EngineId,
@@ -50,8 +52,7 @@ pub(super) struct Compilation {
     /// Entries that are being written to the cache, so that nobody waits for the disk.
     storing: TaskTracker,
     stores: Arc<Semaphore>,
-    /// Held while a component is compiled.
-    turn: Mutex<()>,
+    places: Places,
     stopping: CancellationToken,
 }
 
@@ -64,7 +65,13 @@ pub(super) struct Kept {
 }
 
 impl Compilation {
-    pub(super) fn new(engine: Engine, compiler: Compiler, cache: CacheSettings) -> Self {
+    /// Makes a compilation whose processes use about `memory` bytes together.
+    pub(super) fn new(
+        engine: Engine,
+        compiler: Compiler,
+        memory: u64,
+        cache: CacheSettings,
+    ) -> Self {
         Self {
             engine_id: EngineId::of(&engine),
             engine,
@@ -72,9 +79,14 @@ impl Compilation {
             cache: Arc::new(CodeCache::new(cache)),
             storing: TaskTracker::new(),
             stores: Arc::new(Semaphore::new(STORES)),
-            turn: Mutex::default(),
+            places: Places::new(memory),
             stopping: CancellationToken::new(),
         }
+    }
+
+    /// Returns the number of files that are compiled now.
+    pub(super) fn running(&self) -> usize {
+        self.places.taken()
     }
 
     /// Returns what has become of entries of the cache.
@@ -160,24 +172,26 @@ impl Compilation {
     }
 
     async fn run(&self, job: Job, wasm: Bytes) -> Result<Vec<u8>, LoadError> {
-        let turn = self.turn.lock().await;
+        let place = self.places.take(wasm.len()).await;
         let result = match &self.compiler {
-            Compiler::Child(program) => in_child(program, job, wasm, &self.stopping).await?,
+            Compiler::Child(program) => {
+                let threads = place.threads;
+                in_child(program, job, wasm, threads, &self.stopping).await?
+            }
             Compiler::Here => Some(blocking(move || job.run(&wasm)).await?),
         };
+        drop(place);
         let Some(result) = result else {
-            drop(turn);
             return std::future::pending().await;
         };
         Ok(result)
     }
 
-    /// Ends the child process that compiles, and lets no other begin. Returns when the child has ended and what was
+    /// Ends the child processes that compile, and lets no other begin. Returns when they have ended and what was
     /// compiled is written to the cache.
     pub(super) async fn stop(&self) {
         self.stopping.cancel();
-        let turn = self.turn.lock().await;
-        drop(turn);
+        self.places.all_free().await;
         self.finish_storing().await;
     }
 }
