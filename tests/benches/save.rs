@@ -100,6 +100,7 @@ impl Dev {
             // The dependencies are those of the tests' guests, which are compiled already.
             .env("CARGO_TARGET_DIR", target_dir().join("fixtures"))
             .env("HITCHY_ADMIN__LISTEN", "127.0.0.1:0")
+            .env("HITCHY_CACHE__DIR", "off")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())

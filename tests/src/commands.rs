@@ -27,6 +27,8 @@ pub fn program(mut command: Command, folder: &Path) -> Command {
         }
     }
     command.current_dir(folder).env("NO_COLOR", "1");
+    // The user's cache of compiled code is left alone.
+    command.env("HITCHY_CACHE__DIR", "off");
     command
 }
 

@@ -7,6 +7,7 @@ pub mod commands;
 pub mod components;
 pub mod conformance;
 pub mod console;
+pub mod disk;
 pub mod docs;
 pub mod door;
 pub mod driven;

@@ -31,6 +31,16 @@ pub fn processor_time(id: u32) -> Duration {
     Duration::from_millis(10 * ticks)
 }
 
+/// Returns true if the process has ever waited for the end of a process that it started.
+///
+/// # Panics
+/// Panics if the process has ended.
+pub fn has_had_children(id: u32) -> bool {
+    // The page faults of children that were waited for. No program runs without one.
+    let faults = fields(id).and_then(|fields| fields.get(8)?.parse::<u64>().ok());
+    faults.expect("the process runs") > 0
+}
+
 /// Returns the niceness of a process, or `None` if the process has ended.
 pub fn niceness(id: u32) -> Option<i32> {
     fields(id)?.get(16)?.parse().ok()

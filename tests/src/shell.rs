@@ -124,6 +124,7 @@ impl Shell {
             .env("PATH", format!("{}:{path}", programs.display()))
             .env("HITCHY_SERVER__LISTEN", "127.0.0.1:0")
             .env("HITCHY_ADMIN__LISTEN", "127.0.0.1:0")
+            .env("HITCHY_CACHE__DIR", "off")
             .env("NO_COLOR", "1")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -174,6 +174,7 @@ fn start(flags: &[&str], folder: &Path) -> std::process::Child {
         .args(flags)
         .current_dir(folder)
         .env("HITCHY_ADMIN__LISTEN", "off")
+        .env("HITCHY_CACHE__DIR", "off")
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())

@@ -49,6 +49,8 @@ const CRATES: &[(&str, &[&str])] = &[
     ("tokio_rustls", &["runtime"]),
     ("rustls_native_certs", &["runtime"]),
     ("rustc_demangle", &["runtime"]),
+    ("hmac", &["runtime"]),
+    ("getrandom", &["runtime"]),
     ("croner", &["timetable"]),
     ("jiff", &["timetable"]),
     ("axum", &["server"]),

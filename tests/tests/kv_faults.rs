@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use hitchy_tests::disk::SmallDisk;
 use hitchy_tests::http::Connection;
 use hitchy_tests::server::Signal;
 use hitchy_tests::wait::{SOON, until};
@@ -268,32 +269,6 @@ async fn i12_1_a_folder_that_is_not_writable_matters_only_when_something_is_stor
     .await;
 }
 
-/// A small disk in memory, for as long as the value lives.
-struct SmallDisk(tempfile::TempDir);
-
-impl SmallDisk {
-    /// Mounts a disk, if this process may.
-    fn mount(options: &str) -> Option<Self> {
-        let folder = tempfile::tempdir().expect("a folder");
-        let mounted = std::process::Command::new("mount")
-            .args(["-t", "tmpfs", "-o", options, "tmpfs"])
-            .arg(folder.path())
-            .output();
-        mounted
-            .is_ok_and(|output| output.status.success())
-            .then_some(Self(folder))
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = std::process::Command::new("umount")
-            .arg("-l")
-            .arg(self.0.path())
-            .output();
-    }
-}
-
 /// Fills the storage until it refuses, and checks that reading goes on, that space helps, and that all is there
 /// afterwards.
 async fn fill(plan: hitchy_tests::server::Plan, make_space: impl FnOnce()) -> Server {
@@ -371,9 +346,9 @@ async fn r04_a_full_disk_is_an_error_and_space_helps() {
         }
         return;
     };
-    let other = disk.0.path().join("ballast");
+    let other = disk.path().join("ballast");
     fs::write(&other, vec![0; 5 << 20]).expect("written");
-    let data = disk.0.path().join("data");
+    let data = disk.path().join("data");
     let plan = Server::prepare().env("HITCHY_KV__PATH", data.to_str().expect("UTF-8"));
     let mut server = fill(plan, || fs::remove_file(&other).expect("removed")).await;
     server.terminate();

@@ -175,6 +175,8 @@ fn runtime() -> Runtime {
             answer: 4 << 20,
         },
         compiler: Compiler::Here,
+        compile_memory: 1 << 30,
+        cache: Default::default(),
         backends,
     };
     Runtime::new(settings).expect("the runtime starts")

@@ -86,6 +86,17 @@ impl Environment {
         Self(Arc::new(variables.iter().cloned().collect()))
     }
 
+    /// Returns `hitchy` in the folder for caches, as the XDG Base Directory Specification names it: `$XDG_CACHE_HOME`, or
+    /// `$HOME/.cache`. Relative paths do not count there.
+    pub(super) fn cache_folder(&self) -> Option<PathBuf> {
+        let folder = |name: &str| {
+            let path = PathBuf::from(self.0.get(&OsString::from(name))?);
+            path.is_absolute().then_some(path)
+        };
+        let caches = folder("XDG_CACHE_HOME").or_else(|| Some(folder("HOME")?.join(".cache")))?;
+        Some(caches.join("hitchy"))
+    }
+
     /// Returns `secrets` with their values. Reads files, so that it must not run on a thread of the async runtime.
     ///
     /// # Errors

@@ -16,6 +16,7 @@ use super::error::{Error, Written};
 use super::keys::{self, KEYS, Key};
 use super::source::{FILE, Source};
 use super::text;
+use super::types;
 use super::value::{Refusal, ValueKind};
 
 /// Environment variable with the URL of the server that `hitchy request`, `emit` and `listen` connect to. It is not a
@@ -280,8 +281,12 @@ impl Gathered {
     /// Reads `written` by the kind of `key` and stores it with its source. A relative folder starts from `base`.
     fn set(&mut self, key: &Key, written: &Value, from: Source, base: &Path) -> Result<(), Error> {
         let mut value = read(key, key.name, written, &from)?;
-        if let (ValueKind::Folder | ValueKind::File, Some(path)) = (&key.kind, value.as_str()) {
-            value = Value::String(absolute(base, path));
+        match (&key.kind, value.as_str()) {
+            (ValueKind::FolderOrOff, Some(types::OFF)) => {}
+            (ValueKind::Folder | ValueKind::FolderOrOff | ValueKind::File, Some(path)) => {
+                value = Value::String(absolute(base, path));
+            }
+            _ => {}
         }
         if let Some(Value::Table(section)) = self.sections.get_mut(key.section()) {
             section.insert(key.short().to_owned(), value);

@@ -23,7 +23,7 @@ mod types;
 mod value;
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
@@ -32,10 +32,12 @@ pub use error::{Error, Written};
 pub use gather::{CLIENT_VARIABLE, Flag, Sources};
 pub use keys::{KEYS, Key, nearest};
 pub use reference::reference;
-pub use sections::{Admin, Dev, Handlers, KeyValue, Limits, Log, Outbound, Server, Setup, Socket};
+pub use sections::{
+    Admin, Cache, Dev, Handlers, KeyValue, Limits, Log, Outbound, Server, Setup, Socket,
+};
 pub use source::{FILE, Source};
 pub use types::{
-    Backend, Console, Format, Level, Listen, Network, Origins, SetCookie, Transport,
+    Backend, CacheDir, Console, Format, Level, Listen, Network, Origins, SetCookie, Transport,
     canonical_origin,
 };
 pub use value::ValueKind;
@@ -55,6 +57,8 @@ pub struct Config {
     pub socket: Socket,
     /// Settings of `[handlers]`.
     pub handlers: Handlers,
+    /// Settings of `[cache]`.
+    pub cache: Cache,
     /// Settings of `[limits]` for the node. The other keys are defaults for handlers, see
     /// [`Config::handler_settings`].
     pub limits: Limits,
@@ -118,6 +122,17 @@ impl Config {
     /// Returns the environment, from which the secrets of handlers are read.
     pub fn environment(&self) -> Environment {
         self.gathered.environment.clone()
+    }
+
+    /// Returns the folder of compiled code: the one of the settings, or `hitchy` in the platform's cache folder
+    /// (`$XDG_CACHE_HOME`, or `~/.cache`). `None` if the cache is off, or if there is no such folder because `HOME` is
+    /// not set.
+    pub fn cache_folder(&self) -> Option<PathBuf> {
+        match &self.cache.dir {
+            Some(CacheDir::Off) => None,
+            Some(CacheDir::At(dir)) => Some(dir.clone()),
+            None => self.gathered.environment.cache_folder(),
+        }
     }
 
     /// Returns the source of the value of `short`, a setting of the handler `name`, and the key by which it is set

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::types::{
-    Backend, Console, Format, Level, Listen, Network, Origins, SetCookie, Transport,
+    Backend, CacheDir, Console, Format, Level, Listen, Network, Origins, SetCookie, Transport,
 };
 
 /// Settings of `[server]`: HTTP and connections.
@@ -103,6 +103,17 @@ pub struct Handlers {
     pub rescan: Duration,
     /// Names of the handlers that must be loaded before any request is served.
     pub required: Vec<String>,
+}
+
+/// Settings of `[cache]`: compiled code on disk.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Cache {
+    /// The folder of compiled code. `None` means the platform's cache folder, see
+    /// [`Config::cache_folder`](super::Config::cache_folder).
+    pub dir: Option<CacheDir>,
+    /// Largest size of all files of the folder together, in bytes.
+    pub max_bytes: u64,
 }
 
 /// Settings of `[limits]` for the node. The other keys of the section are defaults of

@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use ipnet::IpNet;
@@ -88,7 +89,7 @@ impl FromStr for Console {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text {
-            "off" => Ok(Self::Off),
+            OFF => Ok(Self::Off),
             address => address.parse().map(Self::On),
         }
     }
@@ -105,8 +106,30 @@ impl TryFrom<String> for Console {
 impl From<Console> for String {
     fn from(console: Console) -> Self {
         match console {
-            Console::Off => "off".to_owned(),
+            Console::Off => OFF.to_owned(),
             Console::On(listen) => listen.into(),
+        }
+    }
+}
+
+/// The word that switches the console or the cache off.
+pub(super) const OFF: &str = "off";
+
+/// The setting of the cache of compiled code: `off`, or a folder.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(from = "String")]
+pub enum CacheDir {
+    /// Compiled code is not kept.
+    Off,
+    /// Compiled code is kept in the folder of this absolute path.
+    At(PathBuf),
+}
+
+impl From<String> for CacheDir {
+    fn from(text: String) -> Self {
+        match text.as_str() {
+            OFF => Self::Off,
+            path => Self::At(path.into()),
         }
     }
 }

@@ -46,6 +46,8 @@ pub enum ValueKind {
     Words(&'static [&'static str]),
     /// The path of a folder.
     Folder,
+    /// The path of a folder, or the word `off`.
+    FolderOrOff,
     /// The path of a file.
     File,
     /// Text of a form that `read` accepts.
@@ -114,7 +116,7 @@ impl ValueKind {
             Self::Table { read, .. } => return read(written),
             Self::Word(words) => text(written, |text| word(text, words)),
             Self::Words(words) => list(written, |text| word(text, words)).filter(has_items),
-            Self::Folder | Self::File => {
+            Self::Folder | Self::FolderOrOff | Self::File => {
                 text(written, |text| (!text.is_empty()).then(|| text.to_owned()))
             }
             Self::Text { read, .. } => text(written, read),
@@ -147,6 +149,7 @@ impl ValueKind {
             Self::Word(words) => format!("one of {}", alternatives(words)),
             Self::Words(words) => format!("a list of one or more of {}", alternatives(words)),
             Self::Folder => "the path of a folder".to_owned(),
+            Self::FolderOrOff => "the path of a folder, or \"off\"".to_owned(),
             Self::File => "the path of a file".to_owned(),
             Self::Text { what, .. } | Self::List { what, .. } | Self::Table { what, .. } => {
                 (*what).to_owned()
@@ -164,6 +167,7 @@ impl ValueKind {
             Self::Word(words) => quoted(words[0]),
             Self::Words(words) => format!("[{}]", alternatives(words)),
             Self::Folder => quoted("handlers"),
+            Self::FolderOrOff => quoted("/var/cache/hitchy"),
             Self::File => quoted("certificates.pem"),
             Self::Text { example, .. } => quoted(example),
             Self::Table { example, .. } => (*example).to_owned(),

@@ -47,6 +47,7 @@ pub async fn check_file(
         (content, Err(cause)) => (content.ok(), Err(cause)),
         (Err(cause), Ok(_)) => (None, Err(cause)),
     };
+    runtime.finish_storing().await;
     Ok(CheckedFile {
         name: found.name,
         content,

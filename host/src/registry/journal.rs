@@ -142,12 +142,13 @@ impl Journal {
             )
         });
         tracing::info!(
-            "{}: {what}, generation {}, {} ({} KiB, {}compiled in {} ms): {}",
+            "{}: {what}, generation {}, {} ({} KiB, {}{} in {} ms): {}",
             visible(&handler.name),
             handler.generation,
             handler.hash(),
             handler.size().div_ceil(1024),
             build.map(built).unwrap_or_default(),
+            handler.code_origin().verb(),
             handler.compile_time().as_millis(),
             handler.declarations
         );

@@ -8,6 +8,7 @@ mod arrivals;
 mod builds;
 mod calls;
 mod check_file;
+mod checks;
 mod conflicts;
 mod dry_run;
 mod endpoint;

@@ -4,21 +4,18 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use super::arrivals::Arrivals;
 use super::builds::Builds;
-use super::check_file::{read, refusal, settings, warn_of_settings};
+use super::checks::Checks;
 use super::files::{Files, Verdict};
 use super::folder::{self, Found};
 use super::journal::Journal;
 use super::listing::{self, Listing, Unfit};
 use super::problems::{Problems, Subject};
-use super::served::Served;
 use super::status::{RefusedFile, Status};
 use super::table::{Table, bare};
 use crate::config::{Config, Sources, nearest};
-use crate::runtime::{Candidate, ContentHash, HandlerSettings, Runtime};
+use crate::runtime::Runtime;
 use crate::text::visible;
 use crate::watch::Watch;
 
@@ -69,6 +66,7 @@ impl Reloader {
 
     /// Reads the folder for the first time. Everything that is there counts as complete.
     pub(super) async fn first(&mut self) -> Table {
+        self.runtime.prepare_cache().await;
         self.reload().await.unwrap_or_else(|| self.table())
     }
 
@@ -91,11 +89,7 @@ impl Reloader {
         self.report_unfit(&listing);
         self.report_absent(&listing);
         let removed = self.files.remove(&listing);
-        let mut verdicts = Vec::new();
-        for found in listing.found {
-            let verdict = self.check(&found, first).await;
-            verdicts.push((found.name, verdict));
-        }
+        let verdicts = self.check_all(listing.found, first).await;
         self.arrivals.end();
         let changed = self.files.conclude(verdicts);
         let settings_changed = std::mem::take(&mut self.settings_changed);
@@ -290,65 +284,22 @@ impl Reloader {
         }
     }
 
-    /// Reads and loads a file, if it has changed and is complete.
-    async fn check(&mut self, found: &Found, first: bool) -> Verdict {
+    /// Reads and loads the files that have changed and are complete, side by side.
+    async fn check_all(&mut self, found: Vec<Found>, first: bool) -> Vec<(String, Verdict)> {
         let settle = self.config.handlers.settle;
-        if self.files.is_unchanged(found) || (!first && self.arrivals.is_settling(found, settle)) {
-            return Verdict::Unchanged;
+        let (files, arrivals) = (&mut self.files, &mut self.arrivals);
+        let mut changed = found.into_iter().filter(|found| {
+            !files.is_unchanged(found) && (first || !arrivals.is_settling(found, settle))
+        });
+        let changed: Vec<Found> = changed.by_ref().collect();
+        let mut checks = Checks::new(&self.runtime, &self.config, changed);
+        let mut verdicts = Vec::new();
+        while let Some((name, verdict)) = checks.next(&mut self.files).await {
+            verdicts.push((name, verdict));
         }
-        let settings = match settings(&self.config, found).await {
-            Ok(settings) => settings,
-            Err(refusal) => {
-                self.files.remember(found, None, refusal.is_transient());
-                return Verdict::Refused(refusal);
-            }
-        };
-        let wasm = match read(found.path.clone()).await {
-            Ok(wasm) => wasm,
-            Err(refusal) => {
-                self.files.remember(found, None, refusal.is_transient());
-                return Verdict::Refused(refusal);
-            }
-        };
-        let hash = ContentHash::of(&wasm);
-        if self.files.is_known(found, hash, &settings) {
-            return Verdict::Unchanged;
-        }
-        self.load(found, wasm, hash, settings).await
-    }
-
-    async fn load(
-        &mut self,
-        found: &Found,
-        wasm: Bytes,
-        hash: ContentHash,
-        settings: HandlerSettings,
-    ) -> Verdict {
-        let checked = Some((hash, settings.clone()));
-        let (generation, permits, calls) = self.files.history(&found.name, settings.concurrency);
-        let candidate = Candidate {
-            name: found.name.as_str().into(),
-            wasm,
-            hash,
-            settings,
-        };
-        let known = self.files.with_content(hash);
-        let loaded = self
-            .runtime
-            .load(candidate, known.as_deref().map(|known| &**known));
-        match loaded.await {
-            Ok(mut handler) => {
-                warn_of_settings(&mut handler);
-                self.files.remember(found, checked, false);
-                let served = Served::new(handler, generation, permits, calls);
-                Verdict::Loaded(Arc::new(served))
-            }
-            Err(error) => {
-                let refusal = refusal(&self.config, found, error).await;
-                self.files.remember(found, checked, refusal.is_transient());
-                Verdict::Refused(refusal)
-            }
-        }
+        // What the log says of them comes in the order of their names.
+        verdicts.sort_by(|(one, _), (other, _)| one.cmp(other));
+        verdicts
     }
 }
 

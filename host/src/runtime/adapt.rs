@@ -2,7 +2,7 @@
 //!
 //! Toolchains for wasm32-wasip1 leave a core module. If it was built with bindings of the contract, it carries the types
 //! of its imports and exports in a custom section, and becomes a component together with an adapter, which plays WASI
-//! preview 1 on top of WASI 0.2. [`adapter_for`] decides by the structure of a file. [`adapt`] does the work and runs in
+//! preview 1 on top of WASI 0.2. [`adapter_if_module`] decides by the structure of a file. [`adapt`] does the work and runs in
 //! the child process that also compiles, because it validates the whole module.
 
 use wasi_preview1_component_adapter_provider::{
@@ -14,7 +14,7 @@ use wit_component::ComponentEncoder;
 use super::error::LoadError;
 use super::module_error::ModuleError;
 use super::settings::Serve;
-use super::wasm_info::WasmInfo;
+use super::wasm_info::{WasmInfo, WasmKind};
 
 /// The adapter that a core module needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,9 +34,20 @@ impl Adapter {
     }
 }
 
+/// Returns the adapter for a file, or `None` if the file is a component.
+pub(super) fn adapter_if_module(
+    info: &WasmInfo,
+    serve: Serve,
+) -> Result<Option<Adapter>, LoadError> {
+    if info.kind == WasmKind::Component {
+        return Ok(None);
+    }
+    adapter_for(info, serve).map(Some)
+}
+
 /// Returns the adapter for a core module that is served as `serve` says. Fails if the module cannot become a component
 /// that is served so.
-pub(super) fn adapter_for(info: &WasmInfo, serve: Serve) -> Result<Adapter, LoadError> {
+fn adapter_for(info: &WasmInfo, serve: Serve) -> Result<Adapter, LoadError> {
     let module = &info.module;
     if module.imports_preview0 {
         return Err(ModuleError::Preview0.into());

@@ -5,10 +5,37 @@ use std::time::Duration;
 
 use wasmtime::component::{Component, InstancePre};
 
-use super::compile::ContentHash;
+use super::content_hash::ContentHash;
 use super::footprint::Footprint;
 use super::instance::state::State;
 use super::wasm_info::WasmInfo;
+
+/// The way in which the code of a file was got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CodeOrigin {
+    /// It was compiled.
+    Compiled,
+    /// It was in the cache of compiled code.
+    Cached,
+}
+
+impl CodeOrigin {
+    /// Returns its name in JSON and in metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Compiled => "compiled",
+            Self::Cached => "cached",
+        }
+    }
+
+    /// Returns the words for the log, to which a length of time is added.
+    pub fn verb(self) -> &'static str {
+        match self {
+            Self::Compiled => "compiled",
+            Self::Cached => "cached, loaded",
+        }
+    }
+}
 
 /// The native code of one file. Handlers of the same content share it.
 #[derive(Clone)]
@@ -21,6 +48,8 @@ pub(super) struct Code {
     pub(super) footprint: Footprint,
     /// Size of the file in bytes.
     pub(super) size: usize,
+    pub(super) origin: CodeOrigin,
+    /// The time from the file to its code.
     pub(super) compile_time: Duration,
     /// The structure of the file, if it is a core module that was made a component.
     pub(super) adapted: Option<Arc<WasmInfo>>,

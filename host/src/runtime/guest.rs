@@ -9,8 +9,8 @@ use wasmtime::Store;
 
 use super::bindings::hitchy::platform::types;
 use super::call::{CallContext, Outcome};
-use super::code::Code;
-use super::compile::ContentHash;
+use super::code::{Code, CodeOrigin};
+use super::content_hash::ContentHash;
 use super::convert;
 use super::error::CallError;
 use super::exports::Exports;
@@ -70,7 +70,12 @@ impl Guest {
         self.code.adapted.as_deref()
     }
 
-    /// Returns how long compiling its file took.
+    /// Returns how its code was got.
+    pub fn code_origin(&self) -> CodeOrigin {
+        self.code.origin
+    }
+
+    /// Returns how long it took to get its code: to compile the file, or to load its code from the cache.
     pub fn compile_time(&self) -> Duration {
         self.code.compile_time
     }

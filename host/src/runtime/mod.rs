@@ -4,12 +4,14 @@
 //! `on_event`, …) are the calls.
 
 mod adapt;
+mod artifact;
 mod bindings;
 mod call;
 mod capabilities;
 mod cgi;
 mod code;
 mod compile;
+mod content_hash;
 pub mod contract;
 mod convert;
 mod engine;
@@ -36,16 +38,18 @@ use bytes::Bytes;
 use http::Extensions;
 use tokio::task::{AbortHandle, JoinHandle};
 use wasmtime::Engine;
-use wasmtime::component::Linker;
+use wasmtime::component::{Component, InstancePre, Linker};
 
+pub use self::artifact::{CacheCounts, CacheSettings};
 pub use self::call::{CallContext, Outcome};
 pub use self::capabilities::{
     AllowedNetworks, ImportSupport, OutboundEntry, OutgoingHttp, OutgoingSettings,
 };
+pub use self::code::CodeOrigin;
 pub use self::compile::{
-    COMMAND as COMPILE_COMMAND, CompileError, Compiler, ContentHash, MAX_FILE, compile_in_child,
-    this_program,
+    COMMAND as COMPILE_COMMAND, CompileError, Compiler, MAX_FILE, compile_in_child, this_program,
 };
+pub use self::content_hash::ContentHash;
 pub use self::error::{CallError, LoadError};
 pub use self::guest::Guest;
 pub use self::handler::Handler;
@@ -57,6 +61,7 @@ pub use self::services::{Dispatcher, MessageSizes};
 pub use self::settings::{BucketAccess, HandlerSettings, Life, ScheduleSetting, Serve};
 pub use self::wasm_info::{Memory, WasmInfo, WasmKind};
 
+use self::adapt::Adapter;
 use self::code::Code;
 use self::compile::Compilation;
 use self::engine::{PoolSize, Ticker};
@@ -84,6 +89,10 @@ pub struct RuntimeSettings {
     pub sizes: MessageSizes,
     /// The place in which components are compiled.
     pub compiler: Compiler,
+    /// Memory that all processes which compile may use together, in bytes. A file that needs more is compiled alone.
+    pub compile_memory: u64,
+    /// The folder in which compiled code is kept.
+    pub cache: CacheSettings,
     /// The backends of capabilities, by type: `sockets` needs an [`Emitter`](crate::emitter::Emitter),
     /// `outgoing_http` an [`OutgoingHttp`].
     pub backends: Extensions,
@@ -140,7 +149,12 @@ impl Runtime {
             dispatcher: OnceLock::new(),
             backends: settings.backends,
         });
-        let compilation = Compilation::new(settings.compiler);
+        let compilation = Compilation::new(
+            engine.clone(),
+            settings.compiler,
+            settings.compile_memory,
+            settings.cache,
+        );
         Ok(Self {
             engine,
             linker,
@@ -166,8 +180,28 @@ impl Runtime {
         self.sweeper.abort_handle()
     }
 
-    /// Ends the compilation that runs, and lets no other begin: a [`Runtime::load`] that has to compile never ends any
-    /// more. Returns when the child process that compiled has ended.
+    /// Checks the folder of the cache, and removes what killed processes have left there.
+    pub async fn prepare_cache(&self) {
+        self.compilation.prepare_cache().await;
+    }
+
+    /// Returns what has become of entries of the cache of compiled code.
+    pub fn cache_counts(&self) -> &CacheCounts {
+        self.compilation.cache_counts()
+    }
+
+    /// Waits until what was compiled is written to the cache, for a limited time. A command calls this at its end.
+    pub async fn finish_storing(&self) {
+        self.compilation.finish_storing().await;
+    }
+
+    /// Returns the number of files that are compiled now.
+    pub fn compiling(&self) -> usize {
+        self.compilation.running()
+    }
+
+    /// Ends the compilations that run, and lets no other begin: a [`Runtime::load`] that has to compile never ends any
+    /// more. Returns when the child processes that compiled have ended.
     pub async fn stop_compiling(&self) {
         self.compilation.stop().await;
     }
@@ -201,19 +235,19 @@ impl Runtime {
         Handler::load(name, settings, code, Arc::clone(&self.services)).await
     }
 
-    /// Returns the component of a file, with its structure: the file itself, or the component that is made of a core
-    /// module.
-    async fn component_of(
+    /// Returns the component that `adapter` makes of a core module, with its structure. `kept` is that component, if it
+    /// was made before.
+    async fn adapt(
         &self,
-        file: Bytes,
-        serve: Serve,
+        module: Bytes,
+        info: WasmInfo,
+        adapter: Adapter,
+        kept: Option<Bytes>,
     ) -> Result<(Bytes, WasmInfo), LoadError> {
-        let info = WasmInfo::of(&file)?;
-        if info.kind == WasmKind::Component {
-            return Ok((file, info));
-        }
-        let adapter = adapt::adapter_for(&info, serve)?;
-        let component = self.compilation.adapt(file, adapter).await?;
+        let component = match kept {
+            Some(component) => component,
+            None => self.compilation.adapt(module, adapter).await?,
+        };
         let adapted = info.adapted_to(WasmInfo::of(&component)?);
         Ok((component, adapted))
     }
@@ -226,36 +260,58 @@ impl Runtime {
         settings: &HandlerSettings,
     ) -> Result<Code, LoadError> {
         let (began, size) = (Instant::now(), file.len());
-        let (wasm, info) = self.component_of(file, settings.serve).await?;
+        let info = WasmInfo::of(&file)?;
+        let adapter = adapt::adapter_if_module(&info, settings.serve)?;
+        let key = self.compilation.key(hash, settings.serve, adapter);
+        let kept = self.compilation.kept(&key).await;
+        let (wasm, info) = match adapter {
+            None => (file, info),
+            Some(adapter) => {
+                let kept = kept.as_ref().and_then(|kept| kept.adapted.clone());
+                self.adapt(file, info, adapter, kept).await?
+            }
+        };
         wasm_info::recognise(&info, settings.serve)?;
         let footprint =
             Footprint::of(&wasm).map_err(|error| LoadError::Invalid(error.to_string()))?;
         footprint.check(settings, &self.services.budget)?;
-        let component = self.compilation.compile(&self.engine, wasm).await?;
+        let (component, origin) = match kept {
+            Some(kept) => (kept.component, CodeOrigin::Cached),
+            None => {
+                let compiled = self.compilation.compile(key, wasm, adapter.is_some());
+                (compiled.await?, CodeOrigin::Compiled)
+            }
+        };
         let compile_time = began.elapsed();
-        let unknown = compile::unknown_imports(&self.engine, &component, |name| {
-            ImportSupport::of(name) != ImportSupport::Unknown
-        });
-        if !unknown.is_empty() {
-            return Err(LoadError::unknown_imports(&unknown, &info.languages));
-        }
-        let pre =
-            self.linker
-                .instantiate_pre(&component)
-                .map_err(|error| LoadError::UnknownImports {
-                    imports: format!(
-                        "something differently than this server provides it ({error:#})"
-                    ),
-                    remedy: remedies::OTHERWISE,
-                })?;
+        let pre = self.link(&component, &info)?;
         Ok(Code {
             hash,
             component,
             pre,
             footprint,
             size,
+            origin,
             compile_time,
             adapted: (info.kind == WasmKind::AdaptedModule).then(|| info.into()),
+        })
+    }
+
+    /// Links the imports of a component.
+    fn link(
+        &self,
+        component: &Component,
+        info: &WasmInfo,
+    ) -> Result<InstancePre<State>, LoadError> {
+        let unknown = compile::unknown_imports(&self.engine, component, |name| {
+            ImportSupport::of(name) != ImportSupport::Unknown
+        });
+        if !unknown.is_empty() {
+            return Err(LoadError::unknown_imports(&unknown, &info.languages));
+        }
+        let linked = self.linker.instantiate_pre(component);
+        linked.map_err(|error| LoadError::UnknownImports {
+            imports: format!("something differently than this server provides it ({error:#})"),
+            remedy: remedies::OTHERWISE,
         })
     }
 }

@@ -54,8 +54,8 @@ use crate::outbound::OutboundMemory;
 use crate::payload::MAX_ATTACHMENTS;
 use crate::registry::{Registry, Table};
 use crate::runtime::{
-    Dispatcher, MessageSizes, OutgoingHttp, OutgoingSettings, Runtime, RuntimeSettings,
-    this_program,
+    CacheSettings, Dispatcher, MessageSizes, OutgoingHttp, OutgoingSettings, Runtime,
+    RuntimeSettings, this_program,
 };
 use crate::session::{Bounds, Sessions};
 use crate::shedding::shed;
@@ -429,6 +429,12 @@ fn runtime_settings(config: &Config, backends: Extensions) -> RuntimeSettings {
             answer: config.server.answer_limit,
         },
         compiler: this_program(),
+        // Guests get half of the machine, and what waits for clients a quarter.
+        compile_memory: machine_memory() / 4,
+        cache: CacheSettings {
+            dir: config.cache_folder(),
+            max_bytes: config.cache.max_bytes,
+        },
         backends,
     }
 }

@@ -50,6 +50,8 @@ enum Console {
 
 /// The environment variable that sets the address of the console.
 const CONSOLE: &str = "HITCHY_ADMIN__LISTEN";
+/// The variable of the folder of compiled code.
+const CACHE: &str = "HITCHY_CACHE__DIR";
 
 /// The output of a process that ended by itself.
 pub struct Ended {
@@ -320,6 +322,8 @@ impl Plan {
             }
         }
         command.env_remove("RUST_LOG").env("NO_COLOR", "1");
+        // Tests compile what they serve, and leave the user's cache alone. A test of the cache sets a folder of its own.
+        command.env(CACHE, "off");
         match self.console {
             Console::Off => command.env(CONSOLE, "off"),
             Console::On => command.env(CONSOLE, "127.0.0.1:0"),

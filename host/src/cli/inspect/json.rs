@@ -24,6 +24,7 @@ pub(super) struct ReportJson<'a> {
     exports: Option<&'a [String]>,
     imports: Option<Vec<ImportJson<'a>>>,
     memory: Option<MemoryJson>,
+    code: Option<&'static str>,
     compile_ms: Option<u64>,
     instances: Option<Life>,
     #[serde(flatten)]
@@ -73,6 +74,7 @@ impl<'a> ReportJson<'a> {
             exports: info.map(|info| &*info.exports),
             imports: info.map(|info| info.imports.iter().map(|name| import(name)).collect()),
             memory: info.and_then(|info| info.memory).map(memory),
+            code: handler.map(|handler| handler.code_origin().name()),
             compile_ms: handler.map(|handler| handler.compile_time().as_millis() as u64),
             instances: handler.map(|handler| handler.settings.instances),
             declared: DeclarationsJson(handler.map(|handler| &handler.declarations)),

@@ -2,7 +2,9 @@
 
 use super::report::{Report, exported_contract, readable};
 use crate::cli::output::{print, print_columns};
-use crate::runtime::{HandlerSettings, ImportSupport, Life, Memory, WasmInfo, WasmKind};
+use crate::runtime::{
+    CodeOrigin, HandlerSettings, ImportSupport, Life, Memory, WasmInfo, WasmKind,
+};
 use crate::text::visible;
 
 /// Prints the report to standard output.
@@ -36,7 +38,11 @@ fn rows_of(report: &Report) -> Vec<Vec<String>> {
     }
     if let Ok(handler) = &report.verdict {
         let took = format!("{} ms", handler.compile_time().as_millis());
-        add(&mut rows, "compiled in", [took]);
+        let what = match handler.code_origin() {
+            CodeOrigin::Compiled => "compiled in",
+            CodeOrigin::Cached => "cached, loaded in",
+        };
+        add(&mut rows, what, [took]);
         add(&mut rows, "instances", [life_cell(&handler.settings)]);
         for kind in handler.declarations.rows() {
             let lines = kind.rows.into_iter().map(|row| row.line);

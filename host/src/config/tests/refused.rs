@@ -77,8 +77,8 @@ fn an_unknown_key_gets_the_nearest_known_one() {
             "server.memory; did you mean limits.memory?",
         ),
         (
-            "[cache]",
-            "cache; `hitchy serve --print-config` shows all there are",
+            "[workers]",
+            "workers; `hitchy serve --print-config` shows all there are",
         ),
         (
             "[queue]\nbroker = 1",

@@ -40,6 +40,7 @@ struct HandlerShown<'a> {
     hash: String,
     size: usize,
     loaded_at: String,
+    code: &'static str,
     compile_ms: u64,
     limits: &'a HandlerSettings,
     #[serde(flatten)]
@@ -103,6 +104,7 @@ fn handler(handler: &Served) -> HandlerShown<'_> {
         hash: handler.hash().to_string(),
         size: handler.size(),
         loaded_at: time(handler.loaded),
+        code: handler.code_origin().name(),
         compile_ms: millis(handler.compile_time()),
         limits: &handler.settings,
         declared: &handler.declarations,

@@ -1,0 +1,80 @@
+//! The names of entries: what compiled code depends on, as one hash.
+
+use std::hash::{Hash, Hasher};
+
+use sha2::{Digest, Sha256};
+use wasmtime::Engine;
+
+use super::super::adapt::Adapter;
+use super::super::content_hash::ContentHash;
+use super::super::settings::Serve;
+
+/// The version of what entries contain. Entries of another version have other names.
+const FORMAT: &[u8] = b"hitchy code 1";
+/// The version of wasmtime, which wasmtime itself checks only up to its major number. A test compares it with Cargo.lock.
+pub(super) const WASMTIME: &str = "48.0.8";
+/// The end of the names of entries.
+pub(super) const SUFFIX: &str = ".code";
+
+/// Everything about an engine on which the code for it depends: the version of wasmtime, its settings and the processor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::runtime) struct EngineId([u8; 32]);
+
+impl EngineId {
+    pub(in crate::runtime) fn of(engine: &Engine) -> Self {
+        let mut hasher = Sha256Hasher(Sha256::new_with_prefix(FORMAT));
+        WASMTIME.hash(&mut hasher);
+        engine.precompile_compatibility_hash().hash(&mut hasher);
+        Self(hasher.0.finalize().into())
+    }
+}
+
+/// The key of an entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::runtime) struct EntryKey([u8; 32]);
+
+impl EntryKey {
+    /// Makes the key of the code of a file that is served as `serve` says, after `adapter` if it is a core module.
+    pub(in crate::runtime) fn new(
+        engine: EngineId,
+        content: ContentHash,
+        serve: Serve,
+        adapter: Option<Adapter>,
+    ) -> Self {
+        let serve = match serve {
+            Serve::Exports => 0,
+            Serve::Cgi => 1,
+        };
+        let adapter = match adapter {
+            None => 0,
+            Some(Adapter::Reactor) => 1,
+            Some(Adapter::Command) => 2,
+        };
+        let hash = Sha256::new_with_prefix(engine.0)
+            .chain_update(content.as_bytes())
+            .chain_update([serve, adapter]);
+        Self(hash.finalize().into())
+    }
+
+    /// Returns the name of the entry's file.
+    pub(super) fn file_name(&self) -> String {
+        let digits = self.0.iter().map(|byte| format!("{byte:02x}"));
+        digits.chain([SUFFIX.to_owned()]).collect()
+    }
+}
+
+/// A hasher whose result is the same in every process and hard to meet by chance.
+struct Sha256Hasher(Sha256);
+
+impl Hasher for Sha256Hasher {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// Returns the first eight bytes. The whole result is taken from the field.
+    fn finish(&self) -> u64 {
+        let hash = self.0.clone().finalize();
+        hash.first_chunk()
+            .map_or(0, |first| u64::from_le_bytes(*first))
+    }
+}

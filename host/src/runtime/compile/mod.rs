@@ -1,0 +1,235 @@
+//! Compiles components to native code and loads the code into this process.
+//!
+//! wasmtime does not promise that compiling is safe: a crafted file may make the compiler loop or use much memory. A
+//! component is therefore compiled in a child process that runs this same program at low priority and under limits, as
+//! many at a time as the machine has room for (`places`).
+//!
+//! The child gets the file on its standard input, after the job and the file's length, and the input stays open until the
+//! child has ended. The end of the input means that the parent has ended, however that happened, and ends the child.
+
+mod child;
+mod command;
+mod compiler;
+mod job;
+mod places;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use wasmtime::Engine;
+use wasmtime::component::Component;
+
+pub use self::command::{COMMAND, CompileError, compile_in_child};
+pub use self::compiler::{Compiler, this_program};
+
+use self::child::in_child;
+use self::job::Job;
+use self::places::Places;
+use super::adapt::Adapter;
+use super::artifact::{CacheCounts, CacheSettings, CodeCache, EngineId, Entry, EntryKey};
+use super::content_hash::ContentHash;
+use super::error::LoadError;
+use super::settings::Serve;
+
+/// Largest size of a handler's file in bytes.
+pub const MAX_FILE: u64 = 64 << 20;
+
+/// Entries that are written to the disk at the same time.
+const STORES: usize = 4;
+/// Longest time that the end of a command waits until its entries are written.
+const STORE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Gets code for files: from the cache, or by compiling them.
+pub(super) struct Compilation {
+    engine: Engine,
+    engine_id: EngineId,
+    compiler: Compiler,
+    cache: Arc<CodeCache>,
+    /// Entries that are being written to the cache, so that nobody waits for the disk.
+    storing: TaskTracker,
+    stores: Arc<Semaphore>,
+    places: Places,
+    stopping: CancellationToken,
+}
+
+/// Code that was in the cache.
+pub(super) struct Kept {
+    /// The component that was made of the file, if that is a core module.
+    pub(super) adapted: Option<Bytes>,
+    /// Its code.
+    pub(super) component: Component,
+}
+
+impl Compilation {
+    /// Makes a compilation whose processes use about `memory` bytes together.
+    pub(super) fn new(
+        engine: Engine,
+        compiler: Compiler,
+        memory: u64,
+        cache: CacheSettings,
+    ) -> Self {
+        Self {
+            engine_id: EngineId::of(&engine),
+            engine,
+            compiler,
+            cache: Arc::new(CodeCache::new(cache)),
+            storing: TaskTracker::new(),
+            stores: Arc::new(Semaphore::new(STORES)),
+            places: Places::new(memory),
+            stopping: CancellationToken::new(),
+        }
+    }
+
+    /// Returns the number of files that are compiled now.
+    pub(super) fn running(&self) -> usize {
+        self.places.taken()
+    }
+
+    /// Returns what has become of entries of the cache.
+    pub(super) fn cache_counts(&self) -> &CacheCounts {
+        self.cache.counts()
+    }
+
+    /// Checks the folder of the cache.
+    pub(super) async fn prepare_cache(&self) {
+        let cache = Arc::clone(&self.cache);
+        // A panic there costs the cache, and is in the log.
+        let _ = tokio::task::spawn_blocking(move || cache.prepare()).await;
+    }
+
+    /// Returns the key under which the code of a file is kept.
+    pub(super) fn key(
+        &self,
+        content: ContentHash,
+        serve: Serve,
+        adapter: Option<Adapter>,
+    ) -> EntryKey {
+        EntryKey::new(self.engine_id, content, serve, adapter)
+    }
+
+    /// Returns the code of a file, if it is in the cache.
+    pub(super) async fn kept(&self, key: &EntryKey) -> Option<Kept> {
+        if !self.cache.is_on() {
+            return None;
+        }
+        let (cache, engine, key) = (Arc::clone(&self.cache), self.engine.clone(), key.clone());
+        let load = move || {
+            let Entry { adapted, code } = cache.load(&key)?;
+            let component = deserialize(&engine, &code);
+            let component = component.inspect_err(|_| cache.reject(&key)).ok()?;
+            Some(Kept { adapted, component })
+        };
+        tokio::task::spawn_blocking(load).await.ok().flatten()
+    }
+
+    /// Compiles a component to native code and keeps it under `key`, together with the component itself if it was made
+    /// of a core module. After [`Compilation::stop`] this future never ends, because the file is not at fault and nobody
+    /// needs it any more.
+    pub(super) async fn compile(
+        &self,
+        key: EntryKey,
+        wasm: Bytes,
+        is_adapted: bool,
+    ) -> Result<Component, LoadError> {
+        let adapted = is_adapted.then(|| wasm.clone());
+        let code = Bytes::from(self.run(Job::Compile, wasm).await?);
+        let (engine, loaded) = (self.engine.clone(), code.clone());
+        let component = blocking(move || deserialize(&engine, &loaded)).await?;
+        self.store(key, Entry { adapted, code }).await;
+        Ok(component)
+    }
+
+    /// Begins to write an entry to the cache, and returns before it is written.
+    async fn store(&self, key: EntryKey, entry: Entry) {
+        if !self.cache.is_on() {
+            return;
+        }
+        // Slow disks hold compiling up, so that what waits to be written does not fill the memory.
+        let Ok(turn) = Arc::clone(&self.stores).acquire_owned().await else {
+            return;
+        };
+        let cache = Arc::clone(&self.cache);
+        self.storing.spawn_blocking(move || {
+            cache.store(&key, &entry);
+            drop(turn);
+        });
+    }
+
+    /// Waits until the entries that are being written are there, for a limited time.
+    pub(super) async fn finish_storing(&self) {
+        self.storing.close();
+        // What is not written now is compiled again at the next start.
+        let _ = tokio::time::timeout(STORE_TIMEOUT, self.storing.wait()).await;
+    }
+
+    /// Makes a core module a component. After [`Compilation::stop`] this future never ends.
+    pub(super) async fn adapt(&self, module: Bytes, adapter: Adapter) -> Result<Bytes, LoadError> {
+        self.run(Job::Adapt(adapter), module).await.map(Bytes::from)
+    }
+
+    async fn run(&self, job: Job, wasm: Bytes) -> Result<Vec<u8>, LoadError> {
+        let place = self.places.take(wasm.len()).await;
+        let result = match &self.compiler {
+            Compiler::Child(program) => {
+                let threads = place.threads;
+                in_child(program, job, wasm, threads, &self.stopping).await?
+            }
+            Compiler::Here => Some(blocking(move || job.run(&wasm)).await?),
+        };
+        drop(place);
+        let Some(result) = result else {
+            return std::future::pending().await;
+        };
+        Ok(result)
+    }
+
+    /// Ends the child processes that compile, and lets no other begin. Returns when they have ended and what was
+    /// compiled is written to the cache.
+    pub(super) async fn stop(&self) {
+        self.stopping.cancel();
+        self.places.all_free().await;
+        self.finish_storing().await;
+    }
+}
+
+/// Runs work that takes long on a thread of its own, so that no async worker is blocked.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, LoadError> + Send + 'static,
+) -> Result<T, LoadError> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| LoadError::Compile(error.to_string()))?
+}
+
+/// Loads native code into this process.
+#[allow(unsafe_code)]
+fn deserialize(engine: &Engine, artifact: &[u8]) -> Result<Component, LoadError> {
+    // SAFETY: `deserialize` requires bytes that wasmtime's own `precompile_component` returned. It returned them in
+    // this process, or in a child process that runs this same program and whose pipe has no other writer. Bytes from
+    // the cache came from such a process once: they carry a seal over all of them and over what they were compiled
+    // for, wasmtime's exact version among it, which only the server's user can make (`artifact/seal`). They were read
+    // into memory before the seal was compared, so that they are the bytes that are loaded.
+    let component = unsafe { Component::deserialize(engine, artifact) }
+        .map_err(|error| LoadError::Compile(format!("{error:#}")))?;
+    component
+        .initialize_copy_on_write_image()
+        .map_err(|error| LoadError::Compile(format!("{error:#}")))?;
+    Ok(component)
+}
+
+/// Returns the names of the interfaces that a component imports and `known` does not accept.
+pub(super) fn unknown_imports(
+    engine: &Engine,
+    component: &Component,
+    known: impl Fn(&str) -> bool,
+) -> Vec<String> {
+    let ty = component.component_type();
+    ty.imports(engine)
+        .map(|(name, _)| name.to_owned())
+        .filter(|name| !known(name))
+        .collect()
+}
