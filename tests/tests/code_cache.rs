@@ -53,6 +53,7 @@ fn runtime(dir: &Path) -> Runtime {
     backends.insert(Emitter::to_nobody());
     let settings = RuntimeSettings {
         calls: 4,
+        kept_instances: 16,
         memory_budget: 1 << 30,
         sizes: MessageSizes {
             payload: 1 << 20,
