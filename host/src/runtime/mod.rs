@@ -32,7 +32,7 @@ mod settings;
 mod wasm_info;
 
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::Extensions;
@@ -193,6 +193,11 @@ impl Runtime {
     /// Waits until what was compiled is written to the cache, for a limited time. A command calls this at its end.
     pub async fn finish_storing(&self) {
         self.compilation.finish_storing().await;
+    }
+
+    /// Returns the number of files that were compiled or adapted, and the time that these took together, without waiting.
+    pub fn compiled(&self) -> (u64, Duration) {
+        self.compilation.compiled()
     }
 
     /// Returns the number of files that are compiled now.

@@ -184,6 +184,7 @@ impl Server {
             sessions: Arc::clone(&self.sessions),
             counts: Arc::clone(self.sockets.counts()),
             schedules: self.scheduler.list(),
+            runtime: Arc::clone(&self.runtime),
             vitals: Vitals::watch(started, tasks),
             store: Arc::clone(&self.store),
             store_folder: self.store_folder.clone(),

@@ -205,7 +205,7 @@ impl Folder {
             if let Ok(stat) = statat(&self.0, &name, AtFlags::SYMLINK_NOFOLLOW) {
                 entries.push(Listed {
                     size: size_of(&stat),
-                    used: (stat.st_mtime as i64, stat.st_mtime_nsec as i64),
+                    used: (stat.st_mtime, stat.st_mtime_nsec as i64),
                     name,
                 });
             }

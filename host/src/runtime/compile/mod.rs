@@ -14,7 +14,8 @@ mod job;
 mod places;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::sync::Semaphore;
@@ -53,7 +54,33 @@ pub(super) struct Compilation {
     storing: TaskTracker,
     stores: Arc<Semaphore>,
     places: Places,
+    compiled: Compiled,
     stopping: CancellationToken,
+}
+
+/// The files that were compiled, adapted ones twice.
+#[derive(Debug, Default)]
+pub(super) struct Compiled {
+    count: AtomicU64,
+    /// Time that they took, in microseconds.
+    micros: AtomicU64,
+}
+
+impl Compiled {
+    fn add(&self, time: Duration) {
+        let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        self.count.fetch_add(1, Ordering::Relaxed);
+        self.micros.fetch_add(micros, Ordering::Relaxed);
+    }
+
+    /// Returns the number of jobs that processes have done, and the time that these took together.
+    pub(super) fn totals(&self) -> (u64, Duration) {
+        let micros = self.micros.load(Ordering::Relaxed);
+        (
+            self.count.load(Ordering::Relaxed),
+            Duration::from_micros(micros),
+        )
+    }
 }
 
 /// Code that was in the cache.
@@ -80,8 +107,14 @@ impl Compilation {
             storing: TaskTracker::new(),
             stores: Arc::new(Semaphore::new(STORES)),
             places: Places::new(memory),
+            compiled: Compiled::default(),
             stopping: CancellationToken::new(),
         }
+    }
+
+    /// Returns the number of files that were compiled or adapted, and the time that these took together.
+    pub(super) fn compiled(&self) -> (u64, Duration) {
+        self.compiled.totals()
     }
 
     /// Returns the number of files that are compiled now.
@@ -173,6 +206,7 @@ impl Compilation {
 
     async fn run(&self, job: Job, wasm: Bytes) -> Result<Vec<u8>, LoadError> {
         let place = self.places.take(wasm.len()).await;
+        let began = Instant::now();
         let result = match &self.compiler {
             Compiler::Child(program) => {
                 let threads = place.threads;
@@ -184,6 +218,7 @@ impl Compilation {
         let Some(result) = result else {
             return std::future::pending().await;
         };
+        self.compiled.add(began.elapsed());
         Ok(result)
     }
 

@@ -16,6 +16,7 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
+use super::code_metrics::CodeScrape;
 use super::instance_metrics::InstanceScrape;
 use super::process;
 use super::store_metrics::StoreScrape;
@@ -35,6 +36,7 @@ pub(super) fn metrics(view: &Arc<View>) -> Shown {
     let mut registry = Registry::default();
     registry.register_collector(Box::new(Scrape(Arc::clone(view))));
     registry.register_collector(Box::new(InstanceScrape(Arc::clone(view))));
+    registry.register_collector(Box::new(CodeScrape(Arc::clone(&view.runtime))));
     registry.register_collector(Box::new(StoreScrape(Arc::clone(&view.store))));
     let mut body = String::with_capacity(16 << 10);
     // Writing to a `String` does not fail.

@@ -5,6 +5,7 @@
 //! is the last part of the server to close.
 
 mod buckets;
+mod code_metrics;
 mod health;
 mod instance_metrics;
 mod lists;

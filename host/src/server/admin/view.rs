@@ -10,6 +10,7 @@ use super::vitals::Vitals;
 use crate::dispatch::Dispatch;
 use crate::kv::Store;
 use crate::registry::Registry;
+use crate::runtime::Runtime;
 use crate::server::scheduler::ScheduleList;
 use crate::session::Sessions;
 use crate::sockets::SocketCounts;
@@ -21,6 +22,7 @@ pub(in crate::server) struct View {
     pub(in crate::server) sessions: Arc<Sessions>,
     pub(in crate::server) counts: Arc<SocketCounts>,
     pub(in crate::server) schedules: Arc<ScheduleList>,
+    pub(in crate::server) runtime: Arc<Runtime>,
     pub(in crate::server) vitals: Vitals,
     pub(in crate::server) store: Arc<dyn Store>,
     /// The folder of the store.
