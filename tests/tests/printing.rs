@@ -125,6 +125,22 @@ async fn d01_a_value_that_the_sdk_keeps_lasts_for_one_call_by_default() {
     }
 }
 
+#[tokio::test]
+async fn d03_a_value_that_the_sdk_keeps_lasts_as_long_as_a_shared_instance() {
+    let server = Server::prepare()
+        .handler("typed.wasm", guest("typed"))
+        .handler("typed.toml", "instances = \"shared\"\nmax-instances = 1")
+        .start()
+        .await;
+    for wanted in [
+        r#"["Shared",0,1]"#,
+        r#"["Shared",1,2]"#,
+        r#"["Shared",2,3]"#,
+    ] {
+        assert_eq!(server.get("/instance").await.text(), wanted);
+    }
+}
+
 #[test]
 fn i13_1_only_a_handler_that_asks_for_its_instance_imports_the_interface() {
     let asks = |component: Vec<u8>| {
