@@ -11,7 +11,7 @@ use crate::{kv, now_ms};
 const PATIENCE: u64 = 10_000;
 
 /// The value of a claim's key.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 struct Claim {
     owner: String,
     /// The time until which the claim holds if nobody is in the room, in milliseconds since the Unix epoch.
@@ -55,32 +55,38 @@ impl Socket {
     /// # Errors
     /// Has the errors of [`kv::try_update`] and of [`Socket::join`].
     pub fn claim(&self, room: &str, owner: &str) -> Result<bool> {
+        let mine = new_claim(owner);
         let mut is_mine = true;
         kv::try_update(&self.key(room), |claim: Option<Claim>| -> Result<Claim> {
             let Some(other) = claim.filter(|claim| claim.owner != owner) else {
                 is_mine = true;
-                return Ok(new_claim(owner));
+                return Ok(mine.clone());
             };
             is_mine = now_ms() >= other.until && self.within(room).ids()?.is_empty();
-            Ok(if is_mine { new_claim(owner) } else { other })
+            Ok(if is_mine { mine.clone() } else { other })
         })?;
         if is_mine {
+            self.set(&self.key(room), &mine.until)?;
             self.join(room)?;
         }
         Ok(is_mine)
     }
 
-    /// Ends the patience with a claim, so that the room is free as soon as nobody is in it. Call it when the client has
-    /// disconnected; a claim that is not released is free ten seconds after it was made at the earliest.
+    /// Ends the patience with the claim of this connection, so that the room is free as soon as nobody is in it. Call it
+    /// when the client has disconnected; a claim that is not released is free ten seconds after it was made at the
+    /// earliest. A claim that another connection has made since stays as it is.
     ///
     /// # Errors
     /// Has the errors of [`kv::update`].
     pub fn release(&self, room: &str) -> Result<()> {
         let key = self.key(room);
-        if kv::exists(&key)? {
-            kv::update(&key, |claim: Option<Claim>| Claim {
-                until: 0,
-                ..claim.unwrap_or_else(|| new_claim(""))
+        if let Some(until) = self.get::<u64>(&key)? {
+            kv::update(&key, |claim: Option<Claim>| {
+                let mut claim = claim.unwrap_or_else(|| new_claim(""));
+                if claim.until == until {
+                    claim.until = 0;
+                }
+                claim
             })?;
         }
         Ok(())
@@ -139,6 +145,22 @@ mod tests {
         assert!(!client.claim("seat", "2").unwrap());
         kv::set("claim:/ seat", &claim(now_ms())).unwrap();
         assert!(client.claim("seat", "2").unwrap());
+    }
+
+    #[test]
+    fn a_release_leaves_the_claim_that_a_newer_connection_has_made() {
+        let app = App::new(app);
+        let (old, other) = (app.client().connect(), app.client().connect());
+        assert!(old.claim("name:ada", "1").unwrap());
+        // The page was loaded again: its new connection has claimed the name and is not in the room yet.
+        let newer = Claim {
+            owner: "1".to_owned(),
+            until: now_ms() + 2 * PATIENCE,
+        };
+        kv::set("claim:/ name:ada", &newer).unwrap();
+        app.disconnect(&old, "transport close");
+        old.release("name:ada").unwrap();
+        assert!(!other.claim("name:ada", "2").unwrap());
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! The async runtimes on which commands run.
 
+use std::time::Duration;
+
 use anyhow::Context;
 use tokio::runtime::{Builder, Runtime};
 
@@ -27,10 +29,16 @@ pub(super) fn runtime(threads: Threads) -> anyhow::Result<Runtime> {
         .context("the async runtime cannot be set up")
 }
 
-/// Runs a future to its end on this thread. Returns when blocking calls that it left behind have ended too.
+/// Longest time that the end of a command waits for blocking calls that it left behind.
+const BLOCKING_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Runs a future to its end on this thread. Blocking calls that it left behind have a limited time to end.
 ///
 /// # Errors
 /// The async runtime cannot be created, or the future fails.
 pub(super) fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
-    runtime(Threads::Current)?.block_on(work)
+    let runtime = runtime(Threads::Current)?;
+    let result = runtime.block_on(work);
+    runtime.shutdown_timeout(BLOCKING_TIMEOUT);
+    result
 }

@@ -152,7 +152,7 @@ fn conclude(
     loaded: Result<Handler, FileRefusal>,
     files: &mut Files,
 ) -> Verdict {
-    let concurrency = checked.1.concurrency;
+    let concurrency = checked.1.parallel_calls();
     match loaded {
         Ok(mut handler) => {
             warn_of_settings(&mut handler);

@@ -74,6 +74,6 @@ impl Served {
     /// Returns how many of its calls that came from a door run now.
     pub fn running(&self) -> usize {
         let free = self.permits.available_permits();
-        self.settings.concurrency.saturating_sub(free)
+        self.settings.parallel_calls().saturating_sub(free)
     }
 }

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::sync::SemaphorePermit;
 use wasmtime::Store;
 
 use super::bindings::hitchy::platform::types;
@@ -94,6 +95,12 @@ impl Guest {
     /// Returns the sizes of the largest messages that are passed on.
     pub(super) fn sizes(&self) -> MessageSizes {
         self.services.sizes
+    }
+
+    /// Waits until no other guest is in `describe`, and keeps others out until the permit is dropped.
+    pub(super) async fn turn_to_describe(&self) -> Option<SemaphorePermit<'_>> {
+        // The semaphore is never closed.
+        self.services.describing.acquire().await.ok()
     }
 
     /// Makes the call's data, whose end is the earlier of the caller's deadline and that of `settings`.

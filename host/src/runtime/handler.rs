@@ -126,6 +126,8 @@ async fn describe(guest: &Guest) -> Result<Description, CallError> {
         cpu: DESCRIBE_CPU,
         ..HandlerSettings::clone(&guest.settings)
     };
+    // The clock of the call begins after the wait.
+    let _turn = guest.turn_to_describe().await;
     let context = CallContext::without_client("describe".into());
     let call = guest.call(context, Phase::Describe, Arc::new(settings));
     let body = async |store: &mut wasmtime::Store<State>, linked: &mut Linked| {

@@ -146,6 +146,7 @@ impl Runtime {
             sizes: settings.sizes,
             budget,
             ticker: Ticker::start(engine.clone())?,
+            describing: tokio::sync::Semaphore::new(1),
             dispatcher: OnceLock::new(),
             backends: settings.backends,
         });

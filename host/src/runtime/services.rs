@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http::Extensions;
+use tokio::sync::Semaphore;
 
 use super::engine::Ticker;
 use super::instance::limits::MemoryBudget;
@@ -47,6 +48,9 @@ pub(super) struct Services {
     pub(super) sizes: MessageSizes,
     pub(super) budget: Arc<MemoryBudget>,
     pub(super) ticker: Ticker,
+    /// The permit for a call of `describe`. Files are checked side by side in one task, and the calls would take the time
+    /// of each other's limits.
+    pub(super) describing: Semaphore,
     /// Empty until the server has started.
     pub(super) dispatcher: OnceLock<Arc<dyn Dispatcher>>,
     /// The backends of capabilities, by type.

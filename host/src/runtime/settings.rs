@@ -90,6 +90,16 @@ pub struct HandlerSettings {
     pub events: Vec<String>,
 }
 
+impl HandlerSettings {
+    /// Returns the number of calls that may run at the same time: no more than there are instances for.
+    pub fn parallel_calls(&self) -> usize {
+        match (self.instances, self.max_instances) {
+            (Life::Shared, Some(instances)) => instances.min(self.concurrency),
+            _ => self.concurrency,
+        }
+    }
+}
+
 /// The operator's setting for one schedule. As text it is `off` or a timetable.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]

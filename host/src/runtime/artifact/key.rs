@@ -13,6 +13,8 @@ use super::super::settings::Serve;
 const FORMAT: &[u8] = b"hitchy code 1";
 /// The version of wasmtime, which wasmtime itself checks only up to its major number. A test compares it with Cargo.lock.
 pub(super) const WASMTIME: &str = "48.0.8";
+/// The version of the crate that makes components of core modules, whose result is in entries too.
+pub(super) const WIT_COMPONENT: &str = "0.254.2";
 /// The end of the names of entries.
 pub(super) const SUFFIX: &str = ".code";
 
@@ -23,7 +25,7 @@ pub(in crate::runtime) struct EngineId([u8; 32]);
 impl EngineId {
     pub(in crate::runtime) fn of(engine: &Engine) -> Self {
         let mut hasher = Sha256Hasher(Sha256::new_with_prefix(FORMAT));
-        WASMTIME.hash(&mut hasher);
+        (WASMTIME, WIT_COMPONENT, env!("CARGO_PKG_VERSION")).hash(&mut hasher);
         engine.precompile_compatibility_hash().hash(&mut hasher);
         Self(hasher.0.finalize().into())
     }

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use tempfile::TempDir;
 use wasmtime::{Config, Engine};
 
-use super::key::WASMTIME;
+use super::key::{WASMTIME, WIT_COMPONENT};
 use super::*;
 use crate::runtime::adapt::Adapter;
 use crate::runtime::content_hash::ContentHash;
@@ -174,10 +174,12 @@ fn l20_code_for_another_engine_version_or_job_has_another_key() {
 }
 
 #[test]
-fn l20_the_version_of_wasmtime_is_the_one_that_is_built() {
+fn l20_the_versions_in_the_key_are_those_that_are_built() {
     let lock = include_str!("../../../../Cargo.lock");
-    let built = format!("name = \"wasmtime\"\nversion = \"{WASMTIME}\"\n");
-    assert!(lock.contains(&built), "write the new version to WASMTIME");
+    for (name, version) in [("wasmtime", WASMTIME), ("wit-component", WIT_COMPONENT)] {
+        let built = format!("name = \"{name}\"\nversion = \"{version}\"\n");
+        assert!(lock.contains(&built), "write the new version of {name}");
+    }
 }
 
 #[test]

@@ -41,6 +41,8 @@ pub const MAX_FILE: u64 = 64 << 20;
 
 /// Entries that are written to the disk at the same time.
 const STORES: usize = 4;
+/// Longest time that a file waits for the cache. It is compiled then, as if the cache did not have it.
+const CACHE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest time that the end of a command waits until its entries are written.
 const STORE_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -130,8 +132,9 @@ impl Compilation {
     /// Checks the folder of the cache.
     pub(super) async fn prepare_cache(&self) {
         let cache = Arc::clone(&self.cache);
-        // A panic there costs the cache, and is in the log.
-        let _ = tokio::task::spawn_blocking(move || cache.prepare()).await;
+        // A panic there costs the cache, and is in the log. A disk that hangs must not hold the start.
+        let prepared = tokio::task::spawn_blocking(move || cache.prepare());
+        let _ = tokio::time::timeout(CACHE_TIMEOUT, prepared).await;
     }
 
     /// Returns the key under which the code of a file is kept.
@@ -156,7 +159,9 @@ impl Compilation {
             let component = component.inspect_err(|_| cache.reject(&key)).ok()?;
             Some(Kept { adapted, component })
         };
-        tokio::task::spawn_blocking(load).await.ok().flatten()
+        let loaded = tokio::task::spawn_blocking(load);
+        let loaded = tokio::time::timeout(CACHE_TIMEOUT, loaded).await.ok()?;
+        loaded.ok().flatten()
     }
 
     /// Compiles a component to native code and keeps it under `key`, together with the component itself if it was made
@@ -182,7 +187,8 @@ impl Compilation {
             return;
         }
         // Slow disks hold compiling up, so that what waits to be written does not fill the memory.
-        let Ok(turn) = Arc::clone(&self.stores).acquire_owned().await else {
+        let turn = Arc::clone(&self.stores).acquire_owned();
+        let Ok(Ok(turn)) = tokio::time::timeout(CACHE_TIMEOUT, turn).await else {
             return;
         };
         let cache = Arc::clone(&self.cache);

@@ -1,12 +1,13 @@
 //! Limits the memory of one store and of all stores together.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use wasmtime::ResourceLimiter;
 
 use super::counts::InstanceEnd;
 use super::keeper::Keeper;
+use crate::lock::lock;
 use crate::runtime::engine::{MAX_CORE_INSTANCES, MAX_MEMORIES, MAX_TABLE_ELEMENTS, MAX_TABLES};
 
 /// The memory that all instances together may use.
@@ -17,6 +18,9 @@ pub(in crate::runtime) struct MemoryBudget {
     total: usize,
     /// Keeps instances between calls, and ends them when their memory is needed.
     keeper: Arc<Keeper>,
+    /// Held while an instance ends for others, because what it used is free only at the end of its drop: whoever needs
+    /// memory or a place meanwhile waits and looks again.
+    reclaiming: Mutex<()>,
 }
 
 impl MemoryBudget {
@@ -26,12 +30,20 @@ impl MemoryBudget {
             used: AtomicUsize::new(0),
             total,
             keeper,
+            reclaiming: Mutex::default(),
         })
     }
 
     /// Returns the keeper of instances, which take part in the budget.
     pub(in crate::runtime) fn keeper(&self) -> &Arc<Keeper> {
         &self.keeper
+    }
+
+    /// Ends an instance that is kept between calls, because its place in the pool is needed. Returns false if there is
+    /// none. Places that others were about to set free are free when this returns.
+    pub(super) fn reclaim_place(&self) -> bool {
+        let _turn = lock(&self.reclaiming);
+        self.keeper.end_one(InstanceEnd::Places)
     }
 
     /// Returns the bytes that may be reserved in all.
@@ -51,6 +63,10 @@ impl MemoryBudget {
 
     /// Reserves bytes, for which instances may end that are kept between calls. None ends if that would not suffice.
     fn reserve_or_reclaim(&self, bytes: usize) -> bool {
+        if self.reserve(bytes) {
+            return true;
+        }
+        let _turn = lock(&self.reclaiming);
         while !self.reserve(bytes) {
             let used = self.used.load(Ordering::Relaxed);
             let missing = used.saturating_add(bytes).saturating_sub(self.total);

@@ -128,6 +128,7 @@ impl Instance {
 
     /// Instantiates the guest. If the pool has no place, an instance that is kept between calls gives up its own.
     async fn instantiate(&mut self, template: &Template<'_>) -> wasmtime::Result<Linked> {
+        let mut is_last = false;
         loop {
             let error = match template.pre.instantiate_async(&mut self.store).await {
                 Ok(instance) => {
@@ -136,10 +137,10 @@ impl Instance {
                 }
                 Err(error) => error,
             };
-            let keeper = template.services.budget.keeper();
-            if !error.is::<PoolConcurrencyLimitError>() || !keeper.end_one(InstanceEnd::Places) {
+            if is_last || !error.is::<PoolConcurrencyLimitError>() {
                 return Err(error);
             }
+            is_last = !template.services.budget.reclaim_place();
             // The store may have a part of the guest already, so another takes its place.
             let state = self.store.data();
             let (call, life) = (state.call()?.call.clone(), state.instance.life);

@@ -64,6 +64,7 @@ impl Counter {
             },
             budget: MemoryBudget::new(budget * PAGE, Keeper::new(kept)),
             ticker: Ticker::start(engine.clone()).unwrap(),
+            describing: tokio::sync::Semaphore::new(1),
             dispatcher: Default::default(),
             backends: Extensions::new(),
         };
