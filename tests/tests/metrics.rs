@@ -11,7 +11,7 @@ async fn numbers_move_as_calls_are_made_and_fail() {
     let server = Server::prepare()
         .handler("probe.wasm", guest("probe"))
         .handler("faults.wasm", guest("faults"))
-        .settings("[limits]\ncpu = \"100ms\"\ndeadline = \"700ms\"\nmemory = \"32MiB\"")
+        .settings("[limits]\ncpu = \"500ms\"\ndeadline = \"2s\"\nmemory = \"32MiB\"")
         .console()
         .start()
         .await;
