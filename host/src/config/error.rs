@@ -168,6 +168,20 @@ pub enum Error {
         /// Value of that key, as TOML.
         limit: String,
     },
+
+    /// A folder of the server's own that everybody could read.
+    #[error(
+        "{key} = {:?} is in the public folder, server.public = {:?}, whose files everybody can read; choose another folder for one of them",
+        .folder.display().to_string(), .public.display().to_string()
+    )]
+    IsPublic {
+        /// Key of the folder.
+        key: &'static str,
+        /// The folder.
+        folder: PathBuf,
+        /// The public folder.
+        public: PathBuf,
+    },
 }
 
 /// A value as it was written, with its key and source.

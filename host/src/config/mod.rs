@@ -106,8 +106,8 @@ impl Config {
     }
 
     /// Returns the settings of the handler `name`: the defaults for handlers, overridden by the sidecar, overridden
-    /// by `[handler.NAME]`. Secrets have no values yet, see [`Environment::read_secrets`]. `name` is the path of the handler's file below the handlers folder without `.wasm`, with
-    /// `/` between folders. `sidecar` is the path and the text of the handler's sidecar, if it has one.
+    /// by `[handler.NAME]`. Secrets have no values yet, see [`Environment::read_secrets`]. `name` is the path of the
+    /// handler's file below the handlers folder without `.wasm`, with `/` between folders. `sidecar` is the path and the text of the handler's sidecar, if it has one.
     ///
     /// # Errors
     /// Returns an error if the sidecar is wrong or if a value grants more than the node has.
@@ -216,11 +216,32 @@ impl Config {
         Self { gathered, ..config }
     }
 
-    /// Checks the settings against each other: no handler may be granted more than the node has.
+    /// Checks the settings against each other: no handler may be granted more than the node has, and nothing that the
+    /// server keeps for itself may be among the public files.
     fn check(&self) -> Result<(), Error> {
+        self.check_folders()?;
         Grant::shared(&self.gathered, &self.limits).within(&self.limits)?;
         let mut names = self.gathered.handlers.keys();
         names.try_for_each(|name| self.handler_settings(name, None).map(drop))
+    }
+
+    /// Checks that key-value storage and compiled code, which lies there with its key, do not lie in the public folder.
+    fn check_folders(&self) -> Result<(), Error> {
+        let public = &self.server.public;
+        let own = [
+            ("kv.path", Some(self.kv.path.clone())),
+            ("cache.dir", self.cache_folder()),
+        ];
+        for (key, folder) in own {
+            if let Some(folder) = folder.filter(|folder| folder.starts_with(public)) {
+                return Err(Error::IsPublic {
+                    key,
+                    folder,
+                    public: public.clone(),
+                });
+            }
+        }
+        Ok(())
     }
 }
 

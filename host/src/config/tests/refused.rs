@@ -40,6 +40,25 @@ fn a_wrong_value_is_named_with_what_would_be_right() {
 }
 
 #[test]
+fn l21_folders_of_the_server_itself_may_not_be_public() {
+    for (settings, key) in [
+        ("[kv]\npath = \"public\"", "kv.path"),
+        ("[kv]\npath = \"public/data\"", "kv.path"),
+        ("[server]\npublic = \".\"", "kv.path"),
+        ("[cache]\ndir = \"public/cache\"", "cache.dir"),
+    ] {
+        let error = from_file(settings).unwrap_err();
+        let is_named = matches!(&error, Error::IsPublic { key: named, .. } if *named == key);
+        assert!(is_named, "{settings}: {error}");
+        assert!(
+            error.to_string().contains("choose another folder"),
+            "{error}"
+        );
+    }
+    from_file("[kv]\npath = \"public-data\"").unwrap();
+}
+
+#[test]
 fn a_value_out_of_bounds_is_named_with_them() {
     assert_eq!(
         sentence("[limits]\ndeadline = \"2m\""),

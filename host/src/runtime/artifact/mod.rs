@@ -30,6 +30,9 @@ use self::folder::{Folder, Found};
 use self::seal::{SealKey, seal, unsealed};
 use self::state::State;
 
+/// Largest size of an entry in bytes. The largest file that is served, whose code is three times as large, fits.
+const MAX_ENTRY: u64 = 512 << 20;
+
 /// The folder of compiled code, and its bound.
 #[derive(Clone, Debug, Default)]
 pub struct CacheSettings {
@@ -102,9 +105,14 @@ impl CodeCache {
         entry
     }
 
+    /// Returns the largest size of an entry in bytes. Each is read whole before its seal is checked.
+    fn largest_entry(&self) -> u64 {
+        self.settings.max_bytes.min(MAX_ENTRY)
+    }
+
     fn load_from(&self, folder: &Folder, key: &EntryKey) -> Result<Option<Entry>, CacheError> {
         let name = key.file_name();
-        let bytes = match folder.read(&name, self.settings.max_bytes)? {
+        let bytes = match folder.read(&name, self.largest_entry())? {
             Found::Nothing => return Ok(None),
             Found::Bad => None,
             Found::Bytes(bytes) => Some(bytes),
@@ -158,8 +166,8 @@ impl CodeCache {
         let content = [&head, entry.component(), &entry.code];
         let seal = seal(&seal_key, &name, &content);
         let size = content.iter().map(|piece| piece.len() as u64).sum::<u64>() + seal.len() as u64;
-        if size > self.settings.max_bytes {
-            tracing::debug!("{name} is larger than cache.max-bytes and is not kept");
+        if size > self.largest_entry() {
+            tracing::debug!("{name} is larger than an entry may be and is not kept");
             return Ok(());
         }
         let before = make_room(&folder, &name, self.settings.max_bytes - size)?;

@@ -85,6 +85,16 @@ fn entry(content: &str) -> Entry {
 }
 
 #[test]
+fn l20_an_entry_of_a_size_that_none_has_is_not_read() {
+    let fixture = Fixture::with_room(u64::MAX);
+    let (key, _) = fixture.stored("code!");
+    // A hole of the file takes no space of the disk, and more memory than there is if it is read.
+    let file = fs::File::options().write(true).open(fixture.path(&key));
+    file.unwrap().set_len(1 << 40).unwrap();
+    fixture.is_rejected(&key, "1 TiB");
+}
+
+#[test]
 fn l20_of_a_thousand_flipped_bits_none_is_loaded() {
     let fixture = Fixture::new();
     let (key, entry) = fixture.stored("code!");

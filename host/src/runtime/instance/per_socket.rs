@@ -77,13 +77,22 @@ impl Place {
         Some(state.ticket.take())
     }
 
+    /// Returns the reason for the end of the place: a connection also drops those of handlers that were replaced.
+    fn reason(&self) -> InstanceEnd {
+        if self.kept.is_closed() {
+            InstanceEnd::Reload
+        } else {
+            InstanceEnd::Disconnect
+        }
+    }
+
     /// Keeps the instance for the next call, unless the connection has ended. Returns what is to end.
     fn leave(&self, instance: Option<Instance>) -> Option<Unkept> {
         let mut state = lock(&self.state);
         state.busy = false;
         let instance = instance?;
         if state.ended {
-            let end = InstanceEnd::Disconnect;
+            let end = self.reason();
             return Some(Unkept { instance, end });
         }
         match self.kept.put(instance) {
@@ -123,7 +132,7 @@ impl Attachment for Place {
             state.ticket.take()
         };
         if let Some(instance) = ticket.and_then(|ticket| self.kept.take(ticket)) {
-            instance.end(InstanceEnd::Disconnect);
+            instance.end(self.reason());
         }
     }
 

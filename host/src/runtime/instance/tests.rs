@@ -413,6 +413,18 @@ async fn d02_a_pool_without_a_place_takes_one_from_an_instance_that_is_kept() {
 }
 
 #[tokio::test]
+async fn d02_an_instance_of_old_code_that_its_connection_drops_ended_by_the_reload() {
+    let [socket] = sockets();
+    let (old, new) = (Counter::of(Life::Socket), Counter::of(Life::Socket));
+    assert_eq!(old.count(Owner::Socket(&socket)).await, 1);
+    old.strategy.close();
+    // No sweeper is there, so that the connection is the first that drops it.
+    assert_eq!(new.count(Owner::Socket(&socket)).await, 1);
+    let ended = [InstanceEnd::Reload, InstanceEnd::Disconnect].map(|end| old.ended(end));
+    assert_eq!((old.living(), ended), (0, [1, 0]));
+}
+
+#[tokio::test]
 async fn d02_a_reload_ends_the_instances_of_the_old_code() {
     let [socket] = sockets();
     for life in [Life::Socket, Life::Shared] {
