@@ -62,6 +62,11 @@ impl PerSocket {
             let freed = tokio::time::timeout_at(call.until.into(), place.freed.notified()).await;
             freed.map_err(|_| Busy)?;
             call.entered = Instant::now();
+            // The notice may come together with the end of the call, which would run for nothing.
+            if call.entered >= call.until {
+                place.freed.notify_one();
+                return Err(Busy);
+            }
         }
     }
 }

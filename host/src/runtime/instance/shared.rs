@@ -49,6 +49,10 @@ impl Shared {
                 // The semaphore is never closed.
                 let permit = timed.map_err(|_| Busy)?.map_err(|_| Busy)?;
                 call.entered = Instant::now();
+                // The permit may come together with the end of the call, which would run for nothing.
+                if call.entered >= call.until {
+                    return Err(Busy);
+                }
                 permit
             }
         };

@@ -1,5 +1,6 @@
 //! Tests of strategies and leases: which instance a call gets, and after which calls an instance ends.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -422,6 +423,33 @@ async fn d02_an_instance_of_old_code_that_its_connection_drops_ended_by_the_relo
     assert_eq!(new.count(Owner::Socket(&socket)).await, 1);
     let ended = [InstanceEnd::Reload, InstanceEnd::Disconnect].map(|end| old.ended(end));
     assert_eq!((old.living(), ended), (0, [1, 0]));
+}
+
+#[tokio::test]
+async fn d03_an_instance_that_is_free_too_late_is_left_to_the_next_call() {
+    let [socket] = sockets();
+    for life in [Life::Socket, Life::Shared] {
+        let counter = Counter::of(life);
+        let owner = Owner::Socket(&socket);
+        let (mut first, mut late) = (call(&counter.settings, 0), call(&counter.settings, 0));
+        late.until = Instant::now() + Duration::from_millis(250);
+        let until = late.until;
+        let mut lease = counter.strategy.check_out(owner, &mut first).await.unwrap();
+        let mut waiting = pin!(counter.strategy.check_out(owner, &mut late));
+        assert!(futures_util::poll!(waiting.as_mut()).is_pending());
+        let count = counter.call_in(&mut lease, first, "count").await;
+        assert_eq!(count.unwrap(), 1);
+        while Instant::now() < until {
+            std::hint::spin_loop();
+        }
+        drop(lease);
+        assert!(waiting.await.is_err(), "{life}");
+        assert_eq!(
+            counter.count(owner).await,
+            2,
+            "{life}: the instance is kept"
+        );
+    }
 }
 
 #[tokio::test]
