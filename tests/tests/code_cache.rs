@@ -279,6 +279,44 @@ async fn l21_a_cache_that_others_could_write_is_refused_with_one_warning() {
 }
 
 #[tokio::test]
+async fn i13_2_functions_of_the_version_before_serve_the_next_one_and_damaged_ones_do_not() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let cache = dir.path().join("cache");
+    let server = with_cache(&cache)
+        .handler("v.wasm", guest("version_one"))
+        .console()
+        .start()
+        .await;
+    let functions = || files(&cache, ".functions");
+    let has_functions = async |before: &[u8]| {
+        until("the functions are kept", SOON, async || {
+            let kept = functions().pop().and_then(|path| fs::read(path).ok());
+            kept.is_some_and(|kept| kept != before)
+        })
+        .await;
+        fs::read(&functions()[0]).expect("an entry")
+    };
+    let first = has_functions(&[]).await;
+    server.drop_in("v.wasm", guest("version_two"));
+    until("the new version answers", SOON, async || {
+        server.get("/version").await.text() == "two"
+    })
+    .await;
+    let second = has_functions(&first).await;
+    assert_eq!(functions().len(), 1, "one entry for each handler");
+
+    let mut damaged = second.clone();
+    *damaged.last_mut().expect("bytes") ^= 1;
+    fs::write(&functions()[0], damaged).expect("it is written");
+    let from = server.log().len();
+    server.drop_in("v.wasm", stamped(&guest("version_one"), "again"));
+    server.wait_for_log_from(from, &["v.wasm: reloaded"]).await;
+    assert_eq!(server.get("/version").await.text(), "one");
+    let bad = "hitchy_code_cache_total{result=\"bad\"}";
+    assert_eq!(server.metrics().await.value(bad), 1.0);
+}
+
+#[tokio::test]
 async fn l21_an_entry_that_is_a_link_is_not_followed() {
     let temporary = folder();
     let dir = temporary.path().join("cache");
@@ -381,11 +419,8 @@ async fn l22_servers_that_are_killed_while_they_store_leave_sound_entries_and_no
     }
     let runtime = Arc::new(runtime(&dir));
     runtime.prepare_cache().await;
-    assert_eq!(
-        files(&dir, "").len(),
-        entries(&dir).len() + 1,
-        "and the key"
-    );
+    let of_versions = entries(&dir).len() + files(&dir, ".functions").len();
+    assert_eq!(files(&dir, "").len(), of_versions + 1, "and the key");
     for round in 0..5 {
         load(&runtime, &stamped(&probe, &format!("{round}"))).await;
     }

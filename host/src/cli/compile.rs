@@ -4,23 +4,16 @@
 use std::io::{Write, stdout};
 use std::process::ExitCode;
 
-use crate::runtime::{CompileError, compile_in_child};
+use crate::runtime::compile_in_child;
 
 /// Runs the hidden command. Exits with 0 and native code on standard output, or with another code and a sentence on
 /// standard error.
 pub(super) fn main() -> ExitCode {
-    match compile() {
+    match compile_in_child(&mut stdout().lock()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let _ = write!(std::io::stderr(), "{error}");
             ExitCode::from(error.code())
         }
     }
-}
-
-fn compile() -> Result<(), CompileError> {
-    let code = compile_in_child()?;
-    stdout().write_all(&code)?;
-    stdout().flush()?;
-    Ok(())
 }

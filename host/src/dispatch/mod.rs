@@ -107,6 +107,16 @@ impl Dispatch {
         Ok(accepted)
     }
 
+    /// Accepts a request over HTTP, or says why not. While the folder is read for the first time, those are accepted whose
+    /// route is ready.
+    pub fn accept_request(&self, method: &Method, path: &str) -> Result<Accepted, Refusal> {
+        let accepted = self.work.token();
+        match self.readiness() {
+            Err(Refusal::Starting) if self.registry.table().opens(method, path) => Ok(accepted),
+            readiness => readiness.map(|()| accepted),
+        }
+    }
+
     /// Fails if something that came now would not be accepted.
     pub fn readiness(&self) -> Result<(), Refusal> {
         if self.is_draining() {
@@ -237,6 +247,11 @@ impl Dispatch {
     ) -> Response {
         let request = &exchange.request;
         let matched = table.matched(&request.method, &request.target.path);
+        if !table.ready && !matches!(matched, Matched::Route(..)) {
+            // A handler asked for what is not ready yet.
+            let failure = Refusal::Starting.failure();
+            return error_response(&request.id, &failure).into();
+        }
         let is_named = matches!(&matched, Matched::Route(entry, _) if !entry.is_catch_all());
         if !is_named && let Some(response) = files::answer(&*self.files, exchange).await {
             return response;

@@ -3,9 +3,9 @@
 //! Two steps of a file take long, and run beside those of other files: reading it with its settings, and loading it. What
 //! is known of files is asked and changed between the steps only, by one task.
 
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::thread::available_parallelism;
-use std::vec::IntoIter;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -20,16 +20,26 @@ use super::served::Served;
 use crate::config::Config;
 use crate::runtime::{Candidate, ContentHash, Handler, HandlerSettings, Runtime};
 
-/// Most files that are checked at the same time. Each is in memory as a whole, up to the largest size of a file.
+/// Most files that are checked at the same time.
 const MAX_WIDTH: usize = 32;
+/// Most bytes of files that are checked at the same time, each in memory as a whole. A larger file is checked alone.
+const MAX_BYTES: u64 = 256 << 20;
 
 /// The checks of one reload.
 pub(super) struct Checks<'a> {
     runtime: &'a Arc<Runtime>,
     config: &'a Config,
-    waiting: IntoIter<Found>,
+    waiting: VecDeque<Found>,
     running: FuturesUnordered<BoxFuture<'a, Step>>,
     width: usize,
+    /// Size of the files that are running or held, as they were found.
+    bytes: u64,
+    /// Contents that are being loaded.
+    loading: HashSet<ContentHash>,
+    /// Files that wait for another one of the same content, so that equal files are compiled once.
+    held: Vec<(Found, Content)>,
+    /// Handlers of this reload, by content.
+    loaded: HashMap<ContentHash, Arc<Served>>,
 }
 
 /// A step that has ended.
@@ -54,54 +64,101 @@ impl<'a> Checks<'a> {
         Self {
             runtime,
             config,
-            waiting: found.into_iter(),
+            waiting: found.into(),
             running: FuturesUnordered::new(),
             // While some are compiled, others are read and described.
             width: (cores * 2).clamp(4, MAX_WIDTH),
+            bytes: 0,
+            loading: HashSet::new(),
+            held: Vec::new(),
+            loaded: HashMap::new(),
         }
     }
 
     /// Returns the next file that is done, in no order. Returns `None` when all are.
     pub(super) async fn next(&mut self, files: &mut Files) -> Option<(String, Verdict)> {
         loop {
-            let free = self.width.saturating_sub(self.running.len());
-            for found in self.waiting.by_ref().take(free) {
-                self.running.push(read_step(self.config, found).boxed());
-            }
-            let done = match self.running.next().await? {
-                Step::Read(found, content) => self.go_on(found, content, files),
+            self.read_next();
+            let (found, verdict) = match self.running.next().await? {
+                Step::Read(found, content) => match self.go_on(found, content, files) {
+                    Some(done) => done,
+                    None => continue,
+                },
                 Step::Loaded(found, checked, loaded) => {
+                    let hash = checked.0;
                     let verdict = conclude(&found, checked, *loaded, files);
-                    Some((found.name, verdict))
+                    self.release(hash, &verdict, files);
+                    (found, verdict)
                 }
             };
-            if done.is_some() {
-                return done;
+            self.bytes = self.bytes.saturating_sub(found.stamp.size());
+            return Some((found.name, verdict));
+        }
+    }
+
+    /// Begins to read as many files as there is room for.
+    fn read_next(&mut self) {
+        while let Some(found) = self.waiting.front() {
+            let size = found.stamp.size();
+            let is_full = self.running.len() >= self.width
+                || (self.bytes > 0 && self.bytes + size > MAX_BYTES);
+            if is_full {
+                return;
+            }
+            self.bytes += size;
+            if let Some(found) = self.waiting.pop_front() {
+                self.running.push(read_step(self.config, found).boxed());
             }
         }
     }
 
-    /// Begins to load a file that was read, unless its verdict is there already.
+    /// Begins to load a file that was read, unless its verdict is there already or another file of the same content is
+    /// being loaded.
     fn go_on(
         &mut self,
         found: Found,
         content: Result<Content, FileRefusal>,
         files: &mut Files,
-    ) -> Option<(String, Verdict)> {
+    ) -> Option<(Found, Verdict)> {
         let content = match content {
             Ok(content) => content,
             Err(refusal) => {
                 files.remember(&found, None, refusal.is_transient());
-                return Some((found.name, Verdict::Refused(refusal)));
+                return Some((found, Verdict::Refused(refusal)));
             }
         };
         if files.is_known(&found, content.hash, &content.settings) {
-            return Some((found.name, Verdict::Unchanged));
+            return Some((found, Verdict::Unchanged));
         }
-        let known = files.with_content(content.hash);
+        if self.loading.contains(&content.hash) {
+            self.held.push((found, content));
+        } else {
+            self.load(found, content, files);
+        }
+        None
+    }
+
+    /// Begins to load a file.
+    fn load(&mut self, found: Found, content: Content, files: &Files) {
+        let loaded = self.loaded.get(&content.hash).cloned();
+        let known = loaded.or_else(|| files.with_content(content.hash));
+        self.loading.insert(content.hash);
         let step = load_step(Arc::clone(self.runtime), self.config, found, content, known);
         self.running.push(step.boxed());
-        None
+    }
+
+    /// Goes on with the files that waited for one of the same content. If that was refused, each is loaded by itself.
+    fn release(&mut self, hash: ContentHash, verdict: &Verdict, files: &Files) {
+        if let Verdict::Loaded(handler) = verdict {
+            self.loaded.insert(hash, Arc::clone(handler));
+        }
+        self.loading.remove(&hash);
+        let held = std::mem::take(&mut self.held).into_iter();
+        let (free, held) = held.partition::<Vec<_>, _>(|(_, content)| content.hash == hash);
+        self.held = held;
+        for (found, content) in free {
+            self.load(found, content, files);
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Decides between files that want the same route.
 //!
-//! Files that are served keep their routes. New versions of them go before newcomers, and among equals the order of
-//! names decides. One map from route to owner finds all conflicts, so the work grows with the number of routes and not
+//! Files that are served keep their routes. New versions of them go before newcomers. Among newcomers, required ones go
+//! first, and among equals the order of names decides. One map from route to owner finds all conflicts, so the work grows with the number of routes and not
 //! with its square.
 
 use std::collections::{BTreeMap, HashMap};
@@ -25,6 +25,8 @@ pub struct Conflict {
 /// A file, with the routes that it serves and wants.
 pub(super) struct Contender<'a> {
     pub(super) name: &'a str,
+    /// True if nothing is answered without it.
+    pub(super) is_required: bool,
     /// The routes that are served now.
     pub(super) serving: Option<&'a [Route]>,
     /// The routes of the version that waits to be served.
@@ -35,7 +37,8 @@ pub(super) struct Contender<'a> {
 type Key<'a> = (Option<&'a Method>, &'a str);
 
 /// Returns the files whose waiting version cannot be served, because others serve its routes.
-pub(super) fn conflicts(contenders: &[Contender<'_>]) -> HashMap<String, Conflict> {
+pub(super) fn conflicts(mut contenders: Vec<Contender<'_>>) -> HashMap<String, Conflict> {
+    contenders.sort_by_key(|one| (!one.is_required, one.name));
     let mut claims = Claims::default();
     let all = || contenders.iter();
     for keeper in all().filter(|one| one.waiting.is_none()) {
@@ -189,11 +192,12 @@ mod tests {
             .iter()
             .map(|(name, serving, waiting)| Contender {
                 name,
+                is_required: false,
                 serving: serving.as_deref(),
                 waiting: waiting.as_deref(),
             })
             .collect();
-        let mut refused: Vec<_> = conflicts(&contenders).into_keys().collect();
+        let mut refused: Vec<_> = conflicts(contenders).into_keys().collect();
         refused.sort();
         refused
     }
@@ -252,10 +256,11 @@ mod tests {
             .zip(&all)
             .map(|(name, routes)| Contender {
                 name,
+                is_required: false,
                 serving: None,
                 waiting: Some(routes),
             })
             .collect();
-        assert_eq!(conflicts(&contenders).len(), 255);
+        assert_eq!(conflicts(contenders).len(), 255);
     }
 }

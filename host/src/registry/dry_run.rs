@@ -19,7 +19,7 @@ pub struct DryRun {
 /// Reads the folder as the start of a server would.
 pub async fn dry_run(runtime: Arc<Runtime>, config: Config, sources: Sources) -> DryRun {
     let mut reloader = Reloader::new(Arc::clone(&runtime), config, sources, Arc::default());
-    let table = reloader.first().await;
+    let table = reloader.first(&|_| {}).await;
     let status = reloader.status();
     runtime.finish_storing().await;
     DryRun { table, status }

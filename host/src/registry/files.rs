@@ -16,6 +16,7 @@ use super::listing::Listing;
 use super::refusal::FileRefusal;
 use super::served::Served;
 use super::status::RefusedFile;
+use super::table::is_required;
 use crate::runtime::kinds::route::Route;
 use crate::runtime::{ContentHash, HandlerSettings};
 use crate::stamp::Stamp;
@@ -289,7 +290,11 @@ impl Files {
 
     /// Decides which of the loaded files are served, and logs what became of each. Returns true if the served handlers
     /// have changed.
-    pub(super) fn conclude(&mut self, verdicts: Vec<(String, Verdict)>) -> bool {
+    pub(super) fn conclude(
+        &mut self,
+        verdicts: Vec<(String, Verdict)>,
+        required: &[String],
+    ) -> bool {
         for (name, verdict) in verdicts {
             let Some(file) = self.files.get_mut(&name) else {
                 if let Verdict::Refused(refusal) = verdict {
@@ -313,7 +318,7 @@ impl Files {
                 }
             }
         }
-        let mut conflicts = self.conflicts();
+        let mut conflicts = self.conflicts(required);
         let mut changed = false;
         for (name, file) in &mut self.files {
             match conflicts.remove(name) {
@@ -325,17 +330,18 @@ impl Files {
     }
 
     /// Returns the files whose waiting version cannot be served, because others serve its routes.
-    fn conflicts(&self) -> HashMap<String, Conflict> {
+    fn conflicts(&self, required: &[String]) -> HashMap<String, Conflict> {
         let contenders: Vec<_> = self
             .files
             .iter()
             .map(|(name, file)| Contender {
                 name,
+                is_required: is_required(name, required),
                 serving: file.serving.as_deref().map(routes_of),
                 waiting: file.waiting.as_deref().map(routes_of),
             })
             .collect();
-        conflicts(&contenders)
+        conflicts(contenders)
     }
 }
 

@@ -15,6 +15,7 @@ mod endpoint;
 mod entry;
 mod files;
 mod folder;
+mod growth;
 mod journal;
 mod listing;
 mod problems;
@@ -135,7 +136,8 @@ impl Registry {
             }
             self.ready.send_replace(true);
         };
-        let first = reloader.first().await;
+        let grow = |table: Table| self.table.store(Arc::new(table));
+        let first = reloader.first(&grow).await;
         self.status.store(Arc::new(reloader.status()));
         publish(first);
         reloader.report(&self.builds);

@@ -9,11 +9,12 @@ use super::builds::Builds;
 use super::checks::Checks;
 use super::files::{Files, Verdict};
 use super::folder::{self, Found};
+use super::growth::Growth;
 use super::journal::Journal;
 use super::listing::{self, Listing, Unfit};
 use super::problems::{Problems, Subject};
 use super::status::{RefusedFile, Status};
-use super::table::{Table, bare};
+use super::table::{Table, bare, is_required};
 use crate::config::{Config, Sources, nearest};
 use crate::runtime::Runtime;
 use crate::text::visible;
@@ -64,10 +65,13 @@ impl Reloader {
         self.arrivals.wait(watch, settle).await;
     }
 
-    /// Reads the folder for the first time. Everything that is there counts as complete.
-    pub(super) async fn first(&mut self) -> Table {
+    /// Reads the folder for the first time. Everything that is there counts as complete. `grow` gets tables of routes that
+    /// can be served before the table is complete.
+    pub(super) async fn first(&mut self, grow: &(dyn Fn(Table) + Send + Sync)) -> Table {
         self.runtime.prepare_cache().await;
-        self.reload().await.unwrap_or_else(|| self.table())
+        self.reload_growing(grow)
+            .await
+            .unwrap_or_else(|| self.table())
     }
 
     /// Logs what a reload has put into service and what has gone, once its table is served.
@@ -77,6 +81,10 @@ impl Reloader {
 
     /// Reads the folder and the settings. Returns a table if what is served has changed.
     pub(super) async fn reload(&mut self) -> Option<Table> {
+        self.reload_growing(&|_| {}).await
+    }
+
+    async fn reload_growing(&mut self, grow: &(dyn Fn(Table) + Send + Sync)) -> Option<Table> {
         let first = self.arrivals.begin();
         if self.read_settings() {
             // Kept until they are applied, because the folder may be unreadable in this reload.
@@ -89,9 +97,11 @@ impl Reloader {
         self.report_unfit(&listing);
         self.report_absent(&listing);
         let removed = self.files.remove(&listing);
-        let verdicts = self.check_all(listing.found, first).await;
+        let verdicts = self.check_all(listing.found, first, grow).await;
         self.arrivals.end();
-        let changed = self.files.conclude(verdicts);
+        let changed = self
+            .files
+            .conclude(verdicts, &self.config.handlers.required);
         let settings_changed = std::mem::take(&mut self.settings_changed);
         (first || removed || changed || settings_changed).then(|| self.table())
     }
@@ -285,16 +295,31 @@ impl Reloader {
     }
 
     /// Reads and loads the files that have changed and are complete, side by side.
-    async fn check_all(&mut self, found: Vec<Found>, first: bool) -> Vec<(String, Verdict)> {
+    async fn check_all(
+        &mut self,
+        found: Vec<Found>,
+        first: bool,
+        grow: &(dyn Fn(Table) + Send + Sync),
+    ) -> Vec<(String, Verdict)> {
         let settle = self.config.handlers.settle;
+        let required = &self.config.handlers.required;
         let (files, arrivals) = (&mut self.files, &mut self.arrivals);
-        let mut changed = found.into_iter().filter(|found| {
+        let changed = found.into_iter().filter(|found| {
             !files.is_unchanged(found) && (first || !arrivals.is_settling(found, settle))
         });
-        let changed: Vec<Found> = changed.by_ref().collect();
+        let mut changed: Vec<Found> = changed.collect();
+        // Guards come first, because nothing is answered before they are ready.
+        changed
+            .sort_by_cached_key(|found| (!is_required(&found.name, required), found.name.clone()));
+        let names = changed.iter().map(|found| found.name.clone());
+        let mut growth = first.then(|| Growth::new(names, required));
         let mut checks = Checks::new(&self.runtime, &self.config, changed);
         let mut verdicts = Vec::new();
         while let Some((name, verdict)) = checks.next(&mut self.files).await {
+            let growing = growth.as_mut();
+            if let Some(table) = growing.and_then(|growth| growth.note(&name, &verdict)) {
+                grow(table);
+            }
             verdicts.push((name, verdict));
         }
         // What the log says of them comes in the order of their names.

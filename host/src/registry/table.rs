@@ -84,9 +84,33 @@ impl Table {
         table
     }
 
+    /// Makes the table of a server that still reads its folder: the routes of `open` that have a method and no
+    /// parameters, and the policies of all handlers that are ready.
+    pub(super) fn growing(mut open: Vec<Arc<Served>>, ready: &[Arc<Served>]) -> Self {
+        open.sort_by(|a, b| a.name.cmp(&b.name));
+        let mut guards = ready.to_vec();
+        guards.sort_by(|a, b| a.name.cmp(&b.name));
+        let mut table = Self::default();
+        table.route(&open);
+        table.guard(&guards);
+        table.handlers = open;
+        table
+    }
+
+    /// Returns true if a request is answered although the folder has not been read completely.
+    pub fn opens(&self, method: &Method, path: &str) -> bool {
+        // HEAD falls back to GET, and a file that is not ready may answer it itself.
+        *method != Method::HEAD && matches!(self.matched(method, path), Matched::Route(..))
+    }
+
     fn route(&mut self, handlers: &[Arc<Served>]) {
         let mut endpoints: HashMap<&str, Endpoint> = HashMap::new();
+        let is_complete = self.ready;
         let routes = each(handlers, |handler| &handler.declarations.routes);
+        let routes = routes.filter(|(_, _, route)| {
+            is_complete
+                || (route.method.is_some() && route.below.is_none() && !route.pattern.contains('{'))
+        });
         let patterns = routes.flat_map(|(handler, index, route)| {
             let patterns = route.patterns();
             patterns.map(move |pattern| (handler, index, route, pattern))
@@ -293,4 +317,9 @@ fn each<'a, T: 'a>(
 /// Returns the name under which settings know a file: without `.wasm`.
 pub(super) fn bare(name: &str) -> &str {
     name.strip_suffix(".wasm").unwrap_or(name)
+}
+
+/// Returns true if `handlers.required` names this file.
+pub(super) fn is_required(name: &str, required: &[String]) -> bool {
+    required.iter().any(|required| required == bare(name))
 }

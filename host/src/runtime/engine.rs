@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle, Thread};
 use std::time::Duration;
 
-use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
+use wasmtime::{CacheStore, Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 /// Time that a guest runs before it yields to other tasks and its processor time is read.
 ///
@@ -73,6 +73,13 @@ pub(super) fn pooled(size: PoolSize) -> wasmtime::Result<Engine> {
 /// Makes an engine that only compiles.
 pub(super) fn compiling() -> wasmtime::Result<Engine> {
     Engine::new(&config(None))
+}
+
+/// Makes an engine that only compiles, and finds functions that have not changed among those of an earlier compilation.
+pub(super) fn compiling_with(functions: Arc<dyn CacheStore>) -> wasmtime::Result<Engine> {
+    let mut config = config(None);
+    config.enable_incremental_compilation(functions)?;
+    Engine::new(&config)
 }
 
 /// Returns the settings of an engine. Apart from the pool, engines that compile code and engines that run it need equal

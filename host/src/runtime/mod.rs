@@ -236,7 +236,7 @@ impl Runtime {
                     .check(&settings, &self.services.budget)?;
                 known.code.clone()
             }
-            None => self.compile(wasm, hash, &settings).await?,
+            None => self.compile(&name, wasm, hash, &settings).await?,
         };
         Handler::load(name, settings, code, Arc::clone(&self.services)).await
     }
@@ -261,6 +261,7 @@ impl Runtime {
     /// Recognises, compiles and links a file that can begin within `settings`.
     async fn compile(
         &self,
+        name: &str,
         file: Bytes,
         hash: ContentHash,
         settings: &HandlerSettings,
@@ -284,7 +285,8 @@ impl Runtime {
         let (component, origin) = match kept {
             Some(kept) => (kept.component, CodeOrigin::Cached),
             None => {
-                let compiled = self.compilation.compile(key, wasm, adapter.is_some());
+                let is_adapted = adapter.is_some();
+                let compiled = self.compilation.compile(name, key, wasm, is_adapted);
                 (compiled.await?, CodeOrigin::Compiled)
             }
         };

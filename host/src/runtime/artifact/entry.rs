@@ -7,7 +7,7 @@ use bytes::Bytes;
 pub(in crate::runtime) struct Entry {
     /// The component that was made of a core module. `None` if the file is a component itself.
     pub(in crate::runtime) adapted: Option<Bytes>,
-    /// The native code.
+    /// The native code, or the compiled functions of a component.
     pub(in crate::runtime) code: Bytes,
 }
 
@@ -15,6 +15,14 @@ pub(in crate::runtime) struct Entry {
 const HEAD: usize = 9;
 
 impl Entry {
+    /// Makes an entry without a component.
+    pub(in crate::runtime) fn of(code: Bytes) -> Self {
+        Self {
+            adapted: None,
+            code,
+        }
+    }
+
     /// Returns what comes first in the bytes of an entry. The component follows, and the code.
     pub(super) fn head(&self) -> [u8; HEAD] {
         let mut head = [0; HEAD];

@@ -16,7 +16,7 @@ use rustix::fs::{
 use rustix::io::Errno;
 
 use super::error::CacheError;
-use super::key::SUFFIX;
+use super::key::is_entry;
 
 /// The beginning of the names of files that are being written.
 const TEMPORARY: &str = ".new-";
@@ -198,7 +198,7 @@ impl Folder {
     pub(super) fn entries(&self) -> Result<Vec<Listed>, CacheError> {
         let mut entries = Vec::new();
         for name in self.names()? {
-            if !name.ends_with(SUFFIX) {
+            if !is_entry(&name) {
                 continue;
             }
             // Another server may have removed it meanwhile.

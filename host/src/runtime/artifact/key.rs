@@ -15,8 +15,15 @@ const FORMAT: &[u8] = b"hitchy code 1";
 pub(super) const WASMTIME: &str = "48.0.8";
 /// The version of the crate that makes components of core modules, whose result is in entries too.
 pub(super) const WIT_COMPONENT: &str = "0.254.2";
-/// The end of the names of entries.
-pub(super) const SUFFIX: &str = ".code";
+/// The end of the names of entries with the code of a file.
+const CODE: &str = ".code";
+/// The end of the names of entries with the functions of a handler.
+const FUNCTIONS: &str = ".functions";
+
+/// Returns true if files of this name are entries.
+pub(super) fn is_entry(name: &str) -> bool {
+    name.ends_with(CODE) || name.ends_with(FUNCTIONS)
+}
 
 /// Everything about an engine on which the code for it depends: the version of wasmtime, its settings and the processor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +40,10 @@ impl EngineId {
 
 /// The key of an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::runtime) struct EntryKey([u8; 32]);
+pub(in crate::runtime) struct EntryKey {
+    hash: [u8; 32],
+    suffix: &'static str,
+}
 
 impl EntryKey {
     /// Makes the key of the code of a file that is served as `serve` says, after `adapter` if it is a core module.
@@ -55,13 +65,25 @@ impl EntryKey {
         let hash = Sha256::new_with_prefix(engine.0)
             .chain_update(content.as_bytes())
             .chain_update([serve, adapter]);
-        Self(hash.finalize().into())
+        Self {
+            hash: hash.finalize().into(),
+            suffix: CODE,
+        }
+    }
+
+    /// Makes the key of the functions that were compiled for a handler, whatever version of it.
+    pub(in crate::runtime) fn of_functions(engine: EngineId, handler: &str) -> Self {
+        let hash = Sha256::new_with_prefix(engine.0).chain_update(handler);
+        Self {
+            hash: hash.finalize().into(),
+            suffix: FUNCTIONS,
+        }
     }
 
     /// Returns the name of the entry's file.
     pub(super) fn file_name(&self) -> String {
-        let digits = self.0.iter().map(|byte| format!("{byte:02x}"));
-        digits.chain([SUFFIX.to_owned()]).collect()
+        let digits = self.hash.iter().map(|byte| format!("{byte:02x}"));
+        digits.chain([self.suffix.to_owned()]).collect()
     }
 }
 

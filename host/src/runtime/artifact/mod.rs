@@ -87,22 +87,27 @@ impl CodeCache {
         }
     }
 
-    /// Returns an entry that is there and whose seal is right. Removes an entry that is bad.
+    /// Returns the code of a file, as [`CodeCache::find`] does, and counts if it was there.
     pub(super) fn load(&self, key: &EntryKey) -> Option<Entry> {
-        let dir = self.settings.dir.as_deref()?;
-        let entry = Folder::open(dir).and_then(|folder| match folder {
-            Some(folder) => self.load_from(&folder, key),
-            None => Ok(None),
-        });
-        let entry = entry.unwrap_or_else(|error| {
-            self.state.failed(dir, &error);
-            None
-        });
+        let entry = self.find(key);
         match &entry {
             Some(_) => self.state.counts.hits.one(),
             None => self.state.counts.misses.one(),
         }
         entry
+    }
+
+    /// Returns an entry that is there and whose seal is right. Removes an entry that is bad.
+    pub(super) fn find(&self, key: &EntryKey) -> Option<Entry> {
+        let dir = self.settings.dir.as_deref()?;
+        let entry = Folder::open(dir).and_then(|folder| match folder {
+            Some(folder) => self.load_from(&folder, key),
+            None => Ok(None),
+        });
+        entry.unwrap_or_else(|error| {
+            self.state.failed(dir, &error);
+            None
+        })
     }
 
     /// Returns the largest size of an entry in bytes. Each is read whole before its seal is checked.

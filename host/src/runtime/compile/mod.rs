@@ -4,12 +4,13 @@
 //! component is therefore compiled in a child process that runs this same program at low priority and under limits, as
 //! many at a time as the machine has room for (`places`).
 //!
-//! The child gets the file on its standard input, after the job and the file's length, and the input stays open until the
-//! child has ended. The end of the input means that the parent has ended, however that happened, and ends the child.
+//! The child gets the file and the functions of its version before on its standard input, after the job and their lengths,
+//! and the input stays open until the child has ended. The end of the input means that the parent has ended, however that happened, and ends the child.
 
 mod child;
 mod command;
 mod compiler;
+mod functions;
 mod job;
 mod places;
 
@@ -28,7 +29,7 @@ pub use self::command::{COMMAND, CompileError, compile_in_child};
 pub use self::compiler::{Compiler, this_program};
 
 use self::child::in_child;
-use self::job::Job;
+use self::job::{Input, Job, Output};
 use self::places::Places;
 use super::adapt::Adapter;
 use super::artifact::{CacheCounts, CacheSettings, CodeCache, EngineId, Entry, EntryKey};
@@ -164,21 +165,45 @@ impl Compilation {
         loaded.ok().flatten()
     }
 
-    /// Compiles a component to native code and keeps it under `key`, together with the component itself if it was made
-    /// of a core module. After [`Compilation::stop`] this future never ends, because the file is not at fault and nobody
-    /// needs it any more.
+    /// Compiles a component of this handler to native code and keeps it under `key`, together with the component itself
+    /// if it was made of a core module, and with the functions, for the next version. After [`Compilation::stop`] this
+    /// future never ends, because the file is not at fault and nobody needs it any more.
     pub(super) async fn compile(
         &self,
+        handler: &str,
         key: EntryKey,
         wasm: Bytes,
         is_adapted: bool,
     ) -> Result<Component, LoadError> {
         let adapted = is_adapted.then(|| wasm.clone());
-        let code = Bytes::from(self.run(Job::Compile, wasm).await?);
-        let (engine, loaded) = (self.engine.clone(), code.clone());
-        let component = blocking(move || deserialize(&engine, &loaded)).await?;
+        let functions_key = EntryKey::of_functions(self.engine_id, handler);
+        let job = if self.cache.is_on() {
+            Job::CompileAgain
+        } else {
+            Job::Compile
+        };
+        let functions = self.functions(&functions_key).await;
+        let output = self.run(job, Input { wasm, functions }).await?;
+        let (engine, code) = (self.engine.clone(), output.made.clone());
+        let component = blocking(move || deserialize(&engine, &code)).await?;
+        let code = output.made;
         self.store(key, Entry { adapted, code }).await;
+        if !output.functions.is_empty() {
+            self.store(functions_key, Entry::of(output.functions)).await;
+        }
         Ok(component)
+    }
+
+    /// Returns the functions of the version that was compiled last; none if there are none.
+    async fn functions(&self, key: &EntryKey) -> Bytes {
+        if !self.cache.is_on() {
+            return Bytes::new();
+        }
+        let (cache, key) = (Arc::clone(&self.cache), key.clone());
+        let found = tokio::task::spawn_blocking(move || cache.find(&key));
+        let found = tokio::time::timeout(CACHE_TIMEOUT, found).await;
+        let found = found.ok().and_then(|found| found.ok().flatten());
+        found.map(|entry| entry.code).unwrap_or_default()
     }
 
     /// Begins to write an entry to the cache, and returns before it is written.
@@ -207,18 +232,22 @@ impl Compilation {
 
     /// Makes a core module a component. After [`Compilation::stop`] this future never ends.
     pub(super) async fn adapt(&self, module: Bytes, adapter: Adapter) -> Result<Bytes, LoadError> {
-        self.run(Job::Adapt(adapter), module).await.map(Bytes::from)
+        let input = Input {
+            wasm: module,
+            functions: Bytes::new(),
+        };
+        Ok(self.run(Job::Adapt(adapter), input).await?.made)
     }
 
-    async fn run(&self, job: Job, wasm: Bytes) -> Result<Vec<u8>, LoadError> {
-        let place = self.places.take(wasm.len()).await;
+    async fn run(&self, job: Job, input: Input) -> Result<Output, LoadError> {
+        let place = self.places.take(input.wasm.len()).await;
         let began = Instant::now();
         let result = match &self.compiler {
             Compiler::Child(program) => {
                 let threads = place.threads;
-                in_child(program, job, wasm, threads, &self.stopping).await?
+                in_child(program, job, input, threads, &self.stopping).await?
             }
-            Compiler::Here => Some(blocking(move || job.run(&wasm)).await?),
+            Compiler::Here => Some(blocking(move || job.run(&input)).await?),
         };
         drop(place);
         let Some(result) = result else {

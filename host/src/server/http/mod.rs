@@ -142,7 +142,7 @@ impl HttpDoor {
             Target::parse(path_and_query).map_err(|error| Failure::new(400, error.to_string()))?;
         let accepted = self
             .dispatch
-            .accept()
+            .accept_request(method, &target.path)
             .map_err(|refusal| refusal.failure())?;
         let arriving = (!body.is_end_stream())
             .then(|| self.dispatch.table_of_arriving(method, &target.path))
