@@ -1,8 +1,9 @@
-//! The example `hello` on Hitchy, compared with the same handlers written natively on axum and on socketioxide's typed
-//! handlers.
+//! The example `hello` on Hitchy, with each life of instances, compared with the same handlers written natively on axum
+//! and socketioxide's typed handlers, and on Node with `http` and the server of socket.io.
 //!
-//! Run the benchmark with `cargo bench --workspace --bench compare`. Each round measures all four servers in turn, and
-//! the figures are medians of the rounds. The load comes from the same machine over the loopback interface.
+//! Run the benchmark with `cargo bench --workspace --bench compare`. Each round measures all servers in turn, and the
+//! figures are medians of the rounds. The load comes from the same machine over the loopback interface and shares its
+//! cores, so that the processor time of the server for each operation says more than the rate.
 #![allow(clippy::print_stdout, reason = "it prints a table")]
 
 use std::net::SocketAddr;
@@ -18,18 +19,66 @@ use axum::{Json, Router};
 use hitchy_tests::figures::{self, median};
 use hitchy_tests::guests::example;
 use hitchy_tests::lines::Lines;
-use hitchy_tests::load::{self, Plan};
+use hitchy_tests::load::{self, Outcome, Plan};
+use hitchy_tests::processes::processor_time;
 use hitchy_tests::wait::SOON;
-use hitchy_tests::{Server, wrk};
+use hitchy_tests::{Server, sources};
 use serde_json::{Value, json};
 use socketioxide::SocketIo;
 use socketioxide::extract::{AckSender, Data, SocketRef};
 
-const ROUNDS: usize = 5;
+const ROUNDS: usize = 7;
 const TIME: Duration = Duration::from_secs(4);
 const HTTP_CONNECTIONS: usize = 32;
 const SOCKETS: usize = 32;
 const WINDOW: usize = 8;
+
+/// A kind of operation.
+#[derive(Clone, Copy)]
+enum Work {
+    Request,
+    Event,
+}
+
+/// A server, and what was measured of it for each kind of work.
+struct Contestant {
+    name: String,
+    addr: SocketAddr,
+    pid: u32,
+    figures: [Figures; 2],
+}
+
+/// Rates, and processor times of the server in microseconds, one for each round.
+#[derive(Default)]
+struct Figures {
+    per_second: Vec<f64>,
+    micros: Vec<f64>,
+}
+
+impl Contestant {
+    fn new(name: String, addr: SocketAddr, pid: u32) -> Self {
+        Self {
+            name,
+            addr,
+            pid,
+            figures: Default::default(),
+        }
+    }
+
+    async fn measure(&mut self, work: Work) {
+        let before = processor_time(self.pid);
+        let (outcome, operations) = match work {
+            Work::Request => (requests(self.addr).await, 1),
+            Work::Event => (events(self.addr).await, WINDOW),
+        };
+        assert_eq!(outcome.errors, Vec::<String>::new(), "{}", self.name);
+        let used = processor_time(self.pid) - before;
+        let count = (outcome.times.count() * operations) as f64;
+        let figures = &mut self.figures[work as usize];
+        figures.per_second.push(outcome.rate() * operations as f64);
+        figures.micros.push(used.as_secs_f64() * 1e6 / count);
+    }
+}
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -39,93 +88,97 @@ async fn main() -> Result<()> {
     if !figures::are_wanted() {
         return Ok(());
     }
-    let hitchy = Server::with("hello.wasm", example("hello")).await;
-    let native = Native::start().await;
-    let mut http = [Vec::new(), Vec::new()];
-    let mut acks = [Vec::new(), Vec::new()];
+    let program = std::env::current_exe()?;
+    let native = Peer::start(Command::new(program).arg("--native")).await;
+    let script = sources().join("client/peer.mjs");
+    let node = Peer::start(Command::new("node").arg(script)).await;
+    let mut servers = Vec::new();
+    for life in ["call", "socket", "shared"] {
+        let plan = Server::prepare()
+            .handler("hello.wasm", example("hello"))
+            .handler("hello.toml", format!("instances = \"{life}\""));
+        servers.push((life, plan.start().await));
+    }
+    let mut contestants = vec![Contestant::new("native".into(), native.addr, native.pid())];
+    let hitchy = servers.iter().map(|(life, server)| {
+        Contestant::new(format!("Hitchy, {life}"), server.addr(), server.pid())
+    });
+    contestants.extend(hitchy);
+    contestants.push(Contestant::new("Node".into(), node.addr, node.pid()));
     for round in 1..=ROUNDS {
-        for (which, addr) in [hitchy.addr(), native.addr].into_iter().enumerate() {
-            http[which].push(requests(addr).await?);
-            acks[which].push(events(addr).await);
+        for contestant in &mut contestants {
+            contestant.measure(Work::Request).await;
+            contestant.measure(Work::Event).await;
         }
         println!("round {round} of {ROUNDS}");
     }
-    let tool = if wrk::installed() { "wrk" } else { "own load" };
-    println!("\n{:<28}{:>12}{:>12}{:>8}", "", "Hitchy", "native", "share");
-    row(&format!("GET /api/hello/you ({tool})"), http);
-    row("event with ack", acks);
+    table("GET /api/hello/you", &contestants, Work::Request);
+    table("event with ack", &contestants, Work::Event);
     println!(
-        "per second; medians of {ROUNDS} rounds of {TIME:?}; {HTTP_CONNECTIONS} connections, {SOCKETS} sockets x {WINDOW} events"
+        "medians of {ROUNDS} rounds of {TIME:?}; {HTTP_CONNECTIONS} connections, {SOCKETS} sockets x {WINDOW} events"
     );
     Ok(())
 }
 
-fn row(name: &str, rates: [Vec<f64>; 2]) {
-    let [hitchy, native] = rates.map(median);
+fn table(name: &str, contestants: &[Contestant], work: Work) {
     println!(
-        "{name:<28}{hitchy:>12.0}{native:>12.0}{:>8.2}",
-        hitchy / native
+        "\n| {name} | per second | server µs each | of native | least to most µs |\n|---|--:|--:|--:|--:|"
     );
-}
-
-/// Measures requests per second.
-async fn requests(addr: SocketAddr) -> Result<f64> {
-    let target = "/api/hello/you";
-    if wrk::installed() {
-        let said = wrk::run(addr, target, HTTP_CONNECTIONS, TIME).await?;
-        assert_eq!((said.bad, said.socket_errors), (0, 0), "{said:?}");
-        return Ok(said.rate);
+    let native = contestants
+        .first()
+        .map(|one| median(one.figures[work as usize].micros.clone()));
+    for contestant in contestants {
+        let Figures { per_second, micros } = &contestant.figures[work as usize];
+        let (rate, time) = (median(per_second.clone()), median(micros.clone()));
+        let share = time / native.unwrap_or(time);
+        let least = micros.iter().copied().fold(f64::INFINITY, f64::min);
+        let most = micros.iter().copied().fold(0.0, f64::max);
+        println!(
+            "| {} | {rate:.0} | {time:.1} | {share:.2} | {least:.1} to {most:.1} |",
+            contestant.name
+        );
     }
-    let good = |answer: &hitchy_tests::http::Answer| answer.body == br#"{"hello":"you"}"#;
-    let outcome = load::http(addr, target, Plan::full(HTTP_CONNECTIONS, TIME), good).await;
-    assert_eq!(outcome.errors, Vec::<String>::new());
-    Ok(outcome.rate())
 }
 
-/// Measures acks per second.
-async fn events(addr: SocketAddr) -> f64 {
+async fn requests(addr: SocketAddr) -> Outcome {
+    let good = |answer: &hitchy_tests::http::Answer| answer.body == br#"{"hello":"you"}"#;
+    let plan = Plan::full(HTTP_CONNECTIONS, TIME);
+    load::http(addr, "/api/hello/you", plan, good).await
+}
+
+async fn events(addr: SocketAddr) -> Outcome {
     let message = [json!({ "room": "general", "text": "hello there" })];
     let plan = Plan {
         window: WINDOW,
         ..Plan::full(SOCKETS, TIME)
     };
-    let outcome = load::acks(
-        addr,
-        "chat:send",
-        &message,
-        plan,
-        Arc::new(|_, ack| ack == r#"["sent"]"#),
-    )
-    .await;
-    assert_eq!(outcome.errors, Vec::<String>::new());
-    outcome.rate() * WINDOW as f64
+    let good = Arc::new(|_: usize, ack: &str| ack == r#"["sent"]"#);
+    load::acks(addr, "chat:send", &message, plan, good).await
 }
 
-/// The native server: this program, started again in a process of its own.
-struct Native {
+/// A server that is compared with Hitchy, in a process of its own.
+struct Peer {
     child: Child,
     addr: SocketAddr,
 }
 
-impl Native {
-    async fn start() -> Self {
-        let program = std::env::current_exe().expect("a running program has a path");
-        let mut child = Command::new(program)
-            .arg("--native")
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("it starts");
+impl Peer {
+    /// Starts a command that prints `listening on http://ADDRESS`.
+    async fn start(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("it starts");
         let lines = Lines::default();
         lines.follow(child.stdout.take().expect("stdout is piped"));
         let listening = |_, line: &str| line.strip_prefix("listening on http://")?.parse().ok();
-        let addr = lines
-            .wait("the native server listens", 0, SOON, listening)
-            .await;
+        let addr = lines.wait("the server listens", 0, SOON, listening).await;
         Self { child, addr }
+    }
+
+    fn pid(&self) -> u32 {
+        self.child.id()
     }
 }
 
-impl Drop for Native {
+impl Drop for Peer {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
