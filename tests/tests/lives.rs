@@ -486,6 +486,26 @@ async fn d03_a_component_of_wasi_http_has_shared_instances_until_its_bodies_have
     server.assert_unharmed();
 }
 
+#[tokio::test]
+async fn d04_a_request_of_wasi_http_that_a_guest_keeps_is_not_there_in_a_later_call() {
+    let mut server = Server::prepare()
+        .handler("shop.wasm", guest("proxy"))
+        .handler("shop.toml", "instances = \"shared\"\nmax-instances = 1")
+        .console()
+        .start()
+        .await;
+    for _ in 0..3 {
+        let kept = server.request("POST", "/shop/keep", &[], b"secret").await;
+        assert_eq!(kept.text(), "kept");
+        let later = server.get("/shop/kept").await;
+        assert_eq!(later.text(), "nothing is kept");
+    }
+    let metrics = server.metrics().await;
+    let ended = r#"hitchy_instances_ended_total{handler="shop.wasm",reason="handles"}"#;
+    assert_eq!(metrics.value(ended), 3.0);
+    server.assert_unharmed();
+}
+
 async fn d04_what_belongs_to_a_call_begins_anew_with_each(_: Way) {
     let server = plan("instances = \"shared\"\nmax-instances = 1\ndeadline = \"700ms\"\ncpu = \"300ms\"\nemits-per-call = 3")
         .start()

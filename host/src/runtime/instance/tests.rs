@@ -100,9 +100,7 @@ impl Counter {
         depth: u32,
     ) -> Result<u32, CallError> {
         let mut call = call(&self.settings, depth);
-        let Ok(mut lease) = self.strategy.check_out(owner, &mut call).await else {
-            return Err(CallError::Deadline(self.settings.deadline));
-        };
+        let mut lease = self.strategy.check_out(owner, &mut call).await?;
         self.call_in(&mut lease, call, function).await
     }
 
