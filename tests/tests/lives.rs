@@ -763,6 +763,27 @@ async fn i13_1_instances_give_way_when_as_many_are_kept_as_may_be() {
 }
 
 #[tokio::test]
+async fn i13_1_nothing_is_kept_if_nothing_may_be() {
+    for life in ["socket", "shared"] {
+        let mut server = plan(&format!("instances = \"{life}\""))
+            .settings("[limits]\nkept-instances = 0")
+            .start()
+            .await;
+        let mut client = Client::connect(Way::EventWebsocket, server.addr()).await;
+        for _ in 0..5 {
+            let told = client.nothing().await;
+            assert_eq!(
+                (&told["count"], &told["calls"], &told["life"]),
+                (&json!(1), &json!(0), &json!(life))
+            );
+        }
+        wait_for_living(&server, life, 0.0).await;
+        assert_eq!(ended(&server.metrics().await, "places"), 7.0);
+        server.assert_unharmed();
+    }
+}
+
+#[tokio::test]
 async fn i13_3_operators_see_what_lives() {
     let server = plan("instances = \"socket\"\nmax-calls = 100")
         .start()

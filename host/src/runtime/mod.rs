@@ -203,6 +203,11 @@ impl Runtime {
         self.compilation.prepare_cache().await;
     }
 
+    /// Returns the sentence that says why compiled code is not kept, if that was so the last time. The log has it too.
+    pub fn cache_trouble(&self) -> Option<String> {
+        self.compilation.cache_trouble()
+    }
+
     /// Returns what has become of entries of the cache of compiled code.
     pub fn cache_counts(&self) -> &CacheCounts {
         self.compilation.cache_counts()
