@@ -14,7 +14,7 @@ use hitchy::runtime::{
     CacheSettings, Candidate, CodeOrigin, Compiler, ContentHash, Handler, MessageSizes, Runtime,
     RuntimeSettings,
 };
-use hitchy_tests::commands::{folder, hitchy, json_of, program};
+use hitchy_tests::commands::{err, folder, hitchy, json_of, program};
 use hitchy_tests::components::describing;
 use hitchy_tests::disk::SmallDisk;
 use hitchy_tests::guests::{core_guest, stamped};
@@ -35,6 +35,12 @@ fn files(dir: &Path, end: &str) -> Vec<PathBuf> {
     let paths = listed.map(|entry| entry.expect("a readable entry").path());
     let is_one = |path: &PathBuf| path.to_string_lossy().ends_with(end);
     paths.filter(is_one).collect()
+}
+
+/// Returns the bytes of all entries.
+fn entries_size(dir: &Path) -> u64 {
+    let sizes = entries(dir).into_iter().map(fs::metadata);
+    sizes.map(|stat| stat.map_or(0, |stat| stat.len())).sum()
 }
 
 async fn has_entries(dir: &Path, count: usize) {
@@ -314,6 +320,105 @@ async fn i13_2_functions_of_the_version_before_serve_the_next_one_and_damaged_on
     assert_eq!(server.get("/version").await.text(), "one");
     let bad = "hitchy_code_cache_total{result=\"bad\"}";
     assert_eq!(server.metrics().await.value(bad), 1.0);
+}
+
+#[tokio::test]
+async fn i13_2_commands_say_once_that_the_cache_cannot_be_used() {
+    let temporary = folder();
+    let dir = temporary.path().join("cache");
+    fs::create_dir(&dir).expect("made");
+    for name in ["a", "b"] {
+        let file = temporary.path().join(format!("{name}.wasm"));
+        fs::write(file, describing(&"nop ".repeat(name.len()))).expect("written");
+    }
+    for mode in [0o755, 0o777] {
+        fs::set_permissions(&dir, Permissions::from_mode(mode)).expect("set");
+        for command in [
+            ["routes", "--handlers", "."].as_slice(),
+            &["inspect", "a.wasm"],
+        ] {
+            let output = program(std::process::Command::new(binary()), temporary.path())
+                .args(command)
+                .env("HITCHY_CACHE__DIR", "cache")
+                .output()
+                .expect("hitchy starts");
+            let said = err(&output);
+            let warnings = said.lines().filter(|line| line.contains("is not kept"));
+            let warnings: Vec<_> = warnings.collect();
+            assert_eq!(warnings.len(), 1, "{said}");
+            let words = [format!("{mode:o}"), "chmod 700".to_owned()];
+            assert!(
+                words.iter().all(|word| warnings[0].contains(word)),
+                "{said}"
+            );
+            assert_eq!(output.status.code(), Some(0), "{said}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn i13_2_the_cache_keeps_within_its_bound() {
+    let temporary = folder();
+    let dir = temporary.path().join("cache");
+    let probe = guest("probe");
+    let sum = || -> u64 {
+        let sizes = files(&dir, "").into_iter().map(|path| fs::metadata(path));
+        sizes.filter_map(|stat| Some(stat.ok()?.len())).sum()
+    };
+    let server = with_cache(&dir).handler("probe.wasm", &probe).start().await;
+    has_entries(&dir, 1).await;
+    drop(server);
+    let entry = fs::metadata(&entries(&dir)[0]).expect("an entry").len();
+    // Room for two, and at least the smallest bound that may be set.
+    let bound = (entry * 5 / 2).max(1 << 20) >> 10;
+    let max = (bound << 10) / entry;
+    let server = with_cache(&dir)
+        .env("HITCHY_CACHE__MAX_BYTES", &format!("{bound}KiB"))
+        .handler("probe.wasm", &probe)
+        .console()
+        .start()
+        .await;
+    for round in 0..max + 3 {
+        server.drop_in("probe.wasm", stamped(&probe, &format!("{round}")));
+        let generation = format!("generation {}", round + 2);
+        server
+            .wait_for_log(&["reloaded", &generation, "compiled in"])
+            .await;
+    }
+    let name = "hitchy_code_cache_bytes";
+    until("the last entry is stored", SOON, async || {
+        let stored = server.metrics().await.value(name);
+        // The key is beside what counts.
+        files(&dir, ".functions").len() == 1 && stored == (sum() - 32) as f64
+    })
+    .await;
+    assert!(sum() <= (bound << 10) + 32, "{} of {bound} KiB", sum());
+    assert_eq!(
+        server
+            .log()
+            .all()
+            .iter()
+            .filter(|line| line.contains("is not kept"))
+            .count(),
+        0
+    );
+    // The first version has made room.
+    server.drop_in("probe.wasm", &probe);
+    let generation = format!("generation {}", max + 5);
+    server
+        .wait_for_log(&["reloaded", &generation, "compiled in"])
+        .await;
+}
+
+#[tokio::test]
+async fn l21_a_folder_in_the_place_of_the_key_costs_the_cache_and_one_warning() {
+    let temporary = folder();
+    let dir = temporary.path().join("cache");
+    fs::create_dir_all(dir.join("key")).expect("made");
+    fs::set_permissions(&dir, Permissions::from_mode(0o700)).expect("set");
+    let warning = refused(&dir).await;
+    assert!(warning.contains("`key`"), "{warning}");
+    assert!(dir.join("key").is_dir());
 }
 
 #[tokio::test]

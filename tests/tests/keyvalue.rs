@@ -315,12 +315,13 @@ async fn i12_1_a_list_has_pages_and_a_cursor_of_neither_draft_is_refused() {
         json!([
             ["draft-open", ""],
             ["draft-list"],
-            ["draft-list", 1],
+            ["draft-next"],
             ["draft-list", 2]
         ]),
     )
     .await;
-    assert_eq!(results[1]["ok"]["cursor"], 1);
+    let cursor = &results[1]["ok"]["cursor"];
+    assert!(cursor.is_u64(), "{results:?}");
     assert_eq!(
         results[2]["ok"],
         json!({ "keys": ["k999"], "cursor": null })
@@ -330,6 +331,23 @@ async fn i12_1_a_list_has_pages_and_a_cursor_of_neither_draft_is_refused() {
         let result = own(&server, "", &[json!(["list", wrong])]).await;
         assert!(error(&result).contains("cursor"), "{result}");
     }
+}
+
+#[tokio::test]
+async fn d04_a_cursor_of_the_older_draft_lasts_for_one_call() {
+    let server = Server::prepare()
+        .handler("a.wasm", storing(""))
+        .settings("[limits]\nkv-ops-per-call = 5000")
+        .start()
+        .await;
+    own(&server, "", &[json!(["many", "k", 1001])]).await;
+    let pages = json!([["draft-open", ""], ["draft-list"]]);
+    let first = run(&server, "", pages).await;
+    let cursor = &first[1]["ok"]["cursor"];
+    // The second call has a page of its own, which the cursor of the first must not stand for.
+    let pages = json!([["draft-open", ""], ["draft-list"], ["draft-list", cursor]]);
+    let second = run(&server, "", pages).await;
+    assert!(error(&second[2]).contains("cursor"), "{second:?}");
 }
 
 #[tokio::test]

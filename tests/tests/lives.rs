@@ -8,6 +8,7 @@ use futures_util::future::join_all;
 use hitchy_tests::clauses::Way;
 use hitchy_tests::console::{find, page};
 use hitchy_tests::guests::stamped;
+use hitchy_tests::http::{Connection, request};
 use hitchy_tests::raw::{RawClient, RawSocket};
 use hitchy_tests::scrape::Scrape;
 use hitchy_tests::server::Plan;
@@ -370,6 +371,65 @@ async fn d03_a_call_that_gets_no_instance_is_refused_as_any_call_that_waits_too_
     assert_eq!((statuses[0], statuses[3]), (200, 503), "{statuses:?}");
 }
 
+/// Begins a call that runs for a minute, unless the connection is dropped before. Returns once the call runs.
+async fn begin_long_call(server: &Server) -> Connection {
+    let deed = json!({ "do": "sleep", "millis": 60_000 }).to_string();
+    let mut connection = Connection::open(server.addr()).await;
+    let sent = connection.send(request("POST", "/do", &[], deed.as_bytes()));
+    sent.await.expect("sent");
+    until("the call runs", SOON, async || {
+        server.metrics().await.value("hitchy_gate_running") == 1.0
+    })
+    .await;
+    connection
+}
+
+fn calls(metrics: &Scrape, outcome: &str) -> f64 {
+    metrics.value(&format!(
+        "hitchy_calls_total{{handler=\"living.wasm\",kind=\"request\",outcome=\"{outcome}\"}}"
+    ))
+}
+
+#[tokio::test]
+async fn d03_a_busy_pool_is_an_overload_and_no_fault_of_its_guest() {
+    let mut server = plan("instances = \"shared\"\nmax-instances = 1\ndeadline = \"60s\"")
+        .settings("[limits]\nqueue-wait = \"50ms\"")
+        .start()
+        .await;
+    let long = begin_long_call(&server).await;
+    let answer = server.post("/do", &json!({ "do": "nothing" })).await;
+    assert_eq!(answer.status, 503, "{}", answer.text());
+    assert!(answer.header("retry-after").is_some());
+    let words = ["living.wasm", "all 1 of the pool", "max-instances"];
+    server.wait_for_log(&words).await;
+    let metrics = server.metrics().await;
+    let counts = ["busy", "overloaded", "deadline"].map(|outcome| calls(&metrics, outcome));
+    assert_eq!(counts, [1.0, 0.0, 0.0]);
+    let list = page(&server, "/api/handlers").await;
+    let handler = find(&list["handlers"], "name", "living.wasm").expect("served");
+    assert_eq!(handler["calls"]["failed"], 0, "{}", handler["calls"]);
+    drop(long);
+    server.assert_unharmed();
+}
+
+#[tokio::test]
+async fn d03_an_overload_of_all_handlers_says_nothing_of_a_pool() {
+    let mut server = plan("instances = \"shared\"\nmax-instances = 1\ndeadline = \"60s\"")
+        .settings("[limits]\nconcurrency = 1\nqueue-wait = \"50ms\"")
+        .start()
+        .await;
+    let long = begin_long_call(&server).await;
+    let answer = server.post("/do", &json!({ "do": "nothing" })).await;
+    assert_eq!(answer.status, 503, "{}", answer.text());
+    let metrics = server.metrics().await;
+    assert_eq!(
+        ["busy", "overloaded"].map(|outcome| calls(&metrics, outcome)),
+        [0.0, 1.0]
+    );
+    drop(long);
+    server.assert_unharmed();
+}
+
 #[tokio::test]
 async fn d03_a_handler_that_calls_itself_does_not_wait_for_itself() {
     let mut server = plan("instances = \"shared\"\nmax-instances = 1")
@@ -423,6 +483,26 @@ async fn d03_a_component_of_wasi_http_has_shared_instances_until_its_bodies_have
     let (events, next) = tokio::join!(server.get("/shop/events?10"), server.get("/shop/head"));
     assert_eq!((events.status, next.status), (200, 200));
     assert_eq!(kept(&server.metrics().await), 1.0);
+    server.assert_unharmed();
+}
+
+#[tokio::test]
+async fn d04_a_request_of_wasi_http_that_a_guest_keeps_is_not_there_in_a_later_call() {
+    let mut server = Server::prepare()
+        .handler("shop.wasm", guest("proxy"))
+        .handler("shop.toml", "instances = \"shared\"\nmax-instances = 1")
+        .console()
+        .start()
+        .await;
+    for _ in 0..3 {
+        let kept = server.request("POST", "/shop/keep", &[], b"secret").await;
+        assert_eq!(kept.text(), "kept");
+        let later = server.get("/shop/kept").await;
+        assert_eq!(later.text(), "nothing is kept");
+    }
+    let metrics = server.metrics().await;
+    let ended = r#"hitchy_instances_ended_total{handler="shop.wasm",reason="handles"}"#;
+    assert_eq!(metrics.value(ended), 3.0);
     server.assert_unharmed();
 }
 
@@ -507,6 +587,21 @@ async fn d04_a_guest_that_leaks_handles_fails_no_call() {
     }
     assert!(ended(&server.metrics().await, "handles") >= 4.0);
     server.assert_unharmed();
+}
+
+#[tokio::test]
+async fn g14_a_guest_that_takes_too_many_handles_is_told_so() {
+    for life in ["call", "socket"] {
+        let mut server = plan(&format!("instances = \"{life}\"")).start().await;
+        let mut client = Client::connect(Way::EventWebsocket, server.addr()).await;
+        let ack = client.ask(json!({ "do": "hoard", "times": 5000 })).await;
+        assert_eq!(ack["error"]["code"], 500, "{ack}");
+        let words = ["living.wasm", "more than 2000 handles", "drop"];
+        let line = server.wait_for_log(&words).await;
+        assert!(!line.contains("unusable answer"), "{line}");
+        assert_eq!(client.nothing().await["count"], 1);
+        server.assert_unharmed();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -665,6 +760,27 @@ async fn i13_1_instances_give_way_when_as_many_are_kept_as_may_be() {
         .wait_for_log(&["instances that handlers keep", "limits.kept-instances"])
         .await;
     server.assert_unharmed();
+}
+
+#[tokio::test]
+async fn i13_1_nothing_is_kept_if_nothing_may_be() {
+    for life in ["socket", "shared"] {
+        let mut server = plan(&format!("instances = \"{life}\""))
+            .settings("[limits]\nkept-instances = 0")
+            .start()
+            .await;
+        let mut client = Client::connect(Way::EventWebsocket, server.addr()).await;
+        for _ in 0..5 {
+            let told = client.nothing().await;
+            assert_eq!(
+                (&told["count"], &told["calls"], &told["life"]),
+                (&json!(1), &json!(0), &json!(life))
+            );
+        }
+        wait_for_living(&server, life, 0.0).await;
+        assert_eq!(ended(&server.metrics().await, "places"), 7.0);
+        server.assert_unharmed();
+    }
 }
 
 #[tokio::test]

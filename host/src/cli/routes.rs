@@ -42,10 +42,14 @@ pub(super) fn main(args: RoutesArgs) -> Result<(), CommandError> {
     let config = Config::load(&sources)?;
     let dir = config.handlers.dir.clone();
     serve::check_folder(&dir)?;
-    let dry_run = executor::block_on(async {
+    let (dry_run, cache_trouble) = executor::block_on(async {
         let runtime = server::runtime(&config, Emitter::to_nobody(), &Arc::default())?;
-        Ok(dry_run(runtime, config, sources).await)
+        let dry_run = dry_run(Arc::clone(&runtime), config, sources).await;
+        Ok((dry_run, runtime.cache_trouble()))
     })?;
+    if let Some(trouble) = cache_trouble {
+        note(&visible(&trouble));
+    }
     let served = RoutesJson::of(&dry_run);
     match args.output {
         Output::Text if dry_run.table.handlers.is_empty() => {

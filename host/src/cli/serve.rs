@@ -106,7 +106,7 @@ where
     if !signals.received {
         tokio::select! {
             () = signals.next() => {}
-            () = server.failed() => return Err(anyhow!("the handlers folder is no longer followed; the log says why. Start the server again")),
+            () = server.failed() => return Err(anyhow!("a background task of the server has ended, which is a bug; what is on standard error says why. Start the server again")),
             // The background work never ends by itself, so this is a panic.
             _ = &mut running => return Err(anyhow!("saves are no longer followed; what is on standard error says why. Start hitchy dev again")),
         }

@@ -38,13 +38,16 @@ impl Refusal {
 /// Returns the failure that a client reads when a call gave no usable answer.
 pub(super) fn of_call_error(error: &CallError) -> Failure {
     let (code, sentence) = match error {
-        CallError::Trap { .. } | CallError::OutOfMemory { .. } | CallError::Host(_) => {
-            (500, "internal server error")
-        }
+        CallError::Trap { .. }
+        | CallError::OutOfMemory { .. }
+        | CallError::TooManyHandles { .. }
+        | CallError::Host(_) => (500, "internal server error"),
         CallError::BadAnswer(_) => (502, "the handler gave an answer that cannot be passed on"),
-        CallError::Overloaded | CallError::NoInstance(_) | CallError::NoMemory => {
-            (503, "the server is overloaded; try again")
-        }
+        CallError::Overloaded
+        | CallError::NoInstance(_)
+        | CallError::NoMemory
+        | CallError::PoolBusy { .. }
+        | CallError::InstanceBusy(_) => (503, "the server is overloaded; try again"),
         CallError::Deadline(_) | CallError::StreamDeadline(_) | CallError::Cpu(_) => {
             (504, "the handler did not answer in time")
         }

@@ -32,7 +32,10 @@ impl<H: AsRef<Served>> Running<H> {
         self.ended = match outcome {
             Ok(Ok(_)) => Ended::Ok,
             Ok(Err(_)) => Ended::Failure,
-            Err(error) => how(error),
+            Err(error) => {
+                log_busy(self.handler.as_ref(), self.kind, error);
+                how(error)
+            }
         };
     }
 }
@@ -54,8 +57,10 @@ fn how(error: &CallError) -> Ended {
         CallError::OutOfMemory { .. } | CallError::NoMemory => Ended::Memory,
         CallError::Deadline(_) | CallError::StreamDeadline(_) => Ended::Deadline,
         CallError::Cpu(_) => Ended::Cpu,
+        CallError::TooManyHandles { .. } => Ended::Handles,
         CallError::BadAnswer(_) => Ended::BadAnswer,
         CallError::NoInstance(_) | CallError::Overloaded => Ended::Overloaded,
+        CallError::PoolBusy { .. } | CallError::InstanceBusy(_) => Ended::Busy,
         CallError::Host(_) => Ended::Internal,
     }
 }
@@ -89,9 +94,30 @@ impl fmt::Display for RequestName<'_> {
     }
 }
 
-/// Returns true if an error is logged. An overloaded server does not log every call that it turns away.
+/// Counts a call that was not begun.
+pub(super) fn turn_away(handler: &Served, kind: CallKind, error: &CallError) {
+    handler.calls.turned_away(kind, how(error));
+    log_busy(handler, kind, error);
+}
+
+/// Logs a call that got no instance, but only some of many such calls, because clients can cause as many as they like.
+fn log_busy(handler: &Served, kind: CallKind, error: &CallError) {
+    if how(error) == Ended::Busy
+        && let Some(total) = handler.calls.busy.count()
+    {
+        tracing::warn!(
+            handler = %visible(&handler.name),
+            "{}: {error}; {total} such calls so far", kind.name
+        );
+    }
+}
+
+/// Returns true if an error is logged for each call. An overloaded server does not log every call that it turns away.
 pub(super) fn is_logged(error: &CallError) -> bool {
-    !matches!(error, CallError::Overloaded)
+    !matches!(
+        error,
+        CallError::Overloaded | CallError::PoolBusy { .. } | CallError::InstanceBusy(_)
+    )
 }
 
 /// Logs a call that went wrong, and keeps it as the handler's last failure.

@@ -6,8 +6,6 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::runtime::CallError;
-
 /// The bounds of the gate.
 #[derive(Clone, Copy, Debug)]
 pub struct GateSettings {
@@ -44,6 +42,17 @@ pub struct Load {
     pub concurrency: usize,
 }
 
+/// The reason why a call is turned away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TurnedAway {
+    /// As many calls wait as may.
+    Queue,
+    /// No call of the same handler ended in the time for which a call waits.
+    Handler,
+    /// No call of any handler ended in that time.
+    Server,
+}
+
 /// Counts a call in the queue until it is dropped.
 struct Place<'a>(&'a AtomicUsize);
 
@@ -73,9 +82,9 @@ impl Gate {
 
     /// Waits for the permits for a call of one handler. The handler's own bound comes first, because a call that waits
     /// for a busy handler must not keep a permit that others could use.
-    pub(super) async fn enter(&self, handler: &Arc<Semaphore>) -> Result<Permits, CallError> {
-        let own = self.wait_for(handler).await?;
-        let node = self.wait_for(&self.permits).await?;
+    pub(super) async fn enter(&self, handler: &Arc<Semaphore>) -> Result<Permits, TurnedAway> {
+        let own = self.wait_for(handler, TurnedAway::Handler).await?;
+        let node = self.wait_for(&self.permits, TurnedAway::Server).await?;
         Ok(Permits {
             _own: own,
             _node: node,
@@ -93,18 +102,23 @@ impl Gate {
         })
     }
 
-    async fn wait_for(&self, permits: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, CallError> {
+    /// Waits for a permit. The error is `late` if none became free in time.
+    async fn wait_for(
+        &self,
+        permits: &Arc<Semaphore>,
+        late: TurnedAway,
+    ) -> Result<OwnedSemaphorePermit, TurnedAway> {
         if let Ok(permit) = Arc::clone(permits).try_acquire_owned() {
             return Ok(permit);
         }
         let before = self.waiting.fetch_add(1, Ordering::Relaxed);
         let _place = Place(&self.waiting);
         if before >= self.settings.queue {
-            return Err(CallError::Overloaded);
+            return Err(TurnedAway::Queue);
         }
         match tokio::time::timeout(self.settings.wait, Arc::clone(permits).acquire_owned()).await {
             Ok(Ok(permit)) => Ok(permit),
-            _ => Err(CallError::Overloaded),
+            _ => Err(late),
         }
     }
 }
@@ -124,11 +138,11 @@ mod tests {
         let first = gate.enter(&handler).await.expect("there is room");
         let (waiting, turned_away) = tokio::join!(gate.enter(&handler), gate.enter(&handler));
         assert!(
-            matches!(waiting, Err(CallError::Overloaded)),
+            matches!(waiting, Err(TurnedAway::Handler)),
             "it waited in vain"
         );
         assert!(
-            matches!(turned_away, Err(CallError::Overloaded)),
+            matches!(turned_away, Err(TurnedAway::Queue)),
             "the queue was full"
         );
         drop(first);

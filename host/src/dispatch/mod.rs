@@ -31,8 +31,10 @@ pub use self::gate::{GateSettings, Load};
 pub use self::schedules::{ScheduleFailure, ScheduleRun};
 
 use self::answer::{allow_header, of_call_error, options_response};
-use self::call_log::{RequestName, Running, answer_counters, is_logged, log_call_error, log_hook};
-use self::gate::{Gate, Permits};
+use self::call_log::{
+    RequestName, Running, answer_counters, is_logged, log_call_error, log_hook, turn_away,
+};
+use self::gate::{Gate, Permits, TurnedAway};
 use self::ids::Ids;
 use self::streams::Streams;
 use crate::message::{Body, CallId, Door, Exchange, Request, Response, Upload};
@@ -355,11 +357,16 @@ impl Dispatch {
     }
 
     async fn enter(&self, handler: &Served, kind: CallKind) -> Result<Permits, CallError> {
-        let permits = self.gate.enter(&handler.permits).await;
-        if permits.is_err() {
-            handler.calls.turned_away(kind);
-        }
-        permits
+        let refused = match self.gate.enter(&handler.permits).await {
+            Ok(permits) => return Ok(permits),
+            Err(refused) => refused,
+        };
+        let error = match (refused, handler.settings.narrow_pool()) {
+            (TurnedAway::Handler, Some(instances)) => CallError::PoolBusy { instances },
+            _ => CallError::Overloaded,
+        };
+        turn_away(handler, kind, &error);
+        Err(error)
     }
 }
 

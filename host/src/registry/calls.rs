@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use crate::lock::lock;
-use crate::metrics::Count;
+use crate::metrics::{Count, Counter};
 use crate::runtime::kinds::CALLS;
 use crate::runtime::kinds::kind::CallKind;
 
@@ -27,10 +27,14 @@ pub enum Ended {
     Deadline,
     /// It exceeded its processor time.
     Cpu,
+    /// The guest took more handles than it may hold.
+    Handles,
     /// The guest answered something that cannot be passed on.
     BadAnswer,
     /// It was not begun, because too many calls were running and waiting.
     Overloaded,
+    /// It was not begun, because all instances that could have served it were in other calls.
+    Busy,
     /// By a bug of the server.
     Internal,
     /// It was dropped, because the client had gone.
@@ -39,15 +43,17 @@ pub enum Ended {
 
 impl Ended {
     /// All of them, in the order of the enum.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::Ok,
         Self::Failure,
         Self::Trap,
         Self::Memory,
         Self::Deadline,
         Self::Cpu,
+        Self::Handles,
         Self::BadAnswer,
         Self::Overloaded,
+        Self::Busy,
         Self::Internal,
         Self::Aborted,
     ];
@@ -61,8 +67,10 @@ impl Ended {
             Self::Memory => "memory",
             Self::Deadline => "deadline",
             Self::Cpu => "cpu",
+            Self::Handles => "handles",
             Self::BadAnswer => "bad_answer",
             Self::Overloaded => "overloaded",
+            Self::Busy => "busy",
             Self::Internal => "internal",
             Self::Aborted => "aborted",
         }
@@ -70,7 +78,7 @@ impl Ended {
 
     /// Returns true if the handler or the server is at fault.
     pub fn is_fault(self) -> bool {
-        !matches!(self, Self::Ok | Self::Failure | Self::Aborted)
+        !matches!(self, Self::Ok | Self::Failure | Self::Busy | Self::Aborted)
     }
 }
 
@@ -99,6 +107,8 @@ const BOUNDS: [Duration; 16] = [
 pub struct Calls {
     /// In the order of [`CALLS`].
     ended: [[Count; Ended::ALL.len()]; CALLS.len()],
+    /// Calls for which no instance became free, for the log.
+    pub busy: Counter,
     times: Times,
     last_failure: Mutex<Option<LastFailure>>,
 }
@@ -123,9 +133,9 @@ impl Calls {
         self.times.note(ran);
     }
 
-    /// Counts a call that was not begun.
-    pub fn turned_away(&self, kind: CallKind) {
-        self.ended[position(kind)][Ended::Overloaded as usize].one();
+    /// Counts a call that was not begun, with the reason.
+    pub fn turned_away(&self, kind: CallKind, how: Ended) {
+        self.ended[position(kind)][how as usize].one();
     }
 
     /// Keeps a failure as the last one.
@@ -218,7 +228,7 @@ mod tests {
         for micros in [0, 100, 101, 10_000_000, 60_000_000] {
             calls.ended(route::REQUEST, Ended::Ok, Duration::from_micros(micros));
         }
-        calls.turned_away(listener::EVENT);
+        calls.turned_away(listener::EVENT, Ended::Overloaded);
         let buckets = calls.times().buckets();
         assert_eq!(buckets[0], (0.0001, 2));
         assert_eq!(buckets[1], (0.00025, 1));

@@ -5,10 +5,11 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use wasmtime::component::ResourceTableError;
 use wasmtime::{FrameInfo, Trap, WasmBacktrace};
 
 use super::contract::{PACKAGE, TRACK};
-use super::instance::handles::StaleHandle;
+use super::instance::handles::{MAX_HANDLES, StaleHandle};
 use super::instance::limits::Refused;
 use super::instance::state::State;
 use super::module_error::ModuleError;
@@ -221,12 +222,33 @@ pub enum CallError {
     /// The call used more processor time than it may.
     #[error("stopped after {0:?} on the processor (limits.cpu)")]
     Cpu(Duration),
+    /// The guest took more handles than it may hold.
+    #[error(
+        "too many handles: the guest would hold more than {MAX_HANDLES} handles and resources at once; drop those that are done with, \
+         or find fewer sockets{frames}"
+    )]
+    TooManyHandles {
+        /// The guest's stack: `; in a < b`, innermost function first, or empty.
+        frames: String,
+    },
     /// The guest answered something that cannot be passed on.
     #[error("unusable answer: {0}")]
     BadAnswer(String),
     /// The pool has no free instance.
     #[error("no free instance: {0}")]
     NoInstance(String),
+    /// All instances of a handler's pool were in other calls for as long as the call could wait.
+    #[error(
+        "no instance became free in time: all {instances} of the pool (max-instances) were in other calls; raise max-instances, or \
+         let calls end sooner"
+    )]
+    PoolBusy {
+        /// The number of instances that the pool may have.
+        instances: usize,
+    },
+    /// The instance of the connection was in other calls until the end of the call.
+    #[error("the instance of the connection was in another call for {0:?} (limits.deadline)")]
+    InstanceBusy(Duration),
     /// Too many calls of the handler are running and waiting already.
     #[error("too many calls are running and waiting")]
     Overloaded,
@@ -267,11 +289,21 @@ impl CallError {
                 cause: cause(*trap, error),
                 frames,
             },
+            (None, None) if is_about_full_table(error) => Self::TooManyHandles { frames },
             // Every other error is about a value that the guest passed and the host could not accept: a list that is
             // too long, a string that is not UTF-8, a pointer out of range, an unknown handle.
             (None, None) => Self::BadAnswer(format!("{}{frames}", passed(error))),
         }
     }
+}
+
+/// Returns true if a guest was to get a handle, or a resource of WASI, for which its tables have no place.
+fn is_about_full_table(error: &wasmtime::Error) -> bool {
+    let full = |error| matches!(error, &ResourceTableError::Full);
+    // The text of wasmtime 48; the error of its own table of handles is private.
+    let of_engine = || error.root_cause().to_string();
+    error.downcast_ref::<ResourceTableError>().is_some_and(full)
+        || of_engine().ends_with("store handle limit exceeded")
 }
 
 /// Returns wasmtime's description of a value that the host could not accept, in other words if the value was too large.

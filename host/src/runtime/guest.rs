@@ -150,9 +150,7 @@ impl Guest {
             pre: &self.code.pre,
             services: &self.services,
         };
-        let Ok(mut lease) = self.strategy.check_out(owner, &mut call).await else {
-            return Err(CallError::Deadline(call.settings.deadline));
-        };
+        let mut lease = self.strategy.check_out(owner, &mut call).await?;
         lease.call(template, call, body).await
     }
 

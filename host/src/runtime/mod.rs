@@ -36,6 +36,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::Extensions;
+use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinHandle};
 use wasmtime::Engine;
 use wasmtime::component::{Component, InstancePre, Linker};
@@ -106,6 +107,8 @@ pub struct Runtime {
     services: Arc<Services>,
     /// The task that ends instances which are kept for too long.
     sweeper: JoinHandle<()>,
+    /// Closed when the sweeper has ended.
+    swept: watch::Receiver<()>,
 }
 
 impl Drop for Runtime {
@@ -140,7 +143,13 @@ impl Runtime {
         let mut linker = Linker::new(&engine);
         capabilities::link(&mut linker)?;
         let keeper = Keeper::new(settings.kept_instances);
-        let sweeper = tokio::spawn(Arc::clone(&keeper).sweep());
+        let (sweeping, swept) = watch::channel(());
+        let sweep = Arc::clone(&keeper).sweep();
+        let sweeper = tokio::spawn(async move {
+            // Dropped with the task, whatever ends it.
+            let _sweeping = sweeping;
+            sweep.await;
+        });
         let budget = MemoryBudget::new(settings.memory_budget, keeper);
         let services = Arc::new(Services {
             sizes: settings.sizes,
@@ -162,6 +171,7 @@ impl Runtime {
             compilation,
             services,
             sweeper,
+            swept,
         })
     }
 
@@ -181,9 +191,21 @@ impl Runtime {
         self.sweeper.abort_handle()
     }
 
+    /// Returns when that task has ended.
+    pub async fn failed(&self) {
+        let mut swept = self.swept.clone();
+        // Nothing is ever sent, so only the end of the sender ends the wait.
+        while swept.changed().await.is_ok() {}
+    }
+
     /// Checks the folder of the cache, and removes what killed processes have left there.
     pub async fn prepare_cache(&self) {
         self.compilation.prepare_cache().await;
+    }
+
+    /// Returns the sentence that says why compiled code is not kept, if that was so the last time. The log has it too.
+    pub fn cache_trouble(&self) -> Option<String> {
+        self.compilation.cache_trouble()
     }
 
     /// Returns what has become of entries of the cache of compiled code.

@@ -98,6 +98,12 @@ impl HandlerSettings {
             _ => self.concurrency,
         }
     }
+
+    /// Returns the number of instances of a pool that bounds the calls before `concurrency` does.
+    pub fn narrow_pool(&self) -> Option<usize> {
+        let instances = self.max_instances?;
+        (self.instances == Life::Shared && instances < self.concurrency).then_some(instances)
+    }
 }
 
 /// The operator's setting for one schedule. As text it is `off` or a timetable.

@@ -212,8 +212,8 @@ impl Server {
         self.registry.table()
     }
 
-    /// Returns when a background task has ended: one that follows the handlers folder, closes sessions
-    /// or runs schedules.
+    /// Returns when a background task has ended: one that follows the handlers folder, closes sessions, ends clients or
+    /// idle instances, or runs schedules.
     ///
     /// Only a bug ends these tasks. Such a server goes on answering, but no longer does all of its work.
     pub async fn failed(&mut self) {
@@ -223,6 +223,7 @@ impl Server {
             _ = &mut self.session_closer => {}
             _ = &mut self.shedder => {}
             () = self.scheduler.failed() => {}
+            () = self.runtime.failed() => {}
         }
     }
 
@@ -494,3 +495,6 @@ fn socket_io(config: &Config) -> SocketIoBuilder {
         _ => builder,
     }
 }
+
+#[cfg(test)]
+mod tests;

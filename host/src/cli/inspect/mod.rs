@@ -16,11 +16,13 @@ use self::json::ReportJson;
 use self::report::Report;
 use super::error::CommandError;
 use super::executor;
+use super::output::terminal::note;
 use super::output::{Output, print_json};
 use crate::config::{Config, Sources};
 use crate::emitter::Emitter;
 use crate::registry::check_file;
 use crate::server;
+use crate::text::visible;
 
 /// Examples and exit codes at the end of `hitchy inspect --help`.
 pub(super) const EXAMPLES: &str = "\
@@ -50,11 +52,15 @@ pub(super) fn main(args: InspectArgs) -> Result<(), CommandError> {
         ..Sources::default()
     };
     let config = Config::load(&sources)?;
-    let checked = executor::block_on(async {
+    let (checked, cache_trouble) = executor::block_on(async {
         let runtime = server::runtime(&config, Emitter::to_nobody(), &Arc::default())?;
         let found = check_file(&runtime, &config, &args.file).await;
-        Ok(found.map_err(|error| no_file(&args.file, &error)))
-    })??;
+        Ok((found, runtime.cache_trouble()))
+    })?;
+    if let Some(trouble) = cache_trouble {
+        note(&visible(&trouble));
+    }
+    let checked = checked.map_err(|error| no_file(&args.file, &error))?;
     let report = Report::of(&args.file, checked);
     match args.output {
         Output::Text => text::print_report(&report),

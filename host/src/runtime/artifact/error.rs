@@ -28,12 +28,13 @@ pub(super) enum CacheError {
         /// The id of the user.
         owner: u32,
     },
-    /// Others can write to the folder.
+    /// Others can read the folder, or write to it.
     #[error(
-        "other users can write to it (its mode is {mode:03o}); clear it, then take the right away with chmod 700, or name another \
-         folder with cache.dir"
+        "other users can {} it (its mode is {mode:03o}); clear it, then take the right away with chmod 700, or name a folder with \
+         cache.dir that does not exist yet",
+        if *.mode & 0o022 == 0 { "read" } else { "write to" }
     )]
-    Writable {
+    Shared {
         /// The bits of the permissions.
         mode: u32,
     },
@@ -48,6 +49,9 @@ pub(super) enum CacheError {
         /// The advice.
         remedy: &'static str,
     },
+    /// There is a folder in the place of the key.
+    #[error("`key` in it is a folder, and would be the file with the key of its seals; remove it")]
+    KeyIsFolder,
     /// The system gives no random numbers for the key.
     #[error("the system gives no random numbers: {0}")]
     Random(#[source] getrandom::Error),

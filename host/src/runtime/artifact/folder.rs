@@ -11,7 +11,8 @@ use std::path::Path;
 
 use rustix::fs::{
     AtFlags, Dir, FileType, FlockOperation, Mode, OFlags, RawMode, Stat, Timespec, Timestamps,
-    UTIME_NOW, UTIME_OMIT, flock, fstat, fsync, futimens, openat, renameat, statat, unlinkat,
+    UTIME_NOW, UTIME_OMIT, flock, fstat, fsync, futimens, linkat, openat, renameat, statat,
+    unlinkat,
 };
 use rustix::io::Errno;
 
@@ -20,8 +21,6 @@ use super::key::is_entry;
 
 /// The beginning of the names of files that are being written.
 const TEMPORARY: &str = ".new-";
-/// The bits of the permissions by which others write.
-const OTHERS_WRITE: RawMode = 0o022;
 /// The bits of the permissions by which others do anything.
 const OTHERS: RawMode = 0o077;
 /// Times that a temporary file is made anew, because another process took it for a left-over.
@@ -35,16 +34,20 @@ pub(super) struct Folder(OwnedFd);
 pub(super) enum Found {
     /// There is no such file.
     Nothing,
-    /// There is something that cannot be what was written: a link, a folder, a file that is too large.
+    /// There is something that cannot be what was written: a link, a pipe, a file that is too large.
     Bad,
+    /// There is a folder, which is nothing of ours.
+    Folder,
     /// The content.
     Bytes(Vec<u8>),
 }
 
-/// An entry, as the folder lists it.
+/// An entry or a file that is being written, as the folder lists it.
 #[derive(Debug)]
 pub(super) struct Listed {
     pub(super) name: String,
+    /// False while it is being written.
+    pub(super) is_entry: bool,
     /// Size in bytes.
     pub(super) size: u64,
     /// The time at which it was read or written last, as seconds and nanoseconds.
@@ -52,7 +55,7 @@ pub(super) struct Listed {
 }
 
 impl Folder {
-    /// Opens the folder and checks that nobody else can write to it. Returns `None` if there is none.
+    /// Opens the folder and checks that it is this user's alone. Returns `None` if there is none.
     pub(super) fn open(path: &Path) -> Result<Option<Self>, CacheError> {
         let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::RDONLY | OFlags::CLOEXEC;
         let folder = match rustix::fs::open(path, flags, Mode::empty()) {
@@ -67,8 +70,8 @@ impl Folder {
             let owner = stat.st_uid;
             return Err(CacheError::Foreign { owner });
         }
-        if mode & OTHERS_WRITE != 0 {
-            return Err(CacheError::Writable { mode });
+        if mode & OTHERS != 0 {
+            return Err(CacheError::Shared { mode });
         }
         Ok(Some(Self(folder)))
     }
@@ -88,6 +91,9 @@ impl Folder {
         let Some((file, stat)) = self.open_file(name)? else {
             return Ok(Found::Nothing);
         };
+        if is_folder(&stat) {
+            return Ok(Found::Folder);
+        }
         let Some(file) = file.filter(|_| size_of(&stat) <= max) else {
             return Ok(Found::Bad);
         };
@@ -101,6 +107,9 @@ impl Folder {
         let Some((file, stat)) = self.open_file(name)? else {
             return Ok(Found::Nothing);
         };
+        if is_folder(&stat) {
+            return Ok(Found::Folder);
+        }
         let is_ours = stat.st_uid == rustix::process::geteuid().as_raw();
         let is_secret = is_ours && stat.st_mode & OTHERS == 0 && size_of(&stat) == length;
         match file.filter(|_| is_secret) {
@@ -130,39 +139,44 @@ impl Folder {
         Ok(Some((file, stat)))
     }
 
-    /// Writes a file of these pieces whole: whoever reads it sees all of it or nothing, also after a loss of power. Only
-    /// this user can read it.
-    pub(super) fn write(&self, name: &str, pieces: &[&[u8]]) -> Result<(), CacheError> {
-        let (temporary, mut file) = self.make_temporary()?;
-        let written = pieces.iter().try_for_each(|piece| file.write_all(piece));
-        written
-            .map_err(|error| errno(&error))
-            .and_then(|()| fsync(&file))
-            .and_then(|()| renameat(&self.0, &temporary, &self.0, name))
-            .and_then(|()| fsync(&self.0))
-            .inspect_err(|_| self.discard(&temporary))
-            .map_err(CacheError::write)
+    /// Begins a file of `size` bytes, which has no name for readers yet. Its size counts from now on, for all processes.
+    pub(super) fn begin(&self, size: u64) -> Result<NewFile<'_>, CacheError> {
+        let new = self.make_temporary()?;
+        // A hole takes no space of the disk.
+        new.file
+            .set_len(size)
+            .map_err(|error| CacheError::write(errno(&error)))?;
+        Ok(new)
     }
 
-    /// Makes an empty file that only this user can read. The returned file holds a lock that tells other processes that
-    /// it is no left-over.
-    fn make_temporary(&self) -> Result<(String, File), CacheError> {
+    /// Makes an empty file that only this user can read. It has a lock, which tells other processes that it is no
+    /// left-over.
+    fn make_temporary(&self) -> Result<NewFile<'_>, CacheError> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
         for _ in 0..ATTEMPTS {
             let number = getrandom::u64().map_err(CacheError::Random)?;
             let name = format!("{TEMPORARY}{number:016x}");
             let mode = Mode::RUSR | Mode::WUSR;
             let file = openat(&self.0, &name, flags | OFlags::CLOEXEC, mode);
-            let file = File::from(file.map_err(CacheError::write)?);
-            let is_locked = flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok();
-            let links = fstat(&file).map_or(0, |stat| stat.st_nlink);
+            let new = NewFile {
+                file: File::from(file.map_err(CacheError::write)?),
+                folder: self,
+                name,
+            };
+            let is_locked = flock(&new.file, FlockOperation::NonBlockingLockExclusive).is_ok();
+            let links = fstat(&new.file).map_or(0, |stat| stat.st_nlink);
             // Another process may have found the file between these two steps, and taken it for a left-over.
             if is_locked && links > 0 {
-                return Ok((name, file));
+                return Ok(new);
             }
-            self.discard(&name);
         }
         Err(CacheError::write(Errno::AGAIN))
+    }
+
+    /// Returns true if there is something of this name that is a folder, in whose place no file can be written.
+    pub(super) fn has_folder(&self, name: &str) -> bool {
+        let stat = statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW);
+        stat.is_ok_and(|stat| is_folder(&stat))
     }
 
     /// Removes a file that was not written completely.
@@ -183,34 +197,40 @@ impl Folder {
     pub(super) fn remove_left_over(&self) -> Result<(), CacheError> {
         let names = self.names()?;
         for name in names.iter().filter(|name| name.starts_with(TEMPORARY)) {
-            let Some((Some(file), _)) = self.open_file(name)? else {
+            // What cannot be opened or removed is nothing of ours, or of a disk that cannot be written.
+            let Ok(Some((Some(file), _))) = self.open_file(name) else {
                 continue;
             };
             // A process that writes it still holds the lock.
             if flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
-                self.remove(name)?;
+                self.discard(name);
             }
         }
         Ok(())
     }
 
-    /// Lists the entries.
-    pub(super) fn entries(&self) -> Result<Vec<Listed>, CacheError> {
-        let mut entries = Vec::new();
+    /// Lists the entries, and the files that are being written. What is not a regular file is nothing of ours.
+    pub(super) fn files(&self) -> Result<Vec<Listed>, CacheError> {
+        let mut files = Vec::new();
         for name in self.names()? {
-            if !is_entry(&name) {
+            let is_entry = is_entry(&name);
+            if !is_entry && !name.starts_with(TEMPORARY) {
                 continue;
             }
             // Another server may have removed it meanwhile.
-            if let Ok(stat) = statat(&self.0, &name, AtFlags::SYMLINK_NOFOLLOW) {
-                entries.push(Listed {
+            let Ok(stat) = statat(&self.0, &name, AtFlags::SYMLINK_NOFOLLOW) else {
+                continue;
+            };
+            if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile {
+                files.push(Listed {
                     size: size_of(&stat),
                     used: (stat.st_mtime, stat.st_mtime_nsec as i64),
                     name,
+                    is_entry,
                 });
             }
         }
-        Ok(entries)
+        Ok(files)
     }
 
     fn names(&self) -> Result<Vec<String>, CacheError> {
@@ -225,6 +245,68 @@ impl Folder {
     }
 }
 
+/// A file that is being written. It is removed when this is dropped before it has got its name.
+#[derive(Debug)]
+pub(super) struct NewFile<'a> {
+    folder: &'a Folder,
+    name: String,
+    file: File,
+}
+
+impl NewFile<'_> {
+    /// Returns the name under which the folder lists it.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Writes the pieces and gives the file its name: whoever reads it sees all of it or nothing, also after a loss of
+    /// power. What has the name already is replaced.
+    pub(super) fn write(mut self, name: &str, pieces: &[&[u8]]) -> Result<(), CacheError> {
+        let folder = &self.folder.0;
+        self.fill(pieces)
+            .and_then(|()| renameat(folder, &self.name, folder, name))
+            .and_then(|()| fsync(folder))
+            .map_err(CacheError::write)
+    }
+
+    /// Writes the pieces and gives the file its name, unless there is something of this name already.
+    pub(super) fn write_if_missing(
+        mut self,
+        name: &str,
+        pieces: &[&[u8]],
+    ) -> Result<(), CacheError> {
+        let folder = &self.folder.0;
+        self.fill(pieces)
+            .and_then(|()| {
+                match linkat(folder, &self.name, folder, name, AtFlags::empty()) {
+                    Err(Errno::EXIST) => Ok(()),
+                    // A file system without hard links.
+                    Err(Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS) => {
+                        renameat(folder, &self.name, folder, name)
+                    }
+                    linked => linked,
+                }
+            })
+            .and_then(|()| fsync(folder))
+            .map_err(CacheError::write)
+    }
+
+    fn fill(&mut self, pieces: &[&[u8]]) -> Result<(), Errno> {
+        let written = pieces
+            .iter()
+            .try_for_each(|piece| self.file.write_all(piece));
+        written.map_err(|error| errno(&error))?;
+        fsync(&self.file)
+    }
+}
+
+impl Drop for NewFile<'_> {
+    fn drop(&mut self) {
+        // After a rename there is nothing of this name any more.
+        self.folder.discard(&self.name);
+    }
+}
+
 /// The times of a file that was used now.
 const USED_NOW: Timestamps = Timestamps {
     last_access: Timespec {
@@ -236,6 +318,10 @@ const USED_NOW: Timestamps = Timestamps {
         tv_nsec: UTIME_NOW,
     },
 };
+
+fn is_folder(stat: &Stat) -> bool {
+    FileType::from_raw_mode(stat.st_mode) == FileType::Directory
+}
 
 fn size_of(stat: &Stat) -> u64 {
     u64::try_from(stat.st_size).unwrap_or(0)

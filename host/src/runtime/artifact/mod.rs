@@ -67,6 +67,11 @@ impl CodeCache {
         &self.state.counts
     }
 
+    /// Returns the sentence that says why compiled code is not kept, if that was so the last time.
+    pub(super) fn trouble(&self) -> Option<String> {
+        self.state.trouble()
+    }
+
     /// Checks the folder, makes it if it is missing, and removes what killed processes have left there. If the folder
     /// cannot be used, a warning says why and what to do.
     pub(super) fn prepare(&self) {
@@ -78,7 +83,11 @@ impl CodeCache {
         };
         let prepared = Folder::make(dir).and_then(|folder| {
             folder.remove_left_over()?;
-            let bytes = folder.entries()?.iter().map(|listed| listed.size).sum();
+            let files = folder.files()?;
+            let entries = files.iter().filter(|file| file.is_entry);
+            let bytes = entries.map(|entry| entry.size).sum();
+            // Says what is wrong with it now, and not only once something was compiled.
+            SealKey::read(&folder)?;
             self.state.counts.set_stored(bytes);
             Ok(())
         });
@@ -118,7 +127,7 @@ impl CodeCache {
     fn load_from(&self, folder: &Folder, key: &EntryKey) -> Result<Option<Entry>, CacheError> {
         let name = key.file_name();
         let bytes = match folder.read(&name, self.largest_entry())? {
-            Found::Nothing => return Ok(None),
+            Found::Nothing | Found::Folder => return Ok(None),
             Found::Bad => None,
             Found::Bytes(bytes) => Some(bytes),
         };
@@ -175,10 +184,20 @@ impl CodeCache {
             tracing::debug!("{name} is larger than an entry may be and is not kept");
             return Ok(());
         }
-        let before = make_room(&folder, &name, self.settings.max_bytes - size)?;
+        if folder.has_folder(&name) {
+            tracing::debug!("{name} is a folder, and in its place nothing is kept");
+            return Ok(());
+        }
+        // The file is there with its size before room is made, so that those that are written at the same time do not
+        // count on the same room.
+        let new = folder.begin(size)?;
+        let Some(others) = make_room(&folder, &new, &name, self.settings.max_bytes - size)? else {
+            tracing::debug!("{name} is not kept, because other entries are being written");
+            return Ok(());
+        };
         let [head, component, code] = content;
-        folder.write(&name, &[&seal, head, component, code])?;
-        self.state.counts.set_stored(before + size);
+        new.write(&name, &[&seal, head, component, code])?;
+        self.state.counts.set_stored(others + size);
         Ok(())
     }
 }

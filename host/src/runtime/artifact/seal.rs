@@ -18,22 +18,37 @@ pub(super) struct SealKey([u8; LENGTH]);
 impl SealKey {
     /// Reads the key of a folder. Returns `None` if there is none, or if the file has another length or may be read by
     /// others.
+    ///
+    /// # Errors
+    /// The key cannot be read, or there is a folder in its place.
     pub(super) fn read(folder: &Folder) -> Result<Option<Self>, CacheError> {
         match folder.read_secret(KEY_FILE, LENGTH as u64)? {
             Found::Bytes(bytes) => Ok(bytes.try_into().ok().map(Self)),
             Found::Nothing | Found::Bad => Ok(None),
+            Found::Folder => Err(CacheError::KeyIsFolder),
         }
     }
 
-    /// Reads the key of a folder, or makes one. All entries of an earlier key are bad then.
+    /// Reads the key of a folder, or makes one. All entries of an earlier key are bad then. Servers that begin at the
+    /// same time have the same key.
     pub(super) fn read_or_make(folder: &Folder) -> Result<Self, CacheError> {
         if let Some(key) = Self::read(folder)? {
             return Ok(key);
         }
         let mut key = [0; LENGTH];
         getrandom::fill(&mut key).map_err(CacheError::Random)?;
-        folder.write(KEY_FILE, &[&key])?;
+        let make = || -> Result<(), CacheError> {
+            let new = folder.begin(LENGTH as u64)?;
+            new.write_if_missing(KEY_FILE, &[&key])
+        };
+        make()?;
         // Another process may have made one at the same time: the one that is there now is that of both.
+        if let Some(key) = Self::read(folder)? {
+            return Ok(key);
+        }
+        // What is there is no key: it has another length, or others may read it.
+        folder.remove(KEY_FILE)?;
+        make()?;
         Ok(Self::read(folder)?.unwrap_or(Self(key)))
     }
 

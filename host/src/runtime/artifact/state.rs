@@ -37,26 +37,33 @@ impl CacheCounts {
 #[derive(Debug, Default)]
 pub(super) struct State {
     pub(super) counts: CacheCounts,
-    /// True from a failure until something is stored again.
-    has_failed: Mutex<bool>,
+    /// The sentence of the first failure, until something is stored again.
+    trouble: Mutex<Option<String>>,
 }
 
 impl State {
     /// Logs a failure, unless the last one was logged and nothing was stored meanwhile.
     pub(super) fn failed(&self, dir: &Path, error: &CacheError) {
         self.counts.failures.one();
-        let had_failed = std::mem::replace(&mut *lock(&self.has_failed), true);
-        if !had_failed {
-            tracing::warn!(
+        let mut trouble = lock(&self.trouble);
+        if trouble.is_none() {
+            let sentence = format!(
                 "compiled code is not kept in {}: {error}. Handlers are served all the same",
                 dir.display()
             );
+            tracing::warn!("{sentence}");
+            *trouble = Some(sentence);
         }
+    }
+
+    /// Returns the sentence of a failure since which nothing was stored.
+    pub(super) fn trouble(&self) -> Option<String> {
+        lock(&self.trouble).clone()
     }
 
     /// Notes that an entry was stored. Logs the end of a failure.
     pub(super) fn worked(&self, dir: &Path) {
-        if std::mem::take(&mut *lock(&self.has_failed)) {
+        if lock(&self.trouble).take().is_some() {
             tracing::info!("compiled code is kept in {} again", dir.display());
         }
     }

@@ -227,8 +227,101 @@ fn l21_what_is_made_belongs_to_the_user_alone() {
 }
 
 #[test]
+fn l20_servers_that_begin_at_once_have_the_same_key() {
+    for _ in 0..50 {
+        let fixture = Fixture::new();
+        let folder = Folder::make(&fixture.dir).unwrap();
+        let barrier = std::sync::Barrier::new(8);
+        let made = || {
+            barrier.wait();
+            let key = SealKey::read_or_make(&folder).unwrap();
+            seal(&key, "name", &[])
+        };
+        let seals: Vec<_> = std::thread::scope(|scope| {
+            let servers: Vec<_> = (0..8).map(|_| scope.spawn(made)).collect();
+            let joined = servers.into_iter().map(|server| server.join().unwrap());
+            joined.collect()
+        });
+        assert!(seals.iter().all(|one| *one == seals[0]));
+        assert_eq!(fixture.names(), ["key"]);
+    }
+}
+
+#[test]
+fn l21_a_folder_in_the_place_of_an_entry_is_left_alone_and_all_others_are_kept() {
+    let fixture = Fixture::with_room(4000);
+    let taken = key("taken");
+    fixture.stored("first");
+    fs::create_dir(fixture.path(&taken)).unwrap();
+    fs::write(fixture.path(&taken).join("file"), "of somebody").unwrap();
+    for round in 0..20 {
+        fixture.cache.store(&taken, &entry("taken"));
+        assert_eq!(fixture.cache.load(&taken), None);
+        fixture.stored(&format!("round {round}"));
+    }
+    fixture.cache.prepare();
+    assert!(fixture.path(&taken).join("file").exists());
+    let counts = fixture.cache.counts();
+    assert_eq!((counts.failures.total(), counts.bad.total()), (0, 0));
+    assert!(counts.stored() <= 4000, "{}", counts.stored());
+}
+
+#[test]
+fn l21_a_folder_in_the_place_of_the_key_is_one_failure_and_removes_nothing() {
+    let fixture = Fixture::new();
+    let (old, _) = fixture.stored("old");
+    let place = fixture.dir.join("key");
+    fs::rename(&place, fixture.dir.join("away")).unwrap();
+    fs::create_dir(&place).unwrap();
+    fixture.cache.prepare();
+    let trouble = fixture.cache.trouble().expect("a failure");
+    assert!(trouble.contains("`key`"), "{trouble}");
+    assert_eq!(fixture.cache.load(&old), None);
+    fixture.cache.store(&key("new"), &entry("new"));
+    assert!(fixture.path(&old).exists(), "it may be good again");
+    assert!(place.is_dir() && !fixture.path(&key("new")).exists());
+    fs::remove_dir(&place).unwrap();
+    fs::rename(fixture.dir.join("away"), &place).unwrap();
+    assert!(fixture.cache.load(&old).is_some());
+    fixture.stored("new");
+    assert_eq!(fixture.cache.trouble(), None);
+}
+
+#[test]
+fn i13_2_entries_that_are_being_written_count_for_the_bound() {
+    let contents: Vec<_> = (0..40).map(|number| format!("{number:04}")).collect();
+    let max = 5000;
+    let fixture = Fixture::with_room(max);
+    let size = || -> u64 {
+        let listed = fs::read_dir(&fixture.dir).into_iter().flatten();
+        let sizes = listed.filter_map(|entry| entry.ok()?.metadata().ok());
+        sizes.map(|stat| stat.len()).sum()
+    };
+    std::thread::scope(|scope| {
+        for contents in contents.chunks(10) {
+            let cache = &fixture.cache;
+            scope.spawn(move || {
+                for content in contents {
+                    cache.store(&key(content), &entry(content));
+                }
+            });
+        }
+    });
+    assert!(size() <= max + 32, "{}", size());
+    assert_eq!(fixture.cache.counts().failures.total(), 0);
+    // The file of another server that is being written takes room too, and cannot be removed.
+    let folder = Folder::open(&fixture.dir).unwrap().unwrap();
+    let other = folder.begin(max - 100).unwrap();
+    fixture.cache.store(&key("more"), &entry("more"));
+    assert!(fixture.cache.load(&key("more")).is_none());
+    assert!(size() <= max + 32, "{}", size());
+    drop(other);
+    fixture.stored("more");
+}
+
+#[test]
 fn l21_a_folder_that_others_can_write_or_that_is_a_link_is_not_used() {
-    for mode in [0o770, 0o707, 0o777] {
+    for mode in [0o770, 0o707, 0o777, 0o755, 0o750, 0o710, 0o701] {
         let fixture = Fixture::new();
         let (key, entry) = fixture.stored("code");
         fs::set_permissions(&fixture.dir, Permissions::from_mode(mode)).unwrap();

@@ -130,6 +130,11 @@ impl Compilation {
         self.cache.counts()
     }
 
+    /// Returns the sentence that says why the cache cannot be used, if that was so the last time.
+    pub(super) fn cache_trouble(&self) -> Option<String> {
+        self.cache.trouble()
+    }
+
     /// Checks the folder of the cache.
     pub(super) async fn prepare_cache(&self) {
         let cache = Arc::clone(&self.cache);

@@ -1,9 +1,17 @@
-//! Bodies of `wasi:http` that a guest was writing when its instance ended.
+//! Resources of `wasi:http` that a guest has not dropped at the end of its call or of its instance.
 
+use std::any::Any;
 use std::mem;
 
 use wasmtime::component::ResourceTable;
-use wasmtime_wasi_http::p2::body::{HostOutgoingBody, StreamContext};
+use wasmtime_wasi_http::p2::body::{
+    HostFutureTrailers, HostIncomingBody, HostOutgoingBody, StreamContext,
+};
+use wasmtime_wasi_http::p2::types::{
+    HostFutureIncomingResponse, HostIncomingRequest, HostIncomingResponse, HostOutgoingRequest,
+    HostOutgoingResponse, HostResponseOutparam,
+};
+use wasmtime_wasi_http::{FieldMap, RequestOptions};
 
 /// Breaks all bodies in a table that were not finished, so that their receivers get an error.
 ///
@@ -17,14 +25,29 @@ pub(super) fn abort_unfinished(table: &mut ResourceTable) {
     }
 }
 
-/// Returns true if a body in a table was not finished. Only the end of the instance ends it, with its stream.
-pub(super) fn are_unfinished(table: &mut ResourceTable) -> bool {
-    unfinished(table).next().is_some()
+/// Returns true if a table has a resource of `wasi:http`, which the guest could use in a later call. The streams of
+/// bodies are there only as long as their bodies.
+pub(super) fn are_left(table: &mut ResourceTable) -> bool {
+    table.iter_mut().any(|entry| is_of_http(entry))
+}
+
+fn is_of_http(entry: &dyn Any) -> bool {
+    entry.is::<FieldMap>()
+        || entry.is::<RequestOptions>()
+        || entry.is::<HostIncomingRequest>()
+        || entry.is::<HostResponseOutparam>()
+        || entry.is::<HostOutgoingResponse>()
+        || entry.is::<HostOutgoingRequest>()
+        || entry.is::<HostFutureIncomingResponse>()
+        || entry.is::<HostIncomingResponse>()
+        || entry.is::<HostIncomingBody>()
+        || entry.is::<HostFutureTrailers>()
+        || entry.is::<HostOutgoingBody>()
 }
 
 fn unfinished(table: &mut ResourceTable) -> impl Iterator<Item = &mut HostOutgoingBody> {
     table.iter_mut().filter_map(|entry| {
-        let entry: &mut dyn std::any::Any = entry;
+        let entry: &mut dyn Any = entry;
         entry.downcast_mut::<HostOutgoingBody>()
     })
 }

@@ -21,7 +21,7 @@ pub enum InstanceEnd {
     Places,
     /// It had as many calls as it may have (`max-calls`).
     MaxCalls,
-    /// The guest kept too many handles of earlier calls, or left the body of an answer unfinished.
+    /// The guest kept a resource of `wasi:http` of its last call, or too many handles of earlier calls.
     Handles,
     /// A call of it trapped, exceeded a limit, or was dropped.
     Fault,

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 use super::counts::{InstanceCounts, InstanceEnd};
+use super::cpu;
 use crate::lock::lock;
 
 /// Instances that the sweeper ends before it lets other tasks run.
@@ -136,7 +137,13 @@ impl Keeper {
     }
 
     /// Ends the idle instance of all handlers that was used least recently. Returns false if there is none.
+    ///
+    /// The call that needs the room is not charged for it, because it may be none of its own.
     pub(super) fn end_one(&self, end: InstanceEnd) -> bool {
+        cpu::uncharged(|| self.end_first(end))
+    }
+
+    fn end_first(&self, end: InstanceEnd) -> bool {
         // Another thread may take the instance first, and then the next one counts.
         while let Some((group, end)) = self.choose(end) {
             if group.end_oldest(end) {
@@ -282,5 +289,53 @@ async fn pause(ended: &mut usize) {
     *ended += 1;
     if ended.is_multiple_of(BATCH) {
         tokio::task::yield_now().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Poll;
+
+    use super::super::cpu::Meter;
+    use super::*;
+
+    /// A handler with instances whose ends take long.
+    struct Slow(AtomicUsize);
+
+    const EACH: Duration = Duration::from_millis(40);
+
+    impl Group for Slow {
+        fn oldest(&self) -> Option<Instant> {
+            (self.0.load(Ordering::Relaxed) > 0).then(Instant::now)
+        }
+
+        fn idle(&self) -> Duration {
+            Duration::MAX
+        }
+
+        fn end_oldest(&self, _: InstanceEnd) -> bool {
+            let until = Instant::now() + EACH;
+            while Instant::now() < until {}
+            self.0.fetch_sub(1, Ordering::Relaxed) > 0
+        }
+
+        fn end_if_idle_since(&self, _: Instant) -> bool {
+            false
+        }
+    }
+
+    #[test]
+    fn i13_1_a_call_is_not_charged_for_the_instances_that_make_room_for_it() {
+        let keeper = Keeper::new(0);
+        let group: Arc<dyn Group> = Arc::new(Slow(AtomicUsize::new(3)));
+        keeper.add(Arc::downgrade(&group));
+        let mut used = None;
+        let _ = Meter::new(Instant::now()).poll(|| {
+            while keeper.end_one(InstanceEnd::Memory) {}
+            used = Some(cpu::used());
+            Poll::Ready(())
+        });
+        assert!(used.expect("it was polled") < EACH, "{used:?}");
+        assert_eq!(group.oldest(), None);
     }
 }

@@ -51,10 +51,6 @@ pub(in crate::runtime) struct Lease {
     _permit: Option<OwnedSemaphorePermit>,
 }
 
-/// No instance became free in the time of the call.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::runtime) struct Busy;
-
 impl Lease {
     /// Makes a lease that uses a new instance for each call.
     pub(in crate::runtime) fn fresh() -> Self {

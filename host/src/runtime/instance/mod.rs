@@ -23,10 +23,11 @@ use std::sync::Arc;
 use self::counts::KeptInstances;
 use self::keeper::Keeper;
 use self::kept::Kept;
-use self::lease::{Busy, Lease, Owner};
+use self::lease::{Lease, Owner};
 use self::per_socket::PerSocket;
 use self::shared::Shared;
 use self::state::{Call, Phase};
+use super::error::CallError;
 use super::settings::{HandlerSettings, Life};
 
 /// A rule for how long the instances of one handler live.
@@ -58,7 +59,11 @@ impl Strategy {
     ///
     /// # Errors
     /// The instances that may serve the call were in other calls until its end.
-    pub(super) async fn check_out(&self, owner: Owner<'_>, call: &mut Call) -> Result<Lease, Busy> {
+    pub(super) async fn check_out(
+        &self,
+        owner: Owner<'_>,
+        call: &mut Call,
+    ) -> Result<Lease, CallError> {
         match (self, owner) {
             // The declarations of a handler are those of a guest that has not been called.
             _ if call.phase == Phase::Describe => Ok(Lease::fresh()),

@@ -9,10 +9,11 @@ use tokio::sync::Notify;
 use super::counts::{Counted, InstanceEnd};
 use super::idle_list::Ticket;
 use super::kept::{Kept, Unkept};
-use super::lease::{Busy, Home, Lease};
+use super::lease::{Home, Lease};
 use super::state::Call;
 use super::store::Instance;
 use crate::lock::lock;
+use crate::runtime::error::CallError;
 use crate::runtime::settings::Life;
 use crate::sockets::{Attachment, Connection};
 
@@ -46,7 +47,7 @@ impl PerSocket {
         &self,
         connection: &Connection,
         call: &mut Call,
-    ) -> Result<Lease, Busy> {
+    ) -> Result<Lease, CallError> {
         // The address stands for the handler's generation: it is not used again while a place keeps it.
         let key = Arc::as_ptr(&self.kept).addr();
         let place = connection.attachments.get(key, || Place {
@@ -60,12 +61,12 @@ impl PerSocket {
                 return Ok(Lease::kept(instance, place, None));
             }
             let freed = tokio::time::timeout_at(call.until.into(), place.freed.notified()).await;
-            freed.map_err(|_| Busy)?;
+            freed.map_err(|_| CallError::InstanceBusy(call.settings.deadline))?;
             call.entered = Instant::now();
             // The notice may come together with the end of the call, which would run for nothing.
             if call.entered >= call.until {
                 place.freed.notify_one();
-                return Err(Busy);
+                return Err(CallError::InstanceBusy(call.settings.deadline));
             }
         }
     }

@@ -7,9 +7,10 @@ use tokio::sync::Semaphore;
 
 use super::counts::Counted;
 use super::kept::Kept;
-use super::lease::{Busy, Home, Lease};
+use super::lease::{Home, Lease};
 use super::state::Call;
 use super::store::Instance;
+use crate::runtime::error::CallError;
 use crate::runtime::settings::Life;
 
 /// Keeps a pool of instances.
@@ -17,6 +18,8 @@ pub(in crate::runtime) struct Shared {
     pool: Arc<Pool>,
     /// One permit for each instance that may be in a call.
     permits: Arc<Semaphore>,
+    /// The number of permits.
+    size: usize,
 }
 
 struct Pool(Arc<Kept>);
@@ -27,6 +30,7 @@ impl Shared {
         Self {
             pool: Arc::new(Pool(kept)),
             permits: Arc::new(Semaphore::new(size.min(Semaphore::MAX_PERMITS))),
+            size,
         }
     }
 
@@ -39,7 +43,7 @@ impl Shared {
     /// of `call`.
     ///
     /// A nested call does not wait, because the pool may be held by the calls above it: it has an instance of its own.
-    pub(super) async fn check_out(&self, call: &mut Call) -> Result<Lease, Busy> {
+    pub(super) async fn check_out(&self, call: &mut Call) -> Result<Lease, CallError> {
         let permit = match Arc::clone(&self.permits).try_acquire_owned() {
             Ok(permit) => permit,
             Err(_) if call.depth > 0 => return Ok(Lease::fresh()),
@@ -47,11 +51,13 @@ impl Shared {
                 let permit = Arc::clone(&self.permits).acquire_owned();
                 let timed = tokio::time::timeout_at(call.until.into(), permit).await;
                 // The semaphore is never closed.
-                let permit = timed.map_err(|_| Busy)?.map_err(|_| Busy)?;
+                let Ok(Ok(permit)) = timed else {
+                    return Err(self.busy());
+                };
                 call.entered = Instant::now();
                 // The permit may come together with the end of the call, which would run for nothing.
                 if call.entered >= call.until {
-                    return Err(Busy);
+                    return Err(self.busy());
                 }
                 permit
             }
@@ -59,6 +65,11 @@ impl Shared {
         let instance = self.pool.0.take_last();
         let home: Arc<dyn Home> = Arc::clone(&self.pool) as _;
         Ok(Lease::kept(instance, home, Some(permit)))
+    }
+
+    fn busy(&self) -> CallError {
+        let instances = self.size;
+        CallError::PoolBusy { instances }
     }
 }
 

@@ -204,9 +204,10 @@ impl State {
         if left > MAX_LEFT || !self.handles.suffice() {
             return true;
         }
-        // Most guests hold nothing of WASI.
+        // Most guests hold nothing of WASI. What others may keep is for the instance, as their standard output. The
+        // resources of wasi:http belong to the call, and its tables cannot tell those of earlier calls.
         !resources.is_empty()
-            && (left + resources.iter_mut().count() > MAX_LEFT || bodies::are_unfinished(resources))
+            && (left + resources.iter_mut().count() > MAX_LEFT || bodies::are_left(resources))
     }
 
     /// Returns the things that the guest holds in the call that runs.

@@ -100,9 +100,7 @@ impl Counter {
         depth: u32,
     ) -> Result<u32, CallError> {
         let mut call = call(&self.settings, depth);
-        let Ok(mut lease) = self.strategy.check_out(owner, &mut call).await else {
-            return Err(CallError::Deadline(self.settings.deadline));
-        };
+        let mut lease = self.strategy.check_out(owner, &mut call).await?;
         self.call_in(&mut lease, call, function).await
     }
 
@@ -246,7 +244,10 @@ async fn d02_a_call_waits_for_the_one_that_runs_in_its_instance_and_no_longer_th
     let mut first = call(&counter.settings, 0);
     let lease = counter.strategy.check_out(owner, &mut first).await.unwrap();
     let waited = counter.call(owner, "count").await;
-    assert!(matches!(waited, Err(CallError::Deadline(_))), "{waited:?}");
+    assert!(
+        matches!(waited, Err(CallError::InstanceBusy(_))),
+        "{waited:?}"
+    );
     let mut waiting = Box::pin(counter.call(owner, "count"));
     assert!(futures_util::poll!(&mut waiting).is_pending());
     drop(lease);
@@ -266,7 +267,10 @@ async fn d03_a_pool_has_no_more_instances_than_it_may_and_a_nested_call_waits_fo
     let mut first = call(&counter.settings, 0);
     let lease = counter.strategy.check_out(Owner::Anyone, &mut first).await;
     let waited = counter.call(Owner::Anyone, "count").await;
-    assert!(matches!(waited, Err(CallError::Deadline(_))), "{waited:?}");
+    assert!(
+        matches!(waited, Err(CallError::PoolBusy { instances: 1 })),
+        "{waited:?}"
+    );
     let nested = counter.call_at(Owner::Anyone, "count", 1).await;
     assert_eq!(nested.unwrap(), 1, "it has an instance of its own");
     let mut waiting = Box::pin(counter.call(Owner::Anyone, "count"));

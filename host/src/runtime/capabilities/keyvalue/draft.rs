@@ -1,11 +1,15 @@
 //! `wasi:keyvalue@0.2.0-draft`, the draft before `draft2`, which other hosts offer.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+
 use wasmtime::component::{HasSelf, Linker, Resource};
 
 use self::bindings::wasi::keyvalue::store::{self, Error, KeyResponse};
 use self::bindings::wasi::keyvalue::{atomics, batch};
 use super::operations::{BucketHandle, Refusal};
 use crate::kv::{self, BucketName, Delta, Key};
+use crate::message::CallId;
 use crate::runtime::instance::state::State;
 
 /// The version of the package.
@@ -52,27 +56,46 @@ fn answer<T>(result: Result<T, Refusal>) -> Answer<T> {
     Ok(result.map_err(Error::from))
 }
 
-/// The ends of the pages that the call was given. A cursor is the number of one of them, counted from 1.
+/// The ends of the pages that the call was given.
 ///
 /// The number of operations of a call bounds them.
 #[derive(Default)]
 struct Pages(Vec<(BucketName, Key)>);
 
+/// Bits of a cursor for the number of a page, more than calls may make operations. The others stand for the call, so
+/// that a cursor of another call is recognised.
+const PAGE_BITS: u32 = 24;
+
+impl Pages {
+    /// Returns the cursor of a page of the call `id`. Pages are counted from 1, because 0 stands for the first page.
+    fn cursor(id: &CallId, number: usize) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        id.hash(&mut hasher);
+        hasher.finish() << PAGE_BITS | number as u64
+    }
+
+    /// Returns the end of the page of a cursor that the call `id` was given.
+    fn at(&self, id: &CallId, cursor: u64) -> Option<&(BucketName, Key)> {
+        let number = usize::try_from(cursor & ((1 << PAGE_BITS) - 1)).ok()?;
+        let page = self.0.get(number.checked_sub(1)?)?;
+        (cursor == Self::cursor(id, number)).then_some(page)
+    }
+}
+
 impl State {
     /// Returns the key that ends the page before the one that a cursor stands for. 0 stands for the first page.
     fn after_page(&mut self, bucket: &Bucket, cursor: Option<u64>) -> Answer<Option<Key>> {
-        let Some(number) = cursor.filter(|number| *number > 0) else {
+        let Some(cursor) = cursor.filter(|cursor| *cursor > 0) else {
             return Ok(Ok(None));
         };
         let name = match self.bucket_name(bucket)? {
             Ok(name) => name,
             Err(refusal) => return answer(Err(refusal)),
         };
-        let Pages(pages) = self.call_mut()?.notes();
-        let page = usize::try_from(number - 1)
-            .ok()
-            .and_then(|page| pages.get(page));
-        let key = page
+        let id = Arc::clone(&self.call()?.call.id);
+        let pages: &mut Pages = self.call_mut()?.notes();
+        let key = pages
+            .at(&id, cursor)
             .filter(|(of, _)| *of == name)
             .map(|(_, key)| key.clone());
         match key {
@@ -119,10 +142,11 @@ impl store::HostBucket for State {
             Err(refusal) => return answer(Err(refusal)),
         };
         let last = page.keys.last().filter(|_| page.more).cloned();
+        let id = Arc::clone(&self.call()?.call.id);
         let Pages(pages) = self.call_mut()?.notes();
         let cursor = last.map(|key| {
             pages.push((name, key));
-            pages.len() as u64
+            Pages::cursor(&id, pages.len())
         });
         let keys = page.keys.into_iter().map(Key::into_string).collect();
         Ok(Ok(KeyResponse { keys, cursor }))
