@@ -72,14 +72,9 @@ async fn starts(handlers: usize, cache: Option<&Path>, count: usize) -> Result<D
         });
         let began = Instant::now();
         let mut server = plan.start_at_once().await;
-        let mut connection = Connection::try_open(server.addr()).await?;
         let last = format!("/{:03}", handlers - 1);
-        let is_there = async |connection: &mut Connection| -> Result<bool> {
-            let answer = connection.try_ask("GET", &last, &[], b"").await?;
-            Ok(answer.status == 200)
-        };
         let mut every = tokio::time::interval(Duration::from_millis(2));
-        while !is_there(&mut connection).await? {
+        while server.get(&last).await.status != 200 {
             ensure!(began.elapsed() < EACH, "the server does not become ready");
             every.tick().await;
         }

@@ -37,12 +37,6 @@ fn files(dir: &Path, end: &str) -> Vec<PathBuf> {
     paths.filter(is_one).collect()
 }
 
-/// Returns the bytes of all entries.
-fn entries_size(dir: &Path) -> u64 {
-    let sizes = entries(dir).into_iter().map(fs::metadata);
-    sizes.map(|stat| stat.map_or(0, |stat| stat.len())).sum()
-}
-
 async fn has_entries(dir: &Path, count: usize) {
     let what = format!("the cache has {count} entries");
     until(&what, SOON, async || entries(dir).len() == count).await;
@@ -331,7 +325,7 @@ async fn i13_2_commands_say_once_that_the_cache_cannot_be_used() {
         let file = temporary.path().join(format!("{name}.wasm"));
         fs::write(file, describing(&"nop ".repeat(name.len()))).expect("written");
     }
-    for mode in [0o755, 0o777] {
+    for mode in [0o775, 0o777] {
         fs::set_permissions(&dir, Permissions::from_mode(mode)).expect("set");
         for command in [
             ["routes", "--handlers", "."].as_slice(),

@@ -251,7 +251,7 @@ pub const KEYS: &[Key] = &[
     Key::new("handlers.rescan", time(Duration::from_millis(10), HOUR), "5s", "Time between two scans of the whole folder, for changes that the system did not report."),
     Key::new("handlers.required", HANDLER_NAMES, "", "Handlers without which nothing is served: while one of them is not loaded, every request is answered 503.").live(),
 
-    Key::without_default("cache.dir", ValueKind::FolderOrOff, "The folder in which compiled code is kept, so that a file is compiled once; or \"off\". By default `$XDG_CACHE_HOME/hitchy`, or `~/.cache/hitchy`. It belongs to the user of the server alone (mode 700), and a folder that does not exist is made so; several servers of this user may share it."),
+    Key::without_default("cache.dir", ValueKind::FolderOrOff, "The folder in which compiled code is kept, so that a file is compiled once; or \"off\". By default `$XDG_CACHE_HOME/hitchy`, or `~/.cache/hitchy`. It belongs to the user of the server, and nobody else may write to it; several servers of this user may share it."),
     Key::new("cache.max-bytes", size(MIB, TIB), "1GiB", "Space of the disk for compiled code. What was not used for the longest time is removed first."),
 
     Key::new("limits.memory", size(64 * KIB, 4 * GIB), "128MiB", "Memory of a guest in one call.").per_handler(),

@@ -28,13 +28,12 @@ pub(super) enum CacheError {
         /// The id of the user.
         owner: u32,
     },
-    /// Others can read the folder, or write to it.
+    /// Others can write to the folder.
     #[error(
-        "other users can {} it (its mode is {mode:03o}); clear it, then take the right away with chmod 700, or name a folder with \
-         cache.dir that does not exist yet",
-        if *.mode & 0o022 == 0 { "read" } else { "write to" }
+        "other users can write to it (its mode is {mode:03o}); clear it, then take the right away with chmod 700, or name another \
+         folder with cache.dir"
     )]
-    Shared {
+    Writable {
         /// The bits of the permissions.
         mode: u32,
     },

@@ -21,6 +21,9 @@ use super::key::is_entry;
 
 /// The beginning of the names of files that are being written.
 const TEMPORARY: &str = ".new-";
+/// The bits of the permissions by which others write. Reading is harmless: files in the folder are readable by this user
+/// only.
+const OTHERS_WRITE: RawMode = 0o022;
 /// The bits of the permissions by which others do anything.
 const OTHERS: RawMode = 0o077;
 /// Times that a temporary file is made anew, because another process took it for a left-over.
@@ -55,7 +58,7 @@ pub(super) struct Listed {
 }
 
 impl Folder {
-    /// Opens the folder and checks that it is this user's alone. Returns `None` if there is none.
+    /// Opens the folder and checks that nobody else can write to it. Returns `None` if there is none.
     pub(super) fn open(path: &Path) -> Result<Option<Self>, CacheError> {
         let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::RDONLY | OFlags::CLOEXEC;
         let folder = match rustix::fs::open(path, flags, Mode::empty()) {
@@ -70,8 +73,8 @@ impl Folder {
             let owner = stat.st_uid;
             return Err(CacheError::Foreign { owner });
         }
-        if mode & OTHERS != 0 {
-            return Err(CacheError::Shared { mode });
+        if mode & OTHERS_WRITE != 0 {
+            return Err(CacheError::Writable { mode });
         }
         Ok(Some(Self(folder)))
     }
