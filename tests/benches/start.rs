@@ -14,12 +14,14 @@ use anyhow::{Result, ensure};
 use hitchy_tests::figures::{self, Durations, millis};
 use hitchy_tests::guests::changed_example;
 use hitchy_tests::http::Connection;
-use hitchy_tests::server::Plan;
+use hitchy_tests::server::{Plan, binary};
 use hitchy_tests::{Server, scripted};
 
 /// Numbers of handlers, each with the number of starts without kept code and with it.
 const STARTS: [(usize, usize, usize); 3] = [(1, 10, 20), (50, 3, 20), (256, 2, 10)];
 const RENAMES: usize = 20;
+/// The time between an answer and the next rename.
+const PAUSE: Duration = Duration::from_millis(200);
 /// The longest time of one start.
 const EACH: Duration = Duration::from_secs(600);
 
@@ -30,6 +32,8 @@ async fn main() -> Result<()> {
     if !figures::are_wanted() {
         return Ok(());
     }
+    // Built before anything is measured.
+    binary();
     println!("{:<36}{:>8}{:>12}{:>12}", "", "times", "median", "max");
     for (handlers, cold, cached) in STARTS {
         let dir = tempfile::tempdir()?;
@@ -92,7 +96,7 @@ fn version(number: usize) -> Vec<u8> {
         let check = match number % 2 {
             0 => String::new(),
             _ => format!(
-                "if text.len() == {number} {{ return Err(Failure::new(400, \"odd\").into()); }}"
+                "if text.len() == 1000 + {number} {{ return Err(Failure::new(400, \"odd\").into()); }}"
             ),
         };
         let edited = format!(
@@ -109,7 +113,9 @@ async fn renames(versions: &[Vec<u8>], cache: Option<&Path>) -> Result<Durations
     let mut connection = Connection::try_open(server.addr()).await?;
     let mut times = Vec::new();
     for (number, version) in others.iter().enumerate() {
-        let wanted = format!("\"version\":{},", number + 1);
+        // Reloads that follow one another at once wait for each other, so that storms of changes cost little.
+        tokio::time::sleep(PAUSE).await;
+        let wanted = format!("\"version\":{}}}", number + 1);
         server.drop_in("chat.wasm", version);
         let renamed = Instant::now();
         let mut every = tokio::time::interval(Duration::from_millis(2));
