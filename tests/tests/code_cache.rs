@@ -157,7 +157,7 @@ async fn i13_2_the_cache_keeps_within_its_bound() {
     let dir = temporary.path().join("cache");
     let probe = guest("probe");
     let sum = || -> u64 {
-        let sizes = files(&dir, "").into_iter().map(|path| fs::metadata(path));
+        let sizes = files(&dir, "").into_iter().map(fs::metadata);
         sizes.filter_map(|stat| Some(stat.ok()?.len())).sum()
     };
     let server = with_cache(&dir).handler("probe.wasm", &probe).start().await;
