@@ -34,7 +34,7 @@ use tokio::task::JoinHandle;
 
 use self::accept::{Acceptor, ConnectionLimits};
 use self::admin::{Admin, View, Vitals};
-use self::files::Folder;
+use self::files::StaticFolder;
 use self::files::client_bundle::ClientBundle;
 pub(crate) use self::hitchy::{AnswerBody, AnswerHeaders, is_withheld};
 use self::http::HttpDoor;
@@ -288,7 +288,7 @@ fn dispatch(
     metrics: &Arc<Metrics>,
 ) -> Result<Arc<Dispatch>, StartError> {
     let server = &config.server;
-    let files = Folder::with_fallback(&server.public, &server.fallback)
+    let files = StaticFolder::with_fallback(&server.public, &server.fallback)
         .map_err(|error| StartError::Fallback(error.to_string()))?;
     let dispatch = Dispatch::new(
         Arc::clone(registry),

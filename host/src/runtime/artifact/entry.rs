@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 /// The native code of a file, with what was made on the way to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::runtime) struct Entry {
+pub(in crate::runtime) struct CachedCode {
     /// The component that was made of a core module. `None` if the file is a component itself.
     pub(in crate::runtime) adapted: Option<Bytes>,
     /// The native code.
@@ -14,7 +14,7 @@ pub(in crate::runtime) struct Entry {
 /// Bytes before the component: one that says if there is a component, and eight with its length.
 const HEAD: usize = 9;
 
-impl Entry {
+impl CachedCode {
     /// Returns what comes first in the bytes of an entry. The component follows, and the code.
     pub(super) fn head(&self) -> [u8; HEAD] {
         let mut head = [0; HEAD];

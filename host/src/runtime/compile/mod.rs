@@ -31,7 +31,7 @@ use self::child::in_child;
 use self::job::Job;
 use self::places::Places;
 use super::adapt::Adapter;
-use super::artifact::{CacheCounts, CacheSettings, CodeCache, EngineId, Entry, EntryKey};
+use super::artifact::{CacheCounts, CacheSettings, CachedCode, CodeCache, EngineId, EntryKey};
 use super::content_hash::ContentHash;
 use super::error::LoadError;
 use super::settings::Serve;
@@ -159,7 +159,7 @@ impl Compilation {
         }
         let (cache, engine, key) = (Arc::clone(&self.cache), self.engine.clone(), key.clone());
         let load = move || {
-            let Entry { adapted, code } = cache.load(&key)?;
+            let CachedCode { adapted, code } = cache.load(&key)?;
             let component = deserialize(&engine, &code);
             let component = component.inspect_err(|_| cache.reject(&key)).ok()?;
             Some(Kept { adapted, component })
@@ -182,12 +182,12 @@ impl Compilation {
         let code = Bytes::from(self.run(Job::Compile, wasm).await?);
         let (engine, loaded) = (self.engine.clone(), code.clone());
         let component = blocking(move || deserialize(&engine, &loaded)).await?;
-        self.store(key, Entry { adapted, code }).await;
+        self.store(key, CachedCode { adapted, code }).await;
         Ok(component)
     }
 
     /// Begins to write an entry to the cache, and returns before it is written.
-    async fn store(&self, key: EntryKey, entry: Entry) {
+    async fn store(&self, key: EntryKey, entry: CachedCode) {
         if !self.cache.is_on() {
             return;
         }

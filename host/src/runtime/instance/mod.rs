@@ -1,7 +1,7 @@
 //! Instances of guests.
 //!
 //! A strategy decides how long instances live. Each strategy that keeps instances has a file, and the choice between
-//! them is made here. What is common to both is in `kept`, the instances of one handler, and in `keeper`, all of them.
+//! them is made here. What is common to both is in `pool`, the instances of one handler, and in `keeper`, all of them.
 
 mod bodies;
 pub(super) mod counts;
@@ -9,11 +9,11 @@ mod cpu;
 pub(super) mod handles;
 mod idle_list;
 pub(super) mod keeper;
-mod kept;
 pub(super) mod lease;
 pub(super) mod limits;
 pub(super) mod output;
 mod per_socket;
+mod pool;
 mod shared;
 pub(super) mod state;
 pub(super) mod store;
@@ -22,10 +22,10 @@ use std::sync::Arc;
 
 use self::counts::{InstanceCounts, KeptInstances};
 use self::keeper::Keeper;
-use self::kept::Kept;
 use self::lease::{Lease, Owner};
 use self::per_socket::PerSocket;
-use self::shared::Shared;
+use self::pool::InstancePool;
+use self::shared::SharedPool;
 use self::state::{Call, Phase};
 use super::error::CallError;
 use super::settings::{HandlerSettings, Life};
@@ -38,19 +38,19 @@ pub(super) enum Strategy {
     /// The events and hooks of a connection have one instance.
     PerSocket(PerSocket),
     /// All calls have the instances of a pool.
-    Shared(Shared),
+    Shared(SharedPool),
 }
 
 impl Strategy {
     /// Returns the strategy that the settings of the handler `name` ask for.
     pub(super) fn of(name: &Arc<str>, settings: &HandlerSettings, keeper: &Arc<Keeper>) -> Self {
-        let kept = || Kept::new(name, settings, keeper);
+        let kept = || InstancePool::new(name, settings, keeper);
         match settings.instances {
             Life::Call => Self::Fresh(keeper.former_counts(name)),
             Life::Socket => Self::PerSocket(PerSocket { kept: kept() }),
             Life::Shared => {
                 let size = settings.max_instances.unwrap_or(settings.concurrency);
-                Self::Shared(Shared::new(kept(), size))
+                Self::Shared(SharedPool::new(kept(), size))
             }
         }
     }
@@ -91,7 +91,7 @@ impl Strategy {
         }
     }
 
-    fn kept(&self) -> Option<&Arc<Kept>> {
+    fn kept(&self) -> Option<&Arc<InstancePool>> {
         match self {
             Self::Fresh(_) => None,
             Self::PerSocket(strategy) => Some(&strategy.kept),
