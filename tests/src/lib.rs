@@ -3,6 +3,7 @@
 
 pub mod browser;
 pub mod clauses;
+pub mod code_cache;
 pub mod commands;
 pub mod components;
 pub mod conformance;
@@ -18,9 +19,11 @@ pub mod guests;
 pub mod http;
 pub mod imports;
 pub mod lines;
+pub mod living;
 pub mod load;
 pub mod modules;
 pub mod node;
+pub mod other_server;
 pub mod processes;
 pub mod project;
 pub mod raw;
@@ -32,6 +35,7 @@ pub mod shell;
 pub mod site;
 pub mod stage;
 pub mod stock;
+pub mod stored;
 pub mod streams;
 pub mod terminal;
 pub mod toolchains;

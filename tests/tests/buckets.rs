@@ -3,8 +3,12 @@
 use futures_util::future::join_all;
 use hitchy_tests::clauses;
 use hitchy_tests::clauses::Way;
+use hitchy_tests::console::{find, page};
+use hitchy_tests::guests::example;
+use hitchy_tests::raw::RawSocket;
 use hitchy_tests::server::Plan;
 use hitchy_tests::stage::Stage;
+use hitchy_tests::wait::{SOON, until};
 use hitchy_tests::{Server, Socket, guest, scripted};
 use serde_json::{Value, json};
 
@@ -174,4 +178,31 @@ async fn i12_1_updates_at_the_same_time_do_not_undo_each_other() {
         (&keys[0], &keys[499]),
         (&json!("key:000"), &json!("key:499"))
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn i13_1_of_a_thousand_clients_that_came_and_went_no_claim_is_left() {
+    let mut server = Server::prepare()
+        .handler("chat.wasm", example("chat"))
+        .console()
+        .start()
+        .await;
+    let addr = server.addr();
+    for round in 0..20 {
+        let clients = (0..50).map(|number| async move {
+            let mut socket = RawSocket::open(addr).await.expect("a session");
+            let auth = json!({ "name": format!("client {round} {number}"), "key": "k" });
+            let entered = socket.enter("/", &auth.to_string()).await;
+            entered.expect("the name is free");
+        });
+        join_all(clients).await;
+    }
+    // A claim has 60 bytes or more. What is left are the keys that claims share.
+    let is_empty = async || {
+        let list = page(&server, "/api/buckets").await;
+        let bucket = find(&list["buckets"], "name", "chat").expect("it is used");
+        bucket["keys"] == 32 && bucket["bytes"].as_u64() < Some(1500)
+    };
+    until("no claim is left", SOON * 3, is_empty).await;
+    server.assert_unharmed();
 }

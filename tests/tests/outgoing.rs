@@ -1,140 +1,17 @@
 //! Handlers that call other servers: what the operator allows, what a call may use, and how errors reach everybody.
 
-use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use hitchy_tests::guests::{example, imports};
 use hitchy_tests::http::{Answer, Connection, request};
+use hitchy_tests::other_server::OtherServer;
 use hitchy_tests::wait::{SOON, until};
 use hitchy_tests::{Server, guest};
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::{JoinHandle, JoinSet};
-
-/// Another server, whose answers depend on the path: `/silent` gets none, `/part` the half of one, `/late` one after
-/// 300 ms, `/status/N` that status, and all else `hello`.
-struct Other {
-    addr: SocketAddr,
-    counts: Arc<Counts>,
-    task: JoinHandle<()>,
-}
-
-#[derive(Default)]
-struct Counts {
-    /// Connections so far.
-    connections: AtomicUsize,
-    /// Connections that are open.
-    open: AtomicUsize,
-    /// Requests that are being answered, and the most of them at once.
-    busy: AtomicUsize,
-    most: AtomicUsize,
-}
-
-impl Drop for Other {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-impl Other {
-    async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let (addr, counts) = (
-            listener.local_addr().expect("bound"),
-            Arc::<Counts>::default(),
-        );
-        let counted = Arc::clone(&counts);
-        let task = tokio::spawn(async move {
-            let mut served = JoinSet::new();
-            while let Ok((stream, _)) = listener.accept().await {
-                let counts = Arc::clone(&counted);
-                served.spawn(async move {
-                    counts.connections.fetch_add(1, Ordering::SeqCst);
-                    counts.open.fetch_add(1, Ordering::SeqCst);
-                    // An error means that the connection was closed.
-                    let _ = serve(stream, &counts).await;
-                    counts.open.fetch_sub(1, Ordering::SeqCst);
-                });
-            }
-        });
-        Self { addr, counts, task }
-    }
-
-    fn url(&self, path: &str) -> String {
-        format!("http://localhost:{}{path}", self.addr.port())
-    }
-
-    fn entry(&self) -> String {
-        format!("outbound = [\"{}\"]\n", self.url(""))
-    }
-
-    async fn open(&self, count: usize) {
-        let what = format!("{count} connections to the other server are open");
-        let is_so = async || self.counts.open.load(Ordering::SeqCst) == count;
-        until(&what, SOON, is_so).await;
-    }
-}
-
-async fn serve(stream: TcpStream, counts: &Counts) -> std::io::Result<()> {
-    let mut stream = BufReader::new(stream);
-    loop {
-        let (mut head, mut length) = (String::new(), 0);
-        while !head.ends_with("\r\n\r\n") {
-            let start = head.len();
-            if stream.read_line(&mut head).await? == 0 {
-                return Ok(());
-            }
-            if let Some(value) = head[start..].strip_prefix("content-length: ") {
-                length = value.trim().parse().unwrap_or_default();
-            }
-        }
-        let mut body = vec![0; length];
-        stream.read_exact(&mut body).await?;
-        let busy = counts.busy.fetch_add(1, Ordering::SeqCst) + 1;
-        counts.most.fetch_max(busy, Ordering::SeqCst);
-        let answered = answer(&mut stream, &head, &body).await;
-        counts.busy.fetch_sub(1, Ordering::SeqCst);
-        answered?;
-    }
-}
-
-async fn answer(stream: &mut BufReader<TcpStream>, head: &str, body: &[u8]) -> std::io::Result<()> {
-    let target = head.split(' ').nth(1).unwrap_or_default();
-    let path = target.split('?').next().unwrap_or_default();
-    let (mut status, mut text) = (200, "hello".to_owned());
-    match path
-        .trim_start_matches('/')
-        .split_once('/')
-        .unwrap_or((path, ""))
-    {
-        ("/silent", _) => return wait_for_end(stream).await,
-        ("/part", _) => {
-            stream
-                .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhello")
-                .await?;
-            return wait_for_end(stream).await;
-        }
-        ("/late", _) => tokio::time::sleep(Duration::from_millis(300)).await,
-        ("/echo", _) => text = format!("{head}{}", String::from_utf8_lossy(body)),
-        ("status", number) => status = number.parse().unwrap_or(500),
-        _ => {}
-    }
-    let length = text.len();
-    let answer = format!("HTTP/1.1 {status} X\r\ncontent-length: {length}\r\n\r\n{text}");
-    stream.write_all(answer.as_bytes()).await
-}
-
-async fn wait_for_end(stream: &mut BufReader<TcpStream>) -> std::io::Result<()> {
-    let mut rest = [0; 1024];
-    while stream.read(&mut rest).await? > 0 {}
-    Err(std::io::ErrorKind::ConnectionAborted.into())
-}
 
 /// Starts a server whose handler may call `other`.
-async fn granted(other: &Other, settings: &str) -> Server {
+async fn granted(other: &OtherServer, settings: &str) -> Server {
     Server::prepare()
         .handler("calling.wasm", guest("calling"))
         .handler("calling.toml", other.entry() + settings)
@@ -147,7 +24,7 @@ async fn call(server: &Server, url: &str) -> Value {
     server.post("/call", &json!({ "url": url })).await.json()
 }
 
-fn burst(other: &Other, count: usize) -> Value {
+fn burst(other: &OtherServer, count: usize) -> Value {
     let authority = format!("localhost:{}", other.addr.port());
     json!({ "authority": authority, "count": count })
 }
@@ -159,7 +36,7 @@ async fn outcome(server: &Server, outcome: &str) -> f64 {
 
 #[tokio::test]
 async fn d06_a_server_that_is_not_granted_is_refused_with_the_line_to_add() {
-    let other = Other::start().await;
+    let other = OtherServer::start().await;
     let server = Server::prepare()
         .handler("api/calling.wasm", guest("calling"))
         .console()
@@ -203,7 +80,7 @@ async fn d06_a_server_that_is_not_granted_is_refused_with_the_line_to_add() {
 
 #[tokio::test]
 async fn d06_the_log_says_what_is_wrong_with_a_url_and_no_password() {
-    let other = Other::start().await;
+    let other = OtherServer::start().await;
     let server = granted(&other, "").await;
     for (url, cause) in [
         ("http://user:sesame@localhost/", "user name"),
@@ -222,7 +99,7 @@ async fn d06_the_log_says_what_is_wrong_with_a_url_and_no_password() {
 
 #[tokio::test]
 async fn d06_a_grant_is_for_one_handler_and_one_origin() {
-    let (other, third) = (Other::start().await, Other::start().await);
+    let (other, third) = (OtherServer::start().await, OtherServer::start().await);
     let server = granted(&other, "").await;
     for url in [
         third.url("/"),
@@ -247,7 +124,7 @@ async fn d06_a_grant_is_for_one_handler_and_one_origin() {
 
 #[tokio::test]
 async fn i12_4_headers_and_bodies_are_passed_on_and_the_connection_is_kept_across_calls() {
-    let other = Other::start().await;
+    let other = OtherServer::start().await;
     let server = granted(&other, "").await;
     for _ in 0..5 {
         let step = json!({
@@ -278,7 +155,7 @@ async fn i12_4_headers_and_bodies_are_passed_on_and_the_connection_is_kept_acros
 
 #[tokio::test]
 async fn i12_4_the_question_mark_answers_502_and_504_and_the_log_has_the_cause() {
-    let other = Other::start().await;
+    let other = OtherServer::start().await;
     let server = granted(&other, "outbound-time = \"300ms\"\n").await;
     let ask = async |path: &str| {
         server
@@ -304,7 +181,7 @@ async fn i12_4_the_question_mark_answers_502_and_504_and_the_log_has_the_cause()
 
 #[tokio::test]
 async fn g19_a_silent_server_ends_with_the_call_and_costs_it_no_processor_time() {
-    let other = Other::start().await;
+    let other = OtherServer::start().await;
     let server = granted(&other, "deadline = \"1s\"\ncpu = \"100ms\"\n").await;
     let answer = server
         .post("/call", &json!({ "url": other.url("/silent") }))
@@ -316,7 +193,7 @@ async fn g19_a_silent_server_ends_with_the_call_and_costs_it_no_processor_time()
 
 #[tokio::test]
 async fn g19_a_client_that_leaves_and_a_guest_that_leaves_or_traps_close_the_connections() {
-    let other = Other::start().await;
+    let other = OtherServer::start().await;
     let server = granted(&other, "").await;
     let mut client = Connection::open(server.addr()).await;
     let body = json!({ "url": other.url("/silent") }).to_string();
@@ -337,7 +214,7 @@ async fn g19_a_client_that_leaves_and_a_guest_that_leaves_or_traps_close_the_con
 
 #[tokio::test]
 async fn g20_a_call_has_six_at_once_and_32_in_all() {
-    let other = Other::start().await;
+    let other = OtherServer::start().await;
     let server = granted(&other, "").await;
     let results = server.post("/burst", &burst(&other, 1000)).await.json();
     let limited = "ErrorCode::ConnectionLimitReached";
@@ -365,7 +242,7 @@ async fn g20_a_thousand_requests_use_few_file_descriptors_and_leave_none() {
     const PLACES: usize = 64 + 8;
 
     // What the first calls open for good is not counted.
-    let (first, other) = (Other::start().await, Other::start().await);
+    let (first, other) = (OtherServer::start().await, OtherServer::start().await);
     let entries = format!(
         "outbound = [\"{}\", \"{}\"]\n",
         first.url(""),
@@ -418,7 +295,7 @@ async fn g20_a_thousand_requests_use_few_file_descriptors_and_leave_none() {
 
 #[tokio::test]
 async fn g20_calls_share_the_places_of_the_node() {
-    let other = Other::start().await;
+    let other = OtherServer::start().await;
     let plan = Server::prepare()
         .handler("calling.wasm", guest("calling"))
         .handler("calling.toml", other.entry())

@@ -3,9 +3,9 @@
 //! Run the example with `cargo run -- dev examples/chat` from the top of the repository, and open
 //! <http://localhost:3000> in two tabs.
 //!
-//! This handler keeps nothing in memory. What outlives the server is in the handler's bucket: the last messages of each
-//! room, and who was last seen there. The name of a person who is connected is in the context of the connection, and the
-//! rooms of a person are the rooms of the connection.
+//! This handler keeps nothing in memory. What outlives the server is in the handler's bucket: the last messages of
+//! each room, and who was last seen there. The name of a person who is connected is in the context of the
+//! connection, and the rooms of a person are the rooms of the connection.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,9 +28,9 @@ fn app() -> App {
         .post("/api/announce", announce)
 }
 
-/// Accepts the client of `io({ auth: { name: "Ada", key: "…" } })` if its name is free. Other clients get the reason in
-/// `connect_error`. The key is a secret of the browser tab. A tab that comes back with its key after a lost connection
-/// gets its name again, even if the server still counts the old connection as open.
+/// Accepts the client of `io({ auth: { name: "Ada", key: "…" } })` if its name is free. Other clients get the
+/// reason in `connect_error`. The key is a secret of the browser tab. A tab that comes back with its key after a
+/// lost connection gets its name again, even if the server still counts the old connection as open.
 fn sign_in(socket: Socket, auth: Option<Auth<BTreeMap<String, String>>>) -> Result<()> {
     let auth = auth.map(|Auth(auth)| auth).unwrap_or_default();
     let words = auth.get("name").map(|name| name.split_whitespace());
@@ -45,8 +45,8 @@ fn sign_in(socket: Socket, auth: Option<Auth<BTreeMap<String, String>>>) -> Resu
     socket.set("name", &name)
 }
 
-/// Tells a client that is connected what its name is, and which rooms are offered to everyone. Other rooms exist as long
-/// as somebody is in them.
+/// Tells a client that is connected what its name is, and which rooms are offered to everyone. Other rooms exist as
+/// long as somebody is in them.
 fn welcome(socket: Socket) -> Result<()> {
     let welcome = json!({ "name": name(&socket)?, "rooms": ["general", "random", "help"] });
     Ok(socket.emit("welcome", &welcome)?)
@@ -83,8 +83,8 @@ fn see(socket: &Socket, room: &str) -> Result<()> {
     Ok(to(format!("room:{room}")).emit("changed", room)?)
 }
 
-/// Handles `emit("who", "general", ({ here, seen }) => …)`: the names of those who are in the room, and when people were
-/// last seen there. Each name is returned once, although a person may have several tabs open.
+/// Handles `emit("who", "general", ({ here, seen }) => …)`: the names of those who are in the room, and when people
+/// were last seen there. Each name is returned once, although a person may have several tabs open.
 fn who(room: &str) -> Result<Json<Value>> {
     let here: Vec<String> = to(format!("room:{room}")).values("name")?;
     let seen: Option<Vec<(String, u64)>> = kv::get(&format!("seen:{room}"))?;
@@ -100,9 +100,9 @@ fn typing(socket: Socket, Data(room): Data<String>) -> Result<()> {
     Ok(others.emit("typing", &json!({ "room": room, "from": name(&socket)? }))?)
 }
 
-/// Handles `emit("message", "general", "hello", id, message => …)`. The other clients in the room get the message, and
-/// the sender gets it as the ack. The client chooses the id. By this id, the page recognises a message that was sent
-/// again after a lost connection.
+/// Handles `emit("message", "general", "hello", id, message => …)`. The other clients in the room get the message,
+/// and the sender gets it as the ack. The client chooses the id. By this id, the page recognises a message that was
+/// sent again after a lost connection.
 fn message(socket: Socket, Data([room, text, id]): Data<[String; 3]>) -> Result<Json<Value>> {
     let others = socket.to(inside(&socket, &room)?);
     let (text, id) = (trimmed(&text, 1..=500)?, trimmed(&id, 1..=40)?);

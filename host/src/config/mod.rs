@@ -12,6 +12,7 @@ mod error;
 mod gather;
 mod grant;
 mod handler_config;
+mod inputs;
 mod keys;
 mod reference;
 mod render;
@@ -29,7 +30,7 @@ use serde::Deserialize;
 
 pub use environment::{Environment, SecretError};
 pub use error::{Error, Written};
-pub use gather::{CLIENT_VARIABLE, Flag, Sources};
+pub use inputs::{CLIENT_VARIABLE, Flag, Sources};
 pub use keys::{KEYS, Key, nearest};
 pub use reference::reference;
 pub use sections::{

@@ -54,9 +54,9 @@ pub(super) enum TurnedAway {
 }
 
 /// Counts a call in the queue until it is dropped.
-struct Place<'a>(&'a AtomicUsize);
+struct QueueGuard<'a>(&'a AtomicUsize);
 
-impl Drop for Place<'_> {
+impl Drop for QueueGuard<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
@@ -112,7 +112,7 @@ impl Gate {
             return Ok(permit);
         }
         let before = self.waiting.fetch_add(1, Ordering::Relaxed);
-        let _place = Place(&self.waiting);
+        let _place = QueueGuard(&self.waiting);
         if before >= self.settings.queue {
             return Err(TurnedAway::Queue);
         }

@@ -21,5 +21,6 @@ pub use self::limits::{
 };
 pub use self::store::{Pending, Store};
 pub use self::types::{
-    Batch, BucketName, BucketSize, Delta, Entry, Expected, Health, Key, KeyPage, Pair, Value,
+    Batch, BucketName, BucketSize, Delta, Expected, Health, Key, KeyPage, Pair, Value,
+    VersionedValue,
 };

@@ -7,7 +7,8 @@ use futures_util::future::BoxFuture;
 use super::counters::Counters;
 use super::error::Error;
 use super::types::{
-    Batch, BucketName, BucketSize, Delta, Entry, Expected, Health, Key, KeyPage, Pair, Value,
+    Batch, BucketName, BucketSize, Delta, Expected, Health, Key, KeyPage, Pair, Value,
+    VersionedValue,
 };
 
 /// The result of an operation, which may have to wait for the disk or the network.
@@ -22,7 +23,7 @@ pub type Pending<'a, T> = BoxFuture<'a, Result<T, Error>>;
 /// Callers bound the time of an operation: none of them has a deadline of its own.
 pub trait Store: fmt::Debug + Send + Sync {
     /// Returns the value of a key with its version, or `None` if the key does not exist.
-    fn get(&self, bucket: &BucketName, key: Key) -> Pending<'_, Option<Entry>>;
+    fn get(&self, bucket: &BucketName, key: Key) -> Pending<'_, Option<VersionedValue>>;
 
     /// Returns true if the key exists.
     fn exists(&self, bucket: &BucketName, key: Key) -> Pending<'_, bool>;

@@ -160,7 +160,7 @@ impl<T> Deref for Batch<T> {
 
 /// The value of a key with its version.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub struct VersionedValue {
     /// The value.
     pub value: Value,
     /// A number that no other value of this store has or had, also not one of the same key.

@@ -81,7 +81,7 @@ impl Guest {
         self.code.compile_time
     }
 
-    /// Returns the numbers of its instances, if they live longer than a call.
+    /// Returns the numbers of its instances, if they live longer than a call, or those of an earlier generation did.
     pub fn kept_instances(&self) -> Option<KeptInstances> {
         self.strategy.now()
     }

@@ -1,8 +1,12 @@
-//! Limits that several doors share: sizes of heads and packets, and the time to close.
+//! Limits that several doors share: sizes of heads and packets, the time to close, and what may wait for clients.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::runtime::machine_memory;
 use crate::config::Config;
+use crate::outbound::OutboundMemory;
+use crate::session::Bounds;
 
 /// Longest request target, in bytes.
 pub(super) const MAX_TARGET: usize = 8 << 10;
@@ -25,4 +29,23 @@ pub(super) fn post_limit(config: &Config) -> usize {
     let packet = packet_limit(config);
     // Base64 makes four bytes of three. The last KiB is for the framing.
     packet.saturating_add(packet / 3).saturating_add(1 << 10)
+}
+
+/// Returns the budget for what waits to be sent to all clients.
+pub(super) fn outbound_memory(config: &Config) -> Arc<OutboundMemory> {
+    let quarter_of_memory = || machine_memory() / 4;
+    let total = config.server.outbound_memory;
+    OutboundMemory::new(total.unwrap_or_else(quarter_of_memory))
+}
+
+pub(super) fn session_bounds(config: &Config) -> Bounds {
+    let socket = &config.socket;
+    Bounds {
+        sessions: socket.max_sockets,
+        unclaimed: socket.max_unclaimed,
+        packets: socket.send_buffer,
+        bytes: socket.send_bytes as u64,
+        stall: config.server.write_stall,
+        connect: socket.connect_timeout,
+    }
 }

@@ -14,17 +14,18 @@ mod limits;
 mod orphans;
 mod request_timer;
 mod router;
+mod runtime;
 mod scheduler;
 mod service;
 mod socketio;
+mod start_error;
 mod storage;
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use axum::http::Extensions;
 use futures_util::future::join_all;
 use socketioxide::{ParserConfig, SocketIo, SocketIoBuilder, TransportType};
 use tokio::net::TcpListener;
@@ -33,52 +34,31 @@ use tokio::task::JoinHandle;
 
 use self::accept::{Acceptor, ConnectionLimits};
 use self::admin::{Admin, View, Vitals};
-use self::files::Folder;
+use self::files::StaticFolder;
 use self::files::client_bundle::ClientBundle;
 pub(crate) use self::hitchy::{AnswerBody, AnswerHeaders, is_withheld};
 use self::http::HttpDoor;
 use self::http::body::BodyReader;
-use self::limits::{CLOSE_TIMEOUT, packet_limit, post_limit};
+use self::limits::{CLOSE_TIMEOUT, outbound_memory, packet_limit, post_limit, session_bounds};
 use self::router::Router;
+pub use self::runtime::runtime;
+use self::runtime::{backends, runtime_with};
 use self::scheduler::Scheduler;
 use self::socketio::engine::{Engine, close_ended};
 use self::socketio::transport::Transports;
 use self::socketio::{Namespaces, SocketServer};
+pub use self::start_error::StartError;
 pub(crate) use self::storage::store_settings;
 use crate::config::{Config, Sources, Transport};
 use crate::dispatch::{Dispatch, GateSettings};
 use crate::emitter::Emitter;
-use crate::kv::{OpenError, Store};
+use crate::kv::Store;
 use crate::metrics::Metrics;
-use crate::outbound::OutboundMemory;
 use crate::payload::MAX_ATTACHMENTS;
 use crate::registry::{Registry, Table};
-use crate::runtime::{
-    CacheSettings, Dispatcher, MessageSizes, OutgoingHttp, OutgoingSettings, Runtime,
-    RuntimeSettings, this_program,
-};
-use crate::session::{Bounds, Sessions};
+use crate::runtime::{Dispatcher, Runtime};
+use crate::session::Sessions;
 use crate::shedding::shed;
-
-/// A reason why a server did not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The wasmtime engine could not be set up.
-    #[error("the runtime of the handlers cannot be set up: {0}")]
-    Runtime(String),
-    /// A listening socket could not be used, for example because it has no local address.
-    #[error("a listening socket is of no use: {0}")]
-    Listener(#[from] std::io::Error),
-    /// The file of `outbound.ca-file` cannot be used.
-    #[error("{0} (outbound.ca-file) is of no use as a file of certificates in PEM format: {1}")]
-    Certificates(PathBuf, std::io::Error),
-    /// The page of `server.fallback` cannot be served. The text is the whole sentence.
-    #[error("{0}")]
-    Fallback(String),
-    /// The key-value storage cannot be opened. The text is the whole sentence.
-    #[error(transparent)]
-    KeyValue(#[from] OpenError),
-}
 
 /// A running server with its listening sockets and its background tasks.
 pub struct Server {
@@ -308,7 +288,7 @@ fn dispatch(
     metrics: &Arc<Metrics>,
 ) -> Result<Arc<Dispatch>, StartError> {
     let server = &config.server;
-    let files = Folder::with_fallback(&server.public, &server.fallback)
+    let files = StaticFolder::with_fallback(&server.public, &server.fallback)
         .map_err(|error| StartError::Fallback(error.to_string()))?;
     let dispatch = Dispatch::new(
         Arc::clone(registry),
@@ -369,105 +349,6 @@ fn gate_settings(config: &Config) -> GateSettings {
         concurrency: limits.concurrency,
         queue: limits.queue,
         wait: limits.queue_wait,
-    }
-}
-
-/// Creates a runtime as a server with these settings has it, but without key-value storage. Must be called within a
-/// tokio runtime.
-pub fn runtime(
-    config: &Config,
-    emitter: Emitter,
-    metrics: &Arc<Metrics>,
-) -> Result<Arc<Runtime>, StartError> {
-    runtime_with(config, backends(config, emitter, metrics)?)
-}
-
-/// Creates the backends of capabilities that every runtime has.
-fn backends(
-    config: &Config,
-    emitter: Emitter,
-    metrics: &Arc<Metrics>,
-) -> Result<Extensions, StartError> {
-    let mut backends = Extensions::new();
-    backends.insert(emitter);
-    backends.insert(outgoing_http(config, metrics)?);
-    Ok(backends)
-}
-
-/// Creates a runtime with the backends of capabilities.
-fn runtime_with(config: &Config, backends: Extensions) -> Result<Arc<Runtime>, StartError> {
-    Runtime::new(runtime_settings(config, backends))
-        .map(Arc::new)
-        .map_err(|error| StartError::Runtime(format!("{error:#}")))
-}
-
-/// Creates the way of handlers to other servers.
-fn outgoing_http(config: &Config, metrics: &Arc<Metrics>) -> Result<OutgoingHttp, StartError> {
-    let settings = &config.outbound;
-    let networks = settings.networks.clone();
-    let outgoing = OutgoingSettings {
-        requests: settings.requests,
-        ca_file: settings.ca_file.as_deref(),
-        networks: Box::new(move |address| networks.iter().any(|network| network.contains(address))),
-    };
-    OutgoingHttp::new(outgoing, Arc::clone(metrics)).map_err(|error| {
-        let path = settings.ca_file.as_deref().unwrap_or(Path::new(""));
-        StartError::Certificates(path.to_owned(), error)
-    })
-}
-
-fn runtime_settings(config: &Config, backends: Extensions) -> RuntimeSettings {
-    let half_of_memory = || usize::try_from(machine_memory() / 2).unwrap_or(usize::MAX);
-    let budget = config
-        .limits
-        .memory_budget
-        .map(|budget| usize::try_from(budget).unwrap_or(usize::MAX));
-    RuntimeSettings {
-        calls: config.limits.concurrency,
-        memory_budget: budget.unwrap_or_else(half_of_memory),
-        kept_instances: config.limits.kept_instances,
-        sizes: MessageSizes {
-            payload: config.server.body_limit,
-            answer: config.server.answer_limit,
-        },
-        compiler: this_program(),
-        // Guests get half of the machine, and what waits for clients a quarter.
-        compile_memory: machine_memory() / 4,
-        cache: CacheSettings {
-            dir: config.cache_folder(),
-            max_bytes: config.cache.max_bytes,
-        },
-        backends,
-    }
-}
-
-/// Returns the bytes of memory that this process may use: the limit of its control group, but at most the machine's.
-fn machine_memory() -> u64 {
-    // The file holds `max` where the group has no limit, which does not parse.
-    let group = std::fs::read_to_string("/sys/fs/cgroup/memory.max")
-        .ok()
-        .and_then(|text| text.trim().parse().ok());
-    let info = rustix::system::sysinfo();
-    let machine = info.totalram.saturating_mul(info.mem_unit.into());
-    group.map_or(machine, |group: u64| group.min(machine))
-}
-
-/// Returns the budget for what waits to be sent to all clients.
-fn outbound_memory(config: &Config) -> Arc<OutboundMemory> {
-    let quarter_of_memory = || machine_memory() / 4;
-    let total = config.server.outbound_memory;
-    OutboundMemory::new(total.unwrap_or_else(quarter_of_memory))
-}
-
-fn session_bounds(config: &Config) -> Bounds {
-    let socket = &config.socket;
-    Bounds {
-        sessions: socket.max_sockets,
-        unclaimed: socket.max_unclaimed,
-        packets: socket.send_buffer,
-        bytes: socket.send_bytes as u64,
-        stall: config.server.write_stall,
-        connect: socket.connect_timeout,
     }
 }
 

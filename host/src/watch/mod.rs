@@ -129,7 +129,7 @@ impl Watch {
     }
 
     fn start(&self) -> notify::Result<RecommendedWatcher> {
-        let places = Places {
+        let places = WatchedPaths {
             folder: self.folder.clone(),
             file: self.file.clone(),
             watched: self.watched.clone(),
@@ -163,13 +163,13 @@ fn unlinked_watcher(handler: impl EventHandler) -> notify::Result<RecommendedWat
 }
 
 /// The places whose changes matter.
-struct Places {
+struct WatchedPaths {
     folder: PathBuf,
     file: PathBuf,
     watched: Watched,
 }
 
-impl Places {
+impl WatchedPaths {
     /// Returns the changes that a notification means. Reading is not a change.
     fn changes(&self, event: notify::Result<Event>) -> Vec<Change> {
         let Ok(event) = event else {

@@ -24,13 +24,14 @@ pub use self::settings::StoreSettings;
 
 use self::apply::Change;
 use self::open::Opened;
-use self::shared::{Shared, Slot};
+use self::shared::{Slot, StoreState};
 use self::writer::{Request, Writer};
 use super::counters::Counters;
 use super::error::Error;
 use super::store::{Pending, Store};
 use super::types::{
-    Batch, BucketName, BucketSize, Delta, Entry, Expected, Health, Key, KeyPage, Pair, Value,
+    Batch, BucketName, BucketSize, Delta, Expected, Health, Key, KeyPage, Pair, Value,
+    VersionedValue,
 };
 
 /// Operations that may wait for the writer.
@@ -40,7 +41,7 @@ const QUEUE_KIB: usize = 64 << 10;
 
 /// A store in one file of this machine.
 pub struct Embedded {
-    shared: Arc<Shared>,
+    shared: Arc<StoreState>,
     queue: mpsc::Sender<Request>,
     /// Bounds the memory of what is in the queue.
     waiting: Arc<Semaphore>,
@@ -58,7 +59,7 @@ impl Embedded {
             Some(opened) => Slot::Open(Arc::new(opened)),
             None => Slot::Unmade,
         };
-        let shared = Arc::new(Shared::new(settings, slot));
+        let shared = Arc::new(StoreState::new(settings, slot));
         shared.count_buckets();
         let (queue, requests) = mpsc::channel(QUEUE);
         let writer = Writer::new(Arc::clone(&shared), requests);
@@ -116,7 +117,7 @@ impl fmt::Debug for Embedded {
 }
 
 impl Store for Embedded {
-    fn get(&self, bucket: &BucketName, key: Key) -> Pending<'_, Option<Entry>> {
+    fn get(&self, bucket: &BucketName, key: Key) -> Pending<'_, Option<VersionedValue>> {
         let bucket = bucket.clone();
         self.read(move |snapshot| snapshot.get(&bucket, &key))
     }

@@ -9,10 +9,10 @@ use redb::{ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTable, Stor
 
 use super::open::{FILE, Opened};
 use super::record::{BUCKETS, RECORDS, entry, key_in_bucket, record_key, value_size};
-use super::shared::{Shared, Slot};
+use super::shared::{Slot, StoreState};
 use crate::kv::error::Error;
 use crate::kv::limits::{MAX_BATCH_BYTES, PAGE_BYTES, PAGE_KEYS};
-use crate::kv::types::{BucketName, BucketSize, Entry, Health, Key, KeyPage, Pair, Value};
+use crate::kv::types::{BucketName, BucketSize, Health, Key, KeyPage, Pair, Value, VersionedValue};
 
 /// How long a read waits while the file is opened again after a failure.
 const REOPENING: Duration = Duration::from_secs(5);
@@ -48,7 +48,7 @@ impl From<StorageError> for Failure {
 
 /// Runs a read on a snapshot of now. `reopen` asks the writer to open the file again.
 pub(super) fn run<T: Default>(
-    shared: &Shared,
+    shared: &StoreState,
     read: impl Fn(&Snapshot) -> Result<T, Failure>,
     reopen: impl Fn(),
 ) -> Result<T, Error> {
@@ -61,7 +61,7 @@ pub(super) fn run<T: Default>(
 }
 
 fn attempt<T: Default>(
-    shared: &Shared,
+    shared: &StoreState,
     read: impl Fn(&Snapshot) -> Result<T, Failure>,
     reopen: impl Fn(),
 ) -> Result<T, Error> {
@@ -108,17 +108,17 @@ fn attempt<T: Default>(
 }
 
 /// Returns true if the store has a file, which `hitchy kv` may have made while the server had none.
-fn has_file(shared: &Shared) -> bool {
+fn has_file(shared: &StoreState) -> bool {
     shared.settings.folder.join(FILE).exists()
 }
 
 /// Returns true if a file that was made meanwhile could not be opened.
-fn is_refused(shared: &Shared) -> bool {
+fn is_refused(shared: &StoreState) -> bool {
     matches!(shared.health(), Health::Degraded(_))
 }
 
 /// Returns the error of a file that was made meanwhile and cannot be opened.
-fn unopened(shared: &Shared) -> Error {
+fn unopened(shared: &StoreState) -> Error {
     match shared.health() {
         Health::Degraded(sentence) => Error::Unavailable(sentence),
         _ => Error::Unavailable("the key-value storage is being opened".to_owned()),
@@ -126,7 +126,7 @@ fn unopened(shared: &Shared) -> Error {
 }
 
 /// Returns the sentence about damage that was found while the server runs.
-pub(super) fn damage(shared: &Shared, cause: &str) -> String {
+pub(super) fn damage(shared: &StoreState, cause: &str) -> String {
     let path = shared.settings.folder.join(FILE);
     format!(
         "the key-value storage {} is damaged ({cause}): what was read is not what was written; stop the server and put back a backup",
@@ -159,14 +159,18 @@ impl Snapshot {
         Ok(buckets.get(&**name)?.map(|row| row.value().0))
     }
 
-    pub(super) fn get(&self, bucket: &BucketName, key: &str) -> Result<Option<Entry>, Failure> {
+    pub(super) fn get(
+        &self,
+        bucket: &BucketName,
+        key: &str,
+    ) -> Result<Option<VersionedValue>, Failure> {
         match self.bucket(bucket)? {
             Some(bucket) => self.record(bucket, key),
             None => Ok(None),
         }
     }
 
-    fn record(&self, bucket: u32, key: &str) -> Result<Option<Entry>, Failure> {
+    fn record(&self, bucket: u32, key: &str) -> Result<Option<VersionedValue>, Failure> {
         let at = record_key(bucket, key);
         let Some(record) = self.records.get(&*at)? else {
             return Ok(None);

@@ -5,7 +5,7 @@
 
 use redb::TableDefinition;
 
-use crate::kv::types::{Entry, Value};
+use crate::kv::types::{Value, VersionedValue};
 
 /// The number of the form, at [`FORMAT_KEY`].
 pub(super) const FORMAT: u64 = 1;
@@ -58,10 +58,10 @@ pub(super) fn decode<'a>(record_key: &[u8], record: &'a [u8]) -> Option<(u64, &'
 }
 
 /// Returns the entry of a record. `None` if the bytes are not what was written.
-pub(super) fn entry(record_key: &[u8], record: &[u8]) -> Option<Entry> {
+pub(super) fn entry(record_key: &[u8], record: &[u8]) -> Option<VersionedValue> {
     let (version, value) = decode(record_key, record)?;
     let value = Value::new(value.to_vec()).ok()?;
-    Some(Entry { value, version })
+    Some(VersionedValue { value, version })
 }
 
 /// Returns the size of the value of a record in bytes.

@@ -29,14 +29,14 @@ struct Trouble {
 }
 
 /// The parts that the writer and the readers share.
-pub(super) struct Shared {
+pub(super) struct StoreState {
     pub(super) settings: StoreSettings,
     pub(super) counters: Counters,
     slot: Mutex<Slot>,
     trouble: Mutex<Option<Trouble>>,
 }
 
-impl Shared {
+impl StoreState {
     pub(super) fn new(settings: StoreSettings, slot: Slot) -> Self {
         Self {
             settings,

@@ -11,7 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use super::apply::{self, Answer, Change, Committed, Failure};
 use super::open::{FILE, OpenError, Opened};
 use super::read::damage;
-use super::shared::{Shared, Slot};
+use super::shared::{Slot, StoreState};
 use crate::kv::error::Error;
 use crate::kv::types::BucketName;
 
@@ -59,7 +59,7 @@ impl Waiting {
 
 /// The writer of a store.
 pub(super) struct Writer {
-    shared: Arc<Shared>,
+    shared: Arc<StoreState>,
     requests: mpsc::Receiver<Request>,
     /// The time before which nothing is tried after a failure, and what changes are answered until then.
     paused: Option<(Instant, Error)>,
@@ -68,7 +68,7 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn new(shared: Arc<Shared>, requests: mpsc::Receiver<Request>) -> Self {
+    pub(super) fn new(shared: Arc<StoreState>, requests: mpsc::Receiver<Request>) -> Self {
         Self {
             shared,
             requests,
@@ -326,7 +326,7 @@ impl Writer {
 }
 
 /// Returns the free bytes of the disk, if the system says them. The folder may not have been made yet.
-fn free_space(shared: &Shared) -> Option<u64> {
+fn free_space(shared: &StoreState) -> Option<u64> {
     let mut folders = shared.settings.folder.ancestors();
     let space = folders.find_map(|folder| rustix::fs::statvfs(folder).ok())?;
     Some(space.f_bavail.saturating_mul(space.f_frsize))

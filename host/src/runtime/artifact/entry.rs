@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 /// The native code of a file, with what was made on the way to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::runtime) struct Entry {
+pub(in crate::runtime) struct CachedCode {
     /// The component that was made of a core module. `None` if the file is a component itself.
     pub(in crate::runtime) adapted: Option<Bytes>,
     /// The native code, or the compiled functions of a component.
@@ -14,7 +14,7 @@ pub(in crate::runtime) struct Entry {
 /// Bytes before the component: one that says if there is a component, and eight with its length.
 const HEAD: usize = 9;
 
-impl Entry {
+impl CachedCode {
     /// Makes an entry without a component.
     pub(in crate::runtime) fn of(code: Bytes) -> Self {
         Self {

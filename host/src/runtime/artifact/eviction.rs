@@ -1,7 +1,7 @@
 //! The bound of the folder's size: what was not used for the longest time is removed first.
 
 use super::error::CacheError;
-use super::folder::{Folder, NewFile};
+use super::folder::{NewFile, PrivateFolder};
 
 /// Removes entries until there are at most `max` bytes of files beside `new`, which will have the name `name`, the least
 /// recently used first. Returns the bytes that will be there beside `new`, or `None` if there is not enough room, because
@@ -10,7 +10,7 @@ use super::folder::{Folder, NewFile};
 /// # Errors
 /// There is not enough room, because entries cannot be removed.
 pub(super) fn make_room(
-    folder: &Folder,
+    folder: &PrivateFolder,
     new: &NewFile<'_>,
     name: &str,
     max: u64,

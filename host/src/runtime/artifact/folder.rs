@@ -31,7 +31,7 @@ const ATTEMPTS: usize = 3;
 
 /// The folder, opened and checked.
 #[derive(Debug)]
-pub(super) struct Folder(OwnedFd);
+pub(super) struct PrivateFolder(OwnedFd);
 
 /// The result of reading a file.
 pub(super) enum Found {
@@ -57,7 +57,7 @@ pub(super) struct Listed {
     pub(super) used: (i64, i64),
 }
 
-impl Folder {
+impl PrivateFolder {
     /// Opens the folder and checks that nobody else can write to it. Returns `None` if there is none.
     pub(super) fn open(path: &Path) -> Result<Option<Self>, CacheError> {
         let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::RDONLY | OFlags::CLOEXEC;
@@ -251,7 +251,7 @@ impl Folder {
 /// A file that is being written. It is removed when this is dropped before it has got its name.
 #[derive(Debug)]
 pub(super) struct NewFile<'a> {
-    folder: &'a Folder,
+    folder: &'a PrivateFolder,
     name: String,
     file: File,
 }

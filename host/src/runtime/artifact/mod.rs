@@ -11,24 +11,24 @@ mod entry;
 mod error;
 mod eviction;
 mod folder;
+mod health;
 mod key;
 mod seal;
-mod state;
 #[cfg(test)]
 mod tests;
 
 use std::path::{Path, PathBuf};
 
-pub(super) use self::entry::Entry;
-pub use self::state::CacheCounts;
+pub(super) use self::entry::CachedCode;
+pub use self::health::CacheCounts;
 
 pub(super) use self::key::{EngineId, EntryKey};
 
 use self::error::CacheError;
 use self::eviction::make_room;
-use self::folder::{Folder, Found};
+use self::folder::{Found, PrivateFolder};
+use self::health::CacheHealth;
 use self::seal::{SealKey, seal, unsealed};
-use self::state::State;
 
 /// Largest size of an entry in bytes. The largest file that is served, whose code is three times as large, fits.
 const MAX_ENTRY: u64 = 512 << 20;
@@ -46,14 +46,14 @@ pub struct CacheSettings {
 #[derive(Debug)]
 pub(super) struct CodeCache {
     settings: CacheSettings,
-    state: State,
+    state: CacheHealth,
 }
 
 impl CodeCache {
     pub(super) fn new(settings: CacheSettings) -> Self {
         Self {
             settings,
-            state: State::default(),
+            state: CacheHealth::default(),
         }
     }
 
@@ -81,7 +81,7 @@ impl CodeCache {
             );
             return;
         };
-        let prepared = Folder::make(dir).and_then(|folder| {
+        let prepared = PrivateFolder::make(dir).and_then(|folder| {
             folder.remove_left_over()?;
             let files = folder.files()?;
             let entries = files.iter().filter(|file| file.is_entry);
@@ -97,7 +97,7 @@ impl CodeCache {
     }
 
     /// Returns the code of a file, as [`CodeCache::find`] does, and counts if it was there.
-    pub(super) fn load(&self, key: &EntryKey) -> Option<Entry> {
+    pub(super) fn load(&self, key: &EntryKey) -> Option<CachedCode> {
         let entry = self.find(key);
         match &entry {
             Some(_) => self.state.counts.hits.one(),
@@ -107,9 +107,9 @@ impl CodeCache {
     }
 
     /// Returns an entry that is there and whose seal is right. Removes an entry that is bad.
-    pub(super) fn find(&self, key: &EntryKey) -> Option<Entry> {
+    pub(super) fn find(&self, key: &EntryKey) -> Option<CachedCode> {
         let dir = self.settings.dir.as_deref()?;
-        let entry = Folder::open(dir).and_then(|folder| match folder {
+        let entry = PrivateFolder::open(dir).and_then(|folder| match folder {
             Some(folder) => self.load_from(&folder, key),
             None => Ok(None),
         });
@@ -124,7 +124,11 @@ impl CodeCache {
         self.settings.max_bytes.min(MAX_ENTRY)
     }
 
-    fn load_from(&self, folder: &Folder, key: &EntryKey) -> Result<Option<Entry>, CacheError> {
+    fn load_from(
+        &self,
+        folder: &PrivateFolder,
+        key: &EntryKey,
+    ) -> Result<Option<CachedCode>, CacheError> {
         let name = key.file_name();
         let bytes = match folder.read(&name, self.largest_entry())? {
             Found::Nothing | Found::Folder => return Ok(None),
@@ -134,7 +138,7 @@ impl CodeCache {
         let seal_key = SealKey::read(folder)?;
         let entry = bytes.zip(seal_key).and_then(|(bytes, seal_key)| {
             let content = unsealed(&seal_key, &name, bytes)?;
-            Entry::decode(content)
+            CachedCode::decode(content)
         });
         if entry.is_none() {
             self.reject_in(folder, key);
@@ -145,12 +149,12 @@ impl CodeCache {
     /// Removes an entry whose seal was right, but whose code the engine does not accept.
     pub(super) fn reject(&self, key: &EntryKey) {
         let dir = self.settings.dir.as_deref();
-        if let Some(Ok(Some(folder))) = dir.map(Folder::open) {
+        if let Some(Ok(Some(folder))) = dir.map(PrivateFolder::open) {
             self.reject_in(&folder, key);
         }
     }
 
-    fn reject_in(&self, folder: &Folder, key: &EntryKey) {
+    fn reject_in(&self, folder: &PrivateFolder, key: &EntryKey) {
         self.state.counts.bad.one();
         // A folder that cannot be written to keeps the entry, which stays unused.
         let removed = folder.remove(&key.file_name());
@@ -162,7 +166,7 @@ impl CodeCache {
     }
 
     /// Keeps an entry. The first failure is logged, and then the end of the failures.
-    pub(super) fn store(&self, key: &EntryKey, entry: &Entry) {
+    pub(super) fn store(&self, key: &EntryKey, entry: &CachedCode) {
         let Some(dir) = self.settings.dir.as_deref() else {
             return;
         };
@@ -172,8 +176,8 @@ impl CodeCache {
         }
     }
 
-    fn store_in(&self, dir: &Path, key: &EntryKey, entry: &Entry) -> Result<(), CacheError> {
-        let folder = Folder::make(dir)?;
+    fn store_in(&self, dir: &Path, key: &EntryKey, entry: &CachedCode) -> Result<(), CacheError> {
+        let folder = PrivateFolder::make(dir)?;
         let seal_key = SealKey::read_or_make(&folder)?;
         let name = key.file_name();
         let head = entry.head();

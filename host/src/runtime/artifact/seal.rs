@@ -5,7 +5,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 use super::error::CacheError;
-use super::folder::{Folder, Found};
+use super::folder::{Found, PrivateFolder};
 
 /// The name of the file with the key.
 const KEY_FILE: &str = "key";
@@ -21,7 +21,7 @@ impl SealKey {
     ///
     /// # Errors
     /// The key cannot be read, or there is a folder in its place.
-    pub(super) fn read(folder: &Folder) -> Result<Option<Self>, CacheError> {
+    pub(super) fn read(folder: &PrivateFolder) -> Result<Option<Self>, CacheError> {
         match folder.read_secret(KEY_FILE, LENGTH as u64)? {
             Found::Bytes(bytes) => Ok(bytes.try_into().ok().map(Self)),
             Found::Nothing | Found::Bad => Ok(None),
@@ -31,7 +31,7 @@ impl SealKey {
 
     /// Reads the key of a folder, or makes one. All entries of an earlier key are bad then. Servers that begin at the
     /// same time have the same key.
-    pub(super) fn read_or_make(folder: &Folder) -> Result<Self, CacheError> {
+    pub(super) fn read_or_make(folder: &PrivateFolder) -> Result<Self, CacheError> {
         if let Some(key) = Self::read(folder)? {
             return Ok(key);
         }

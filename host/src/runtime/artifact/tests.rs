@@ -43,7 +43,7 @@ impl Fixture {
         self.dir.join(key.file_name())
     }
 
-    fn stored(&self, content: &str) -> (EntryKey, Entry) {
+    fn stored(&self, content: &str) -> (EntryKey, CachedCode) {
         let (key, entry) = (key(content), entry(content));
         self.cache.store(&key, &entry);
         assert_eq!(self.cache.load(&key).as_ref(), Some(&entry));
@@ -77,8 +77,8 @@ fn key(content: &str) -> EntryKey {
     EntryKey::new(engine_id(), hash, Serve::Exports, None)
 }
 
-fn entry(content: &str) -> Entry {
-    Entry {
+fn entry(content: &str) -> CachedCode {
+    CachedCode {
         adapted: (content.len() % 2 == 1).then(|| content.repeat(10).into()),
         code: content.repeat(100).into(),
     }
@@ -230,7 +230,7 @@ fn l21_what_is_made_belongs_to_the_user_alone() {
 fn l20_servers_that_begin_at_once_have_the_same_key() {
     for _ in 0..50 {
         let fixture = Fixture::new();
-        let folder = Folder::make(&fixture.dir).unwrap();
+        let folder = PrivateFolder::make(&fixture.dir).unwrap();
         let barrier = std::sync::Barrier::new(8);
         let made = || {
             barrier.wait();
@@ -310,7 +310,7 @@ fn i13_2_entries_that_are_being_written_count_for_the_bound() {
     assert!(size() <= max + 32, "{}", size());
     assert_eq!(fixture.cache.counts().failures.total(), 0);
     // The file of another server that is being written takes room too, and cannot be removed.
-    let folder = Folder::open(&fixture.dir).unwrap().unwrap();
+    let folder = PrivateFolder::open(&fixture.dir).unwrap().unwrap();
     let other = folder.begin(max - 100).unwrap();
     fixture.cache.store(&key("more"), &entry("more"));
     assert!(fixture.cache.load(&key("more")).is_none());

@@ -32,7 +32,7 @@ use self::child::in_child;
 use self::job::{Input, Job, Output};
 use self::places::Places;
 use super::adapt::Adapter;
-use super::artifact::{CacheCounts, CacheSettings, CodeCache, EngineId, Entry, EntryKey};
+use super::artifact::{CacheCounts, CacheSettings, CachedCode, CodeCache, EngineId, EntryKey};
 use super::content_hash::ContentHash;
 use super::error::LoadError;
 use super::settings::Serve;
@@ -160,7 +160,7 @@ impl Compilation {
         }
         let (cache, engine, key) = (Arc::clone(&self.cache), self.engine.clone(), key.clone());
         let load = move || {
-            let Entry { adapted, code } = cache.load(&key)?;
+            let CachedCode { adapted, code } = cache.load(&key)?;
             let component = deserialize(&engine, &code);
             let component = component.inspect_err(|_| cache.reject(&key)).ok()?;
             Some(Kept { adapted, component })
@@ -192,9 +192,10 @@ impl Compilation {
         let (engine, code) = (self.engine.clone(), output.made.clone());
         let component = blocking(move || deserialize(&engine, &code)).await?;
         let code = output.made;
-        self.store(key, Entry { adapted, code }).await;
+        self.store(key, CachedCode { adapted, code }).await;
         if !output.functions.is_empty() {
-            self.store(functions_key, Entry::of(output.functions)).await;
+            self.store(functions_key, CachedCode::of(output.functions))
+                .await;
         }
         Ok(component)
     }
@@ -212,7 +213,7 @@ impl Compilation {
     }
 
     /// Begins to write an entry to the cache, and returns before it is written.
-    async fn store(&self, key: EntryKey, entry: Entry) {
+    async fn store(&self, key: EntryKey, entry: CachedCode) {
         if !self.cache.is_on() {
             return;
         }

@@ -21,21 +21,31 @@ pub(super) struct Places {
     memory_size: u32,
     /// Files that are compiled or wait for it.
     wanted: AtomicUsize,
+    /// Files that are compiled.
+    running: AtomicUsize,
 }
 
 /// A place, which is free again when it is dropped.
 pub(super) struct Place<'a> {
-    _wish: Wish<'a>,
+    _wish: Counted<'a>,
+    _running: Counted<'a>,
     _core: SemaphorePermit<'a>,
     _memory: SemaphorePermit<'a>,
     /// The number of threads that may compile the file.
     pub(super) threads: usize,
 }
 
-/// Counts a file that is compiled or waits for it.
-struct Wish<'a>(&'a AtomicUsize);
+/// Counts a file until it is dropped.
+struct Counted<'a>(&'a AtomicUsize);
 
-impl Drop for Wish<'_> {
+impl<'a> Counted<'a> {
+    fn new(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Counted<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
@@ -56,13 +66,13 @@ impl Places {
             memory: Semaphore::new(memory_size as usize),
             memory_size,
             wanted: AtomicUsize::new(0),
+            running: AtomicUsize::new(0),
         }
     }
 
     /// Waits for a place for a file of `size` bytes. A file that needs more memory than there is gets all of it.
     pub(super) async fn take(&self, size: usize) -> Place<'_> {
-        self.wanted.fetch_add(1, Ordering::Relaxed);
-        let wish = Wish(&self.wanted);
+        let wish = Counted::new(&self.wanted);
         let needed = BASE + ((size as u64 * PER_BYTE) >> 20);
         let needed = u32::try_from(needed).unwrap_or(u32::MAX);
         let core = self.cores.acquire().await;
@@ -70,6 +80,7 @@ impl Places {
         Place {
             threads: self.threads(),
             _wish: wish,
+            _running: Counted::new(&self.running),
             _core: core.expect("the semaphore is never closed"),
             _memory: memory.expect("the semaphore is never closed"),
         }
@@ -83,9 +94,9 @@ impl Places {
         cores / wanted
     }
 
-    /// Returns the number of files that are compiled now.
+    /// Returns the number of files that are compiled now, without those that wait.
     pub(super) fn taken(&self) -> usize {
-        (self.core_count as usize).saturating_sub(self.cores.available_permits())
+        self.running.load(Ordering::Relaxed)
     }
 
     /// Waits until nobody has a place.
@@ -124,7 +135,10 @@ mod tests {
         assert!(places.take(100 * MIB).now_or_never().is_none());
         drop(small);
         let large = places.take(100 * MIB).await;
-        assert!(places.take(0).now_or_never().is_none());
+        let mut waiting = Box::pin(places.take(0));
+        assert!((&mut waiting).now_or_never().is_none());
+        assert_eq!(places.taken(), 1, "who waits is not compiled");
+        drop(waiting);
         assert!(places.all_free().now_or_never().is_none());
         drop(large);
         assert!(places.all_free().now_or_never().is_some());

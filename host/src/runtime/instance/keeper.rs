@@ -45,8 +45,8 @@ pub(in crate::runtime) struct Keeper {
     groups: Mutex<Vec<Weak<dyn Group>>>,
     /// Groups of handlers that were replaced, whose instances are to end.
     closed: Mutex<Vec<Arc<dyn Group>>>,
-    /// The numbers of each handler, by its name.
-    counts: Mutex<BTreeMap<Arc<str>, Weak<InstanceCounts>>>,
+    /// The numbers of each handler that has ever kept instances, by its name.
+    counts: Mutex<BTreeMap<Arc<str>, Arc<InstanceCounts>>>,
     /// Wakes the sweeper.
     wake: Notify,
     began: Instant,
@@ -80,16 +80,15 @@ impl Keeper {
         })
     }
 
-    /// Returns the numbers of a handler, which outlive its generations.
+    /// Returns the numbers of a handler, which last as long as the server, because counters must never go back.
     pub(super) fn counts(&self, handler: &Arc<str>) -> Arc<InstanceCounts> {
         let mut all = lock(&self.counts);
-        if let Some(known) = all.get(handler).and_then(Weak::upgrade) {
-            return known;
-        }
-        all.retain(|_, counts| counts.strong_count() > 0);
-        let counts = Arc::<InstanceCounts>::default();
-        all.insert(Arc::clone(handler), Arc::downgrade(&counts));
-        counts
+        Arc::clone(all.entry(Arc::clone(handler)).or_default())
+    }
+
+    /// Returns the numbers of a handler, if an earlier generation of it has kept instances.
+    pub(super) fn former_counts(&self, handler: &Arc<str>) -> Option<Arc<InstanceCounts>> {
+        lock(&self.counts).get(handler).cloned()
     }
 
     /// Adds the group of a handler.

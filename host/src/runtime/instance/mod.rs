@@ -1,7 +1,7 @@
 //! Instances of guests.
 //!
 //! A strategy decides how long instances live. Each strategy that keeps instances has a file, and the choice between
-//! them is made here. What is common to both is in `kept`, the instances of one handler, and in `keeper`, all of them.
+//! them is made here. What is common to both is in `pool`, the instances of one handler, and in `keeper`, all of them.
 
 mod bodies;
 pub(super) mod counts;
@@ -9,47 +9,48 @@ mod cpu;
 pub(super) mod handles;
 mod idle_list;
 pub(super) mod keeper;
-mod kept;
 pub(super) mod lease;
 pub(super) mod limits;
 pub(super) mod output;
 mod per_socket;
+mod pool;
 mod shared;
 pub(super) mod state;
 pub(super) mod store;
 
 use std::sync::Arc;
 
-use self::counts::KeptInstances;
+use self::counts::{InstanceCounts, KeptInstances};
 use self::keeper::Keeper;
-use self::kept::Kept;
 use self::lease::{Lease, Owner};
 use self::per_socket::PerSocket;
-use self::shared::Shared;
+use self::pool::InstancePool;
+use self::shared::SharedPool;
 use self::state::{Call, Phase};
 use super::error::CallError;
 use super::settings::{HandlerSettings, Life};
 
 /// A rule for how long the instances of one handler live.
 pub(super) enum Strategy {
-    /// Each call has an instance of its own, and sees nothing that an earlier call left in memory.
-    Fresh,
+    /// Each call has an instance of its own, and sees nothing that an earlier call left in memory. The numbers are those
+    /// of earlier generations that kept instances.
+    Fresh(Option<Arc<InstanceCounts>>),
     /// The events and hooks of a connection have one instance.
     PerSocket(PerSocket),
     /// All calls have the instances of a pool.
-    Shared(Shared),
+    Shared(SharedPool),
 }
 
 impl Strategy {
     /// Returns the strategy that the settings of the handler `name` ask for.
     pub(super) fn of(name: &Arc<str>, settings: &HandlerSettings, keeper: &Arc<Keeper>) -> Self {
-        let kept = || Kept::new(name, settings, keeper);
+        let kept = || InstancePool::new(name, settings, keeper);
         match settings.instances {
-            Life::Call => Self::Fresh,
+            Life::Call => Self::Fresh(keeper.former_counts(name)),
             Life::Socket => Self::PerSocket(PerSocket { kept: kept() }),
             Life::Shared => {
                 let size = settings.max_instances.unwrap_or(settings.concurrency);
-                Self::Shared(Shared::new(kept(), size))
+                Self::Shared(SharedPool::new(kept(), size))
             }
         }
     }
@@ -71,7 +72,7 @@ impl Strategy {
                 strategy.check_out(connection, call).await
             }
             (Self::Shared(strategy), _) => strategy.check_out(call).await,
-            (Self::Fresh, _) | (Self::PerSocket(_), Owner::Anyone) => Ok(Lease::fresh()),
+            (Self::Fresh(_), _) | (Self::PerSocket(_), Owner::Anyone) => Ok(Lease::fresh()),
         }
     }
 
@@ -82,14 +83,17 @@ impl Strategy {
         }
     }
 
-    /// Returns the numbers of the handler's instances, if it keeps any.
+    /// Returns the numbers of the handler's instances, if it keeps any or has kept any.
     pub(super) fn now(&self) -> Option<KeptInstances> {
-        self.kept().map(|kept| kept.now())
+        match (self, self.kept()) {
+            (Self::Fresh(former), _) => former.as_ref().map(|counts| counts.now()),
+            (_, kept) => kept.map(|kept| kept.now()),
+        }
     }
 
-    fn kept(&self) -> Option<&Arc<Kept>> {
+    fn kept(&self) -> Option<&Arc<InstancePool>> {
         match self {
-            Self::Fresh => None,
+            Self::Fresh(_) => None,
             Self::PerSocket(strategy) => Some(&strategy.kept),
             Self::Shared(strategy) => Some(strategy.kept()),
         }

@@ -8,8 +8,8 @@ use tokio::sync::Notify;
 
 use super::counts::{Counted, InstanceEnd};
 use super::idle_list::Ticket;
-use super::kept::{Kept, Unkept};
 use super::lease::{Home, Lease};
+use super::pool::{InstancePool, Unkept};
 use super::state::Call;
 use super::store::Instance;
 use crate::lock::lock;
@@ -19,19 +19,19 @@ use crate::sockets::{Attachment, Connection};
 
 /// Keeps one instance for each connection.
 pub(in crate::runtime) struct PerSocket {
-    pub(super) kept: Arc<Kept>,
+    pub(super) kept: Arc<InstancePool>,
 }
 
 /// The place for the instance of one connection, which lasts as long as the connection.
-struct Place {
-    kept: Arc<Kept>,
-    state: Mutex<PlaceState>,
+struct SocketSlot {
+    kept: Arc<InstancePool>,
+    state: Mutex<SlotState>,
     /// Wakes a call that waits until another call has ended.
     freed: Notify,
 }
 
 #[derive(Default)]
-struct PlaceState {
+struct SlotState {
     /// The instance, if it is not in a call. It may have ended meanwhile.
     ticket: Option<Ticket>,
     /// True while a call runs.
@@ -50,7 +50,7 @@ impl PerSocket {
     ) -> Result<Lease, CallError> {
         // The address stands for the handler's generation: it is not used again while a place keeps it.
         let key = Arc::as_ptr(&self.kept).addr();
-        let place = connection.attachments.get(key, || Place {
+        let place = connection.attachments.get(key, || SocketSlot {
             kept: Arc::clone(&self.kept),
             state: Mutex::default(),
             freed: Notify::new(),
@@ -72,7 +72,7 @@ impl PerSocket {
     }
 }
 
-impl Place {
+impl SocketSlot {
     /// Marks the instance as being in a call, and returns its ticket, if there is one. `None` if a call runs.
     fn enter(&self) -> Option<Option<Ticket>> {
         let mut state = lock(&self.state);
@@ -111,7 +111,7 @@ impl Place {
     }
 }
 
-impl Home for Place {
+impl Home for SocketSlot {
     fn life(&self) -> Life {
         self.kept.life
     }
@@ -130,7 +130,7 @@ impl Home for Place {
     }
 }
 
-impl Attachment for Place {
+impl Attachment for SocketSlot {
     fn end(&self) {
         let ticket = {
             let mut state = lock(&self.state);
@@ -147,7 +147,7 @@ impl Attachment for Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for SocketSlot {
     fn drop(&mut self) {
         self.end();
     }

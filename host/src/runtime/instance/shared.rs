@@ -6,36 +6,36 @@ use std::time::Instant;
 use tokio::sync::Semaphore;
 
 use super::counts::Counted;
-use super::kept::Kept;
 use super::lease::{Home, Lease};
+use super::pool::InstancePool;
 use super::state::Call;
 use super::store::Instance;
 use crate::runtime::error::CallError;
 use crate::runtime::settings::Life;
 
 /// Keeps a pool of instances.
-pub(in crate::runtime) struct Shared {
-    pool: Arc<Pool>,
+pub(in crate::runtime) struct SharedPool {
+    pool: Arc<PoolHome>,
     /// One permit for each instance that may be in a call.
     permits: Arc<Semaphore>,
     /// The number of permits.
     size: usize,
 }
 
-struct Pool(Arc<Kept>);
+struct PoolHome(Arc<InstancePool>);
 
-impl Shared {
+impl SharedPool {
     /// Makes a pool of at most `size` instances.
-    pub(super) fn new(kept: Arc<Kept>, size: usize) -> Self {
+    pub(super) fn new(kept: Arc<InstancePool>, size: usize) -> Self {
         Self {
-            pool: Arc::new(Pool(kept)),
+            pool: Arc::new(PoolHome(kept)),
             permits: Arc::new(Semaphore::new(size.min(Semaphore::MAX_PERMITS))),
             size,
         }
     }
 
     /// Returns the instances of the pool.
-    pub(super) fn kept(&self) -> &Arc<Kept> {
+    pub(super) fn kept(&self) -> &Arc<InstancePool> {
         &self.pool.0
     }
 
@@ -73,7 +73,7 @@ impl Shared {
     }
 }
 
-impl Home for Pool {
+impl Home for PoolHome {
     fn life(&self) -> Life {
         self.0.life
     }

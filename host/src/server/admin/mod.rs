@@ -257,18 +257,18 @@ fn index() -> Shown {
     #[derive(Serialize)]
     struct Index {
         hitchy: &'static str,
-        pages: Vec<Entry>,
+        pages: Vec<PageLink>,
     }
     #[derive(Serialize)]
-    struct Entry {
+    struct PageLink {
         path: &'static str,
         what: &'static str,
     }
-    let entry = |page: &Page| Entry {
+    let entry = |page: &Page| PageLink {
         path: page.path,
         what: page.what,
     };
-    let buckets = Entry {
+    let buckets = PageLink {
         path: buckets::LIST,
         what: "what is stored: buckets of key-value storage with their keys and bytes",
     };

@@ -9,7 +9,7 @@ use axum::http::Method;
 use axum::http::request::Parts;
 use axum::response::Response;
 
-use super::{FileRequest, Folder};
+use super::{FileRequest, StaticFolder};
 use crate::config::Socket;
 use crate::dispatch::with_id;
 use crate::message::{self, Door};
@@ -29,7 +29,7 @@ const NAMES: [&str; 6] = [
 /// The files of the npm package `socket.io-client` for browsers.
 pub(in crate::server) struct ClientBundle {
     http: Arc<HttpDoor>,
-    folder: Folder,
+    folder: StaticFolder,
     /// The path of the socket.io endpoint.
     path: String,
 }
@@ -39,7 +39,7 @@ impl ClientBundle {
     pub(in crate::server) fn new(http: Arc<HttpDoor>, socket: &Socket) -> Self {
         Self {
             http,
-            folder: Folder::new(&socket.client),
+            folder: StaticFolder::new(&socket.client),
             path: socket.path.clone(),
         }
     }

@@ -41,7 +41,7 @@ use crate::payload::Failure;
 const PIECE: usize = 64 << 10;
 
 /// A served folder.
-pub(super) struct Folder {
+pub(super) struct StaticFolder {
     root: Arc<Path>,
     contents: Arc<Contents>,
     unreadable: Counter,
@@ -63,7 +63,7 @@ pub(super) struct FileRequest<'a> {
     pub(super) headers: &'a HeaderMap,
 }
 
-impl Files for Folder {
+impl Files for StaticFolder {
     fn find<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Option<Response>> {
         let wanted = FileRequest {
             id: &request.id,
@@ -99,7 +99,7 @@ impl Files for Folder {
     }
 }
 
-impl Folder {
+impl StaticFolder {
     /// Serves the folder `dir`, which need not exist yet.
     pub(super) fn new(dir: &Path) -> Self {
         Self {

@@ -208,9 +208,9 @@ async fn d07_in_a_day_with_1000_reloads_each_time_runs_once_and_on_time() {
 
 /// Gives each time to the server that asks first.
 #[derive(Default)]
-struct Shared(Mutex<std::collections::HashSet<(ScheduleKey, u64)>>);
+struct SharedLock(Mutex<std::collections::HashSet<(ScheduleKey, u64)>>);
 
-impl Turn for Shared {
+impl Turn for SharedLock {
     fn take(&self, schedule: &ScheduleKey, due: u64) -> futures_util::future::BoxFuture<'_, bool> {
         let is_first = lock(&self.0).insert((schedule.clone(), due));
         Box::pin(std::future::ready(is_first))
@@ -220,7 +220,7 @@ impl Turn for Shared {
 #[tokio::test]
 async fn d07_several_servers_with_one_lock_run_each_time_once() {
     let (clock, runs) = (TestClock::new(), Runs::default());
-    let turn: Arc<dyn Turn> = Arc::new(Shared::default());
+    let turn: Arc<dyn Turn> = Arc::new(SharedLock::default());
     let (_changes, receiver) = watch::channel(false);
     let mut servers = JoinSet::new();
     for _ in 0..3 {

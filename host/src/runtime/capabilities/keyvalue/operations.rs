@@ -6,7 +6,7 @@ use tracing::Level;
 use wasmtime::component::Resource;
 
 use crate::kv::{
-    Batch, BucketName, Delta, Entry, Error, Expected, Key, KeyPage, Pair, Store, Value,
+    Batch, BucketName, Delta, Error, Expected, Key, KeyPage, Pair, Store, Value, VersionedValue,
 };
 use crate::runtime::instance::handles::{Held, StaleHandle};
 use crate::runtime::instance::state::State;
@@ -27,7 +27,7 @@ pub struct CasHandle {
     bucket: BucketHandle,
     key: Key,
     /// The value when the comparison began.
-    entry: Option<Entry>,
+    entry: Option<VersionedValue>,
 }
 
 impl CasHandle {

@@ -13,7 +13,7 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use wasmtime_wasi_http::{Error, WasiBody};
 
 use super::errors;
-use super::places::Place;
+use super::fair_semaphore::FairPermit;
 use super::pool::{Connection, Pool};
 use crate::metrics::{OutgoingOutcome, OutgoingRequest};
 
@@ -88,7 +88,7 @@ pub(super) struct Held {
     pub(super) pool: Arc<Pool>,
     pub(super) request: OutgoingRequest,
     /// The places of the request among those of its call and of the node.
-    pub(super) _places: (OwnedSemaphorePermit, Place),
+    pub(super) _places: (OwnedSemaphorePermit, FairPermit),
 }
 
 /// The body of a response. At its end the connection is kept for other requests, and in every other case it is closed.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use super::places::Places;
+use super::fair_semaphore::FairSemaphore;
 
 /// Resolutions that may run at the same time. Each blocks a thread, also after its caller has given up.
 const PARALLEL: usize = 16;
@@ -24,13 +24,13 @@ pub(super) trait Resolve: Send + Sync {
 
 /// The resolver of the operating system.
 pub(super) struct SystemResolver {
-    places: Arc<Places>,
+    places: Arc<FairSemaphore>,
 }
 
 impl SystemResolver {
     pub(super) fn new() -> Self {
         Self {
-            places: Arc::new(Places::new(PARALLEL)),
+            places: Arc::new(FairSemaphore::new(PARALLEL)),
         }
     }
 }

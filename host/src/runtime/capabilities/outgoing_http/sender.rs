@@ -20,8 +20,8 @@ use super::address::is_public;
 use super::body::{Bounds, Held, RequestBody, ResponseBody};
 use super::destination::{Destination, Host};
 use super::errors;
+use super::fair_semaphore::{FairPermit, FairSemaphore};
 use super::grant::Grant;
-use super::places::{Place, Places};
 use super::pool::{Connection, Key, Pool};
 use super::resolver::{Resolve, SystemResolver};
 use super::tls::Tls;
@@ -48,14 +48,14 @@ pub struct OutgoingSettings<'a> {
 
 /// The way of all handlers to other servers. Clones share the connections.
 #[derive(Clone)]
-pub struct OutgoingHttp(Arc<Shared>);
+pub struct OutgoingHttp(Arc<OutgoingClient>);
 
-struct Shared {
+struct OutgoingClient {
     resolver: Box<dyn Resolve>,
     networks: AllowedNetworks,
     tls: Tls,
     pool: Arc<Pool>,
-    places: Places,
+    places: FairSemaphore,
     metrics: Arc<Metrics>,
     /// The task that closes idle connections.
     _sweeper: AbortOnDropHandle<()>,
@@ -78,12 +78,12 @@ impl OutgoingHttp {
         let pool = Arc::new(Pool::default());
         let swept = Arc::clone(&pool);
         let sweeper = tokio::spawn(async move { swept.keep_sweeping().await });
-        Ok(Self(Arc::new(Shared {
+        Ok(Self(Arc::new(OutgoingClient {
             resolver,
             networks: settings.networks,
             tls: Tls::new(settings.ca_file)?,
             pool,
-            places: Places::new(settings.requests),
+            places: FairSemaphore::new(settings.requests),
             metrics,
             _sweeper: AbortOnDropHandle::new(sweeper),
         })))
@@ -124,7 +124,7 @@ impl OutgoingHttp {
 struct Exchange {
     connection: Connection,
     pool: Arc<Pool>,
-    places: (OwnedSemaphorePermit, Place),
+    places: (OwnedSemaphorePermit, FairPermit),
 }
 
 impl Exchange {
@@ -138,7 +138,7 @@ impl Exchange {
     }
 }
 
-impl Shared {
+impl OutgoingClient {
     async fn send(
         &self,
         request: Request<WasiBody>,
@@ -178,7 +178,10 @@ impl Shared {
     }
 
     /// Waits for its turn, for a place among the requests of the call, and for one among those of the node.
-    async fn take_places(&self, grant: &mut Grant) -> Result<(OwnedSemaphorePermit, Place), Error> {
+    async fn take_places(
+        &self,
+        grant: &mut Grant,
+    ) -> Result<(OwnedSemaphorePermit, FairPermit), Error> {
         let turn = grant.turn.take();
         let (parallel, handler) = (Arc::clone(&grant.parallel), Arc::clone(&grant.handler));
         let both = async {

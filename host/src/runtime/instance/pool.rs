@@ -11,7 +11,7 @@ use crate::lock::lock;
 use crate::runtime::settings::{HandlerSettings, Life};
 
 /// Instances of one generation of a handler.
-pub(super) struct Kept {
+pub(super) struct InstancePool {
     pub(super) life: Life,
     idle: Duration,
     max_calls: Option<u32>,
@@ -40,7 +40,7 @@ impl Unkept {
     }
 }
 
-impl Kept {
+impl InstancePool {
     /// Makes the place for the instances of the handler `name`.
     pub(super) fn new(
         name: &Arc<str>,
@@ -92,7 +92,7 @@ impl Kept {
         taken
     }
 
-    /// Keeps an instance whose call has succeeded, or says why it is not kept. [`Kept::make_room`] has to follow.
+    /// Keeps an instance whose call has succeeded, or says why it is not kept. [`Self::make_room`] has to follow.
     pub(super) fn put(&self, mut instance: Instance) -> Result<Ticket, Unkept> {
         // Up to a tenth fewer, so that instances that began together do not end together.
         let spread = match self.life {
@@ -143,7 +143,7 @@ impl Kept {
     }
 }
 
-impl Group for Kept {
+impl Group for InstancePool {
     fn oldest(&self) -> Option<Instant> {
         lock(&self.list).idle.oldest()
     }
@@ -171,7 +171,7 @@ impl Group for Kept {
     }
 }
 
-impl Drop for Kept {
+impl Drop for InstancePool {
     /// Ends what is left, for a handler that is dropped without having been closed.
     fn drop(&mut self) {
         while self.end_oldest(InstanceEnd::Reload) {}

@@ -8,7 +8,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::lock::lock;
 
 /// A number of places. Each handler has a share of them.
-pub(super) struct Places {
+pub(super) struct FairSemaphore {
     all: Arc<Semaphore>,
     /// Places that one handler gets at most.
     share: usize,
@@ -17,12 +17,12 @@ pub(super) struct Places {
 }
 
 /// A place, which is free again when this value is dropped.
-pub(super) struct Place {
+pub(super) struct FairPermit {
     _of_handler: OwnedSemaphorePermit,
     _of_all: OwnedSemaphorePermit,
 }
 
-impl Places {
+impl FairSemaphore {
     /// Makes a number of places, of which one handler gets three quarters.
     pub(super) fn new(places: usize) -> Self {
         Self {
@@ -34,11 +34,11 @@ impl Places {
 
     /// Waits for a place. A handler that has its share waits for a place of its own first, because it must not stand in
     /// the way of others meanwhile.
-    pub(super) async fn take(&self, handler: &Arc<str>) -> Option<Place> {
+    pub(super) async fn take(&self, handler: &Arc<str>) -> Option<FairPermit> {
         // The semaphores are never closed.
         let of_handler = self.share_of(handler).acquire_owned().await.ok()?;
         let of_all = Arc::clone(&self.all).acquire_owned().await.ok()?;
-        Some(Place {
+        Some(FairPermit {
             _of_handler: of_handler,
             _of_all: of_all,
         })
@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     /// Takes a place if one is free. A task of tokio may else make a number of steps only.
-    fn try_take(places: &Places, handler: &str) -> Option<Place> {
+    fn try_take(places: &FairSemaphore, handler: &str) -> Option<FairPermit> {
         let handler = handler.into();
         let taken = tokio::task::unconstrained(places.take(&handler));
         taken.now_or_never().flatten()
@@ -74,7 +74,7 @@ mod tests {
     #[tokio::test]
     async fn g20_one_handler_gets_three_quarters_of_the_places() {
         for (count, share) in [(64, 48), (16, 12), (4, 3), (2, 1), (1, 1)] {
-            let places = Places::new(count);
+            let places = FairSemaphore::new(count);
             let mut taken = Vec::new();
             while let Some(place) = try_take(&places, "busy.wasm") {
                 taken.push(place);
@@ -90,7 +90,7 @@ mod tests {
 
     #[tokio::test]
     async fn shares_that_nobody_uses_are_forgotten() {
-        let places = Places::new(4);
+        let places = FairSemaphore::new(4);
         let kept = places.take(&"kept.wasm".into()).await;
         for number in 0..100 {
             drop(places.take(&format!("{number}.wasm").into()).await);

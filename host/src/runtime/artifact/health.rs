@@ -35,13 +35,13 @@ impl CacheCounts {
 
 /// Counts, and the memory of a failure that was logged.
 #[derive(Debug, Default)]
-pub(super) struct State {
+pub(super) struct CacheHealth {
     pub(super) counts: CacheCounts,
     /// The sentence of the first failure, until something is stored again.
     trouble: Mutex<Option<String>>,
 }
 
-impl State {
+impl CacheHealth {
     /// Logs a failure, unless the last one was logged and nothing was stored meanwhile.
     pub(super) fn failed(&self, dir: &Path, error: &CacheError) {
         self.counts.failures.one();
