@@ -138,7 +138,7 @@ mod tests {
         let first = gate.enter(&handler).await.expect("there is room");
         let (waiting, turned_away) = tokio::join!(gate.enter(&handler), gate.enter(&handler));
         assert!(
-            matches!(waiting, Err(TurnedAway::Handler)),
+            matches!(waiting, Err(TurnedAway::Server)),
             "it waited in vain"
         );
         assert!(
