@@ -3,7 +3,7 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::fs::symlink;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use axum::http::Extensions;
@@ -38,6 +38,7 @@ fn runtime(dir: &Path) -> Runtime {
         compiler: Compiler::Here,
         compile_memory: 1 << 30,
         cache: CacheSettings {
+            handlers: PathBuf::new(),
             dir: Some(dir.to_owned()),
             max_bytes: 1 << 30,
         },

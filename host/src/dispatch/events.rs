@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::admission::readiness_of;
 use super::call_log::{Running, is_logged, log_hook};
 use super::{Dispatch, client_result};
 use crate::message::{CallId, Event};
@@ -34,6 +35,8 @@ impl Dispatch {
         event: &Event,
     ) -> Result<Payload, Failure> {
         let table = self.registry.table();
+        // The table that accepted the event may have been another one.
+        readiness_of(&table).map_err(|refusal| refusal.failure())?;
         let listeners = table.listeners(&connection.namespace, &event.name);
         if listeners.is_empty() {
             return Err(Failure::new(
@@ -79,6 +82,7 @@ impl Dispatch {
     async fn ask_hooks(&self, connection: &Arc<Connection>) -> Result<(), Failure> {
         let _accepted = self.accept().map_err(|refusal| refusal.failure())?;
         let table = self.registry.table();
+        readiness_of(&table).map_err(|refusal| refusal.failure())?;
         if !table.declares(&connection.namespace) {
             return Err(Failure::new(404, "Invalid namespace"));
         }

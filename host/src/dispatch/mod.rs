@@ -3,6 +3,7 @@
 //!
 //! Every request and every event that was accepted gets exactly one answer here. The doors refuse the rest.
 
+mod admission;
 mod answer;
 mod answer_space;
 mod buffered;
@@ -30,6 +31,7 @@ pub use self::files::Files;
 pub use self::gate::{GateSettings, Load};
 pub use self::schedules::{ScheduleFailure, ScheduleRun};
 
+use self::admission::{admit, readiness_of, refuse};
 use self::answer::{allow_header, of_call_error, options_response};
 use self::call_log::{
     RequestName, Running, answer_counters, is_logged, log_call_error, log_hook, turn_away,
@@ -113,10 +115,10 @@ impl Dispatch {
     /// route is ready.
     pub fn accept_request(&self, method: &Method, path: &str) -> Result<Accepted, Refusal> {
         let accepted = self.work.token();
-        match self.readiness() {
-            Err(Refusal::Starting) if self.registry.table().opens(method, path) => Ok(accepted),
-            readiness => readiness.map(|()| accepted),
+        if self.is_draining() {
+            return Err(Refusal::Draining);
         }
+        admit(&self.registry.table(), method, path).map(|()| accepted)
     }
 
     /// Fails if something that came now would not be accepted.
@@ -124,14 +126,7 @@ impl Dispatch {
         if self.is_draining() {
             return Err(Refusal::Draining);
         }
-        let table = self.registry.table();
-        if !table.ready {
-            return Err(Refusal::Starting);
-        }
-        if !table.missing.is_empty() {
-            return Err(Refusal::Unguarded);
-        }
-        Ok(())
+        readiness_of(&self.registry.table())
     }
 
     /// Returns the numbers of calls that run and wait.
@@ -183,6 +178,9 @@ impl Dispatch {
         mut space: Option<&mut AnswerSpace>,
     ) -> (UnderWay, Response) {
         let (table, exchange) = (self.registry.table(), Arc::new(Exchange::new(request)));
+        if let Some(refused) = refuse(&table, &exchange) {
+            return (UnderWay { table, exchange }, refused);
+        }
         let before = self.before(&table, &exchange, context, space.as_deref_mut());
         let response = match before.await {
             Some(response) => response,
@@ -249,11 +247,6 @@ impl Dispatch {
     ) -> Response {
         let request = &exchange.request;
         let matched = table.matched(&request.method, &request.target.path);
-        if !table.ready && !matches!(matched, Matched::Route(..)) {
-            // A handler asked for what is not ready yet.
-            let failure = Refusal::Starting.failure();
-            return error_response(&request.id, &failure).into();
-        }
         let is_named = matches!(&matched, Matched::Route(entry, _) if !entry.is_catch_all());
         if !is_named && let Some(response) = files::answer(&*self.files, exchange).await {
             return response;

@@ -16,6 +16,7 @@ use http::Method;
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 
+use super::admission::refuse;
 use super::answer::{error_response, of_call_error};
 use super::call_log::{RequestName, Running, is_logged, log_call_error};
 use super::gate::Permits;
@@ -68,8 +69,13 @@ impl Dispatch {
     ) -> Response {
         let context = CallContext::new(Arc::clone(&request.id), request.remote);
         let exchange = Arc::new(Exchange::new(request));
-        let route = self.route(&table, &exchange, &context, None, Some(upload));
-        let response = route.await;
+        let response = match refuse(&table, &exchange) {
+            Some(refused) => refused,
+            None => {
+                let route = self.route(&table, &exchange, &context, None, Some(upload));
+                route.await
+            }
+        };
         self.deliver((UnderWay { table, exchange }, response), accepted)
     }
 

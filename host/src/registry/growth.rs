@@ -3,9 +3,10 @@
 //! It grows only if `handlers.required` names handlers. They are the ones that guard, so nothing is served before all of
 //! them are ready. Without such a list any file may have a policy that guards the others, and the table comes as a whole.
 //!
-//! A request gets the answer of the handler that answers it later too, or a 503. The table therefore has only routes
+//! A request is answered by the handler that answers it later too, or with a 503. The table therefore has only routes
 //! that no file which is not ready can take: with a method and without parameters, so that none is more particular, of
-//! required files and of those whose names come before the first file that is not ready.
+//! required files and of those whose names come before the first file that is not ready. It lacks the policies of files
+//! that are neither required nor ready, and a handler that asks another one may get a 503 from it.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -43,43 +44,39 @@ impl<'a> Growth<'a> {
         if let Verdict::Loaded(handler) = verdict {
             self.ready.push(Arc::clone(handler));
         }
-        if !self.is_guarded() {
+        let (certain, ready) = self.certain()?;
+        if certain.len() <= self.served + self.served / 8 {
             return None;
         }
-        let open = self.open();
-        if open.len() <= self.served + self.served / 8 {
+        self.served = certain.len();
+        Some(Table::growing(certain, &ready))
+    }
+
+    /// Returns the handlers whose routes no other file can take, and all that are ready and will be served, by name.
+    /// Returns `None` unless every required handler is among them.
+    fn certain(&self) -> Option<(Vec<Arc<Served>>, Vec<Arc<Served>>)> {
+        if self.required.is_empty() {
             return None;
         }
-        self.served = open.len();
-        Some(Table::growing(open, &self.ready))
-    }
-
-    /// Returns true if there are required handlers, and all of them are ready.
-    fn is_guarded(&self) -> bool {
-        let is_ready = |name: &String| self.ready.iter().any(|one| bare(&one.name) == *name);
-        !self.required.is_empty() && self.required.iter().all(is_ready)
-    }
-
-    /// Returns the handlers whose routes no other file can take.
-    fn open(&self) -> Vec<Arc<Served>> {
-        let first = self.pending.first();
         let is_required = |one: &Served| is_required(&one.name, self.required);
+        let contenders = self.ready.iter().map(|handler| Contender {
+            name: &handler.name,
+            is_required: is_required(handler),
+            serving: None,
+            waiting: Some(&handler.declarations.routes),
+        });
+        let refused = conflicts(contenders.collect());
+        let served = |one: &&Arc<Served>| !refused.contains_key(&*one.name);
+        let mut ready: Vec<_> = self.ready.iter().filter(served).cloned().collect();
+        ready.sort_by(|one, other| one.name.cmp(&other.name));
+        let has = |name: &String| ready.iter().any(|one| bare(&one.name) == *name);
+        if !self.required.iter().all(has) {
+            return None;
+        }
+        let first = self.pending.first();
         let is_free = |one: &Served| first.is_none_or(|first| *one.name < **first);
-        let all = self.ready.iter();
-        let open: Vec<_> = all.filter(|one| is_required(one) || is_free(one)).collect();
-        let contenders: Vec<_> = open
-            .iter()
-            .map(|handler| Contender {
-                name: &handler.name,
-                is_required: is_required(handler),
-                serving: None,
-                waiting: Some(&handler.declarations.routes),
-            })
-            .collect();
-        let refused = conflicts(contenders);
-        let open = open
-            .into_iter()
-            .filter(|handler| !refused.contains_key(&*handler.name));
-        open.cloned().collect()
+        let is_certain = |one: &&Arc<Served>| is_required(one) || is_free(one);
+        let certain = ready.iter().filter(is_certain).cloned().collect();
+        Some((certain, ready))
     }
 }

@@ -123,10 +123,13 @@ impl Registry {
             )
         });
         let mut reloader = Reloader::new(runtime, config, sources, Arc::clone(&self.journal));
-        let publish = |table: Table| {
+        let open_all = |table: &Table| {
             for namespace in table.namespaces() {
                 open_namespace(namespace);
             }
+        };
+        let publish = |table: Table| {
+            open_all(&table);
             let table = Arc::new(table);
             let before = self.table.swap(Arc::clone(&table));
             for handler in &before.handlers {
@@ -136,7 +139,11 @@ impl Registry {
             }
             self.ready.send_replace(true);
         };
-        let grow = |table: Table| self.table.store(Arc::new(table));
+        let grow = |table: Table| {
+            // Handlers emit to them. Clients are refused until the table is complete.
+            open_all(&table);
+            self.table.store(Arc::new(table));
+        };
         let first = reloader.first(&grow).await;
         self.status.store(Arc::new(reloader.status()));
         publish(first);

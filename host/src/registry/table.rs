@@ -84,21 +84,19 @@ impl Table {
         table
     }
 
-    /// Makes the table of a server that still reads its folder: the routes of `open` that have a method and no
-    /// parameters, and the policies of all handlers that are ready.
-    pub(super) fn growing(mut open: Vec<Arc<Served>>, ready: &[Arc<Served>]) -> Self {
-        open.sort_by(|a, b| a.name.cmp(&b.name));
-        let mut guards = ready.to_vec();
-        guards.sort_by(|a, b| a.name.cmp(&b.name));
+    /// Makes the table of a server that still reads its folder: the routes of `certain` that have a method and no
+    /// parameters, and the namespaces and policies of all handlers that are ready. Both are sorted by name.
+    pub(super) fn growing(certain: Vec<Arc<Served>>, ready: &[Arc<Served>]) -> Self {
         let mut table = Self::default();
-        table.route(&open);
-        table.guard(&guards);
-        table.handlers = open;
+        table.route(&certain);
+        table.listen(ready);
+        table.guard(ready);
+        table.handlers = certain;
         table
     }
 
     /// Returns true if a request is answered although the folder has not been read completely.
-    pub fn opens(&self, method: &Method, path: &str) -> bool {
+    pub fn has_certain(&self, method: &Method, path: &str) -> bool {
         // HEAD falls back to GET, and a file that is not ready may answer it itself.
         *method != Method::HEAD && matches!(self.matched(method, path), Matched::Route(..))
     }

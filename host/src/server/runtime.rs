@@ -79,6 +79,7 @@ fn runtime_settings(config: &Config, backends: Extensions) -> RuntimeSettings {
         // Guests get half of the machine, and what waits for clients a quarter.
         compile_memory: machine_memory() / 4,
         cache: CacheSettings {
+            handlers: config.handlers.dir.clone(),
             dir: config.cache_folder(),
             max_bytes: config.cache.max_bytes,
         },

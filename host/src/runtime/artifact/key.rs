@@ -1,6 +1,7 @@
 //! The names of entries: what compiled code depends on, as one hash.
 
 use std::hash::{Hash, Hasher};
+use std::path::Path;
 
 use sha2::{Digest, Sha256};
 use wasmtime::Engine;
@@ -22,7 +23,12 @@ const FUNCTIONS: &str = ".functions";
 
 /// Returns true if files of this name are entries.
 pub(super) fn is_entry(name: &str) -> bool {
-    name.ends_with(CODE) || name.ends_with(FUNCTIONS)
+    name.ends_with(CODE) || is_functions(name)
+}
+
+/// Returns true if files of this name are entries with functions.
+pub(super) fn is_functions(name: &str) -> bool {
+    name.ends_with(FUNCTIONS)
 }
 
 /// Everything about an engine on which the code for it depends: the version of wasmtime, its settings and the processor.
@@ -71,9 +77,12 @@ impl EntryKey {
         }
     }
 
-    /// Makes the key of the functions that were compiled for a handler, whatever version of it.
-    pub(in crate::runtime) fn of_functions(engine: EngineId, handler: &str) -> Self {
-        let hash = Sha256::new_with_prefix(engine.0).chain_update(handler);
+    /// Makes the key of the functions that were compiled for a handler of this folder, whatever version of it.
+    pub(super) fn of_functions(engine: EngineId, folder: &Path, handler: &str) -> Self {
+        let hash = Sha256::new_with_prefix(engine.0)
+            .chain_update(handler)
+            .chain_update([0])
+            .chain_update(folder.as_os_str().as_encoded_bytes());
         Self {
             hash: hash.finalize().into(),
             suffix: FUNCTIONS,

@@ -40,20 +40,22 @@ pub struct CacheSettings {
     pub dir: Option<PathBuf>,
     /// Largest size of all files of the folder together, in bytes.
     pub max_bytes: u64,
+    /// Absolute path of the folder of the handlers, which tells handlers of one name apart.
+    pub handlers: PathBuf,
 }
 
 /// Compiled code on disk.
 #[derive(Debug)]
 pub(super) struct CodeCache {
     settings: CacheSettings,
-    state: CacheHealth,
+    health: CacheHealth,
 }
 
 impl CodeCache {
     pub(super) fn new(settings: CacheSettings) -> Self {
         Self {
             settings,
-            state: CacheHealth::default(),
+            health: CacheHealth::default(),
         }
     }
 
@@ -62,14 +64,21 @@ impl CodeCache {
         self.settings.dir.is_some()
     }
 
+    /// Returns the key of the functions of a handler, or `None` if nothing is kept.
+    pub(super) fn key_of_functions(&self, engine: EngineId, handler: &str) -> Option<EntryKey> {
+        let folder = &self.settings.handlers;
+        self.is_on()
+            .then(|| EntryKey::of_functions(engine, folder, handler))
+    }
+
     /// Returns what has become of entries so far.
     pub(super) fn counts(&self) -> &CacheCounts {
-        &self.state.counts
+        &self.health.counts
     }
 
     /// Returns the sentence that says why compiled code is not kept, if that was so the last time.
     pub(super) fn trouble(&self) -> Option<String> {
-        self.state.trouble()
+        self.health.trouble()
     }
 
     /// Checks the folder, makes it if it is missing, and removes what killed processes have left there. If the folder
@@ -88,11 +97,11 @@ impl CodeCache {
             let bytes = entries.map(|entry| entry.size).sum();
             // Says what is wrong with it now, and not only once something was compiled.
             SealKey::read(&folder)?;
-            self.state.counts.set_stored(bytes);
+            self.health.counts.set_stored(bytes);
             Ok(())
         });
         if let Err(error) = prepared {
-            self.state.failed(dir, &error);
+            self.health.failed(dir, &error);
         }
     }
 
@@ -100,8 +109,8 @@ impl CodeCache {
     pub(super) fn load(&self, key: &EntryKey) -> Option<CachedCode> {
         let entry = self.find(key);
         match &entry {
-            Some(_) => self.state.counts.hits.one(),
-            None => self.state.counts.misses.one(),
+            Some(_) => self.health.counts.hits.one(),
+            None => self.health.counts.misses.one(),
         }
         entry
     }
@@ -114,7 +123,7 @@ impl CodeCache {
             None => Ok(None),
         });
         entry.unwrap_or_else(|error| {
-            self.state.failed(dir, &error);
+            self.health.failed(dir, &error);
             None
         })
     }
@@ -155,7 +164,7 @@ impl CodeCache {
     }
 
     fn reject_in(&self, folder: &PrivateFolder, key: &EntryKey) {
-        self.state.counts.bad.one();
+        self.health.counts.bad.one();
         // A folder that cannot be written to keeps the entry, which stays unused.
         let removed = folder.remove(&key.file_name());
         tracing::debug!(
@@ -165,18 +174,33 @@ impl CodeCache {
         );
     }
 
-    /// Keeps an entry. The first failure is logged, and then the end of the failures.
-    pub(super) fn store(&self, key: &EntryKey, entry: &CachedCode) {
+    /// Keeps code, and returns true if it is kept. The first failure is logged, and then the end of the failures.
+    pub(super) fn store(&self, key: &EntryKey, entry: &CachedCode) -> bool {
+        let Some(dir) = self.settings.dir.as_deref() else {
+            return false;
+        };
+        let stored = self.store_in(dir, key, entry);
+        match &stored {
+            Ok(_) => self.health.worked(dir),
+            Err(error) => self.health.failed(dir, error),
+        }
+        stored.unwrap_or(false)
+    }
+
+    /// Keeps functions, if there is room for them beside all code. They make the next version faster, and nobody needs to
+    /// know if they are not kept.
+    pub(super) fn store_functions(&self, key: &EntryKey, entry: &CachedCode) {
         let Some(dir) = self.settings.dir.as_deref() else {
             return;
         };
-        match self.store_in(dir, key, entry) {
-            Ok(()) => self.state.worked(dir),
-            Err(error) => self.state.failed(dir, &error),
+        if let Err(error) = self.store_in(dir, key, entry) {
+            self.health.counts.failures.one();
+            tracing::debug!("compiled functions are not kept: {error}");
         }
     }
 
-    fn store_in(&self, dir: &Path, key: &EntryKey, entry: &CachedCode) -> Result<(), CacheError> {
+    /// Writes an entry. Returns false if there is no room for it.
+    fn store_in(&self, dir: &Path, key: &EntryKey, entry: &CachedCode) -> Result<bool, CacheError> {
         let folder = PrivateFolder::make(dir)?;
         let seal_key = SealKey::read_or_make(&folder)?;
         let name = key.file_name();
@@ -186,22 +210,29 @@ impl CodeCache {
         let size = content.iter().map(|piece| piece.len() as u64).sum::<u64>() + seal.len() as u64;
         if size > self.largest_entry() {
             tracing::debug!("{name} is larger than an entry may be and is not kept");
-            return Ok(());
+            return Ok(false);
         }
         if folder.has_folder(&name) {
             tracing::debug!("{name} is a folder, and in its place nothing is kept");
-            return Ok(());
+            return Ok(false);
         }
         // The file is there with its size before room is made, so that those that are written at the same time do not
         // count on the same room.
         let new = folder.begin(size)?;
-        let Some(others) = make_room(&folder, &new, &name, self.settings.max_bytes - size)? else {
-            tracing::debug!("{name} is not kept, because other entries are being written");
-            return Ok(());
+        let max = self.settings.max_bytes - size;
+        let mut others = make_room(&folder, &new, &name, max)?;
+        if others.is_none() {
+            // Processes that were killed meanwhile may have left something.
+            folder.remove_left_over()?;
+            others = make_room(&folder, &new, &name, max)?;
+        }
+        let Some(others) = others else {
+            tracing::debug!("{name} is not kept, because there is no room for it");
+            return Ok(false);
         };
         let [head, component, code] = content;
         new.write(&name, &[&seal, head, component, code])?;
-        self.state.counts.set_stored(others + size);
-        Ok(())
+        self.health.counts.set_stored(others + size);
+        Ok(true)
     }
 }

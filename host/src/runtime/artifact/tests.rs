@@ -29,6 +29,7 @@ impl Fixture {
         let temporary = tempfile::tempdir().unwrap();
         let dir = temporary.path().join("cache/hitchy");
         let settings = CacheSettings {
+            handlers: PathBuf::new(),
             dir: Some(dir.clone()),
             max_bytes,
         };

@@ -45,7 +45,7 @@ impl Job {
                 let functions = Arc::new(Functions::of(input.functions.clone()));
                 Ok(Output {
                     made: compile(&input.wasm, Some(Arc::clone(&functions)))?.into(),
-                    functions: functions.used().into(),
+                    functions: functions.encode().into(),
                 })
             }
             Self::Adapt(adapter) => Ok(Output::of(adapt::adapt(&input.wasm, adapter)?)),
@@ -132,5 +132,9 @@ mod tests {
         let plain = plain.expect("it compiles");
         assert_eq!(second.made, plain.made);
         assert!(plain.functions.is_empty());
+
+        let functions = Arc::new(Functions::of(first.functions));
+        compile(&version(2), Some(Arc::clone(&functions))).expect("it compiles");
+        assert_eq!(functions.compiled(), 1, "the one that has changed");
     }
 }

@@ -42,6 +42,8 @@ pub const MAX_FILE: u64 = 64 << 20;
 
 /// Entries that are written to the disk at the same time.
 const STORES: usize = 4;
+/// Entries that are read from the disk at the same time: more than files are loaded and compiled at once.
+const READS: usize = 64;
 /// Longest time that a file waits for the cache. It is compiled then, as if the cache did not have it.
 const CACHE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest time that the end of a command waits until its entries are written.
@@ -56,6 +58,7 @@ pub(super) struct Compilation {
     /// Entries that are being written to the cache, so that nobody waits for the disk.
     storing: TaskTracker,
     stores: Arc<Semaphore>,
+    reads: Arc<Semaphore>,
     places: Places,
     compiled: Compiled,
     stopping: CancellationToken,
@@ -109,6 +112,7 @@ impl Compilation {
             cache: Arc::new(CodeCache::new(cache)),
             storing: TaskTracker::new(),
             stores: Arc::new(Semaphore::new(STORES)),
+            reads: Arc::new(Semaphore::new(READS)),
             places: Places::new(memory),
             compiled: Compiled::default(),
             stopping: CancellationToken::new(),
@@ -155,19 +159,34 @@ impl Compilation {
 
     /// Returns the code of a file, if it is in the cache.
     pub(super) async fn kept(&self, key: &EntryKey) -> Option<Kept> {
-        if !self.cache.is_on() {
-            return None;
-        }
-        let (cache, engine, key) = (Arc::clone(&self.cache), self.engine.clone(), key.clone());
-        let load = move || {
+        let (engine, key) = (self.engine.clone(), key.clone());
+        let load = move |cache: &CodeCache| {
             let CachedCode { adapted, code } = cache.load(&key)?;
             let component = deserialize(&engine, &code);
             let component = component.inspect_err(|_| cache.reject(&key)).ok()?;
             Some(Kept { adapted, component })
         };
-        let loaded = tokio::task::spawn_blocking(load);
-        let loaded = tokio::time::timeout(CACHE_TIMEOUT, loaded).await.ok()?;
-        loaded.ok().flatten()
+        self.ask_cache(load).await
+    }
+
+    /// Asks the cache, for a limited time.
+    async fn ask_cache<T: Send + 'static>(
+        &self,
+        ask: impl FnOnce(&CodeCache) -> Option<T> + Send + 'static,
+    ) -> Option<T> {
+        if !self.cache.is_on() {
+            return None;
+        }
+        // A disk that hangs holds so many threads and no more, and then nobody waits for it.
+        let turn = Arc::clone(&self.reads).try_acquire_owned().ok()?;
+        let cache = Arc::clone(&self.cache);
+        let asked = tokio::task::spawn_blocking(move || {
+            let found = ask(&cache);
+            drop(turn);
+            found
+        });
+        let found = tokio::time::timeout(CACHE_TIMEOUT, asked).await.ok()?;
+        found.ok().flatten()
     }
 
     /// Compiles a component of this handler to native code and keeps it under `key`, together with the component itself
@@ -181,39 +200,30 @@ impl Compilation {
         is_adapted: bool,
     ) -> Result<Component, LoadError> {
         let adapted = is_adapted.then(|| wasm.clone());
-        let functions_key = EntryKey::of_functions(self.engine_id, handler);
-        let job = if self.cache.is_on() {
-            Job::CompileAgain
-        } else {
-            Job::Compile
+        let functions_key = self.cache.key_of_functions(self.engine_id, handler);
+        let job = match functions_key {
+            Some(_) => Job::CompileAgain,
+            None => Job::Compile,
         };
-        let functions = self.functions(&functions_key).await;
-        let output = self.run(job, Input { wasm, functions }).await?;
+        let output = self.run(job, wasm, functions_key.as_ref()).await?;
         let (engine, code) = (self.engine.clone(), output.made.clone());
         let component = blocking(move || deserialize(&engine, &code)).await?;
-        let code = output.made;
-        self.store(key, CachedCode { adapted, code }).await;
-        if !output.functions.is_empty() {
-            self.store(functions_key, CachedCode::of(output.functions))
-                .await;
-        }
+        let functions = functions_key.filter(|_| !output.functions.is_empty());
+        let functions = functions.map(|key| (key, CachedCode::of(output.functions)));
+        let code = CachedCode {
+            adapted,
+            code: output.made,
+        };
+        self.store((key, code), functions).await;
         Ok(component)
     }
 
-    /// Returns the functions of the version that was compiled last; none if there are none.
-    async fn functions(&self, key: &EntryKey) -> Bytes {
-        if !self.cache.is_on() {
-            return Bytes::new();
-        }
-        let (cache, key) = (Arc::clone(&self.cache), key.clone());
-        let found = tokio::task::spawn_blocking(move || cache.find(&key));
-        let found = tokio::time::timeout(CACHE_TIMEOUT, found).await;
-        let found = found.ok().and_then(|found| found.ok().flatten());
-        found.map(|entry| entry.code).unwrap_or_default()
-    }
-
-    /// Begins to write an entry to the cache, and returns before it is written.
-    async fn store(&self, key: EntryKey, entry: CachedCode) {
+    /// Begins to write code to the cache, and then functions, and returns before they are written.
+    async fn store(
+        &self,
+        (key, code): (EntryKey, CachedCode),
+        functions: Option<(EntryKey, CachedCode)>,
+    ) {
         if !self.cache.is_on() {
             return;
         }
@@ -224,7 +234,10 @@ impl Compilation {
         };
         let cache = Arc::clone(&self.cache);
         self.storing.spawn_blocking(move || {
-            cache.store(&key, &entry);
+            let is_kept = cache.store(&key, &code);
+            if let Some((key, functions)) = functions.filter(|_| is_kept) {
+                cache.store_functions(&key, &functions);
+            }
             drop(turn);
         });
     }
@@ -238,16 +251,24 @@ impl Compilation {
 
     /// Makes a core module a component. After [`Compilation::stop`] this future never ends.
     pub(super) async fn adapt(&self, module: Bytes, adapter: Adapter) -> Result<Bytes, LoadError> {
-        let input = Input {
-            wasm: module,
-            functions: Bytes::new(),
-        };
-        Ok(self.run(Job::Adapt(adapter), input).await?.made)
+        Ok(self.run(Job::Adapt(adapter), module, None).await?.made)
     }
 
-    async fn run(&self, job: Job, input: Input) -> Result<Output, LoadError> {
-        let place = self.places.take(input.wasm.len()).await;
+    /// Does a job, with the functions of the version before if they are kept under `functions`.
+    async fn run(
+        &self,
+        job: Job,
+        wasm: Bytes,
+        functions: Option<&EntryKey>,
+    ) -> Result<Output, LoadError> {
+        let place = self.places.take(wasm.len()).await;
         let began = Instant::now();
+        let functions = match functions.cloned() {
+            Some(key) => self.ask_cache(move |cache| cache.find(&key)).await,
+            None => None,
+        };
+        let functions = functions.map(|kept| kept.code).unwrap_or_default();
+        let input = Input { wasm, functions };
         let result = match &self.compiler {
             Compiler::Child(program) => {
                 let threads = place.threads;

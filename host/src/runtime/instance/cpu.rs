@@ -181,15 +181,16 @@ impl Meter {
     }
 }
 
+/// Uses the processor of this thread for this long.
+#[cfg(test)]
+pub(super) fn compute(time: Duration) {
+    let until = processor_clock() + time;
+    while processor_clock() < until {}
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// Uses the processor of this thread for this long.
-    fn compute(time: Duration) {
-        let until = processor_clock() + time;
-        while processor_clock() < until {}
-    }
 
     const MS: Duration = Duration::from_millis(1);
 

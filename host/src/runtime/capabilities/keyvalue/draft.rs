@@ -66,23 +66,31 @@ struct Pages(Vec<(BucketName, Key)>);
 /// that a cursor of another call is recognised.
 const PAGE_BITS: u32 = 24;
 
+/// A call of an instance: its id, which policies and the route of a request share, and the number of calls before it.
+type CallKey = (CallId, u32);
+
 impl Pages {
-    /// Returns the cursor of a page of the call `id`. Pages are counted from 1, because 0 stands for the first page.
-    fn cursor(id: &CallId, number: usize) -> u64 {
+    /// Returns the cursor of a page of a call. Pages are counted from 1, because 0 stands for the first page.
+    fn cursor(call: &CallKey, number: usize) -> u64 {
         let mut hasher = DefaultHasher::new();
-        id.hash(&mut hasher);
+        call.hash(&mut hasher);
         hasher.finish() << PAGE_BITS | number as u64
     }
 
-    /// Returns the end of the page of a cursor that the call `id` was given.
-    fn at(&self, id: &CallId, cursor: u64) -> Option<&(BucketName, Key)> {
+    /// Returns the end of the page of a cursor that the call was given.
+    fn at(&self, call: &CallKey, cursor: u64) -> Option<&(BucketName, Key)> {
         let number = usize::try_from(cursor & ((1 << PAGE_BITS) - 1)).ok()?;
         let page = self.0.get(number.checked_sub(1)?)?;
-        (cursor == Self::cursor(id, number)).then_some(page)
+        (cursor == Self::cursor(call, number)).then_some(page)
     }
 }
 
 impl State {
+    fn call_key(&self) -> wasmtime::Result<CallKey> {
+        let id = Arc::clone(&self.call()?.call.id);
+        Ok((id, self.instance.calls))
+    }
+
     /// Returns the key that ends the page before the one that a cursor stands for. 0 stands for the first page.
     fn after_page(&mut self, bucket: &Bucket, cursor: Option<u64>) -> Answer<Option<Key>> {
         let Some(cursor) = cursor.filter(|cursor| *cursor > 0) else {
@@ -92,10 +100,10 @@ impl State {
             Ok(name) => name,
             Err(refusal) => return answer(Err(refusal)),
         };
-        let id = Arc::clone(&self.call()?.call.id);
+        let call = self.call_key()?;
         let pages: &mut Pages = self.call_mut()?.notes();
         let key = pages
-            .at(&id, cursor)
+            .at(&call, cursor)
             .filter(|(of, _)| *of == name)
             .map(|(_, key)| key.clone());
         match key {
@@ -142,11 +150,11 @@ impl store::HostBucket for State {
             Err(refusal) => return answer(Err(refusal)),
         };
         let last = page.keys.last().filter(|_| page.more).cloned();
-        let id = Arc::clone(&self.call()?.call.id);
+        let call = self.call_key()?;
         let Pages(pages) = self.call_mut()?.notes();
         let cursor = last.map(|key| {
             pages.push((name, key));
-            Pages::cursor(&id, pages.len())
+            Pages::cursor(&call, pages.len())
         });
         let keys = page.keys.into_iter().map(Key::into_string).collect();
         Ok(Ok(KeyResponse { keys, cursor }))
