@@ -262,12 +262,16 @@ impl NewFile<'_> {
         &self.name
     }
 
-    /// Writes the pieces and gives the file its name: whoever reads it sees all of it or nothing, also after a loss of
+    /// Writes the pieces.
+    pub(super) fn write(&mut self, pieces: &[&[u8]]) -> Result<(), CacheError> {
+        self.fill(pieces).map_err(CacheError::write)
+    }
+
+    /// Gives the file, which was written, its name: whoever reads it sees all of it or nothing, also after a loss of
     /// power. What has the name already is replaced.
-    pub(super) fn write(mut self, name: &str, pieces: &[&[u8]]) -> Result<(), CacheError> {
+    pub(super) fn publish(self, name: &str) -> Result<(), CacheError> {
         let folder = &self.folder.0;
-        self.fill(pieces)
-            .and_then(|()| renameat(folder, &self.name, folder, name))
+        renameat(folder, &self.name, folder, name)
             .and_then(|()| fsync(folder))
             .map_err(CacheError::write)
     }

@@ -18,6 +18,7 @@ mod seal;
 mod tests;
 
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 pub(super) use self::entry::CachedCode;
 pub use self::health::CacheCounts;
@@ -26,9 +27,10 @@ pub(super) use self::key::{EngineId, EntryKey};
 
 use self::error::CacheError;
 use self::eviction::make_room;
-use self::folder::{Found, PrivateFolder};
+use self::folder::{Found, NewFile, PrivateFolder};
 use self::health::CacheHealth;
 use self::seal::{SealKey, seal, unsealed};
+use crate::lock::lock;
 
 /// Largest size of an entry in bytes. The largest file that is served, whose code is three times as large, fits.
 const MAX_ENTRY: u64 = 512 << 20;
@@ -49,6 +51,9 @@ pub struct CacheSettings {
 pub(super) struct CodeCache {
     settings: CacheSettings,
     health: CacheHealth,
+    /// Held while the folder is listed and while a file gets its name: a list may have neither the old nor the new name
+    /// of a file that gets it meanwhile.
+    naming: Mutex<()>,
 }
 
 impl CodeCache {
@@ -56,6 +61,7 @@ impl CodeCache {
         Self {
             settings,
             health: CacheHealth::default(),
+            naming: Mutex::default(),
         }
     }
 
@@ -218,21 +224,35 @@ impl CodeCache {
         }
         // The file is there with its size before room is made, so that those that are written at the same time do not
         // count on the same room.
-        let new = folder.begin(size)?;
-        let max = self.settings.max_bytes - size;
-        let mut others = make_room(&folder, &new, &name, max)?;
-        if others.is_none() {
-            // Processes that were killed meanwhile may have left something.
-            folder.remove_left_over()?;
-            others = make_room(&folder, &new, &name, max)?;
-        }
-        let Some(others) = others else {
+        let mut new = folder.begin(size)?;
+        let Some(others) = self.room_for(&folder, &new, &name, size)? else {
             tracing::debug!("{name} is not kept, because there is no room for it");
             return Ok(false);
         };
         let [head, component, code] = content;
-        new.write(&name, &[&seal, head, component, code])?;
+        new.write(&[&seal, head, component, code])?;
+        let naming = lock(&self.naming);
+        new.publish(&name)?;
+        drop(naming);
         self.health.counts.set_stored(others + size);
         Ok(true)
+    }
+
+    /// Makes room for a new entry, as [`make_room`] does.
+    fn room_for(
+        &self,
+        folder: &PrivateFolder,
+        new: &NewFile<'_>,
+        name: &str,
+        size: u64,
+    ) -> Result<Option<u64>, CacheError> {
+        let max = self.settings.max_bytes - size;
+        let _naming = lock(&self.naming);
+        if let Some(others) = make_room(folder, new, name, max)? {
+            return Ok(Some(others));
+        }
+        // Processes that were killed meanwhile may have left something.
+        folder.remove_left_over()?;
+        make_room(folder, new, name, max)
     }
 }
