@@ -5,8 +5,6 @@ use std::fs;
 use hitchy_tests::wait::{SOON, until};
 use hitchy_tests::{Server, expect, guest, scripted};
 
-const OPEN_SESSION: &str = "/socket.io/?EIO=4&transport=polling";
-
 #[tokio::test]
 async fn a_sidecar_grants_and_a_change_of_it_is_a_reload() {
     let server = Server::prepare()
@@ -125,53 +123,6 @@ async fn required_guards_must_not_vanish() {
     );
     server.remove("guard.wasm");
     expect::error(&server.wait_for_status("/version", 503).await, 503);
-}
-
-/// Returns a file that takes long to describe.
-fn slow(name: &str) -> Vec<u8> {
-    scripted(&format!("name {name}\nsleep 1500\nroute GET /{name}"))
-}
-
-#[tokio::test]
-async fn i13_2_behind_the_guards_what_is_ready_is_served_while_other_files_are_not() {
-    let guard = "name guard\nbefore * /\nguard x-key\nsleep 300";
-    let ready = "name ready\nroute GET /ready\nroute GET /ready/{name}\nroute * /any";
-    let plan = Server::prepare()
-        .handler("a.wasm", scripted(ready))
-        .handler("guard.wasm", scripted(guard))
-        .settings("[handlers]\nrequired = [\"guard\"]");
-    let plan = ["z1", "z2", "z3", "z4"]
-        .into_iter()
-        .fold(plan, |plan, name| {
-            plan.handler(&format!("{name}.wasm"), slow(name))
-        });
-    let mut server = plan.start_at_once().await;
-    let ask = async |path: &str| server.request("GET", path, &[("x-key", "k")], b"").await;
-    until("/ready is answered", SOON, async || {
-        let unguarded = server.get("/ready").await;
-        assert!(matches!(unguarded.status, 401 | 503), "{unguarded:?}");
-        let answer = ask("/ready").await;
-        assert!(matches!(answer.status, 200 | 503), "{answer:?}");
-        answer.status == 200
-    })
-    .await;
-    // What others may take, or what is not ready, is not answered yet.
-    for path in ["/ready/for", "/any", "/nobody", "/z1/below", OPEN_SESSION] {
-        expect::error(&ask(path).await, 503);
-    }
-    for method in ["HEAD", "POST"] {
-        let key = [("x-key", "k")];
-        let answer = server.request(method, "/ready", &key, b"").await;
-        assert_eq!(answer.status, 503, "{method}");
-    }
-    assert_eq!(ask("/z4").await.status, 503, "the test came too late");
-    until("the last one is ready", SOON, async || {
-        ask("/z4").await.status == 200
-    })
-    .await;
-    assert_eq!(ask("/ready/for").await.status, 200);
-    assert_eq!(server.get("/ready").await.status, 401);
-    server.assert_unharmed();
 }
 
 #[tokio::test]
