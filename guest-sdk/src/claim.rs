@@ -36,7 +36,9 @@ impl Socket {
     /// of them has disconnected, or ten seconds after it was made if none of them has connected. Two clients that ask at
     /// the same moment do not both get it, because the claim is in a value of the handler's own bucket that changes as one
     /// step. The claims of a namespace have 32 keys together, which begin with `claims:`, and a claim that has ended is
-    /// removed from them.
+    /// removed from them. The value of a key has at most 1 MiB, so that about 300,000 claims fit at once if the names of
+    /// room and owner have 60 bytes together. A claim that does not fit fails with the error of the store that its value
+    /// is too large, which is a 500 for the client.
     ///
     /// ```
     /// use hitchy_guest::{App, Auth, Failure, Result, Socket};
