@@ -80,7 +80,7 @@ impl<'a> Checks<'a> {
         loop {
             self.read_next();
             let (found, verdict) = match self.running.next().await? {
-                Step::Read(found, content) => match self.go_on(found, content, files) {
+                Step::Read(found, content) => match self.load_or_hold(found, content, files) {
                     Some(done) => done,
                     None => continue,
                 },
@@ -114,7 +114,7 @@ impl<'a> Checks<'a> {
 
     /// Begins to load a file that was read, unless its verdict is there already or another file of the same content is
     /// being loaded.
-    fn go_on(
+    fn load_or_hold(
         &mut self,
         found: Found,
         content: Result<Content, FileRefusal>,

@@ -44,13 +44,13 @@ pub(super) enum Strategy {
 impl Strategy {
     /// Returns the strategy that the settings of the handler `name` ask for.
     pub(super) fn of(name: &Arc<str>, settings: &HandlerSettings, keeper: &Arc<Keeper>) -> Self {
-        let kept = || InstancePool::new(name, settings, keeper);
+        let pool = || InstancePool::new(name, settings, keeper);
         match settings.instances {
             Life::Call => Self::Fresh(keeper.former_counts(name)),
-            Life::Socket => Self::PerSocket(PerSocket { kept: kept() }),
+            Life::Socket => Self::PerSocket(PerSocket { pool: pool() }),
             Life::Shared => {
                 let size = settings.max_instances.unwrap_or(settings.concurrency);
-                Self::Shared(SharedPool::new(kept(), size))
+                Self::Shared(SharedPool::new(pool(), size))
             }
         }
     }
@@ -78,24 +78,24 @@ impl Strategy {
 
     /// Ends all instances that run no call, soon, and each of the others when its call ends.
     pub(super) fn close(&self) {
-        if let Some(kept) = self.kept() {
-            kept.close();
+        if let Some(pool) = self.pool() {
+            pool.close();
         }
     }
 
     /// Returns the numbers of the handler's instances, if it keeps any or has kept any.
     pub(super) fn now(&self) -> Option<KeptInstances> {
-        match (self, self.kept()) {
+        match (self, self.pool()) {
             (Self::Fresh(former), _) => former.as_ref().map(|counts| counts.now()),
-            (_, kept) => kept.map(|kept| kept.now()),
+            (_, pool) => pool.map(|pool| pool.now()),
         }
     }
 
-    fn kept(&self) -> Option<&Arc<InstancePool>> {
+    fn pool(&self) -> Option<&Arc<InstancePool>> {
         match self {
             Self::Fresh(_) => None,
-            Self::PerSocket(strategy) => Some(&strategy.kept),
-            Self::Shared(strategy) => Some(strategy.kept()),
+            Self::PerSocket(strategy) => Some(&strategy.pool),
+            Self::Shared(strategy) => Some(strategy.pool()),
         }
     }
 }

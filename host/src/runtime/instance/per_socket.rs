@@ -19,12 +19,12 @@ use crate::sockets::{Attachment, Connection};
 
 /// Keeps one instance for each connection.
 pub(in crate::runtime) struct PerSocket {
-    pub(super) kept: Arc<InstancePool>,
+    pub(super) pool: Arc<InstancePool>,
 }
 
-/// The place for the instance of one connection, which lasts as long as the connection.
+/// Holds the instance of one connection between its calls, and lasts as long as the connection.
 struct SocketSlot {
-    kept: Arc<InstancePool>,
+    pool: Arc<InstancePool>,
     state: Mutex<SlotState>,
     /// Wakes a call that waits until another call has ended.
     freed: Notify,
@@ -48,24 +48,24 @@ impl PerSocket {
         connection: &Connection,
         call: &mut Call,
     ) -> Result<Lease, CallError> {
-        // The address stands for the handler's generation: it is not used again while a place keeps it.
-        let key = Arc::as_ptr(&self.kept).addr();
-        let place = connection.attachments.get(key, || SocketSlot {
-            kept: Arc::clone(&self.kept),
+        // The address stands for the handler's generation: it is not used again while a slot keeps it.
+        let key = Arc::as_ptr(&self.pool).addr();
+        let slot = connection.attachments.get(key, || SocketSlot {
+            pool: Arc::clone(&self.pool),
             state: Mutex::default(),
             freed: Notify::new(),
         });
         loop {
-            if let Some(ticket) = place.enter() {
-                let instance = ticket.and_then(|ticket| place.kept.take(ticket));
-                return Ok(Lease::kept(instance, place, None));
+            if let Some(ticket) = slot.enter() {
+                let instance = ticket.and_then(|ticket| slot.pool.take(ticket));
+                return Ok(Lease::kept(instance, slot, None));
             }
-            let freed = tokio::time::timeout_at(call.until.into(), place.freed.notified()).await;
+            let freed = tokio::time::timeout_at(call.until.into(), slot.freed.notified()).await;
             freed.map_err(|_| CallError::InstanceBusy(call.settings.deadline))?;
             call.entered = Instant::now();
             // The notice may come together with the end of the call, which would run for nothing.
             if call.entered >= call.until {
-                place.freed.notify_one();
+                slot.freed.notify_one();
                 return Err(CallError::InstanceBusy(call.settings.deadline));
             }
         }
@@ -83,9 +83,9 @@ impl SocketSlot {
         Some(state.ticket.take())
     }
 
-    /// Returns the reason for the end of the place: a connection also drops those of handlers that were replaced.
+    /// Returns the reason for the end of the slot: a connection also drops those of handlers that were replaced.
     fn reason(&self) -> InstanceEnd {
-        if self.kept.is_closed() {
+        if self.pool.is_closed() {
             InstanceEnd::Reload
         } else {
             InstanceEnd::Disconnect
@@ -101,7 +101,7 @@ impl SocketSlot {
             let end = self.reason();
             return Some(Unkept { instance, end });
         }
-        match self.kept.put(instance) {
+        match self.pool.put(instance) {
             Ok(ticket) => {
                 state.ticket = Some(ticket);
                 None
@@ -113,11 +113,11 @@ impl SocketSlot {
 
 impl Home for SocketSlot {
     fn life(&self) -> Life {
-        self.kept.life
+        self.pool.life
     }
 
     fn enroll(&self) -> Counted {
-        self.kept.enroll()
+        self.pool.enroll()
     }
 
     fn take_back(&self, instance: Option<Instance>) {
@@ -126,7 +126,7 @@ impl Home for SocketSlot {
         if let Some(unkept) = unkept {
             unkept.end();
         }
-        self.kept.make_room();
+        self.pool.make_room();
     }
 }
 
@@ -137,13 +137,13 @@ impl Attachment for SocketSlot {
             state.ended = true;
             state.ticket.take()
         };
-        if let Some(instance) = ticket.and_then(|ticket| self.kept.take(ticket)) {
+        if let Some(instance) = ticket.and_then(|ticket| self.pool.take(ticket)) {
             instance.end(self.reason());
         }
     }
 
     fn is_obsolete(&self) -> bool {
-        self.kept.is_closed()
+        self.pool.is_closed()
     }
 }
 

@@ -41,13 +41,13 @@ impl Unkept {
 }
 
 impl InstancePool {
-    /// Makes the place for the instances of the handler `name`.
+    /// Makes the empty pool of the handler `name`.
     pub(super) fn new(
         name: &Arc<str>,
         settings: &HandlerSettings,
         keeper: &Arc<Keeper>,
     ) -> Arc<Self> {
-        let kept = Arc::new(Self {
+        let pool = Arc::new(Self {
             life: settings.instances,
             idle: settings.idle,
             max_calls: settings.max_calls,
@@ -58,9 +58,9 @@ impl InstancePool {
                 closed: false,
             }),
         });
-        let weak = Arc::downgrade(&kept);
+        let weak = Arc::downgrade(&pool);
         keeper.add(weak);
-        kept
+        pool
     }
 
     /// Returns the numbers of the handler's instances.

@@ -15,7 +15,7 @@ use crate::runtime::settings::Life;
 
 /// Keeps a pool of instances.
 pub(in crate::runtime) struct SharedPool {
-    pool: Arc<PoolHome>,
+    home: Arc<PoolHome>,
     /// One permit for each instance that may be in a call.
     permits: Arc<Semaphore>,
     /// The number of permits.
@@ -26,17 +26,17 @@ struct PoolHome(Arc<InstancePool>);
 
 impl SharedPool {
     /// Makes a pool of at most `size` instances.
-    pub(super) fn new(kept: Arc<InstancePool>, size: usize) -> Self {
+    pub(super) fn new(pool: Arc<InstancePool>, size: usize) -> Self {
         Self {
-            pool: Arc::new(PoolHome(kept)),
+            home: Arc::new(PoolHome(pool)),
             permits: Arc::new(Semaphore::new(size.min(Semaphore::MAX_PERMITS))),
             size,
         }
     }
 
     /// Returns the instances of the pool.
-    pub(super) fn kept(&self) -> &Arc<InstancePool> {
-        &self.pool.0
+    pub(super) fn pool(&self) -> &Arc<InstancePool> {
+        &self.home.0
     }
 
     /// Hands out the instance that was used last. If all are in calls, waits until one is free, at most until the end
@@ -62,8 +62,8 @@ impl SharedPool {
                 permit
             }
         };
-        let instance = self.pool.0.take_last();
-        let home: Arc<dyn Home> = Arc::clone(&self.pool) as _;
+        let instance = self.home.0.take_last();
+        let home: Arc<dyn Home> = Arc::clone(&self.home) as _;
         Ok(Lease::kept(instance, home, Some(permit)))
     }
 
