@@ -110,9 +110,9 @@ impl Acceptor {
         acceptor
     }
 
-    /// Stops accepting, shuts open connections down gracefully and returns when all of them have ended. If it `is_late`,
-    /// connections with an unfinished response are ended at once, because a client that takes nothing of a response
-    /// would hold its connection.
+    /// Stops accepting, shuts open connections down gracefully and returns when all of them have ended. If it
+    /// `is_late`, connections with an unfinished response are ended at once, because a client that takes nothing of a
+    /// response would hold its connection.
     pub(super) async fn close(self, is_late: bool) {
         if is_late {
             self.late.cancel();

@@ -21,6 +21,7 @@ mod socketio;
 mod start_error;
 mod storage;
 
+use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -117,13 +118,7 @@ impl Server {
         let shedder = tokio::spawn(shed(Arc::clone(&sessions)));
         let router = Arc::new(router(engine, &registry, &dispatch, &sessions, &config));
 
-        let addresses = listeners
-            .iter()
-            .map(TcpListener::local_addr)
-            .collect::<Result<_, _>>()?;
-        let limits = ConnectionLimits::of(&config.server);
-        let accept = |listener| Acceptor::start(listener, Arc::clone(&router), limits, &sessions);
-        let acceptors = listeners.into_iter().map(accept).collect();
+        let (addresses, acceptors) = accept_on(listeners, &router, &sessions, &config)?;
         let (grace, store_folder) = (config.server.grace, config.kv.path.clone());
         let scheduler = Scheduler::start(&registry, &dispatch);
         let following = follow(&registry, Arc::clone(&runtime), config, sources, &sockets);
@@ -326,6 +321,22 @@ fn router(
     );
     let bundle = ClientBundle::new(Arc::clone(&http), &config.socket);
     Router::new(http, transports, bundle, &config.server)
+}
+
+/// Accepts connections on all listeners. Returns their addresses, and what accepts on each.
+fn accept_on(
+    listeners: Vec<TcpListener>,
+    router: &Arc<Router>,
+    sessions: &Arc<Sessions>,
+    config: &Config,
+) -> io::Result<(Vec<SocketAddr>, Vec<Acceptor>)> {
+    let addresses = listeners
+        .iter()
+        .map(TcpListener::local_addr)
+        .collect::<io::Result<_>>()?;
+    let limits = ConnectionLimits::of(&config.server);
+    let accept = |listener| Acceptor::start(listener, Arc::clone(router), limits, sessions);
+    Ok((addresses, listeners.into_iter().map(accept).collect()))
 }
 
 /// Spawns the task that follows the handlers folder and opens the namespaces that handlers declare.

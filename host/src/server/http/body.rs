@@ -146,8 +146,8 @@ impl BodyReader {
         })
     }
 
-    /// Returns a body for a handler that reads it while it arrives, within the limits, and the place of the rest that the
-    /// handler does not read. The failure is a 413 if the body is announced as too large.
+    /// Returns a body for a handler that reads it while it arrives, within the limits, and the place of the rest that
+    /// the handler does not read. The failure is a 413 if the body is announced as too large.
     pub(in crate::server) fn arriving(
         &self,
         body: &mut Body,

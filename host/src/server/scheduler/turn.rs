@@ -22,8 +22,8 @@ impl fmt::Display for ScheduleKey {
 
 /// Decides which of several servers runs a schedule at one of its times.
 ///
-/// All servers of a cluster agree on the times, because they depend on nothing but the spec. A lock by schedule and time
-/// therefore gives each time to one server.
+/// All servers of a cluster agree on the times, because they depend on nothing but the spec. A lock by schedule and
+/// time therefore gives each time to one server.
 pub(super) trait Turn: Send + Sync + 'static {
     /// Returns true for at most one caller with the same schedule and time. `due` is in milliseconds since the Unix
     /// epoch. A caller that does not get an answer in time does not run the schedule.
