@@ -86,8 +86,8 @@ impl Environment {
         Self(Arc::new(variables.iter().cloned().collect()))
     }
 
-    /// Returns `hitchy` in the folder for caches, as the XDG Base Directory Specification names it: `$XDG_CACHE_HOME`, or
-    /// `$HOME/.cache`. Relative paths do not count there.
+    /// Returns `hitchy` in the folder for caches, as the XDG Base Directory Specification names it: `$XDG_CACHE_HOME`,
+    /// or `$HOME/.cache`. Relative paths do not count there.
     pub(super) fn cache_folder(&self) -> Option<PathBuf> {
         let folder = |name: &str| {
             let path = PathBuf::from(self.0.get(&OsString::from(name))?);
@@ -189,7 +189,8 @@ fn value_in(content: &[u8]) -> Result<&str, &'static str> {
     not_empty(ended.unwrap_or(text))
 }
 
-/// Reads a regular file up to one byte more than [`MAX_SECRET`]. Returns its stamp if every later change will change it.
+/// Reads a regular file up to one byte more than [`MAX_SECRET`]. Returns its stamp if every later change will change
+/// it.
 fn read(path: &Path) -> io::Result<(Vec<u8>, Option<Stamp>)> {
     // A pipe without a writer would block an ordinary open.
     let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or(0);

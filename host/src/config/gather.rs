@@ -14,6 +14,7 @@ use super::environment::{Environment, is_service_link};
 use super::error::{Error, Written};
 use super::inputs::{CLIENT_VARIABLE, Flag, Sources};
 use super::keys::{self, KEYS, Key};
+use super::nearest::nearest;
 use super::source::Source;
 use super::value::{Refusal, ValueKind};
 use super::{text, types};
@@ -163,7 +164,7 @@ impl Gathered {
         }
         let readable = || KEYS.iter().filter(|key| !key.kind.is_table());
         let Some(key) = readable().find(|key| key.variable() == name) else {
-            let nearest = keys::nearest(&name, readable().map(Key::variable));
+            let nearest = nearest(&name, readable().map(Key::variable));
             return Err(Error::UnknownVariable { name, nearest });
         };
         let Some(value) = content.to_str() else {
@@ -244,7 +245,7 @@ pub(super) fn for_handler(written: Table, section: &str, from: &Source) -> Resul
             section => format!("{section}.{short}"),
         };
         let Some(key) = keys::per_handler().find(|key| key.short() == short) else {
-            let nearest = keys::nearest(
+            let nearest = nearest(
                 &short,
                 keys::per_handler().map(|key| key.short().to_owned()),
             );
@@ -282,7 +283,7 @@ fn read(key: &Key, name: &str, value: &Value, from: &Source) -> Result<Value, Er
         if let Refusal::Key { unknown, known } = &refusal {
             let full_key = |short: &str| format!("{name}.{short}");
             let key = full_key(unknown);
-            let nearest = keys::nearest(&key, known.iter().map(|short| full_key(short)));
+            let nearest = nearest(&key, known.iter().map(|short| full_key(short)));
             let from = from.clone();
             return Error::UnknownKey { from, key, nearest };
         }
@@ -324,7 +325,7 @@ fn read(key: &Key, name: &str, value: &Value, from: &Source) -> Result<Value, Er
 fn example_near(kind: &ValueKind, written: &Value) -> String {
     let near = match (kind, written.as_str()) {
         (ValueKind::Word(words), Some(written)) => {
-            keys::nearest(written, words.iter().map(|word| (*word).to_owned()))
+            nearest(written, words.iter().map(|word| (*word).to_owned()))
         }
         _ => None,
     };
@@ -337,7 +338,7 @@ fn known(name: &str, from: &Source) -> Result<&'static Key, Error> {
 }
 
 fn unknown(key: String, from: &Source) -> Error {
-    let nearest = keys::nearest(&key, KEYS.iter().map(|key| key.name.to_owned()));
+    let nearest = nearest(&key, KEYS.iter().map(|key| key.name.to_owned()));
     Error::UnknownKey {
         from: from.clone(),
         key,

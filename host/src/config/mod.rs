@@ -14,6 +14,7 @@ mod grant;
 mod handler_config;
 mod inputs;
 mod keys;
+mod nearest;
 mod reference;
 mod render;
 mod schedules;
@@ -31,7 +32,8 @@ use serde::Deserialize;
 pub use environment::{Environment, SecretError};
 pub use error::{Error, Written};
 pub use inputs::{CLIENT_VARIABLE, Flag, Sources};
-pub use keys::{KEYS, Key, nearest};
+pub use keys::{KEYS, Key};
+pub use nearest::nearest;
 pub use reference::reference;
 pub use sections::{
     Admin, Cache, Dev, Handlers, KeyValue, Limits, Log, Outbound, Server, Setup, Socket,
@@ -108,7 +110,8 @@ impl Config {
 
     /// Returns the settings of the handler `name`: the defaults for handlers, overridden by the sidecar, overridden
     /// by `[handler.NAME]`. Secrets have no values yet, see [`Environment::read_secrets`]. `name` is the path of the
-    /// handler's file below the handlers folder without `.wasm`, with `/` between folders. `sidecar` is the path and the text of the handler's sidecar, if it has one.
+    /// handler's file below the handlers folder without `.wasm`, with `/` between folders. `sidecar` is the path and
+    /// the text of the handler's sidecar, if it has one.
     ///
     /// # Errors
     /// Returns an error if the sidecar is wrong or if a value grants more than the node has.
