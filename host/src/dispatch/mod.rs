@@ -12,6 +12,7 @@ mod events;
 mod files;
 mod gate;
 mod ids;
+mod policies;
 mod schedules;
 mod streamed;
 mod streams;
@@ -33,9 +34,7 @@ pub use self::schedules::{ScheduleFailure, ScheduleRun};
 
 use self::admission::{admit, readiness_of, refuse};
 use self::answer::{allow_header, of_call_error, options_response};
-use self::call_log::{
-    RequestName, Running, answer_counters, is_logged, log_call_error, log_hook, turn_away,
-};
+use self::call_log::{RequestName, Running, answer_counters, is_logged, log_call_error, turn_away};
 use self::gate::{Gate, Permits, TurnedAway};
 use self::ids::Ids;
 use self::streams::Streams;
@@ -44,7 +43,6 @@ use crate::metrics::Metrics;
 use crate::payload::Failure;
 use crate::registry::{Entry, Matched, Registry, Served, Table};
 use crate::runtime::kinds::kind::CallKind;
-use crate::runtime::kinds::policy::{self, Stage};
 use crate::runtime::kinds::route;
 use crate::runtime::{CallContext, CallError, Outcome};
 
@@ -74,8 +72,8 @@ struct UnderWay {
 
 impl Dispatch {
     /// Makes a dispatch that answers with the handlers of `registry` and, where no route matches, with `files`, within
-    /// the bounds of `gate`, and that counts in `metrics`. Where a body has to be collected, it has at most `answer_limit`
-    /// bytes. An answer that streams may go on for `grace` once its handler was replaced.
+    /// the bounds of `gate`, and that counts in `metrics`. Where a body has to be collected, it has at most
+    /// `answer_limit` bytes. An answer that streams may go on for `grace` once its handler was replaced.
     pub fn new(
         registry: Arc<Registry>,
         files: Box<dyn Files>,
@@ -111,8 +109,8 @@ impl Dispatch {
         Ok(accepted)
     }
 
-    /// Accepts a request over HTTP, or says why not. While the folder is read for the first time, those are accepted whose
-    /// route is ready.
+    /// Accepts a request over HTTP, or says why not. While the folder is read for the first time, those are accepted
+    /// whose route is ready.
     pub fn accept_request(&self, method: &Method, path: &str) -> Result<Accepted, Refusal> {
         let accepted = self.work.token();
         if self.is_draining() {
@@ -206,37 +204,6 @@ impl Dispatch {
         response
     }
 
-    /// Returns the answer of the first policy that gives one or fails.
-    async fn before(
-        &self,
-        table: &Table,
-        exchange: &Arc<Exchange>,
-        context: &CallContext,
-        mut space: Option<&mut AnswerSpace>,
-    ) -> Option<Response> {
-        let request = &exchange.request;
-        for Entry { handler, index } in
-            table.policies(Stage::Before, &request.method, &request.target.path)
-        {
-            if let Some(space) = &mut space {
-                let sizes = &handler.policy_answers;
-                space.expect_answer(sizes, *index, self.answer_limit).await;
-            }
-            let outcome = self
-                .call(handler, policy::BEFORE, context, |context| {
-                    handler.on_before(context, *index, Arc::clone(exchange))
-                })
-                .await;
-            handler.policy_answers.note(*index, answer_bytes(&outcome));
-            match client_result(handler, &request.id, &RequestName(request), outcome) {
-                Ok(None) => {}
-                Ok(Some(response)) => return Some(response),
-                Err(failure) => return Some(error_response(&request.id, &failure).into()),
-            }
-        }
-        None
-    }
-
     async fn route(
         &self,
         table: &Table,
@@ -290,44 +257,6 @@ impl Dispatch {
                 files::page_or(&*self.files, exchange, failure).await
             }
         }
-    }
-
-    /// Runs the policies of the stage `after`, once the answer has been handed to its door.
-    fn run_after_policies(
-        self: &Arc<Self>,
-        table: &Table,
-        exchange: Arc<Exchange>,
-        status: u16,
-        accepted: Accepted,
-    ) {
-        let request = &exchange.request;
-        let entries: Vec<Entry> = table
-            .policies(Stage::After, &request.method, &request.target.path)
-            .cloned()
-            .collect();
-        if entries.is_empty() {
-            return;
-        }
-        let dispatch = Arc::clone(self);
-        tokio::spawn(async move {
-            let _accepted = accepted;
-            let request = &exchange.request;
-            for Entry { handler, index } in entries {
-                let _permits = dispatch.gate.enter_patiently(&handler.permits).await;
-                let context = CallContext::new(Arc::clone(&request.id), request.remote);
-                let running = Running::begin(&handler, policy::AFTER);
-                let outcome = handler
-                    .on_after(context, index, Arc::clone(&exchange), status)
-                    .await;
-                running.end(&outcome);
-                log_hook(
-                    &handler,
-                    &request.id,
-                    &format_args!("after {}", RequestName(request)),
-                    outcome,
-                );
-            }
-        });
     }
 
     /// Calls a handler within the bounds on calls. A call that a handler dispatches uses the permits

@@ -1,8 +1,8 @@
 //! Answers of components of `wasi:http`, which are sent while the guest writes them.
 //!
 //! A call runs where its request is read until the head of its answer is there. If the call is over by then, as most
-//! are, its answer is in memory. Else a task runs the rest of the call: the body of the answer ends that task when it is
-//! dropped, because then the client has gone.
+//! are, its answer is in memory. Else a task runs the rest of the call: the body of the answer ends that task when it
+//! is dropped, because then the client has gone.
 
 use std::io;
 use std::pin::Pin;
@@ -53,8 +53,8 @@ impl Dispatch {
         self.streams.end();
     }
 
-    /// Returns the table if it has a request with a body answered by a handler that reads the body while it arrives. The
-    /// request is then answered by [`Dispatch::request_arriving`].
+    /// Returns the table if it has a request with a body answered by a handler that reads the body while it arrives.
+    /// The request is then answered by [`Dispatch::request_arriving`].
     pub fn table_of_arriving(&self, method: &Method, path: &str) -> Option<Arc<Table>> {
         let table = self.registry.table();
         table.streams(method, path).then_some(table)
