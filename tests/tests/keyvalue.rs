@@ -99,8 +99,20 @@ async fn d05_increments_and_swaps_of_many_calls_lose_nothing(_: Way) {
         own(&server, "/a", &[json!(["get", "n"])]).await,
         ok(json!("128"))
     );
-    let changed = own(
+    swaps_lose_nothing(&server).await;
+    let text = own(
         &server,
+        "/b",
+        &[json!(["set", "k", "x"]), json!(["increment", "k", 1])],
+    )
+    .await;
+    assert!(error(&text).contains("not a number"), "{text}");
+}
+
+/// Checks that a swap succeeds only if the value is as it was, and that the next try may succeed.
+async fn swaps_lose_nothing(server: &Server) {
+    let changed = own(
+        server,
         "/b",
         &[
             json!(["set", "k", "one"]),
@@ -112,7 +124,7 @@ async fn d05_increments_and_swaps_of_many_calls_lose_nothing(_: Way) {
     .await;
     assert_eq!(changed, ok(json!({ "changed": "two" })));
     let again = own(
-        &server,
+        server,
         "/b",
         &[
             json!(["cas", "k"]),
@@ -125,7 +137,7 @@ async fn d05_increments_and_swaps_of_many_calls_lose_nothing(_: Way) {
     .await;
     assert_eq!(again, ok(json!("four")));
     let fresh = own(
-        &server,
+        server,
         "/b",
         &[
             json!(["cas", "new"]),
@@ -135,13 +147,6 @@ async fn d05_increments_and_swaps_of_many_calls_lose_nothing(_: Way) {
     )
     .await;
     assert_eq!(fresh, ok(json!("1")));
-    let text = own(
-        &server,
-        "/b",
-        &[json!(["set", "k", "x"]), json!(["increment", "k", 1])],
-    )
-    .await;
-    assert!(error(&text).contains("not a number"), "{text}");
 }
 
 async fn d06_a_handler_has_its_own_bucket_and_no_other(_: Way) {
@@ -197,8 +202,28 @@ async fn d06_other_buckets_are_granted_to_read_or_to_write(_: Way) {
         .start()
         .await;
     own(&server, "/b", &[json!(["set", "k", "of b"])]).await;
+    one_is_written_and_the_other_read(&server).await;
     let results = run(
         &server,
+        "/b",
+        json!([["open", "shared"], ["get", "k"], ["set", "k", "x"]]),
+    )
+    .await;
+    assert_eq!(results[1], ok(json!("2")));
+    assert_eq!(results[2]["error"], "access-denied");
+    // A grant that is taken back ends with a reload.
+    let settings = server.dir().join("hitchy.toml");
+    std::fs::write(settings, "[handler.a]\nbucket = \"shared\"").expect("written");
+    hitchy_tests::wait::until("the grant has ended", SOON * 2, async || {
+        run(&server, "/b", json!([["open", "shared"]])).await[0]["error"] == "access-denied"
+    })
+    .await;
+}
+
+/// Checks that the handler of `/a` may write to `shared` and only read `b`.
+async fn one_is_written_and_the_other_read(server: &Server) {
+    let results = run(
+        server,
         "/a",
         json!([
             ["open", "shared"],
@@ -237,21 +262,6 @@ async fn d06_other_buckets_are_granted_to_read_or_to_write(_: Way) {
     server
         .wait_for_log(&["a.wasm", "may only read", "read-write"])
         .await;
-    let results = run(
-        &server,
-        "/b",
-        json!([["open", "shared"], ["get", "k"], ["set", "k", "x"]]),
-    )
-    .await;
-    assert_eq!(results[1], ok(json!("2")));
-    assert_eq!(results[2]["error"], "access-denied");
-    // A grant that is taken back ends with a reload.
-    let settings = server.dir().join("hitchy.toml");
-    std::fs::write(settings, "[handler.a]\nbucket = \"shared\"").expect("written");
-    hitchy_tests::wait::until("the grant has ended", SOON * 2, async || {
-        run(&server, "/b", json!([["open", "shared"]])).await[0]["error"] == "access-denied"
-    })
-    .await;
 }
 
 #[tokio::test]

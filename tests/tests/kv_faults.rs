@@ -109,21 +109,14 @@ async fn i12_1_a_folder_that_is_not_writable_matters_only_when_something_is_stor
     .await;
 }
 
-/// Fills the storage until it refuses, and checks that reading goes on, that space helps, and that all is there
-/// afterwards.
-async fn fill(plan: hitchy_tests::server::Plan, make_space: impl FnOnce()) -> Server {
-    let server = plan
-        .handler("a.wasm", storing(""))
-        .settings("[kv]\nmin-free = 0\n[limits]\nkv-ops-per-call = 10000")
-        .console()
-        .start()
-        .await;
-    run(&server, json!([["open", ""], ["set", "first", "1"]])).await;
+/// Stores values of half a megabyte, `k0` and so on, until the disk is full. Returns the number of those that were
+/// stored.
+async fn store_until_full(server: &Server) -> usize {
     let mut stored = 0;
     let sentence = loop {
         assert!(stored < 200, "the disk is never full");
         let result = run(
-            &server,
+            server,
             json!([["open", ""], ["set-size", format!("k{stored}"), 500_000]]),
         )
         .await;
@@ -133,8 +126,13 @@ async fn fill(plan: hitchy_tests::server::Plan, make_space: impl FnOnce()) -> Se
         stored += 1;
     };
     assert!(sentence.contains("full"), "{sentence}");
+    stored
+}
+
+/// Checks that reading goes on when `stored` values were stored and the next one was refused.
+async fn check_stored(server: &Server, stored: usize) {
     let results = run(
-        &server,
+        server,
         json!([
             ["open", ""],
             ["get", "first"],
@@ -149,12 +147,26 @@ async fn fill(plan: hitchy_tests::server::Plan, make_space: impl FnOnce()) -> Se
     );
     if stored > 0 {
         let size = run(
-            &server,
+            server,
             json!([["open", ""], ["size", format!("k{}", stored - 1)]]),
         )
         .await;
         assert_eq!(size[1]["ok"], 500_000);
     }
+}
+
+/// Fills the storage until it refuses, and checks that reading goes on, that space helps, and that all is there
+/// afterwards.
+async fn fill(plan: hitchy_tests::server::Plan, make_space: impl FnOnce()) -> Server {
+    let server = plan
+        .handler("a.wasm", storing(""))
+        .settings("[kv]\nmin-free = 0\n[limits]\nkv-ops-per-call = 10000")
+        .console()
+        .start()
+        .await;
+    run(&server, json!([["open", ""], ["set", "first", "1"]])).await;
+    let stored = store_until_full(&server).await;
+    check_stored(&server, stored).await;
     let health = server.ask_console("/readyz").await;
     assert_eq!(health.status, 200);
     assert!(
