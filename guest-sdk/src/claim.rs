@@ -12,8 +12,8 @@ use crate::{kv, now_ms};
 /// connected, which is after `on_connect`.
 const PATIENCE: u64 = 10_000;
 
-/// Keys among which the claims of a namespace are spread. A key is never deleted, because no step of the store deletes it
-/// only if it is unchanged. So there are as many keys at most, and the claims are taken out of their values.
+/// Keys among which the claims of a namespace are spread. A key is never deleted, because no step of the store deletes
+/// it only if it is unchanged. So there are as many keys at most, and the claims are taken out of their values.
 const SHARDS: u64 = 32;
 /// Claims of others that a change of a key looks at, to remove those that are free.
 const SWEPT: usize = 4;
@@ -33,12 +33,12 @@ impl Socket {
     ///
     /// The owner may be anything that says which clients belong together: a user, or a secret of the browser tab. Each
     /// client of the owner may claim the room, for example again after a lost connection. The claim ends when the last
-    /// of them has disconnected, or ten seconds after it was made if none of them has connected. Two clients that ask at
-    /// the same moment do not both get it, because the claim is in a value of the handler's own bucket that changes as one
-    /// step. The claims of a namespace have 32 keys together, which begin with `claims:`, and a claim that has ended is
-    /// removed from them. The value of a key has at most 1 MiB, so that about 300,000 claims fit at once if the names of
-    /// room and owner have 60 bytes together. A claim that does not fit fails with the error of the store that its value
-    /// is too large, which is a 500 for the client.
+    /// of them has disconnected, or ten seconds after it was made if none of them has connected. Two clients that ask
+    /// at the same moment do not both get it, because the claim is in a value of the handler's own bucket that changes
+    /// as one step. The claims of a namespace have 32 keys together, which begin with `claims:`, and a claim that has
+    /// ended is removed from them. The value of a key has at most 1 MiB, so that about 300,000 claims fit at once if
+    /// room and owner have 60 bytes together. A claim that does not fit fails with the error of the store that its
+    /// value is too large, which is a 500 for the client.
     ///
     /// ```
     /// use hitchy_guest::{App, Auth, Failure, Result, Socket};
@@ -89,8 +89,8 @@ impl Socket {
         Ok(is_mine)
     }
 
-    /// Ends the patience with the claim of this connection, so that the room is free as soon as nobody is in it. Call it
-    /// when the client has disconnected; a claim that is not released is free ten seconds after it was made at the
+    /// Ends the patience with the claim of this connection, so that the room is free as soon as nobody is in it. Call
+    /// it when the client has disconnected; a claim that is not released is free ten seconds after it was made at the
     /// earliest. A claim that another connection has made since stays as it is.
     ///
     /// # Errors

@@ -56,8 +56,8 @@ async fn is_refused_as_starting(server: &Server, method: &str, path: &str) {
     }
 }
 
-/// Waits until each of these files has been described, and then checks for a while that nothing is answered, because the
-/// table that the server would have made of them is not allowed.
+/// Waits until each of these files has been described, and then checks for a while that nothing is answered, because
+/// the table that the server would have made of them is not allowed.
 async fn nothing_is_answered(server: &Server, described: &[&str], paths: &[&str]) {
     for name in described {
         let words = format!("{name} is described");

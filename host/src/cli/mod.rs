@@ -52,8 +52,8 @@ enum Command {
     ///
     /// Every Cargo.toml below PATH whose library has crate-type cdylib becomes a handler; for what cargo does not
     /// build, [dev] build in hitchy.toml names a command. Everything that a build reads is followed; what .gitignore
-    /// lists is not searched for handlers. A build that fails leaves the old code serving. Clients stay connected while code is
-    /// replaced.
+    /// lists is not searched for handlers. A build that fails leaves the old code serving. Clients stay connected while
+    /// code is replaced.
     #[command(after_help = dev::EXAMPLES)]
     Dev(dev::DevArgs),
     /// Build the handlers below PATH once, as they are deployed

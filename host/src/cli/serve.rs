@@ -272,7 +272,8 @@ pub(super) struct Signals {
 }
 
 impl Signals {
-    /// Registers handlers for the signals, and for the one of [`outlive_file_limit`]. It must be called on an async runtime.
+    /// Registers handlers for the signals, and for the one of [`outlive_file_limit`]. It must be called on an async
+    /// runtime.
     ///
     /// # Errors
     /// The system refuses a handler.

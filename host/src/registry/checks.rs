@@ -1,7 +1,7 @@
 //! The files of one reload on their way to handlers, side by side.
 //!
-//! Two steps of a file take long, and run beside those of other files: reading it with its settings, and loading it. What
-//! is known of files is asked and changed between the steps only, by one task.
+//! Two steps of a file take long, and run beside those of other files: reading it with its settings, and loading it.
+//! What is known of files is asked and changed between the steps only, by one task.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;

@@ -1,8 +1,8 @@
 //! Decides between files that want the same route.
 //!
 //! Files that are served keep their routes. New versions of them go before newcomers. Among newcomers, required ones go
-//! first, and among equals the order of names decides. One map from route to owner finds all conflicts, so the work grows with the number of routes and not
-//! with its square.
+//! first, and among equals the order of names decides. One map from route to owner finds all conflicts, so the work
+//! grows with the number of routes and not with its square.
 
 use std::collections::{BTreeMap, HashMap};
 

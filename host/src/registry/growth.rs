@@ -1,7 +1,8 @@
 //! The table while the folder is read for the first time: it grows as files become ready.
 //!
-//! It grows only if `handlers.required` names handlers. They are the ones that guard, so nothing is served before all of
-//! them are ready. Without such a list any file may have a policy that guards the others, and the table comes as a whole.
+//! It grows only if `handlers.required` names handlers. They are the ones that guard, so nothing is served before all
+//! of them are ready. Without such a list any file may have a policy that guards the others, and the table comes as a
+//! whole.
 //!
 //! A request is answered by the handler that answers it later too, or with a 503. The table therefore has only routes
 //! that no file which is not ready can take: with a method and without parameters, so that none is more particular, of
@@ -37,8 +38,8 @@ impl<'a> Growth<'a> {
         }
     }
 
-    /// Notes that a file is done. Returns a table if it is worth one: each has at least an eighth more handlers than the
-    /// one before, so that making tables costs little, however many files there are.
+    /// Notes that a file is done. Returns a table if it is worth one: each has at least an eighth more handlers than
+    /// the one before, so that making tables costs little, however many files there are.
     pub(super) fn note(&mut self, name: &str, verdict: &Verdict) -> Option<Table> {
         self.pending.remove(name);
         if let Verdict::Loaded(handler) = verdict {

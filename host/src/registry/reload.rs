@@ -65,8 +65,8 @@ impl Reloader {
         self.arrivals.wait(watch, settle).await;
     }
 
-    /// Reads the folder for the first time. Everything that is there counts as complete. `grow` gets tables of routes that
-    /// can be served before the table is complete.
+    /// Reads the folder for the first time. Everything that is there counts as complete. `grow` gets tables of routes
+    /// that can be served before the table is complete.
     pub(super) async fn first(&mut self, grow: &(dyn Fn(Table) + Send + Sync)) -> Table {
         self.runtime.prepare_cache().await;
         self.reload_growing(grow)

@@ -208,8 +208,8 @@ impl Table {
         Matched::Route(entry.clone(), params)
     }
 
-    /// Returns true if a request is answered by a component of `wasi:http`, which reads the body while it arrives, and no
-    /// policy concerns the request, which would see the whole body.
+    /// Returns true if a request is answered by a component of `wasi:http`, which reads the body while it arrives, and
+    /// no policy concerns the request, which would see the whole body.
     pub fn streams(&self, method: &Method, path: &str) -> bool {
         let is_seen = || {
             let policies = self.policies.iter();

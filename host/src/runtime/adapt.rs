@@ -1,9 +1,9 @@
 //! Core modules: which of them can be made a component, and how.
 //!
-//! Toolchains for wasm32-wasip1 leave a core module. If it was built with bindings of the contract, it carries the types
-//! of its imports and exports in a custom section, and becomes a component together with an adapter, which plays WASI
-//! preview 1 on top of WASI 0.2. [`adapter_if_module`] decides by the structure of a file. [`adapt`] does the work and runs in
-//! the child process that also compiles, because it validates the whole module.
+//! Toolchains for wasm32-wasip1 leave a core module. If it was built with bindings of the contract, it carries the
+//! types of its imports and exports in a custom section, and becomes a component together with an adapter, which plays
+//! WASI preview 1 on top of WASI 0.2. [`adapter_if_module`] decides by the structure of a file. [`adapt`] does the work
+//! and runs in the child process that also compiles, because it validates the whole module.
 
 use wasi_preview1_component_adapter_provider::{
     WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME, WASI_SNAPSHOT_PREVIEW1_COMMAND_ADAPTER,

@@ -218,7 +218,8 @@ impl Runtime {
         self.compilation.finish_storing().await;
     }
 
-    /// Returns the number of files that were compiled or adapted, and the time that these took together, without waiting.
+    /// Returns the number of files that were compiled or adapted, and the time that these took together, without
+    /// waiting.
     pub fn compiled(&self) -> (u64, Duration) {
         self.compilation.compiled()
     }

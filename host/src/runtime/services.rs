@@ -48,8 +48,8 @@ pub(super) struct Services {
     pub(super) sizes: MessageSizes,
     pub(super) budget: Arc<MemoryBudget>,
     pub(super) ticker: Ticker,
-    /// The permit for a call of `describe`. Files are checked side by side in one task, and the calls would take the time
-    /// of each other's limits.
+    /// The permit for a call of `describe`. Files are checked side by side in one task, and the calls would take the
+    /// time of each other's limits.
     pub(super) describing: Semaphore,
     /// Empty until the server has started.
     pub(super) dispatcher: OnceLock<Arc<dyn Dispatcher>>,

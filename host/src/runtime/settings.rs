@@ -29,8 +29,8 @@ pub struct HandlerSettings {
     /// Wall time from the start of a call to its end.
     #[serde(rename(serialize = "deadlineMs"), serialize_with = "as_millis")]
     pub deadline: Duration,
-    /// Wall time from the start of a call to the end of an answer that streams. It holds once the head is there, and never
-    /// ends a call before its `deadline`.
+    /// Wall time from the start of a call to the end of an answer that streams. It holds once the head is there, and
+    /// never ends a call before its `deadline`.
     #[serde(rename(serialize = "streamDeadlineMs"), serialize_with = "as_millis")]
     pub stream_deadline: Duration,
     /// Processor time that a call may use; waiting does not count.

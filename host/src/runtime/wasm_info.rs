@@ -283,7 +283,8 @@ impl WasmInfo {
             .extend(languages.map(|language| language.name.to_owned()));
     }
 
-    /// Returns the version of `wasi:http` whose requests it answers: `0.2.6`. A version that is served goes before others.
+    /// Returns the version of `wasi:http` whose requests it answers: `0.2.6`. A version that is served goes before
+    /// others.
     fn http_version(&self) -> Option<&str> {
         let versions = || self.exports.iter().filter_map(|name| http_version_of(name));
         let served = versions().find(|version| is_served_http(version));
@@ -326,7 +327,8 @@ fn http_version_of(export: &str) -> Option<&str> {
     matches!(interface, INCOMING_HANDLER | "wasi:http/handler").then_some(version)
 }
 
-/// Returns true for a version of `wasi:http` that is served. Versions before 0.2.0 have a suffix: `0.2.0-rc-2023-12-05`.
+/// Returns true for a version of `wasi:http` that is served. Versions before 0.2.0 have a suffix:
+/// `0.2.0-rc-2023-12-05`.
 fn is_served_http(version: &str) -> bool {
     contract::is_of(HTTP_TRACK, version) && !version.contains('-')
 }

@@ -306,8 +306,8 @@ impl Session {
         self.leave_unclaimed();
     }
 
-    /// Subtracts the session from those that have not joined a namespace, once, even if two namespaces are joined at the
-    /// same time.
+    /// Subtracts the session from those that have not joined a namespace, once, even if two namespaces are joined at
+    /// the same time.
     fn leave_unclaimed(&self) {
         if self.is_unclaimed.swap(false, Ordering::AcqRel) {
             self.sessions.unclaimed.fetch_sub(1, Ordering::AcqRel);

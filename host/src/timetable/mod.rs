@@ -1,7 +1,7 @@
 //! The times of a schedule: `every 5s`, or a cron expression with an optional time zone.
 //!
-//! All times are milliseconds since the Unix epoch, and depend on nothing but the text. Two servers, or one server before
-//! and after a reload, therefore agree on them.
+//! All times are milliseconds since the Unix epoch, and depend on nothing but the text. Two servers, or one server
+//! before and after a reload, therefore agree on them.
 
 #[cfg(test)]
 mod tests;

@@ -69,8 +69,8 @@ pub(super) struct Committed {
     pub(super) buckets: u64,
 }
 
-/// Applies changes in their order and commits them. A change that is refused changes nothing, and the others are applied
-/// all the same.
+/// Applies changes in their order and commits them. A change that is refused changes nothing, and the others are
+/// applied all the same.
 pub(super) fn commit<'a>(
     database: &Database,
     settings: &StoreSettings,

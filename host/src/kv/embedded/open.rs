@@ -189,7 +189,8 @@ fn is_absent(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
 }
 
-/// Refuses a folder that is something else, or a link that leads nowhere. Without this, nothing would seem to be stored.
+/// Refuses a folder that is something else, or a link that leads nowhere. Without this, nothing would seem to be
+/// stored.
 fn check_folder(folder: &Path) -> Result<(), OpenError> {
     let access = |cause| OpenError::Access {
         path: folder.to_owned(),
@@ -267,7 +268,8 @@ fn take_lock(folder: &Path) -> Result<File, OpenError> {
     Ok(file)
 }
 
-/// Makes a folder, and those above it, that only the user of this process can read. They are there after a loss of power.
+/// Makes a folder, and those above it, that only the user of this process can read. They are there after a loss of
+/// power.
 fn make_folder(folder: &Path) -> io::Result<()> {
     let missing: Vec<_> = folder
         .ancestors()

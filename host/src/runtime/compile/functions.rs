@@ -16,8 +16,8 @@ use crate::lock::lock;
 
 /// Bytes before a function: the lengths of its key and of its code.
 const HEAD: usize = 8;
-/// Largest size of the functions of a component that are kept, in bytes. Those of a Python interpreter of 18 MB, which is
-/// in every version of a handler in Python, have 28 MB.
+/// Largest size of the functions of a component that are kept, in bytes. Those of a Python interpreter of 18 MB, which
+/// is in every version of a handler in Python, have 28 MB.
 pub(super) const MAX_FUNCTIONS: usize = 64 << 20;
 
 /// The functions of an earlier version, and those of the version that is being compiled.

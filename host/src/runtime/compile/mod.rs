@@ -4,8 +4,9 @@
 //! component is therefore compiled in a child process that runs this same program at low priority and under limits, as
 //! many at a time as the machine has room for (`places`).
 //!
-//! The child gets the file and the functions of its version before on its standard input, after the job and their lengths,
-//! and the input stays open until the child has ended. The end of the input means that the parent has ended, however that happened, and ends the child.
+//! The child gets the file and the functions of its version before on its standard input, after the job and their
+//! lengths, and the input stays open until the child has ended. The end of the input means that the parent has ended,
+//! however that happened, and ends the child.
 
 mod child;
 mod command;

@@ -87,8 +87,8 @@ impl Places {
         }
     }
 
-    /// Returns the threads of one file, so that all that want to be compiled share the cores: one large file gets all of
-    /// them.
+    /// Returns the threads of one file, so that all that want to be compiled share the cores: one large file gets all
+    /// of them.
     fn threads(&self) -> usize {
         let cores = self.core_count as usize;
         let wanted = self.wanted.load(Ordering::Relaxed).clamp(1, cores);

@@ -32,8 +32,8 @@ use super::settings::{HandlerSettings, Life};
 
 /// A rule for how long the instances of one handler live.
 pub(super) enum Strategy {
-    /// Each call has an instance of its own, and sees nothing that an earlier call left in memory. The numbers are those
-    /// of earlier generations that kept instances.
+    /// Each call has an instance of its own, and sees nothing that an earlier call left in memory. The numbers are
+    /// those of earlier generations that kept instances.
     Fresh(Option<Arc<InstanceCounts>>),
     /// The events and hooks of a connection have one instance.
     PerSocket(PerSocket),

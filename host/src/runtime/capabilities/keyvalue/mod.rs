@@ -1,7 +1,7 @@
 //! `wasi:keyvalue`: buckets of keys with values, in two drafts of the standard.
 //!
-//! `operations` decides what a handler may do and does it; `draft2` and `draft` are the two drafts over it. A guest that
-//! waits for the disk uses no processor time, and its call's deadline bounds the wait. A change whose call ended
+//! `operations` decides what a handler may do and does it; `draft2` and `draft` are the two drafts over it. A guest
+//! that waits for the disk uses no processor time, and its call's deadline bounds the wait. A change whose call ended
 //! meanwhile may still be committed.
 
 mod draft;
