@@ -45,7 +45,8 @@ impl<'a> Growth<'a> {
         if let Verdict::Loaded(handler) = verdict {
             self.ready.push(Arc::clone(handler));
         }
-        let (certain, ready) = self.certain()?;
+        let ready = self.ready_to_serve()?;
+        let certain = self.certain(&ready);
         if certain.len() <= self.served + self.served / 8 {
             return None;
         }
@@ -53,16 +54,15 @@ impl<'a> Growth<'a> {
         Some(Table::growing(certain, &ready))
     }
 
-    /// Returns the handlers whose routes no other file can take, and all that are ready and will be served, by name.
-    /// Returns `None` unless every required handler is among them.
-    fn certain(&self) -> Option<(Vec<Arc<Served>>, Vec<Arc<Served>>)> {
+    /// Returns the handlers that are ready and in no conflict, by name. Returns `None` unless every required handler is
+    /// among them.
+    fn ready_to_serve(&self) -> Option<Vec<Arc<Served>>> {
         if self.required.is_empty() {
             return None;
         }
-        let is_required = |one: &Served| is_required(&one.name, self.required);
         let contenders = self.ready.iter().map(|handler| Contender {
             name: &handler.name,
-            is_required: is_required(handler),
+            is_required: is_required(&handler.name, self.required),
             serving: None,
             waiting: Some(&handler.declarations.routes),
         });
@@ -71,13 +71,15 @@ impl<'a> Growth<'a> {
         let mut ready: Vec<_> = self.ready.iter().filter(served).cloned().collect();
         ready.sort_by(|one, other| one.name.cmp(&other.name));
         let has = |name: &String| ready.iter().any(|one| bare(&one.name) == *name);
-        if !self.required.iter().all(has) {
-            return None;
-        }
+        self.required.iter().all(has).then_some(ready)
+    }
+
+    /// Returns those handlers of `ready` whose routes no other file can take.
+    fn certain(&self, ready: &[Arc<Served>]) -> Vec<Arc<Served>> {
         let first = self.pending.first();
-        let is_free = |one: &Served| first.is_none_or(|first| *one.name < **first);
-        let is_certain = |one: &&Arc<Served>| is_required(one) || is_free(one);
-        let certain = ready.iter().filter(is_certain).cloned().collect();
-        Some((certain, ready))
+        let is_certain = |one: &&Arc<Served>| {
+            is_required(&one.name, self.required) || first.is_none_or(|first| *one.name < **first)
+        };
+        ready.iter().filter(is_certain).cloned().collect()
     }
 }
