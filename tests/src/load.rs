@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use serde_json::Value;
 use tokio::task::JoinSet;
 
 use crate::figures::Durations;
 use crate::http::{self, Connection};
 use crate::raw::RawSocket;
+use crate::wait::SOON;
 
 /// The result of a load run.
 #[derive(Debug, Clone, Default)]
@@ -274,5 +275,6 @@ async fn step<C: Client>(
         Some(connected) => connected,
         None => client.insert(C::connect(settings.clone(), number).await?),
     };
-    connected.ask().await
+    let answered = tokio::time::timeout(SOON, connected.ask()).await;
+    answered.context("no answer in time")?
 }
