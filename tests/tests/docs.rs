@@ -8,9 +8,9 @@ use std::path::Path;
 use hitchy_tests::docs::{Story, complaints, root};
 use hitchy_tests::guests::{changed_example, example};
 use hitchy_tests::http::ask;
-use hitchy_tests::shell::{Running, Shell};
+use hitchy_tests::shell::{Running, Shell, TO_BUILD};
 use hitchy_tests::wait::{SOON, eventually};
-use hitchy_tests::{Server, official_client, target_dir};
+use hitchy_tests::{Server, official_client, target_dir, toolchains};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -32,6 +32,7 @@ const STORIES: &[(&str, &str)] = &[
     ("docs/operating.md", "kept"),
     ("docs/operating.md", "outgoing"),
     ("docs/operating.md", "proxy"),
+    ("docs/python.md", "python"),
     ("docs/settings.md", "settings"),
     ("docs/sockets.md", "request"),
 ];
@@ -86,6 +87,34 @@ async fn a_handler_of_ones_own_is_made_changed_and_asked() {
     client.says("{ room: 'general', text: 'hi' }").await;
     client.says("sent").await;
     client.says("200 { hello: 'you' }").await;
+}
+
+#[tokio::test]
+async fn i14_8_the_guide_for_python_is_made_changed_tested_and_built() {
+    if toolchains::environment("python").is_none() {
+        return;
+    }
+    let mut story = Story::of("docs/python.md", "python");
+    let folder = folder();
+    let mut dev = Shell::new(folder.path(), &target_dir()).starts(&story.next("sh"));
+    let server = dev.is_ready().await;
+    let shop = folder.path().join("shop");
+    fs::write(shop.join("app.py"), story.file("app.py")).expect("it can be saved");
+    let reloaded = |_, line: &str| line.contains("generation 2").then_some(());
+    eventually("it is reloaded", TO_BUILD, async || {
+        dev.log.find(0, reloaded)
+    })
+    .await;
+    let answer = ask(server, "GET", "/api/hello/you?greeting=hi", &[], b"").await;
+    assert_eq!(answer.json(), json!({ "hi": "you" }));
+
+    fs::write(shop.join("test_app.py"), story.file("test_app.py")).expect("it can be saved");
+    let shell = Shell::new(&shop, &target_dir());
+    shell.types(".venv/bin/python -B test_app.py").await;
+    let by_hand = story.next("sh");
+    shell
+        .types(&format!(". .venv/bin/activate\n{by_hand}"))
+        .await;
 }
 
 /// Asserts that the server accepts the settings of the document.

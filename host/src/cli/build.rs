@@ -16,7 +16,7 @@ use super::output::{print, print_error};
 use super::serve::Signals;
 use super::shell::{RemoveOnDrop, shell};
 use super::sources::Sources;
-use super::{hidden_sources, job, log, settings};
+use super::{hidden_sources, job, log, settings, toolchains};
 use crate::config::{self, Config, Setup};
 
 /// The examples at the end of `hitchy build --help`.
@@ -142,6 +142,9 @@ async fn set_up(folder: &Path, setup: &Setup) -> anyhow::Result<()> {
         .await
         .with_context(|| format!("the setup ({command}) cannot be run"))?;
     if !status.success() {
+        if let Some(sentence) = toolchains::missing(command, status) {
+            bail!("the setup failed: {sentence}");
+        }
         bail!(
             "the setup failed ({command}: {status}); run it by hand in {}",
             folder.display()

@@ -15,6 +15,7 @@ use super::job::{self, Ended, Stop};
 use super::output::print;
 use super::shell::shell;
 use super::sources::{BuildMethod, Recipe, Sources};
+use super::toolchains;
 use crate::registry::{Build, Builds};
 
 /// Builds handlers and puts them into the handlers folder.
@@ -164,9 +165,11 @@ impl Builder {
                 content: output.take()?,
                 by: self.settings_file.clone(),
             }),
-            Ended::By(status) => {
-                Err(anyhow!("{}: build failed ({command}: {status})", recipe.name).into())
+            Ended::By(status) => Err(match toolchains::missing(command, status) {
+                Some(sentence) => anyhow!("{}: build failed: {sentence}", recipe.name),
+                None => anyhow!("{}: build failed ({command}: {status})", recipe.name),
             }
+            .into()),
         }
     }
 

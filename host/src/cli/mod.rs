@@ -1,5 +1,6 @@
 //! The command line. Each command has a file or a folder of its own.
 
+mod bindings;
 mod build;
 mod builder;
 mod cargo;
@@ -26,6 +27,7 @@ mod serve;
 mod settings;
 mod shell;
 mod sources;
+mod toolchains;
 
 use std::process::ExitCode;
 
@@ -65,6 +67,9 @@ enum Command {
     /// Write a handler to begin with
     #[command(after_help = new::EXAMPLES)]
     New(new::NewArgs),
+    /// Write the contract as C, Go or WIT, for handlers in languages without an SDK
+    #[command(after_help = bindings::EXAMPLES)]
+    Bindings(bindings::BindingsArgs),
     /// Say what a .wasm offers and needs, and whether it would be served
     #[command(after_help = inspect::EXAMPLES)]
     Inspect(inspect::InspectArgs),
@@ -95,6 +100,7 @@ pub fn main() -> ExitCode {
         Command::Dev(args) => dev::main(args),
         Command::Build(args) => build::main(args),
         Command::New(args) => new::main(args),
+        Command::Bindings(args) => bindings::main(&args),
         Command::Inspect(args) => inspect::main(args),
         Command::Routes(args) => routes::main(args),
         Command::Request(args) => client::request(args),

@@ -42,10 +42,13 @@ pub(super) fn remove(path: &Path) {
     }
 }
 
-/// Returns `sh -c command`, to be run in `folder`.
+/// Returns `sh -c command`, to be run in `folder`. The command finds this program in the variable `HITCHY`.
 pub(super) fn shell(command: &str, folder: &Path) -> Command {
     let mut shell = Command::new("sh");
     shell.arg("-c").arg(command).current_dir(folder);
+    if let Ok(program) = std::env::current_exe() {
+        shell.env("HITCHY", program);
+    }
     cargo::remove_cargo_run(&mut shell);
     shell
 }

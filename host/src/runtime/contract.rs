@@ -19,6 +19,19 @@ pub fn parts(name: &str) -> Option<(&str, &str)> {
     rest.split_once('@')
 }
 
+/// Returns the interfaces of the contract, of exactly the version that is linked, to which functions of a core module
+/// belong: `["setup", "http"]` for `hitchy:platform/setup@0.1.1#describe` and `hitchy:platform/http@0.1.1#on-request`.
+pub(super) fn of_functions(names: &[String]) -> Vec<&str> {
+    let interfaces = names.iter().filter_map(|name| name.split_once('#'));
+    let mut found: Vec<&str> = Vec::new();
+    for (interface, version) in interfaces.filter_map(|(interface, _)| parts(interface)) {
+        if version == VERSION && !found.contains(&interface) {
+            found.push(interface);
+        }
+    }
+    found
+}
+
 /// Returns true if `version` (`0.1.3`) belongs to `track` (`0.1`). A draft (`0.2.0-draft2`) is a track of its own.
 pub(super) fn is_of(track: &str, version: &str) -> bool {
     version

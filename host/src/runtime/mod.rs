@@ -29,7 +29,9 @@ mod remedies;
 mod secrets;
 mod services;
 mod settings;
+mod types_of_contract;
 mod wasm_info;
+pub mod wit;
 
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};

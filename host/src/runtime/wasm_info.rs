@@ -271,12 +271,16 @@ impl WasmInfo {
     }
 
     fn add_languages(&mut self, section: &CustomSectionReader<'_>) {
+        // componentize-py names no language, but links the library of the interpreter.
+        let mut parts = section.data().windows(9);
+        if section.name() == "dylink.0" && parts.any(|part| part == b"libpython") {
+            self.languages.insert("Python".to_owned());
+        }
         let KnownCustom::Producers(fields) = section.as_known() else {
             return;
         };
+        let fields = fields.into_iter().flatten();
         let languages = fields
-            .into_iter()
-            .flatten()
             .filter(|field| field.name == "language")
             .flat_map(|field| field.values.into_iter().flatten());
         self.languages

@@ -14,7 +14,7 @@ use anyhow::{Context, anyhow};
 use clap::builder::PossibleValuesParser;
 use clap::{Args, ValueEnum};
 
-use self::template::Template;
+use self::template::{Lang, Language, Template, Values};
 use super::error::CommandError;
 use super::output::print;
 
@@ -23,6 +23,7 @@ pub(super) const EXAMPLES: &str = "\
 Examples:
   hitchy new shop
   hitchy new services/shop
+  hitchy new shop --lang python
   hitchy new shop --sdk ../hitchy/guest-sdk";
 
 #[derive(Args)]
@@ -32,56 +33,40 @@ pub(super) struct NewArgs {
     /// The language to write it in
     #[arg(long, value_enum, default_value_t = Lang::Rust)]
     lang: Lang,
-    /// What it begins with
+    /// What it begins with [default: hello]
     #[arg(
         long,
         value_name = "NAME",
-        default_value = Template::DEFAULT,
         value_parser = PossibleValuesParser::new(Template::names())
     )]
-    template: String,
+    template: Option<String>,
     /// The folder guest-sdk of Hitchy's sources, if not those that this program was built from
     #[arg(long, value_name = "PATH")]
     sdk: Option<PathBuf>,
 }
 
-/// The languages in which handlers can be written.
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Lang {
-    Rust,
-    // The others are accepted so that the error can say what there is instead of a template.
-    #[value(hide = true)]
-    Js,
-    #[value(hide = true)]
-    Python,
-    #[value(hide = true)]
-    C,
-}
-
 /// Runs `hitchy new` and prints the next steps.
 pub(super) fn main(args: NewArgs) -> Result<(), CommandError> {
     let usage = |sentence: String| CommandError::Usage(anyhow!(sentence));
-    if args.lang != Lang::Rust {
-        return Err(usage(no_template(args.lang)));
-    }
-    let name = name_of(&args.name).map_err(usage)?;
-    let sdk = match (sdk::find(args.sdk.as_deref()), &args.sdk) {
-        (Ok(sdk), _) => sdk,
-        (Err(sentence), Some(_)) => return Err(usage(sentence)),
-        (Err(sentence), None) => return Err(anyhow!(sentence).into()),
+    let language = Language::of(args.lang).ok_or_else(|| usage(no_template(args.lang)))?;
+    let template = language.template(args.template.as_deref()).map_err(usage)?;
+    let name = name_of(&args.name, args.lang).map_err(usage)?;
+    let sdk = match language.sdk {
+        Some(below) => Some(find_sdk(args.sdk.as_deref(), below)?),
+        None => None,
     };
     let new_folder = NewFolder::of(&args.name)?;
     let folder = new_folder.path();
-    let sdk_path = sdk::relative_to(&folder, &sdk);
-    let dependency = sdk_path.to_str().with_context(|| {
-        format!(
-            "the path of the SDK, {}, is not UTF-8; name another with --sdk",
-            sdk_path.display()
-        )
-    })?;
-    let template = Template::named(&args.template);
-    new_folder.fill(&template.files(name, dependency))?;
-    print_next_steps(&args.name, template);
+    let sdk = sdk.map(|sdk| dependency(&folder, &sdk)).transpose()?;
+    let values = Values {
+        name,
+        sdk: sdk.as_deref().unwrap_or_default(),
+    };
+    new_folder.fill(&language.files(template, &values))?;
+    print_next_steps(&args.name, language, template);
+    if args.lang != Lang::Rust {
+        return Ok(());
+    }
     if let Some((manifest, path)) = workspace::containing(&folder) {
         print(format_args!(
             "\nnote: {} takes this folder in as a member, and cargo refuses that of one that stands alone; add {path:?} to `exclude` \
@@ -92,15 +77,38 @@ pub(super) fn main(args: NewArgs) -> Result<(), CommandError> {
     Ok(())
 }
 
+/// Returns the folder of an SDK: `below` the named folder, or that of this program's sources.
+fn find_sdk(named: Option<&Path>, below: &str) -> Result<PathBuf, CommandError> {
+    let found = match (sdk::find(named), named) {
+        (Ok(sdk), _) => sdk,
+        (Err(sentence), Some(_)) => return Err(CommandError::Usage(anyhow!(sentence))),
+        (Err(sentence), None) => return Err(anyhow!(sentence).into()),
+    };
+    Ok(found.join(below))
+}
+
+/// Returns the path of the SDK as a handler in `folder` names it.
+fn dependency(folder: &Path, sdk: &Path) -> anyhow::Result<String> {
+    let path = sdk::relative_to(folder, sdk);
+    let text = path.to_str().with_context(|| {
+        format!(
+            "the path of the SDK, {}, is not UTF-8; name another with --sdk",
+            path.display()
+        )
+    })?;
+    Ok(text.trim_end_matches('/').to_owned())
+}
+
 /// Returns the error for a language without a template.
 fn no_template(lang: Lang) -> String {
     let name = lang
         .to_possible_value()
         .map(|value| value.get_name().to_owned());
     format!(
-        "there is no template for {} yet, only for rust; handlers in other languages are built against the contract in \
+        "there is no template for {} yet, only for {}; handlers in other languages are built against the contract in \
          Hitchy's folder wit/, whose comments are the manual",
-        name.unwrap_or_default()
+        name.unwrap_or_default(),
+        Language::words()
     )
 }
 
@@ -108,7 +116,7 @@ fn no_template(lang: Lang) -> String {
 ///
 /// # Errors
 /// It cannot be the name of a handler.
-fn name_of(path: &Path) -> Result<&str, String> {
+fn name_of(path: &Path, lang: Lang) -> Result<&str, String> {
     let Some(name) = path.file_name() else {
         return Err(format!(
             "{} has no name for a handler at its end; write for example: hitchy new my-handler",
@@ -117,7 +125,7 @@ fn name_of(path: &Path) -> Result<&str, String> {
     };
     // A name that is not UTF-8 is replaced by a character that the check refuses.
     let name = name.to_str().unwrap_or("\u{fffd}");
-    name::check(name).map(|()| name)
+    name::check(name, lang == Lang::Rust).map(|()| name)
 }
 
 /// The path of the new folder: the nearest folder that exists, and the missing ones below it.
@@ -209,22 +217,34 @@ impl NewFolder {
 }
 
 /// Prints the commands that a person runs next.
-fn print_next_steps(folder: &Path, template: &Template) {
+fn print_next_steps(folder: &Path, language: &Language, template: &Template) {
     let hitchy = quoted(&this_program());
     let name = folder.display();
     let folder = quoted(&name.to_string());
-    let (has, next) = (template.has, template.next(&hitchy));
+    let steps = language
+        .steps
+        .iter()
+        .map(|(command, does)| (command.replace("{{hitchy}}", &hitchy), does));
+    let steps: Vec<_> = steps.collect();
+    let widths = steps.iter().map(|(command, _)| command.chars().count());
+    let width = widths.max().unwrap_or_default();
+    let steps = steps
+        .iter()
+        .map(|(command, does)| format!("\n  {command:<width$}  # {does}"));
     print(format_args!(
         "\
-made {name}, a handler in Rust with {has}: see src/lib.rs
+made {name}, a handler in {} with {}: see {}
 
-  cd {folder}
-  cargo test        # runs its tests, without a server
-  {hitchy} dev        # builds and serves it, and again on every save
+  cd {folder}{}
 
-and, while that runs, in other terminals
+and, while hitchy dev runs, in other terminals
 
-{next}"
+{}",
+        language.name,
+        template.has,
+        language.main,
+        steps.collect::<String>(),
+        template.next(&hitchy)
     ));
 }
 

@@ -25,11 +25,11 @@ const TAKEN: [&str; 9] = [
     "test",
 ];
 
-/// Checks that a package may have this name.
+/// Checks that a handler may have this name. `is_of_cargo` says that it is also that of a package of cargo.
 ///
 /// # Errors
 /// A sentence that says what is wrong and which names are allowed.
-pub(super) fn check(name: &str) -> Result<(), String> {
+pub(super) fn check(name: &str, is_of_cargo: bool) -> Result<(), String> {
     let is_well_formed = name.starts_with(|c: char| c.is_ascii_alphabetic())
         && name.len() <= MAX_LENGTH
         && name
@@ -39,6 +39,9 @@ pub(super) fn check(name: &str) -> Result<(), String> {
         return Err(format!(
             "{name:?} is no name for a handler: use at most {MAX_LENGTH} letters (a to z), digits, - and _, beginning with a letter"
         ));
+    }
+    if !is_of_cargo {
+        return Ok(());
     }
     if KEYWORDS.contains(&name) {
         return Err(format!(
@@ -61,7 +64,7 @@ mod tests {
     #[test]
     fn names_of_packages_pass() {
         for name in ["mine", "my-app", "my_app", "A1", "matching", "tests"] {
-            assert_eq!(check(name), Ok(()), "{name}");
+            assert_eq!(check(name, true), Ok(()), "{name}");
         }
     }
 
@@ -79,7 +82,7 @@ mod tests {
             ("test", "library"),
             ("serde_json", "library"),
         ] {
-            let sentence = check(name).expect_err(name);
+            let sentence = check(name, true).expect_err(name);
             assert!(sentence.contains(words), "{sentence}");
         }
     }
