@@ -300,6 +300,8 @@ pub struct Failure {
     pub message: String,
     /// Data for programs, as JSON text.
     pub data: Option<String>,
+    /// What went wrong inside, for the author of the handler. Only under `hitchy dev`.
+    pub detail: Option<String>,
 }
 
 impl Failure {
@@ -309,6 +311,7 @@ impl Failure {
             code,
             message: message.into(),
             data: None,
+            detail: None,
         }
     }
 

@@ -18,7 +18,7 @@ use hitchy::path::Target;
 use hitchy::payload::{Failure, Payload};
 use hitchy::runtime::{
     CallContext, Candidate, Compiler, ContentHash, Handler, HandlerSettings, Life, MessageSizes,
-    Runtime, RuntimeSettings,
+    Modules, Runtime, RuntimeSettings,
 };
 use hitchy::session::{Bounds, Sessions};
 use hitchy::sockets::{Connection, Handshake, Link, not_connected};
@@ -34,6 +34,15 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const REMOTE: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 4711);
 
+/// A script that does what the guests do.
+const SCRIPT: &[u8] = br#"
+import { app, io } from "hitchy";
+app.get("/api/hello/:name", ({ params }) => ({ hello: params.name }));
+io.on("connection", socket => {
+    socket.on("version", ack => ack("one"));
+});
+"#;
+
 fn calls(criterion: &mut Criterion) {
     let tokio = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -46,6 +55,7 @@ fn calls(criterion: &mut Criterion) {
             load("hello.wasm", example("hello")),
             load("version.wasm", guest("version_one")),
         );
+        let script = load("script.js", SCRIPT.to_vec());
         // With `socket`, requests have fresh instances.
         if life != Life::Socket {
             requests(
@@ -56,12 +66,20 @@ fn calls(criterion: &mut Criterion) {
             );
             let name = format!("request: version, without SDK ({life})");
             requests(criterion, &tokio, &name, &version);
+            let name = format!("request: script ({life})");
+            requests(criterion, &tokio, &name, &script);
         }
         events(
             criterion,
             &tokio,
             &format!("event: version ({life})"),
             &version,
+        );
+        events(
+            criterion,
+            &tokio,
+            &format!("event: script ({life})"),
+            &script,
         );
     }
 }
@@ -136,6 +154,7 @@ async fn load(runtime: &Runtime, name: &str, wasm: Vec<u8>, life: Life) -> Handl
             instances: life,
             ..settings()
         },
+        modules: Modules::default(),
     };
     runtime
         .load(candidate, None)

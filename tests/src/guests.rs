@@ -17,8 +17,8 @@ const CORE_TARGET: &str = "wasm32-wasip1";
 const MARK: &[u8] = b"@@HITCHY-SCRIPT@@";
 const SCRIPT_SPACE: usize = 4096;
 
-/// Returns the component of the guest `name` of `fixtures/`. With `HITCHY_TESTS_PROBE=python` in the environment, the guest
-/// `probe` is the one in Python, so that any test can be run against it.
+/// Returns the component of the guest `name` of `fixtures/`. With `HITCHY_TESTS_PROBE=python` in the environment, the
+/// guest `probe` is the one in Python, so that any test can be run against it.
 ///
 /// # Panics
 /// Panics if the guest does not build. The compiler has then printed the errors.

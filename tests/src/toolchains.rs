@@ -1,5 +1,5 @@
-//! Handlers in C and Go, built from `fixtures/c` and `fixtures/go` by the compilers of those languages, and what projects
-//! in other languages need around them.
+//! Handlers in C and Go, built from `fixtures/c` and `fixtures/go` by the compilers of those languages, and what
+//! projects in other languages need around them.
 
 use std::ffi::OsString;
 use std::fs;
@@ -86,8 +86,8 @@ pub fn go(name: &str, library: bool) -> Option<Vec<u8>> {
     Some(run(&mut go, &wasm))
 }
 
-/// Returns the variables with which `hitchy build` builds a project in a language (`rust`, `python`, `c`, `go`). Returns
-/// `None` and says so if the compiler of the language is missing.
+/// Returns the variables with which `hitchy build` builds a project in a language (`rust`, `python`, `c`, `go`).
+/// Returns `None` and says so if the compiler of the language is missing.
 ///
 /// # Panics
 /// Panics if the compiler is missing and `CI=true`.
@@ -97,6 +97,12 @@ pub fn environment(language: &str) -> Option<Vec<(&'static str, OsString)>> {
             ("CARGO_TARGET_DIR", target_dir().join("fixtures").into()),
             ("CARGO_NET_OFFLINE", "true".into()),
         ]),
+        "js" | "ts" => {
+            if Command::new("node").arg("--version").output().is_ok() {
+                return Some(Vec::new());
+            }
+            missing("node is missing; apt-get install nodejs")
+        }
         "python" => {
             let asks = "import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))";
             let python = Command::new("python3").args(["-c", asks]).output();
@@ -134,8 +140,8 @@ pub fn environment(language: &str) -> Option<Vec<(&'static str, OsString)>> {
     }
 }
 
-/// Returns the component that componentize-py makes of `fixtures/python/NAME.py` with the package `hitchy`. Installs the
-/// compiler into the target folder the first time. Returns `None` and says so if that is not possible.
+/// Returns the component that componentize-py makes of `fixtures/python/NAME.py` with the package `hitchy`. Installs
+/// the compiler into the target folder the first time. Returns `None` and says so if that is not possible.
 ///
 /// # Panics
 /// Panics if it does not build, or if the compiler cannot be installed and `CI=true`.

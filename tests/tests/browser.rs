@@ -14,7 +14,12 @@ async fn serve(name: &str) -> Server {
 
 /// Starts a server with an example's handler and page, which keeps its data in this folder.
 async fn serve_with(name: &str, data: &str) -> Server {
-    let mut plan = Server::prepare().handler(&format!("{name}.wasm"), example(name));
+    serve_file(name, &format!("{name}.wasm"), example(name), data).await
+}
+
+/// Starts a server with a handler and the page of an example, which keeps its data in this folder.
+async fn serve_file(name: &str, file: &str, handler: Vec<u8>, data: &str) -> Server {
+    let mut plan = Server::prepare().handler(file, handler);
     let public = sources().join("../examples").join(name).join("public");
     for file in std::fs::read_dir(public).expect("an example has a page") {
         let path = file.expect("a folder can be read").path();
@@ -68,17 +73,35 @@ async fn sees_people(page: &Page, names: &[&str]) {
 
 #[tokio::test]
 async fn two_people_chat_and_the_handler_is_replaced_between_two_messages() {
+    let newer = changed_example("chat", |source| {
+        source.replace("\"text\": text,", "\"text\": format!(\"Newer: {text}\"),")
+    });
+    two_people_chat("chat.wasm", example("chat"), newer, "chat").await;
+}
+
+#[tokio::test]
+async fn i14_9_two_people_chat_by_javascript_that_is_replaced_between_two_messages() {
+    let path = sources().join("../examples/chat-js/handlers/chat.js");
+    let text = std::fs::read_to_string(path).expect("the example can be read");
+    let newer = text.replace("text: trimmed(text, 500),", "text: `Newer: ${text}`,");
+    assert_ne!(newer, text);
+    two_people_chat("chat.js", text.into(), newer.into(), "chat-js").await;
+}
+
+/// Lets two people chat on the page of the example, with a handler that is replaced by a newer one meanwhile. The names
+/// of the pictures begin with `picture`.
+async fn two_people_chat(file: &str, handler: Vec<u8>, newer: Vec<u8>, picture: &str) {
     let browser = Browser::start().await;
-    let mut server = serve("chat").await;
+    let mut server = serve_file("chat", file, handler, "data").await;
     let ada = browser.open(&server.url(), Window::WIDE).await;
-    look(&ada, "chat-sign-in-wide").await;
+    look(&ada, &format!("{picture}-sign-in-wide")).await;
     sign_in(&ada, "Ada").await;
     ada.sees("#empty", "Nothing has been said").await;
-    look(&ada, "chat-empty-wide").await;
+    look(&ada, &format!("{picture}-empty-wide")).await;
     let bob = browser.open(&server.url(), Window::NARROW).await;
-    look(&bob, "chat-sign-in-narrow").await;
+    look(&bob, &format!("{picture}-sign-in-narrow")).await;
     sign_in(&bob, "Bob").await;
-    look(&bob, "chat-empty-narrow").await;
+    look(&bob, &format!("{picture}-empty-narrow")).await;
     sees_people(&ada, &["Ada", "Bob"]).await;
     bob.sees("#people-here", "2 here").await;
 
@@ -105,15 +128,12 @@ async fn two_people_chat_and_the_handler_is_replaced_between_two_messages() {
     bob.sees(".message .text", "Nobody is").await;
     bob.type_text("!").await;
     ada.sees("#typing", "Bob is typing").await;
-    look(&ada, "chat-wide").await;
+    look(&ada, &format!("{picture}-wide")).await;
 
     let (before_ada, before_bob) = (ada.connections().await, bob.connections().await);
-    let newer = changed_example("chat", |source| {
-        source.replace("\"text\": text,", "\"text\": format!(\"Newer: {text}\"),")
-    });
-    server.drop_in("chat.wasm", newer);
+    server.drop_in(file, newer);
     server
-        .wait_for_log(&["chat.wasm: reloaded", "generation 2"])
+        .wait_for_log(&[&format!("{file}: reloaded"), "generation 2"])
         .await;
     say(&ada, "I read that the code was replaced.").await;
     bob.sees(".message:not(.mine) .text", "Newer: I read that")
@@ -124,8 +144,8 @@ async fn two_people_chat_and_the_handler_is_replaced_between_two_messages() {
     assert_eq!(ada.connections().await, before_ada, "Ada stayed connected");
     assert_eq!(bob.connections().await, before_bob, "Bob stayed connected");
     assert_eq!(before_ada.as_array().map(Vec::len), Some(1), "{before_ada}");
-    look(&ada, "chat-replaced-wide").await;
-    look(&bob, "chat-replaced-narrow").await;
+    look(&ada, &format!("{picture}-replaced-wide")).await;
+    look(&bob, &format!("{picture}-replaced-narrow")).await;
     server.assert_unharmed();
 }
 

@@ -11,8 +11,8 @@ use bytes::Bytes;
 use hitchy::config::Config;
 use hitchy::emitter::Emitter;
 use hitchy::runtime::{
-    CacheSettings, Candidate, CodeOrigin, Compiler, ContentHash, Handler, MessageSizes, Runtime,
-    RuntimeSettings,
+    CacheSettings, Candidate, CodeOrigin, Compiler, ContentHash, Handler, MessageSizes, Modules,
+    Runtime, RuntimeSettings,
 };
 use hitchy_tests::code_cache::{entries, files, has_entries, with_cache};
 use hitchy_tests::commands::folder;
@@ -54,6 +54,7 @@ async fn load(runtime: &Runtime, wasm: &[u8]) -> Handler {
         hash: ContentHash::of(wasm),
         wasm: Bytes::copy_from_slice(wasm),
         settings: settings.expect("the defaults are within bounds"),
+        modules: Modules::default(),
     };
     let loaded = runtime.load(candidate, None).await;
     runtime.finish_storing().await;

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::net::SocketAddr;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use hitchy_tests::docs::{Story, complaints, root};
@@ -18,6 +19,7 @@ use tempfile::TempDir;
 const STORIES: &[(&str, &str)] = &[
     ("README.md", "try"),
     ("README.md", "mine"),
+    ("README.md", "script"),
     ("README.md", "settings"),
     ("README.md", "tests"),
     ("docs/conformance.md", "tests"),
@@ -25,6 +27,9 @@ const STORIES: &[(&str, &str)] = &[
     ("docs/handlers.md", "dev"),
     ("docs/handlers.md", "schedules"),
     ("docs/handlers.md", "settings"),
+    ("docs/javascript.md", "bundle"),
+    ("docs/javascript.md", "chat"),
+    ("docs/javascript.md", "shop"),
     ("docs/languages.md", "cgi"),
     ("docs/keyvalue.md", "keyvalue"),
     ("docs/handlers.md", "outgoing"),
@@ -41,6 +46,63 @@ const STORIES: &[(&str, &str)] = &[
 fn every_code_block_is_run_by_a_test() {
     let complaints = complaints(STORIES);
     assert!(complaints.is_empty(), "{}", complaints.join("\n"));
+}
+
+#[tokio::test]
+async fn the_first_handler_in_javascript_answers_through_every_door() {
+    let Some(node) = official_client().await else {
+        return;
+    };
+    let mut story = Story::of("docs/javascript.md", "chat");
+    let server = Server::with("chat.js", story.file("handlers/chat.js")).await;
+    let hello = server.get("/api/hello/Ada").await;
+    assert_eq!(hello.json(), json!({ "hello": "Ada" }));
+    let socket = node.connect(&server, "/").await;
+    let refused = socket.ask("message", json!(["hi"])).await;
+    assert_eq!(refused[0]["error"]["code"], json!(409), "{refused}");
+    socket.ask("join", json!(["tea"])).await;
+    assert_eq!(socket.ask("message", json!(["hi"])).await, json!(["sent"]));
+    assert_eq!(socket.wait_event("message").await, json!(["hi"]));
+    assert_eq!(server.get("/api/messages").await.json(), json!(["hi"]));
+}
+
+#[tokio::test]
+async fn the_handler_in_typescript_answers() {
+    let mut story = Story::of("docs/javascript.md", "shop");
+    let server = Server::with("shop.ts", story.file("handlers/shop.ts")).await;
+    assert_eq!(server.get("/api/total").await.text(), "2 EUR");
+}
+
+#[tokio::test]
+async fn i14_2_an_app_of_hono_is_bundled_and_runs_unchanged() {
+    if official_client().await.is_none() {
+        return;
+    }
+    let mut story = Story::of("docs/javascript.md", "bundle");
+    let folder = folder();
+    fs::create_dir_all(folder.path().join("src")).expect("a folder");
+    fs::write(folder.path().join("src/shop.js"), story.file("src/shop.js")).expect("saved");
+    // The packages of the tests' client take the place of those that npm would have installed here.
+    let packages = root().join("tests/client/node_modules");
+    symlink(&packages, folder.path().join("node_modules")).expect("linked");
+    let shell = Shell::new(folder.path(), &target_dir());
+    let command = format!("export PATH={}/.bin:$PATH\n", packages.display());
+    shell.types(&(command.clone() + &story.next("sh"))).await;
+    let by_hand = fs::read(folder.path().join("handlers/shop.js")).expect("bundled");
+    fs::remove_file(folder.path().join("handlers/shop.js")).expect("removed");
+
+    let settings = story.file("hitchy.toml");
+    fs::write(folder.path().join("hitchy.toml"), settings).expect("saved");
+    let mut dev = shell.starts(&(command + "hitchy dev"));
+    let server = dev.is_ready().await;
+    let built = fs::read(folder.path().join("handlers/shop.js")).expect("built");
+    assert!(built == by_hand);
+    let item = ask(server, "GET", "/shop/items/7", &[], b"").await;
+    assert_eq!(item.json(), json!({ "id": "7" }));
+    let head = [("content-type", "application/json")];
+    let made = ask(server, "POST", "/shop/items", &head, br#"{"name":"tea"}"#).await;
+    assert_eq!((made.status, made.json()), (201, json!({ "name": "tea" })));
+    assert_eq!(ask(server, "GET", "/shop/no", &[], b"").await.status, 404);
 }
 
 fn folder() -> TempDir {
@@ -62,6 +124,28 @@ async fn the_readmes_first_two_commands_open_a_chat() {
     assert!(page.text().contains("/socket.io/socket.io.js"), "{page:?}");
     let client = ask(server, "GET", "/socket.io/socket.io.js", &[], b"").await;
     assert_eq!(client.status, 200, "{client:?}");
+}
+
+#[tokio::test]
+async fn the_handler_in_javascript_is_saved_served_asked_and_changed() {
+    let mut story = Story::of("README.md", "script");
+    let folder = folder();
+    let shell = Shell::new(folder.path(), &target_dir());
+    shell.types(&story.next("sh")).await;
+    let (chat, handler) = (folder.path().join("chat"), story.file("handlers/chat.js"));
+    let file = chat.join("handlers/chat.js");
+    fs::write(&file, &handler).expect("it can be saved");
+    let mut dev = Shell::new(&chat, &target_dir()).starts(&story.next("sh"));
+    let server = dev.is_ready().await;
+    let asks = Shell::new(&chat, &target_dir()).meaning(server);
+    let said = asks.types(&story.next("sh")).await;
+    assert_eq!(said, "{\"hello\":\"you\"}\"sent\"\n");
+
+    fs::write(&file, handler.replace("\"sent\"", "\"told\"")).expect("it can be saved");
+    let reloaded = |_, line: &str| line.contains("generation 2").then_some(());
+    eventually("it is reloaded", SOON, async || dev.log.find(0, reloaded)).await;
+    let emit = "hitchy emit chat:send '{\"text\":\"hi\"}' --ack";
+    assert_eq!(asks.types(emit).await, "\"told\"\n");
 }
 
 #[tokio::test]

@@ -33,3 +33,10 @@ fn i12_2_the_handlers_of_the_examples_have_less_than_a_hundred_lines() {
         assert!((20..100).contains(&lines), "{example}: {lines}");
     }
 }
+
+#[test]
+fn i14_9_the_chat_in_javascript_has_less_than_eighty_lines() {
+    let file = sources().join("../examples/chat-js/handlers/chat.js");
+    let text = std::fs::read_to_string(file).expect("the example can be read");
+    assert!(text.lines().count() < 80);
+}

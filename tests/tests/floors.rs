@@ -40,6 +40,7 @@ const FLOORS: &[&[&str]] = &[
 const CRATES: &[(&str, &[&str])] = &[
     ("wasmtime", &["runtime"]),
     ("wasmtime_wasi", &["runtime"]),
+    ("wasm_encoder", &["runtime"]),
     ("wasmparser", &["runtime"]),
     ("wit_component", &["runtime"]),
     ("wasi_preview1_component_adapter_provider", &["runtime"]),

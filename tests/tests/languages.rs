@@ -1,4 +1,5 @@
-//! Handlers in other languages, from `hitchy new` to an answer: one handler, written in each, behind one test of all doors.
+//! Handlers in other languages, from `hitchy new` to an answer: one handler, written in each, behind one test of all
+//! doors.
 
 use std::fs;
 use std::path::Path;
@@ -21,6 +22,8 @@ const MEMORY: &str = "32MiB";
 /// A language, as `hitchy new --lang` takes it.
 struct Language {
     name: &'static str,
+    /// The end of the name of the handler's file.
+    end: &'static str,
     /// Words by which `hitchy inspect` names the kind of file.
     kind: &'static str,
     /// The command that runs the tests of a new handler, once it was built. Empty for Rust, whose tests
@@ -36,14 +39,31 @@ struct Language {
 
 const RUST: Language = Language {
     name: "rust",
+    end: "wasm",
     kind: "component, written in Rust",
     tests: &[],
     passed: "",
     settings: "",
     refuses_empty: true,
 };
+const JAVASCRIPT: Language = Language {
+    name: "js",
+    end: "js",
+    kind: "JavaScript",
+    tests: &["node", "--test"],
+    passed: "pass 2",
+    settings: "",
+    refuses_empty: true,
+};
+const TYPESCRIPT: Language = Language {
+    name: "ts",
+    end: "ts",
+    kind: "TypeScript",
+    ..JAVASCRIPT
+};
 const PYTHON: Language = Language {
     name: "python",
+    end: "wasm",
     kind: "component, written in Python",
     tests: &[".venv/bin/python", "-m", "unittest"],
     passed: "Ran 2 tests",
@@ -53,6 +73,7 @@ const PYTHON: Language = Language {
 };
 const C: Language = Language {
     name: "c",
+    end: "wasm",
     kind: "core module, adapted",
     tests: &["sh", "test.sh"],
     passed: "2 passed",
@@ -61,6 +82,7 @@ const C: Language = Language {
 };
 const GO: Language = Language {
     name: "go",
+    end: "wasm",
     kind: "core module, adapted, written in Go",
     tests: &["go", "test", "./greeting"],
     passed: "ok",
@@ -71,6 +93,16 @@ const GO: Language = Language {
 #[tokio::test]
 async fn i14_9_hello_in_rust_answers_through_all_doors() {
     answers_through_all_doors(&RUST).await;
+}
+
+#[tokio::test]
+async fn i14_9_hello_in_javascript_answers_through_all_doors() {
+    answers_through_all_doors(&JAVASCRIPT).await;
+}
+
+#[tokio::test]
+async fn i14_9_hello_in_typescript_answers_through_all_doors() {
+    answers_through_all_doors(&TYPESCRIPT).await;
 }
 
 #[tokio::test]
@@ -104,6 +136,7 @@ async fn answers_through_all_doors(language: &Language) {
     let run = |command: Command, arguments: &[&str]| -> Output {
         let mut command = program(command, &project);
         command.args(arguments).envs(environment.iter().cloned());
+        command.env("HITCHY", binary());
         command.output().expect("a program starts")
     };
     let built = run(Command::new(binary()), &["build"]);
@@ -121,7 +154,7 @@ async fn answers_through_all_doors(language: &Language) {
         command.args(arguments).env("HITCHY_CACHE__DIR", &cache);
         out(&command.output().expect("hitchy starts"))
     };
-    let file = format!("handlers/{NAME}.wasm");
+    let file = format!("handlers/{NAME}.{}", language.end);
     let routes = cached(&["routes"]);
     assert!(routes.contains("/api/hello/{name}"), "{routes}");
     let inspected = cached(&["inspect", &file]);
@@ -135,7 +168,7 @@ async fn answers_through_all_doors(language: &Language) {
     let life = if is_kept { "shared" } else { "call" };
     for (life, more) in [("call", ""), (life, kept(life, language))] {
         let server = Server::prepare()
-            .handler(&format!("{NAME}.wasm"), &wasm)
+            .handler(&format!("{NAME}.{}", language.end), &wasm)
             .file(
                 &format!("handlers/{NAME}.toml"),
                 format!("instances = \"{life}\"\nmemory = \"{MEMORY}\"\n{more}"),

@@ -211,9 +211,14 @@ async fn settings_of_a_handler_that_is_not_there_are_told_once() {
         .start()
         .await;
     server
-        .wait_for_log(&["WARN", "hitchy.toml", "chatt.wasm", "did you mean chat?"])
+        .wait_for_log(&[
+            "WARN",
+            "hitchy.toml",
+            "the handler chatt",
+            "did you mean chat?",
+        ])
         .await;
-    server.wait_for_log(&["WARN", "api/x.wasm"]).await;
+    server.wait_for_log(&["WARN", "the handler api/x"]).await;
     server.drop_in("end.wasm", scripted("name end\nroute GET /end"));
     server.wait_for_status("/end", 200).await;
     let warnings = |words: &str| {
@@ -221,20 +226,24 @@ async fn settings_of_a_handler_that_is_not_there_are_told_once() {
         let told = |line: &&String| line.contains("WARN") && line.contains(words);
         lines.iter().filter(told).count()
     };
-    assert_eq!(warnings("chatt.wasm"), 1, "once, not with each reload");
+    assert_eq!(
+        warnings("the handler chatt"),
+        1,
+        "once, not with each reload"
+    );
     assert_eq!(warnings("bad.wasm"), 0, "its file is there");
 
     let from = server.log().len();
     let settings = server.dir().join("hitchy.toml");
     fs::write(&settings, "[handler.ent]").expect("written");
     server
-        .wait_for_log_from(from, &["WARN", "ent.wasm", "did you mean end?"])
+        .wait_for_log_from(from, &["WARN", "the handler ent", "did you mean end?"])
         .await;
     // A name that disappears and comes back is reported again.
     let from = server.log().len();
     fs::write(&settings, "[handler.chatt]\ncpu = \"1s\"").expect("written");
     server
-        .wait_for_log_from(from, &["WARN", "chatt.wasm"])
+        .wait_for_log_from(from, &["WARN", "the handler chatt"])
         .await;
 }
 
@@ -256,5 +265,5 @@ async fn at_start_the_terminal_tells_how_many_files_were_refused() {
         .await;
     said(&server, "handlers; 2 files were refused; the log says why").await;
     let server = Server::prepare().start().await;
-    said(&server, "copy a .wasm there").await;
+    said(&server, "copy a .wasm or a .js there").await;
 }

@@ -38,7 +38,7 @@ async fn a_server_without_a_required_handler_is_not_ready_and_says_which() {
     assert!(
         health["problems"][0]
             .as_str()
-            .is_some_and(|it| it.contains("guard.wasm"))
+            .is_some_and(|it| it.contains("the handler guard is required"))
     );
     assert_eq!(
         page(&server, "/api/handlers").await["missing"],

@@ -16,7 +16,7 @@ use hitchy::message::{Door, Exchange, Request};
 use hitchy::path::Target;
 use hitchy::runtime::{
     CallContext, CallError, Candidate, Compiler, ContentHash, HandlerSettings, LoadError,
-    MessageSizes, Runtime, RuntimeSettings, Serve,
+    MessageSizes, Modules, Runtime, RuntimeSettings, Serve,
 };
 use hitchy_tests::components;
 use http::{Extensions, HeaderMap, Method};
@@ -100,6 +100,7 @@ async fn run(runtime: &Runtime, seed: u64, outcomes: &mut Outcomes) {
         hash: ContentHash::of(&wasm),
         wasm: Bytes::from(wasm),
         settings,
+        modules: Modules::default(),
     };
     let handler = match runtime.load(candidate, None).await {
         Ok(handler) => handler,

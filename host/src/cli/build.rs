@@ -18,6 +18,7 @@ use super::shell::{RemoveOnDrop, shell};
 use super::sources::Sources;
 use super::{hidden_sources, job, log, settings, toolchains};
 use crate::config::{self, Config, Setup};
+use crate::registry::has_scripts;
 
 /// The examples at the end of `hitchy build --help`.
 pub(super) const EXAMPLES: &str = "\
@@ -66,6 +67,12 @@ async fn build(folder: &Path, config: &Config, settings: &config::Sources) -> an
         }
     }
     builder.remove_obsolete(&sources)?;
+    if sources.recipes.is_empty() && sources.problems.is_empty() {
+        let dir = config.handlers.dir.display();
+        print(format_args!(
+            "nothing to build: {dir} has scripts, which are served as they are"
+        ));
+    }
     match failed {
         0 => Ok(()),
         1 => bail!("one handler was not built; the reason stands above"),
@@ -114,11 +121,14 @@ pub(super) async fn prepare(
     for problem in &sources.problems {
         print_error(problem);
     }
-    if sources.recipes.is_empty() && sources.problems.is_empty() {
+    let handlers = &config.handlers.dir;
+    if sources.recipes.is_empty() && sources.problems.is_empty() && !has_scripts(handlers) {
         bail!(
-            "there is no handler to build below {}: no Cargo.toml of a library with crate-type cdylib, and no [dev] build in {}{}",
+            "there is no handler to build below {}: no Cargo.toml of a library with crate-type cdylib, no [dev] build in {}, and no \
+             .js or .ts in {}{}",
             folder.display(),
             settings.settings_file().display(),
+            handlers.display(),
             hidden_sources::explain(&sources)
         );
     }

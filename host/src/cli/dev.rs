@@ -45,7 +45,8 @@ pub(super) struct DevArgs {
 pub(super) fn main(args: DevArgs) -> Result<(), CommandError> {
     let folder = build::folder(&args.path)?;
     let settings = args.settings.sources(Some(folder.clone()));
-    let config = Config::load(&settings)?;
+    let mut config = Config::load(&settings)?;
+    config.tells_details = true;
     let _log = log::start(&config.log);
     Ok(serve::block_on(dev(folder, config, settings))?)
 }

@@ -70,7 +70,7 @@ enum Command {
     /// Write the contract as C, Go or WIT, for handlers in languages without an SDK
     #[command(after_help = bindings::EXAMPLES)]
     Bindings(bindings::BindingsArgs),
-    /// Say what a .wasm offers and needs, and whether it would be served
+    /// Say what the file of a handler offers and needs, and whether it would be served
     #[command(after_help = inspect::EXAMPLES)]
     Inspect(inspect::InspectArgs),
     /// Print the table of routes as it would be served

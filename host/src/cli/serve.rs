@@ -128,7 +128,9 @@ fn print_handlers(registry: &Registry, table: &Table, dir: &Path, note: Option<&
         _ => format!("{count} files were refused; the log says why"),
     };
     match (table.handlers.is_empty(), count) {
-        (true, 0) => print(format_args!("no handlers in {dir}; copy a .wasm there")),
+        (true, 0) => print(format_args!(
+            "no handlers in {dir}; copy a .wasm or a .js there"
+        )),
         (true, _) => print(format_args!("no handlers from {dir}: {refused}")),
         (false, 0) => print(format_args!("handlers from {dir}")),
         (false, _) => print(format_args!("handlers from {dir}; {refused}")),

@@ -15,7 +15,7 @@ pub(super) struct SettingsArgs {
     /// Listen on ADDRESS, for example localhost:3000 or 0.0.0.0:80 [server.listen]
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<String>,
-    /// Serve the .wasm files of DIR [handlers.dir]
+    /// Serve the .wasm, .js and .ts files of DIR [handlers.dir]
     #[arg(long, value_name = "DIR")]
     handlers: Option<String>,
     /// Log at LEVEL: error, warn, info, debug or trace [log.level]

@@ -8,12 +8,13 @@ use anyhow::anyhow;
 use super::cargo::{self, Package};
 use super::inputs::Inputs;
 use crate::config::Config;
+use crate::names::bare;
 use crate::watch::{self, Roots};
 
 /// The build of one file of the handlers folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Recipe {
-    /// The name that messages use: the package's name, or the file's name without `.wasm`.
+    /// The name that messages use: the package's name, or the file's name without its end.
     pub(super) name: String,
     /// The file's path relative to the handlers folder.
     pub(super) file: String,
@@ -76,7 +77,7 @@ impl Sources {
         for (path, command) in &config.dev.build {
             match file_of(folder, &config.handlers.dir, path) {
                 Ok(file) => sources.add(Recipe {
-                    name: file.trim_end_matches(".wasm").to_owned(),
+                    name: bare(&file).to_owned(),
                     file,
                     method: BuildMethod::Command(command.clone()),
                 }),

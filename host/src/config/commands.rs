@@ -6,16 +6,18 @@ use std::path::{Component, Path};
 use toml::{Table, Value};
 
 use super::value::Refusal;
+use crate::names::{WASM, is_script};
 
 /// Keys that the table `dev.setup` may have.
 const SETUP_KEYS: [&str; 2] = ["command", "creates"];
 
-/// Reads `{ "handlers/chat.wasm" = "command" }`: `.wasm` files below the project folder, each with the command that
+/// Reads `{ "handlers/chat.wasm" = "command" }`: files of handlers below the project folder, each with the command that
 /// makes it.
 pub(super) fn build(written: &Value) -> Result<Value, Refusal> {
     let table = written.as_table().ok_or(Refusal::Kind)?;
     let is_build = |(file, command): (&String, &Value)| {
-        is_inside(file) && file.ends_with(".wasm") && is_command(command)
+        let is_handler = file.ends_with(WASM) || is_script(file);
+        is_inside(file) && is_handler && is_command(command)
     };
     if !table.iter().all(is_build) {
         return Err(Refusal::Kind);
@@ -62,9 +64,13 @@ mod tests {
 
     #[test]
     fn a_build_is_a_file_below_the_folder_and_a_command() {
-        assert!(build(&value(r#"{ "handlers/a.wasm" = "make a" }"#)).is_ok());
+        for file in ["handlers/a.wasm", "handlers/a.js", "a.mts"] {
+            let table = format!(r#"{{ "{file}" = "make a" }}"#);
+            assert!(build(&value(&table)).is_ok(), "{file}");
+        }
         for text in [
-            r#"{ "a.js" = "make" }"#,
+            r#"{ "a.d.ts" = "make" }"#,
+            r#"{ "a.css" = "make" }"#,
             r#"{ "../a.wasm" = "make" }"#,
             r#"{ "/a.wasm" = "make" }"#,
             r#"{ "a.wasm" = " " }"#,

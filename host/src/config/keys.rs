@@ -164,7 +164,7 @@ const OUTBOUND: ValueKind = ValueKind::List {
     read: text::outbound,
 };
 const HANDLER_NAMES: ValueKind = ValueKind::List {
-    what: "a list of handlers, each the path of its file below the handlers folder without .wasm",
+    what: "a list of handlers, each the path of its file below the handlers folder without .wasm or .js",
     examples: ["auth", "api/shop"],
     read: text::handler_name,
 };
@@ -191,7 +191,7 @@ const SETUP: ValueKind = ValueKind::Table {
     read: commands::setup,
 };
 const COMMANDS: ValueKind = ValueKind::Table {
-    what: "a table of .wasm files below the folder, each with the command that makes it",
+    what: "a table of .wasm, .js or .ts files below the folder, each with the command that makes it",
     example: r#"{ "handlers/chat.wasm" = "make chat" }"#,
     read: commands::build,
 };
@@ -245,7 +245,7 @@ pub const KEYS: &[Key] = &[
     Key::new("socket.bind-address", ValueKind::Switch, "false", "Whether a polling session answers only the address that opened it. Clients whose address changes, behind some proxies and in mobile networks, then have to connect anew."),
     Key::new("socket.set-cookie", ValueKind::Word(&["withhold", "pass"]), "withhold", "Whether page scripts see `set-cookie` in answers to `request`. The connection remembers the cookies in any case."),
 
-    Key::new("handlers.dir", ValueKind::Folder, "handlers", "The folder whose `.wasm` files are served."),
+    Key::new("handlers.dir", ValueKind::Folder, "handlers", "The folder whose `.wasm`, `.js` and `.ts` files are served."),
     Key::new("handlers.watch", ValueKind::Switch, "true", "Whether changes in the folder are followed while the server runs."),
     Key::new("handlers.settle", time(Duration::ZERO, MINUTE), "150ms", "How long a file written in place must rest before it is loaded; a file that was renamed into place is loaded at once."),
     Key::new("handlers.rescan", time(Duration::from_millis(10), HOUR), "5s", "Time between two scans of the whole folder, for changes that the system did not report."),
@@ -295,7 +295,7 @@ pub const KEYS: &[Key] = &[
     Key::without_default("handler.max-instances", count(1, 100_000), "Instances of the pool with `shared`; more calls wait. By default as many as calls of the handler may run at once.").per_handler(),
     Key::new("handler.events", EVENTS, "", "With `serve = \"cgi\"`, the events that the command answers; events of other namespaces than `/` as `\"/chat say\"`.").per_handler(),
     Key::new("handler.outbound", OUTBOUND, "", "Servers that the handler may call: origins, in which `*.` stands for all names below a domain.").per_handler(),
-    Key::without_default("handler.bucket", BUCKET, "The handler's own bucket of key-value storage; by default the path of its file without `.wasm`. Handlers that name the same bucket share it.").per_handler(),
+    Key::without_default("handler.bucket", BUCKET, "The handler's own bucket of key-value storage; by default the path of its file without its end. Handlers that name the same bucket share it.").per_handler(),
     Key::without_default("handler.buckets", BUCKETS, "Other buckets that the handler may use, each with `read` or `read-write`.").per_handler(),
     Key::without_default("handler.config", CONFIG, "Values that the handler reads with `wasi:config`, in the SDK `config::get`. Numbers and booleans are read as their text. Whoever sees the settings or the console sees them.").per_handler(),
     Key::new("handler.secrets", SECRETS, "", "Names of secrets that the handler reads in the same way. The value of `TOKEN` comes from the server's environment: from the variable `TOKEN`, or from the file that `TOKEN_FILE` names (without the line break at its end). It is shown nowhere. The handler is refused while one is missing.").per_handler().confidential(),

@@ -75,6 +75,9 @@ pub struct Config {
     pub log: Log,
     /// Settings of `[dev]`.
     pub dev: Dev,
+    /// True if the answers of failed calls say what went wrong inside: under `hitchy dev`, and never by a setting.
+    #[serde(skip)]
+    pub tells_details: bool,
     /// Values from which the fields were filled, values of single handlers, and the sources of both.
     #[serde(skip)]
     gathered: Gathered,

@@ -63,6 +63,8 @@ struct RequestError<'a> {
     id: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     data: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<&'a str>,
 }
 
 /// The ack of a failed event.
@@ -78,15 +80,18 @@ struct EventErrorFields<'a> {
     id: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     data: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<&'a str>,
 }
 
-/// Returns the answer to a request that failed: `{"error", "code", "id"}` and the failure's `data`.
+/// Returns the answer to a request that failed: `{"error", "code", "id"}` and the failure's `data` and `detail`.
 pub fn error_response(id: &str, failure: &Failure) -> Response<Bytes> {
     let body = RequestError {
         error: &failure.message,
         code: failure.code,
         id,
         data: failure.raw_data(),
+        detail: failure.detail.as_deref(),
     };
     // A struct of text and numbers always serialises.
     let body = serde_json::to_vec(&body).unwrap_or_default();
@@ -123,13 +128,15 @@ fn retry_after(id: &str) -> HeaderValue {
     HeaderValue::from(1 + jitter % 3)
 }
 
-/// Returns the ack of an event that failed: `{"error": {"code", "message", "id"}}` and the failure's `data`.
+/// Returns the ack of an event that failed: `{"error": {"code", "message", "id"}}` and the failure's `data` and
+/// `detail`.
 pub fn ack_of_failure(id: &str, failure: &Failure) -> Payload {
     let fields = EventErrorFields {
         code: failure.code,
         message: &failure.message,
         id,
         data: failure.raw_data(),
+        detail: failure.detail.as_deref(),
     };
     Payload::one(&EventError { error: fields })
 }

@@ -21,7 +21,7 @@ impl Dispatch {
         accepted: Accepted,
         space: &mut AnswerSpace,
     ) -> Response<Bytes> {
-        let context = CallContext::new(Arc::clone(&request.id), request.remote);
+        let context = self.context(&request.id, request.remote);
         self.exchange_buffered(request, &context, accepted, Some(space))
             .await
     }
@@ -110,6 +110,7 @@ impl Dispatcher for Arc<Dispatch> {
             until: Some(Instant::now() + remaining),
             depth,
             remote: request.remote,
+            last_error: self.last_error(),
         };
         Box::pin(async move {
             self.exchange_buffered(request, &context, self.work.token(), None)

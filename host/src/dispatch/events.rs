@@ -49,12 +49,12 @@ impl Dispatch {
         }
         let (mut ack, mut first_failure) = (None, None);
         for Entry { handler, index } in &listeners {
-            let context = CallContext::new(Arc::clone(&event.id), connection.handshake.remote);
+            let context = self.context(&event.id, connection.handshake.remote);
             let call = |context| handler.on_event(context, *index, Arc::clone(connection), event);
             let outcome = self.call(handler, listener::EVENT, &context, call).await;
             match client_result(
                 handler,
-                &event.id,
+                &context,
                 &format_args!("event {:?}", event.name),
                 outcome,
             ) {
@@ -93,17 +93,13 @@ impl Dispatch {
         for Entry { handler, index } in hooks {
             let id = self.next_id();
             let call = |context| handler.on_connect(context, *index, Arc::clone(connection));
+            let context = self.context(&id, connection.handshake.remote);
             let outcome = self
-                .call(
-                    handler,
-                    connection::CONNECT,
-                    &CallContext::new(Arc::clone(&id), connection.handshake.remote),
-                    call,
-                )
+                .call(handler, connection::CONNECT, &context, call)
                 .await;
             let broken = matches!(&outcome, Err(error) if is_logged(error));
             let what = format_args!("connect to {}", connection.namespace);
-            let result = client_result(handler, &id, &what, outcome);
+            let result = client_result(handler, &context, &what, outcome);
             // `connect_error` carries nothing but a message. What a hook says itself is left as it is.
             result.map_err(|failure| {
                 if broken {

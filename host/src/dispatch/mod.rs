@@ -18,6 +18,7 @@ mod streamed;
 mod streams;
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -44,7 +45,7 @@ use crate::payload::Failure;
 use crate::registry::{Entry, Matched, Registry, Served, Table};
 use crate::runtime::kinds::kind::CallKind;
 use crate::runtime::kinds::route;
-use crate::runtime::{CallContext, CallError, Outcome};
+use crate::runtime::{CallContext, CallError, LastError, Outcome};
 
 /// Calls handlers on behalf of the doors.
 pub struct Dispatch {
@@ -59,6 +60,7 @@ pub struct Dispatch {
     /// Requests, connects and events that were accepted and have not been answered yet.
     work: TaskTracker,
     draining: AtomicBool,
+    tells_details: bool,
 }
 
 /// A request, connect or event that was accepted. Shutting down waits until it is dropped.
@@ -74,6 +76,7 @@ impl Dispatch {
     /// Makes a dispatch that answers with the handlers of `registry` and, where no route matches, with `files`, within
     /// the bounds of `gate`, and that counts in `metrics`. Where a body has to be collected, it has at most
     /// `answer_limit` bytes. An answer that streams may go on for `grace` once its handler was replaced.
+    /// With `tells_details`, the answers of failed calls say what went wrong inside.
     pub fn new(
         registry: Arc<Registry>,
         files: Box<dyn Files>,
@@ -81,6 +84,7 @@ impl Dispatch {
         answer_limit: usize,
         grace: Duration,
         metrics: Arc<Metrics>,
+        tells_details: bool,
     ) -> Arc<Self> {
         Arc::new(Self {
             registry,
@@ -92,7 +96,21 @@ impl Dispatch {
             metrics,
             work: TaskTracker::new(),
             draining: AtomicBool::new(false),
+            tells_details,
         })
+    }
+
+    /// Makes the context of a call that is not nested in another.
+    fn context(&self, id: &CallId, remote: SocketAddr) -> CallContext {
+        CallContext {
+            last_error: self.last_error(),
+            ..CallContext::new(Arc::clone(id), remote)
+        }
+    }
+
+    /// Returns the place of the last error of a call, if clients are told details.
+    fn last_error(&self) -> Option<LastError> {
+        self.tells_details.then(LastError::default)
     }
 
     /// Returns an id that no other call of this process has. The log shows it, and answers carry it as
@@ -151,7 +169,7 @@ impl Dispatch {
 
     /// Answers a request that was accepted. A body that streams counts as work until it has been sent.
     pub async fn request(self: &Arc<Self>, request: Request, accepted: Accepted) -> Response {
-        let context = CallContext::new(Arc::clone(&request.id), request.remote);
+        let context = self.context(&request.id, request.remote);
         let answer = self.answer(request, &context, None).await;
         self.deliver(answer, accepted)
     }
@@ -231,7 +249,7 @@ impl Dispatch {
                     |context| handler.on_request(context, index, Arc::clone(exchange), params);
                 let outcome = self.call(&handler, route::REQUEST, context, call).await;
                 handler.route_answers.note(index, answer_bytes(&outcome));
-                let answer = client_result(&handler, &request.id, &RequestName(request), outcome);
+                let answer = client_result(&handler, context, &RequestName(request), outcome);
                 answer.unwrap_or_else(|failure| error_response(&request.id, &failure).into())
             }
             Matched::OtherMethods(methods) if request.method == Method::OPTIONS => {
@@ -320,20 +338,35 @@ impl AsAnswer for Option<Response> {
     }
 }
 
-/// Returns the part of an outcome that the client gets. A call that went wrong is logged here, once.
+/// Returns the failure of a call that gave no usable answer, with the reason if the context keeps the last error.
+fn failure_of(context: &CallContext, error: &CallError) -> Failure {
+    Failure {
+        detail: context.last_error.as_ref().map(|_| error.to_string()),
+        ..of_call_error(error)
+    }
+}
+
+/// Returns the part of an outcome that the client gets. A call that went wrong is logged here, once. The client is told
+/// why if the context keeps the last error.
 fn client_result<T>(
     handler: &Served,
-    id: &CallId,
+    context: &CallContext,
     what: &dyn fmt::Display,
     outcome: Outcome<T>,
 ) -> Result<T, Failure> {
     match outcome {
-        Ok(answer) => answer,
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(mut failure)) => {
+            if failure.code >= 500 {
+                failure.detail = context.last_error.as_ref().and_then(LastError::take);
+            }
+            Err(failure)
+        }
         Err(error) => {
             if is_logged(&error) {
-                log_call_error(handler, id, what, &error);
+                log_call_error(handler, &context.id, what, &error);
             }
-            Err(of_call_error(&error))
+            Err(failure_of(context, &error))
         }
     }
 }

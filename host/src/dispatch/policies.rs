@@ -34,7 +34,7 @@ impl Dispatch {
                 })
                 .await;
             handler.policy_answers.note(*index, answer_bytes(&outcome));
-            match client_result(handler, &request.id, &RequestName(request), outcome) {
+            match client_result(handler, context, &RequestName(request), outcome) {
                 Ok(None) => {}
                 Ok(Some(response)) => return Some(response),
                 Err(failure) => return Some(error_response(&request.id, &failure).into()),

@@ -17,10 +17,10 @@ use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 
 use super::admission::refuse;
-use super::answer::{error_response, of_call_error};
+use super::answer::error_response;
 use super::call_log::{RequestName, Running, is_logged, log_call_error};
 use super::gate::Permits;
-use super::{Accepted, Dispatch, UnderWay};
+use super::{Accepted, Dispatch, UnderWay, failure_of};
 use crate::message::{Body, Exchange, Piece, Pieces, Request, Response, Upload};
 use crate::metrics::Metrics;
 use crate::registry::{Served, Table};
@@ -67,7 +67,7 @@ impl Dispatch {
         (table, upload): (Arc<Table>, Upload),
         accepted: Accepted,
     ) -> Response {
-        let context = CallContext::new(Arc::clone(&request.id), request.remote);
+        let context = self.context(&request.id, request.remote);
         let exchange = Arc::new(Exchange::new(request));
         let response = match refuse(&table, &exchange) {
             Some(refused) => refused,
@@ -99,7 +99,7 @@ impl Dispatch {
             return error_response(id, failure).into();
         }
         log(&handler, exchange, &error);
-        error_response(id, &of_call_error(&error)).into()
+        error_response(id, &failure_of(context, &error)).into()
     }
 
     /// Runs a call until the head of its answer is there.

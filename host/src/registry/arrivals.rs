@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::folder::Found;
+use crate::stamp::Stamp;
 use crate::watch::{Change, Watch};
 
 /// Time between the beginnings of two reloads: a storm of changes is compiled ten times a second at most.
@@ -77,15 +78,20 @@ impl Arrivals {
     /// Returns true if a handler's file or its sidecar was written a moment ago. Where no notification said so, the
     /// time of its last change does.
     pub(super) fn is_settling(&mut self, found: &Found, settle: Duration) -> bool {
-        if self.is_written(&found.path) || self.is_written(&found.sidecar_path()) {
+        self.is_written(&found.sidecar_path()) || self.is_changing(&found.path, found.stamp, settle)
+    }
+
+    /// Returns true if a file that looks like this was written a moment ago.
+    pub(super) fn is_changing(&mut self, path: &Path, stamp: Stamp, settle: Duration) -> bool {
+        if self.is_written(path) {
             return true;
         }
-        let quiet = found.stamp.quiet_for();
-        if quiet >= settle || self.moved.contains(&found.path) {
+        let quiet = stamp.quiet_for();
+        if quiet >= settle || self.moved.contains(path) {
             return false;
         }
         let due = Instant::now() + (settle - quiet);
-        self.settling.insert(found.path.clone(), due);
+        self.settling.insert(path.to_owned(), due);
         true
     }
 }

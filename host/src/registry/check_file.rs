@@ -8,10 +8,11 @@ use bytes::Bytes;
 
 use super::folder::{self, Found};
 use super::refusal::FileRefusal;
-use super::table::bare;
 use crate::config::{Config, Source, nearest};
+use crate::names::bare;
 use crate::runtime::{
-    CallError, Candidate, ContentHash, Handler, HandlerSettings, Life, LoadError, Runtime, Serve,
+    CallError, Candidate, ContentHash, Handler, HandlerSettings, Life, LoadError, Modules, Runtime,
+    Serve,
 };
 
 /// The result of checking a file by itself.
@@ -37,7 +38,8 @@ pub async fn check_file(
     let content = read(found.path.clone()).await;
     let (content, verdict) = match (content, settings(config, &found).await) {
         (Ok(content), Ok(settings)) => {
-            let loaded = load(runtime, &found.name, content.clone(), settings).await;
+            let modules = modules(config, &found);
+            let loaded = load(runtime, &found.name, content.clone(), settings, modules).await;
             let verdict = match loaded {
                 Ok(handler) => Ok(handler),
                 Err(error) => Err(refusal(config, &found, error).await),
@@ -55,17 +57,27 @@ pub async fn check_file(
     })
 }
 
+/// Returns the files that a script may import: those of the handlers folder, or those beside a file that lies
+/// elsewhere.
+fn modules(config: &Config, found: &Found) -> Modules {
+    let names = Path::new(&found.name).components().count();
+    let folder = found.path.ancestors().nth(names);
+    Modules::below(folder.unwrap_or(&config.handlers.dir))
+}
+
 async fn load(
     runtime: &Runtime,
     name: &str,
     wasm: Bytes,
     settings: HandlerSettings,
+    modules: Modules,
 ) -> Result<Handler, LoadError> {
     let candidate = Candidate {
         name: name.into(),
         hash: ContentHash::of(&wasm),
         wasm,
         settings,
+        modules,
     };
     let mut handler = runtime.load(candidate, None).await?;
     warn_of_settings(&mut handler);
@@ -150,7 +162,9 @@ async fn sidecar(found: &Found) -> Result<(PathBuf, Option<String>), FileRefusal
 /// Makes a refusal of an error while a file was loaded. If a setting is the cause, the refusal names its place.
 pub(super) async fn refusal(config: &Config, found: &Found, error: LoadError) -> FileRefusal {
     match error {
-        LoadError::InitialMemory { .. } | LoadError::Describe(CallError::OutOfMemory { .. }) => {
+        LoadError::InitialMemory { .. }
+        | LoadError::Describe(CallError::OutOfMemory { .. })
+        | LoadError::Evaluate(CallError::OutOfMemory { .. }) => {
             let remedy = memory_remedy(config, found).await;
             FileRefusal::Memory { error, remedy }
         }

@@ -18,7 +18,9 @@ use super::folder::Found;
 use super::refusal::FileRefusal;
 use super::served::Served;
 use crate::config::Config;
-use crate::runtime::{Candidate, ContentHash, Handler, HandlerSettings, Runtime};
+use crate::runtime::{
+    Candidate, ContentHash, Handler, HandlerSettings, ImportedFile, Modules, Runtime,
+};
 
 /// Most files that are checked at the same time.
 const MAX_WIDTH: usize = 32;
@@ -45,8 +47,11 @@ pub(super) struct Checks<'a> {
 /// A step that has ended.
 enum Step {
     Read(Found, Result<Content, FileRefusal>),
-    Loaded(Found, Checked, Box<Result<Handler, FileRefusal>>),
+    Loaded(Found, Checked, Box<Loaded>),
 }
+
+/// The result of loading a file, and the files that it imports or has looked for.
+type Loaded = (Result<Handler, FileRefusal>, Vec<ImportedFile>);
 
 /// A file that was read.
 struct Content {
@@ -193,24 +198,26 @@ async fn load_step(
         wasm: content.wasm,
         hash: content.hash,
         settings: content.settings,
+        modules: Modules::below(&config.handlers.dir),
     };
     let known = known.as_deref().map(|known| &**known);
+    let modules = candidate.modules.clone();
     let loaded = match runtime.load(candidate, known).await {
         Ok(handler) => Ok(handler),
         Err(error) => Err(refusal(config, &found, error).await),
     };
-    Step::Loaded(found, checked, Box::new(loaded))
+    Step::Loaded(found, checked, Box::new((loaded, modules.seen())))
 }
 
 /// Notes how a file was loaded, and returns the verdict.
 fn conclude(
     found: &Found,
     checked: Checked,
-    loaded: Result<Handler, FileRefusal>,
+    (loaded, imports): Loaded,
     files: &mut Files,
 ) -> Verdict {
     let concurrency = checked.1.parallel_calls();
-    match loaded {
+    let verdict = match loaded {
         Ok(mut handler) => {
             warn_of_settings(&mut handler);
             files.remember(found, Some(checked), false);
@@ -222,5 +229,7 @@ fn conclude(
             files.remember(found, Some(checked), refusal.is_transient());
             Verdict::Refused(refusal)
         }
-    }
+    };
+    files.remember_imports(&found.name, imports);
+    verdict
 }

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 
-use crate::runtime::{LoadError, MAX_FILE};
+use crate::names;
+use crate::runtime::{LoadError, MAX_FILE, MAX_SCRIPT, ScriptError};
 use crate::stamp::Stamp;
 
 /// The largest sidecar, in bytes.
@@ -51,7 +52,7 @@ pub(super) fn found(path: &Path, root: &Path) -> std::io::Result<Found> {
         name: name.to_string_lossy().into_owned(),
         stamp: Stamp::of(&metadata),
         // Beside NAME.toml itself there is none.
-        sidecar: sidecar_of(&path).filter(|_| path.extension().is_some_and(|kind| kind == "wasm")),
+        sidecar: sidecar_of(&path).filter(|_| path.extension().is_some_and(|kind| kind != "toml")),
         path,
     })
 }
@@ -66,12 +67,21 @@ pub(super) fn sidecar_of(path: &Path) -> Option<Stamp> {
 
 /// Returns the stamp of a file, or `None` if there is no file.
 pub(super) fn stamp_of(path: &Path) -> Option<Stamp> {
-    fs::metadata(path).ok().map(|metadata| Stamp::of(&metadata))
+    let metadata = fs::metadata(path).ok().filter(Metadata::is_file);
+    metadata.map(|metadata| Stamp::of(&metadata))
 }
 
 /// Reads the content of a handler's file.
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, ReadError> {
-    read_at_most(path, MAX_FILE)
+    if !names::is_script(&path.to_string_lossy()) {
+        return read_at_most(path, MAX_FILE);
+    }
+    read_at_most(path, MAX_SCRIPT).map_err(|error| match error {
+        ReadError::Load(LoadError::TooLarge { size, max }) => {
+            LoadError::from(ScriptError::TooLarge { size, max }).into()
+        }
+        error => error,
+    })
 }
 
 /// Reads the text of a sidecar.

@@ -15,7 +15,8 @@ use std::sync::Arc;
 use super::conflicts::{Contender, conflicts};
 use super::files::Verdict;
 use super::served::Served;
-use super::table::{Table, bare, is_required};
+use super::table::{Table, is_required};
+use crate::names::bare;
 
 /// The files of the first reading of the folder.
 pub(super) struct Growth<'a> {

@@ -3,7 +3,7 @@
 use super::conflicts::Conflict;
 use super::folder::ReadError;
 use crate::config;
-use crate::runtime::LoadError;
+use crate::runtime::{LoadError, ScriptError};
 
 /// The reason for which a file is not served. Each sentence says the cause and what to do; whoever reports it names the
 /// file.
@@ -50,6 +50,13 @@ impl From<tokio::task::JoinError> for FileRefusal {
 }
 
 impl FileRefusal {
+    /// Returns true if the file is a script without any declaration.
+    pub(super) fn is_without_declarations(&self) -> bool {
+        let nothing =
+            |error: &LoadError| matches!(error, LoadError::Script(ScriptError::DeclaresNothing));
+        matches!(self, Self::Load(error) if nothing(error))
+    }
+
     /// Returns true if the same file may be served when it is tried again, because the machine and not the file is the
     /// cause.
     pub(super) fn is_transient(&self) -> bool {

@@ -14,8 +14,10 @@ use super::journal::Journal;
 use super::listing::{self, Listing, Unfit};
 use super::problems::{Problems, Subject};
 use super::status::{RefusedFile, Status};
-use super::table::{Table, bare, is_required};
+use super::table::{Table, is_required};
+use super::twins;
 use crate::config::{Config, Sources, nearest};
+use crate::names::{bare, is_script};
 use crate::runtime::Runtime;
 use crate::text::visible;
 use crate::watch::Watch;
@@ -37,6 +39,18 @@ pub(super) struct Reloader {
     problems: Problems,
     /// True if a setting has changed since the last table was made.
     settings_changed: bool,
+    scripts: ScriptTurn,
+}
+
+/// What becomes of scripts while the code that all of them share is not there.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum ScriptTurn {
+    /// They are checked as other files are.
+    Checked,
+    /// They wait for a later reload, so that this one is not held up.
+    Waiting,
+    /// The code was prepared, with or without success, so they are checked in any case.
+    Prepared,
 }
 
 impl Reloader {
@@ -56,13 +70,20 @@ impl Reloader {
             arrivals: Arrivals::default(),
             problems: Problems::default(),
             settings_changed: false,
+            scripts: ScriptTurn::Checked,
         }
     }
 
     /// Waits until there is something to reload.
     pub(super) async fn wait(&mut self, watch: &mut Watch) {
         let settle = self.config.handlers.settle;
-        self.arrivals.wait(watch, settle).await;
+        if self.scripts != ScriptTurn::Waiting {
+            return self.arrivals.wait(watch, settle).await;
+        }
+        tokio::select! {
+            () = self.arrivals.wait(watch, settle) => {}
+            () = self.runtime.scripts_prepared() => self.scripts = ScriptTurn::Prepared,
+        }
     }
 
     /// Reads the folder for the first time. Everything that is there counts as complete. `grow` gets tables of routes
@@ -92,11 +113,14 @@ impl Reloader {
             self.files.settings_changed();
         }
         self.note_changed_secrets().await;
+        self.note_changed_imports().await;
         let mut listing = self.list().await?;
+        twins::leave_out(&mut listing, |name| self.files.serving_as(name).is_some());
         self.leave_out_surplus(&mut listing);
         self.report_unfit(&listing);
         self.report_absent(&listing);
         let removed = self.files.remove(&listing);
+        self.prepare_for_scripts(&listing, first);
         let verdicts = self.check_all(listing.found, first, grow).await;
         self.arrivals.end();
         let changed = self
@@ -197,6 +221,28 @@ impl Reloader {
         }
     }
 
+    /// Notes which handlers import a file that has changed and is complete.
+    async fn note_changed_imports(&mut self) {
+        let imports = self.files.imports();
+        if imports.is_empty() {
+            return;
+        }
+        let changed = tokio::task::spawn_blocking(move || {
+            let looked = imports.into_iter().map(|(name, imported)| {
+                let now = folder::stamp_of(&imported.path);
+                (name, imported, now)
+            });
+            let changed = looked.filter(|(_, imported, now)| imported.stamp != *now);
+            changed.collect::<Vec<_>>()
+        });
+        let settle = self.config.handlers.settle;
+        for (name, imported, now) in changed.await.unwrap_or_default() {
+            if !now.is_some_and(|now| self.arrivals.is_changing(&imported.path, now, settle)) {
+                self.files.import_changed(&name);
+            }
+        }
+    }
+
     /// Lists the folder. Returns `None` if it cannot be read; then everything stays as it is.
     async fn list(&mut self) -> Option<Listing> {
         let dir = self.config.handlers.dir.clone();
@@ -233,7 +279,7 @@ impl Reloader {
             .into_iter()
             .partition(|found| fits(found));
         listing.found = fitting;
-        let cause = format!("there are {MAX_HANDLERS} other .wasm files; remove one");
+        let cause = format!("there are {MAX_HANDLERS} other handlers; remove one");
         let unfit = surplus.into_iter().map(|found| Unfit {
             name: found.name,
             cause: cause.clone(),
@@ -275,7 +321,7 @@ impl Reloader {
             .filter(|(name, ..)| !there.contains(name) && !listing.hides(name))
             .map(|(name, section, from)| {
                 let cause = format!(
-                    "{from}: [{section}] is for {}.wasm, which is not in the handlers folder",
+                    "{from}: [{section}] is for the handler {}, which is not in the handlers folder",
                     visible(name)
                 );
                 (Subject::Handler(name.to_owned()), cause)
@@ -294,6 +340,20 @@ impl Reloader {
         }
     }
 
+    /// Begins to prepare the code that all scripts share if there are scripts. The first reload waits for it, because
+    /// the server starts with all its handlers. A later one goes on without the scripts.
+    fn prepare_for_scripts(&mut self, listing: &Listing, first: bool) {
+        let any = listing.found.iter().any(|found| is_script(&found.name));
+        if !any || self.runtime.is_ready_for_scripts() || self.scripts == ScriptTurn::Prepared {
+            self.scripts = ScriptTurn::Checked;
+            return;
+        }
+        self.runtime.prepare_scripts();
+        if !first {
+            self.scripts = ScriptTurn::Waiting;
+        }
+    }
+
     /// Reads and loads the files that have changed and are complete, side by side.
     async fn check_all(
         &mut self,
@@ -304,13 +364,19 @@ impl Reloader {
         let settle = self.config.handlers.settle;
         let required = &self.config.handlers.required;
         let (files, arrivals) = (&mut self.files, &mut self.arrivals);
+        let scripts_wait = self.scripts == ScriptTurn::Waiting;
         let changed = found.into_iter().filter(|found| {
-            !files.is_unchanged(found) && (first || !arrivals.is_settling(found, settle))
+            let waits = scripts_wait && is_script(&found.name);
+            let is_wanted = !waits && !files.is_unchanged(found);
+            is_wanted && (first || !arrivals.is_settling(found, settle))
         });
         let mut changed: Vec<Found> = changed.collect();
-        // Guards come first, because nothing is answered before they are ready.
-        changed
-            .sort_by_cached_key(|found| (!is_required(&found.name, required), found.name.clone()));
+        // Guards come first, because nothing is answered before they are ready. Of the others, scripts come last,
+        // because they may wait for the code that all of them share.
+        changed.sort_by_cached_key(|found| {
+            let is_other = !is_required(&found.name, required);
+            (is_other, is_script(&found.name), found.name.clone())
+        });
         let names = changed.iter().map(|found| found.name.clone());
         let mut growth = first.then(|| Growth::new(names, required));
         let mut checks = Checks::new(&self.runtime, &self.config, changed);

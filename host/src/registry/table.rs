@@ -9,6 +9,7 @@ use super::endpoint::{Endpoint, rank};
 use super::entry::Entry;
 use super::served::Served;
 use crate::names::REQUESTS;
+use crate::names::bare;
 use crate::path;
 use crate::runtime::kinds::policy::{Policy, Stage};
 
@@ -310,11 +311,6 @@ fn each<'a, T: 'a>(
             .map(move |(item, index)| (handler, index, item))
     };
     handlers.iter().flat_map(indexed)
-}
-
-/// Returns the name under which settings know a file: without `.wasm`.
-pub(super) fn bare(name: &str) -> &str {
-    name.strip_suffix(".wasm").unwrap_or(name)
 }
 
 /// Returns true if `handlers.required` names this file.

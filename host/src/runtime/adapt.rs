@@ -18,8 +18,8 @@ use super::settings::Serve;
 use super::types_of_contract;
 use super::wasm_info::{WasmInfo, WasmKind};
 
-/// The function of a module that has memory ready for the adapter. The bindings for Go have it, because Go's runtime takes
-/// all memory above its own for its own and would overwrite that of the adapter.
+/// The function of a module that has memory ready for the adapter. The bindings for Go have it, because Go's runtime
+/// takes all memory above its own for its own and would overwrite that of the adapter.
 const MEMORY_FOR_ADAPTER: &str = "cabi_realloc_adapter";
 
 /// The adapter that a core module needs.

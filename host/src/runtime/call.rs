@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use super::error::CallError;
+use super::last_error::LastError;
 use crate::message::CallId;
 use crate::payload::Failure;
 
@@ -18,6 +19,8 @@ pub struct CallContext {
     pub depth: u32,
     /// The address of the client that caused the call. The unspecified address if no client did.
     pub remote: SocketAddr,
+    /// Where the last error is kept that the guest logs. `None` if nobody wants to know it.
+    pub last_error: Option<LastError>,
 }
 
 impl CallContext {
@@ -28,6 +31,7 @@ impl CallContext {
             until: None,
             depth: 0,
             remote,
+            last_error: None,
         }
     }
 

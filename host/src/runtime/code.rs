@@ -17,6 +17,8 @@ pub enum CodeOrigin {
     Compiled,
     /// It was in the cache of compiled code.
     Cached,
+    /// It is a script, which was evaluated and not compiled.
+    Evaluated,
 }
 
 impl CodeOrigin {
@@ -25,6 +27,7 @@ impl CodeOrigin {
         match self {
             Self::Compiled => "compiled",
             Self::Cached => "cached",
+            Self::Evaluated => "evaluated",
         }
     }
 
@@ -33,6 +36,7 @@ impl CodeOrigin {
         match self {
             Self::Compiled => "compiled",
             Self::Cached => "cached, loaded",
+            Self::Evaluated => "evaluated",
         }
     }
 }

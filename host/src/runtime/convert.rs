@@ -238,6 +238,7 @@ pub(super) fn failure(failure: types::Failure) -> Result<Failure, CallError> {
         code,
         message,
         data,
+        detail: None,
     })
 }
 

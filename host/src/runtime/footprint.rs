@@ -51,6 +51,11 @@ impl Footprint {
         Ok(outermost.copied().unwrap_or_default())
     }
 
+    /// Returns the same footprint with another size of all memories together, in bytes.
+    pub(super) fn with_memory(self, memory: u64) -> Self {
+        Self { memory, ..self }
+    }
+
     /// Fails if an instance could not even begin within the limits.
     pub(super) fn check(
         &self,

@@ -112,19 +112,7 @@ impl Guest {
         phase: Phase,
         settings: Arc<HandlerSettings>,
     ) -> Call {
-        let began = Instant::now();
-        let own_end = began + settings.deadline;
-        Call {
-            id: context.id,
-            phase,
-            began,
-            entered: began,
-            until: context.until.map_or(own_end, |until| until.min(own_end)),
-            depth: context.depth,
-            remote: context.remote,
-            settings,
-            stream: None,
-        }
+        new_call(context, phase, settings)
     }
 
     /// Runs one call of phase [`Phase::Serving`] with the guest's own settings, in an instance for `owner`.
@@ -175,5 +163,23 @@ impl Guest {
             Ok(value) => check(value, self.services.sizes).map(Ok),
             Err(failure) => convert::failure(failure).map(Err),
         }
+    }
+}
+
+/// Makes the data of a call that begins now. It ends at the earlier of the caller's deadline and that of `settings`.
+pub(super) fn new_call(context: CallContext, phase: Phase, settings: Arc<HandlerSettings>) -> Call {
+    let began = Instant::now();
+    let own_end = began + settings.deadline;
+    Call {
+        id: context.id,
+        phase,
+        began,
+        entered: began,
+        until: context.until.map_or(own_end, |until| until.min(own_end)),
+        depth: context.depth,
+        remote: context.remote,
+        settings,
+        stream: None,
+        last_error: context.last_error,
     }
 }

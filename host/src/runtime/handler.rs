@@ -119,13 +119,18 @@ impl Handler {
     }
 }
 
-/// Calls `describe` and returns what the guest declared, unchecked.
-async fn describe(guest: &Guest) -> Result<Description, CallError> {
-    let settings = HandlerSettings {
+/// Returns the settings of a call of `describe`, or of another call that loads a handler.
+pub(super) fn describing(settings: &HandlerSettings) -> HandlerSettings {
+    HandlerSettings {
         deadline: DESCRIBE_TIMEOUT,
         cpu: DESCRIBE_CPU,
-        ..HandlerSettings::clone(&guest.settings)
-    };
+        ..settings.clone()
+    }
+}
+
+/// Calls `describe` and returns what the guest declared, unchecked.
+async fn describe(guest: &Guest) -> Result<Description, CallError> {
+    let settings = describing(&guest.settings);
     // The clock of the call begins after the wait.
     let _turn = guest.turn_to_describe().await;
     let context = CallContext::without_client("describe".into());

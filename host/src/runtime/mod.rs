@@ -23,9 +23,12 @@ mod handler;
 mod incoming_http;
 mod instance;
 pub mod kinds;
+mod last_error;
 mod module_error;
 mod pattern;
 mod remedies;
+mod script;
+mod script_error;
 mod secrets;
 mod services;
 mod settings;
@@ -43,6 +46,8 @@ use tokio::task::{AbortHandle, JoinHandle};
 use wasmtime::Engine;
 use wasmtime::component::{Component, InstancePre, Linker};
 
+use crate::names;
+
 pub use self::artifact::{CacheCounts, CacheSettings};
 pub use self::call::{CallContext, Outcome};
 pub use self::capabilities::{
@@ -58,7 +63,10 @@ pub use self::guest::Guest;
 pub use self::handler::Handler;
 pub use self::incoming_http::{Head, Incoming};
 pub use self::instance::counts::{InstanceEnd, KeptInstances};
+pub use self::last_error::LastError;
 pub use self::module_error::ModuleError;
+pub use self::script::{ImportedFile, MAX_SCRIPT, Modules};
+pub use self::script_error::{ImportError, ScriptError, TextError};
 pub use self::secrets::{Secret, Secrets};
 pub use self::services::{Dispatcher, MessageSizes};
 pub use self::settings::{BucketAccess, HandlerSettings, Life, ScheduleSetting, Serve};
@@ -72,6 +80,7 @@ use self::footprint::Footprint;
 use self::instance::keeper::Keeper;
 use self::instance::limits::MemoryBudget;
 use self::instance::state::State;
+use self::script::{Scripts, Shared, Source};
 use self::services::Services;
 
 /// Bytes of one linear memory with 32-bit addresses.
@@ -105,7 +114,8 @@ pub struct RuntimeSettings {
 pub struct Runtime {
     engine: Engine,
     linker: Linker<State>,
-    compilation: Compilation,
+    compilation: Arc<Compilation>,
+    scripts: Scripts,
     services: Arc<Services>,
     /// The task that ends instances which are kept for too long.
     sweeper: JoinHandle<()>,
@@ -129,6 +139,8 @@ pub struct Candidate {
     pub hash: ContentHash,
     /// The settings that the handler will have.
     pub settings: HandlerSettings,
+    /// The files that it may import, if it is a script.
+    pub modules: Modules,
 }
 
 impl Runtime {
@@ -161,16 +173,23 @@ impl Runtime {
             dispatcher: OnceLock::new(),
             backends: settings.backends,
         });
-        let compilation = Compilation::new(
+        let compilation = Arc::new(Compilation::new(
             engine.clone(),
             settings.compiler,
             settings.compile_memory,
             settings.cache,
-        );
+        ));
+        let scripts = Scripts::new(Shared {
+            engine: engine.clone(),
+            linker: linker.clone(),
+            compilation: Arc::clone(&compilation),
+            services: Arc::clone(&services),
+        });
         Ok(Self {
             engine,
             linker,
             compilation,
+            scripts,
             services,
             sweeper,
             swept,
@@ -231,6 +250,21 @@ impl Runtime {
         self.compilation.running()
     }
 
+    /// Begins to prepare the code that all scripts share, in the background, unless it is there or being prepared.
+    pub fn prepare_scripts(&self) {
+        self.scripts.prepare();
+    }
+
+    /// Returns true if the code that all scripts share is there.
+    pub fn is_ready_for_scripts(&self) -> bool {
+        self.scripts.is_ready()
+    }
+
+    /// Waits until the preparation that [`Runtime::prepare_scripts`] has begun is over, whatever came of it.
+    pub async fn scripts_prepared(&self) {
+        self.scripts.prepared().await;
+    }
+
     /// Ends the compilations that run, and lets no other begin: a [`Runtime::load`] that has to compile never ends any
     /// more. Returns when the child processes that compiled have ended.
     pub async fn stop_compiling(&self) {
@@ -250,7 +284,12 @@ impl Runtime {
             wasm,
             hash,
             settings,
+            modules,
         } = candidate;
+        let is_script = names::is_script(&name);
+        if is_script {
+            return self.load_script(name, wasm, hash, settings, modules).await;
+        }
         let is_same =
             |known: &&Handler| known.hash() == hash && known.settings.serve == settings.serve;
         let code = match known.filter(is_same) {
@@ -264,6 +303,30 @@ impl Runtime {
             None => self.compile(&name, wasm, hash, &settings).await?,
         };
         Handler::load(name, settings, code, Arc::clone(&self.services)).await
+    }
+
+    /// Loads a script. It is evaluated each time, because what it imports may have changed.
+    async fn load_script(
+        &self,
+        name: Arc<str>,
+        content: Bytes,
+        hash: ContentHash,
+        settings: HandlerSettings,
+        modules: Modules,
+    ) -> Result<Handler, LoadError> {
+        let source = Source {
+            name: &name,
+            content,
+            modules,
+            hash,
+            settings: &settings,
+        };
+        let code = self.scripts.load(source).await?;
+        let handler = Handler::load(name, settings, code, Arc::clone(&self.services)).await?;
+        if handler.declarations.is_empty() {
+            return Err(ScriptError::DeclaresNothing.into());
+        }
+        Ok(handler)
     }
 
     /// Returns the component that `adapter` makes of a core module, with its structure. `kept` is that component, if it
@@ -308,10 +371,10 @@ impl Runtime {
             Footprint::of(&wasm).map_err(|error| LoadError::Invalid(error.to_string()))?;
         footprint.check(settings, &self.services.budget)?;
         let (component, origin) = match kept {
-            Some(kept) => (kept.component, CodeOrigin::Cached),
+            Some(kept) => (kept.code, CodeOrigin::Cached),
             None => {
                 let is_adapted = adapter.is_some();
-                let compiled = self.compilation.compile(name, key, wasm, is_adapted);
+                let compiled = self.compilation.compile(Some(name), key, wasm, is_adapted);
                 (compiled.await?, CodeOrigin::Compiled)
             }
         };

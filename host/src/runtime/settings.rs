@@ -91,6 +91,37 @@ pub struct HandlerSettings {
 }
 
 impl HandlerSettings {
+    /// Makes settings with which a guest can compute in `memory` bytes and use nothing else.
+    pub(super) fn computing(memory: usize) -> Self {
+        Self {
+            memory,
+            deadline: Duration::from_secs(10),
+            stream_deadline: Duration::from_secs(10),
+            cpu: Duration::from_secs(1),
+            concurrency: 1,
+            emits_per_call: 0,
+            emit_bytes_per_call: 0,
+            dispatches_per_call: 0,
+            outbound: Vec::new(),
+            outbound_per_call: 0,
+            outbound_parallel: 0,
+            outbound_bytes: 0,
+            outbound_time: Duration::ZERO,
+            schedules: BTreeMap::new(),
+            config: BTreeMap::new(),
+            secrets: Secrets::default(),
+            kv_ops_per_call: 0,
+            bucket: None,
+            buckets: BTreeMap::new(),
+            serve: Serve::Exports,
+            instances: Life::Call,
+            idle: Duration::from_secs(60),
+            max_calls: None,
+            max_instances: None,
+            events: Vec::new(),
+        }
+    }
+
     /// Returns the number of calls that may run at the same time: no more than there are instances for.
     pub fn parallel_calls(&self) -> usize {
         match (self.instances, self.max_instances) {
@@ -199,31 +230,8 @@ impl Default for HandlerSettings {
     /// Makes settings for unit tests, which cannot reach the table of keys.
     fn default() -> Self {
         Self {
-            memory: 1 << 20,
-            deadline: Duration::from_secs(10),
-            stream_deadline: Duration::from_secs(10),
             cpu: Duration::from_millis(20),
-            concurrency: 1,
-            emits_per_call: 0,
-            emit_bytes_per_call: 0,
-            dispatches_per_call: 0,
-            outbound: Vec::new(),
-            outbound_per_call: 0,
-            outbound_parallel: 0,
-            outbound_bytes: 0,
-            outbound_time: Duration::ZERO,
-            schedules: BTreeMap::new(),
-            config: BTreeMap::new(),
-            secrets: Secrets::default(),
-            kv_ops_per_call: 0,
-            bucket: None,
-            buckets: BTreeMap::new(),
-            serve: Serve::Exports,
-            instances: Life::Call,
-            idle: Duration::from_secs(60),
-            max_calls: None,
-            max_instances: None,
-            events: Vec::new(),
+            ..Self::computing(1 << 20)
         }
     }
 }

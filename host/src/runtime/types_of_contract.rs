@@ -1,5 +1,5 @@
-//! The types of core modules whose linker does not add them, as that of Go. A module that exports functions under the names
-//! of the contract can have no other types than those of the contract, so they are added here.
+//! The types of core modules whose linker does not add them, as that of Go. A module that exports functions under the
+//! names of the contract can have no other types than those of the contract, so they are added here.
 
 use wit_component::{StringEncoding, embed_component_metadata};
 use wit_parser::{Resolve, SourceMap, UnresolvedPackageGroup, WorldId};

@@ -292,6 +292,7 @@ fn dispatch(
         config.server.answer_limit,
         config.server.grace,
         Arc::clone(metrics),
+        config.tells_details,
     );
     runtime.set_dispatcher(Arc::new(Arc::clone(&dispatch)) as Arc<dyn Dispatcher>);
     Ok(dispatch)

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::kv::{BucketSize, Store};
+use crate::names::bare;
 use crate::registry::{Registry, Table};
 use crate::text::visible;
 
@@ -54,10 +55,6 @@ fn used_buckets(registry: &Registry, table: &Table) -> BTreeSet<String> {
         used.extend(settings.buckets.keys().cloned());
     }
     used
-}
-
-fn bare(file: &str) -> &str {
-    file.strip_suffix(".wasm").unwrap_or(file)
 }
 
 fn tell(bucket: &BucketSize) {

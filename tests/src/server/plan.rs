@@ -26,6 +26,7 @@ pub struct Plan {
     flags: Vec<String>,
     env: Vec<(String, String)>,
     console: Console,
+    has_scripts: bool,
     reader: LogReader,
 }
 
@@ -75,6 +76,7 @@ impl Plan {
             flags: Vec::new(),
             env: Vec::new(),
             console: Console::Off,
+            has_scripts: false,
             reader: LogReader::Follows,
         }
     }
@@ -96,7 +98,8 @@ impl Plan {
     }
 
     /// Writes a file into the handlers folder. Missing folders of `path` are created.
-    pub fn handler(self, path: &str, bytes: impl AsRef<[u8]>) -> Self {
+    pub fn handler(mut self, path: &str, bytes: impl AsRef<[u8]>) -> Self {
+        self.has_scripts |= !path.ends_with(".wasm") && !path.ends_with(".toml");
         self.file(&format!("handlers/{path}"), bytes)
     }
 
@@ -322,8 +325,13 @@ impl Plan {
             }
         }
         command.env_remove("RUST_LOG").env("NO_COLOR", "1");
-        // Tests compile what they serve, and leave the user's cache alone. A test of the cache sets a folder of its own.
-        command.env(CACHE, "off");
+        // Tests compile what they serve, and leave the user's cache alone. A test of the cache sets a folder of its
+        // own. What all scripts share is compiled once.
+        if self.has_scripts {
+            command.env(CACHE, target_dir().join("code-of-scripts"));
+        } else {
+            command.env(CACHE, "off");
+        }
         match self.console {
             Console::Off => command.env(CONSOLE, "off"),
             Console::On => command.env(CONSOLE, "127.0.0.1:0"),

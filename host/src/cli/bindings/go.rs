@@ -1,5 +1,5 @@
-//! Bindings for Go. The generator leaves the packages with the exported functions to the author, below the folder of the
-//! bindings. They are written here with variables instead, which the author's own package sets.
+//! Bindings for Go. The generator leaves the packages with the exported functions to the author, below the folder of
+//! the bindings. They are written here with variables instead, which the author's own package sets.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -37,8 +37,8 @@ const INSTEAD: [(&str, &str); 2] = [
     ("go.bytecodealliance.org/pkg/wit/runtime", "abi"),
     ("go.bytecodealliance.org/pkg/wit/types", "values"),
 ];
-/// The statement with which the generator ends a call, after the server has read its result, and ours. It leaves out what
-/// the server wrote into memory for the handler's own calls, which an instance would keep until it ends.
+/// The statement with which the generator ends a call, after the server has read its result, and ours. It leaves out
+/// what the server wrote into memory for the handler's own calls, which an instance would keep until it ends.
 const CALL_ENDS: [&str; 2] = [
     "syncExportPinner.Unpin()",
     "syncExportPinner.Unpin()\n\twitRuntime.EndCall()",

@@ -1,4 +1,4 @@
-//! The command `hitchy inspect`: reports what a `.wasm` file exports and imports, and if a server would serve it.
+//! The command `hitchy inspect`: reports what the file of a handler offers and needs, and if a server would serve it.
 //!
 //! The file is checked by the same code as in a server, so that the command and the server cannot disagree.
 
@@ -34,7 +34,7 @@ Exit codes: 0 it would be served, 1 it would be refused, 2 there is no such file
 
 #[derive(Args)]
 pub(super) struct InspectArgs {
-    /// The .wasm to look at
+    /// The .wasm, .js or .ts to look at
     file: PathBuf,
     /// What to print: columns to read, or JSON
     #[arg(long, value_enum, default_value_t = Output::Text)]
@@ -74,5 +74,8 @@ pub(super) fn main(args: InspectArgs) -> Result<(), CommandError> {
 
 /// Returns the error for a file that cannot be read.
 fn no_file(path: &Path, error: &std::io::Error) -> CommandError {
-    CommandError::Usage(anyhow!("{}: {error}; name a .wasm file", path.display()))
+    CommandError::Usage(anyhow!(
+        "{}: {error}; name the file of a handler",
+        path.display()
+    ))
 }

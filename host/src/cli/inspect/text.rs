@@ -2,6 +2,7 @@
 
 use super::report::{Report, exported_contract, readable};
 use crate::cli::output::{print, print_columns};
+use crate::names::{is_script, is_typescript};
 use crate::runtime::{
     CodeOrigin, HandlerSettings, ImportSupport, Life, Memory, WasmInfo, WasmKind,
 };
@@ -35,12 +36,15 @@ fn rows_of(report: &Report) -> Vec<Vec<String>> {
         add(&mut rows, "kind", [kind_cell(info)]);
         add(&mut rows, "contract", contract_cell(info));
         add(&mut rows, "memory", info.memory.map(memory_cell));
+    } else {
+        add(&mut rows, "kind", script_cell(&report.file));
     }
     if let Ok(handler) = &report.verdict {
         let took = format!("{} ms", handler.compile_time().as_millis());
         let what = match handler.code_origin() {
             CodeOrigin::Compiled => "compiled in",
             CodeOrigin::Cached => "cached, loaded in",
+            CodeOrigin::Evaluated => "evaluated in",
         };
         add(&mut rows, what, [took]);
         add(&mut rows, "instances", [life_cell(&handler.settings)]);
@@ -78,6 +82,16 @@ fn kind_cell(info: &WasmInfo) -> String {
         languages if languages.contains(&"Rust") => format!("{kind}, written in Rust"),
         languages => format!("{kind}, written in {}", languages.join(" and ")),
     }
+}
+
+/// Describes the language of a script; none if the file is no script.
+fn script_cell(file: &str) -> Option<String> {
+    let language = match (is_typescript(file), is_script(file)) {
+        (true, _) => "TypeScript",
+        (false, true) => "JavaScript",
+        (false, false) => return None,
+    };
+    Some(language.to_owned())
 }
 
 /// Describes the exports of the contract: `hitchy:platform@0.1.0: setup, http`.

@@ -11,8 +11,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
+use clap::Args;
 use clap::builder::PossibleValuesParser;
-use clap::{Args, ValueEnum};
 
 use self::template::{Lang, Language, Template, Values};
 use super::error::CommandError;
@@ -23,7 +23,7 @@ pub(super) const EXAMPLES: &str = "\
 Examples:
   hitchy new shop
   hitchy new services/shop
-  hitchy new shop --lang python
+  hitchy new shop --lang js
   hitchy new shop --sdk ../hitchy/guest-sdk";
 
 #[derive(Args)]
@@ -48,7 +48,7 @@ pub(super) struct NewArgs {
 /// Runs `hitchy new` and prints the next steps.
 pub(super) fn main(args: NewArgs) -> Result<(), CommandError> {
     let usage = |sentence: String| CommandError::Usage(anyhow!(sentence));
-    let language = Language::of(args.lang).ok_or_else(|| usage(no_template(args.lang)))?;
+    let language = Language::of(args.lang);
     let template = language.template(args.template.as_deref()).map_err(usage)?;
     let name = name_of(&args.name, args.lang).map_err(usage)?;
     let sdk = match language.sdk {
@@ -63,7 +63,7 @@ pub(super) fn main(args: NewArgs) -> Result<(), CommandError> {
         sdk: sdk.as_deref().unwrap_or_default(),
     };
     new_folder.fill(&language.files(template, &values))?;
-    print_next_steps(&args.name, language, template);
+    print_next_steps(&args.name, name, language, template);
     if args.lang != Lang::Rust {
         return Ok(());
     }
@@ -97,19 +97,6 @@ fn dependency(folder: &Path, sdk: &Path) -> anyhow::Result<String> {
         )
     })?;
     Ok(text.trim_end_matches('/').to_owned())
-}
-
-/// Returns the error for a language without a template.
-fn no_template(lang: Lang) -> String {
-    let name = lang
-        .to_possible_value()
-        .map(|value| value.get_name().to_owned());
-    format!(
-        "there is no template for {} yet, only for {}; handlers in other languages are built against the contract in \
-         Hitchy's folder wit/, whose comments are the manual",
-        name.unwrap_or_default(),
-        Language::words()
-    )
 }
 
 /// Returns the last part of the path.
@@ -181,7 +168,7 @@ impl NewFolder {
     ///
     /// # Errors
     /// The folder cannot be written; then nothing is left of it.
-    fn fill(&self, files: &[(&'static str, String)]) -> anyhow::Result<()> {
+    fn fill(&self, files: &[(String, String)]) -> anyhow::Result<()> {
         self.try_fill(files).map_err(|error| match error.kind() {
             ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => anyhow!(
                 "{} cannot be made: you may not write in {}; choose another folder, or change its permissions",
@@ -195,7 +182,7 @@ impl NewFolder {
         })
     }
 
-    fn try_fill(&self, files: &[(&'static str, String)]) -> std::io::Result<()> {
+    fn try_fill(&self, files: &[(String, String)]) -> std::io::Result<()> {
         let mut parts = self.missing.iter();
         let first = parts.next().unwrap_or_default();
         let hidden = tempfile::Builder::new()
@@ -217,10 +204,10 @@ impl NewFolder {
 }
 
 /// Prints the commands that a person runs next.
-fn print_next_steps(folder: &Path, language: &Language, template: &Template) {
+fn print_next_steps(path: &Path, name: &str, language: &Language, template: &Template) {
     let hitchy = quoted(&this_program());
-    let name = folder.display();
-    let folder = quoted(&name.to_string());
+    let path = path.display();
+    let folder = quoted(&path.to_string());
     let steps = language
         .steps
         .iter()
@@ -233,7 +220,7 @@ fn print_next_steps(folder: &Path, language: &Language, template: &Template) {
         .map(|(command, does)| format!("\n  {command:<width$}  # {does}"));
     print(format_args!(
         "\
-made {name}, a handler in {} with {}: see {}
+made {path}, a handler in {} with {}: see {}
 
   cd {folder}{}
 
@@ -242,7 +229,7 @@ and, while hitchy dev runs, in other terminals
 {}",
         language.name,
         template.has,
-        language.main,
+        language.main.replace("{{name}}", name),
         steps.collect::<String>(),
         template.next(&hitchy)
     ));

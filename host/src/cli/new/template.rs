@@ -8,15 +8,14 @@ use clap::builder::PossibleValue;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Lang {
     Rust,
+    Js,
+    Ts,
     Python,
     C,
     Go,
-    // It is accepted so that the error can say what there is instead of a template.
-    #[value(hide = true)]
-    Js,
 }
 
-/// A file of a new handler: its path in the folder, and its text with placeholders.
+/// A file of a new handler: its path in the folder and its text, both with placeholders.
 type File = (&'static str, &'static str);
 
 /// A language, with what all of its templates share.
@@ -84,6 +83,22 @@ const DEV: (&str, &str) = (
     "builds and serves it, and again on every save",
 );
 
+const SCRIPT_DEV: (&str, &str) = ("{{hitchy}} dev", "serves it, and replaces it on every save");
+const SCRIPT_TEST: (&str, &str) = (
+    "node --test",
+    "runs its tests, on a server that they start (HITCHY=/path/to/hitchy names the program)",
+);
+
+/// Files of every handler in JavaScript or TypeScript.
+const SCRIPT_FILES: &[File] = &[
+    ("hitchy.d.ts", include_str!("../../../js/hitchy.d.ts")),
+    ("hitchy.toml", text!("js/hello/hitchy.toml")),
+    ("package.json", text!("js/hello/package.json")),
+    ("public/index.html", text!("js/hello/index.html")),
+    ("hello.test.js", text!("js/hello/hello.test.js")),
+    (".gitignore", text!("js/gitignore")),
+];
+
 /// All languages. The first template of a language is used if none is named.
 const LANGUAGES: &[Language] = &[
     Language {
@@ -103,6 +118,40 @@ const LANGUAGES: &[Language] = &[
             rust_template!("cron", "two schedules"),
             rust_template!("proxy", "a route that calls another server"),
         ],
+    },
+    Language {
+        lang: Lang::Js,
+        name: "JavaScript",
+        main: "handlers/{{name}}.js",
+        sdk: None,
+        steps: &[SCRIPT_DEV, SCRIPT_TEST],
+        shared: SCRIPT_FILES,
+        templates: &[Template {
+            name: "hello",
+            has: HELLO_HAS,
+            files: &[
+                ("handlers/{{name}}.js", text!("js/hello/handler.js")),
+                ("jsconfig.json", text!("js/hello/jsconfig.json")),
+            ],
+            next: HELLO_NEXT,
+        }],
+    },
+    Language {
+        lang: Lang::Ts,
+        name: "TypeScript",
+        main: "handlers/{{name}}.ts",
+        sdk: None,
+        steps: &[SCRIPT_DEV, SCRIPT_TEST],
+        shared: SCRIPT_FILES,
+        templates: &[Template {
+            name: "hello",
+            has: HELLO_HAS,
+            files: &[
+                ("handlers/{{name}}.ts", text!("ts/hello/handler.ts")),
+                ("tsconfig.json", text!("ts/hello/tsconfig.json")),
+            ],
+            next: HELLO_NEXT,
+        }],
     },
     Language {
         lang: Lang::Python,
@@ -182,18 +231,10 @@ const LANGUAGES: &[Language] = &[
 ];
 
 impl Language {
-    /// Returns the language, or `None` if there is no template for it.
-    pub(super) fn of(lang: Lang) -> Option<&'static Self> {
-        LANGUAGES.iter().find(|language| language.lang == lang)
-    }
-
-    /// Returns the names of the languages as `--lang` takes them, in words.
-    pub(super) fn words() -> String {
-        let names: Vec<String> = LANGUAGES
-            .iter()
-            .map(|language| language.name.to_lowercase())
-            .collect();
-        names.join(", ")
+    /// Returns the language with its templates.
+    pub(super) fn of(lang: Lang) -> &'static Self {
+        let found = LANGUAGES.iter().find(|language| language.lang == lang);
+        found.unwrap_or(&LANGUAGES[0])
     }
 
     /// Returns the template of a name, or the first.
@@ -220,11 +261,7 @@ impl Language {
     }
 
     /// Returns the files of a new handler: their paths in its folder and their contents.
-    pub(super) fn files(
-        &self,
-        template: &Template,
-        values: &Values<'_>,
-    ) -> Vec<(&'static str, String)> {
+    pub(super) fn files(&self, template: &Template, values: &Values<'_>) -> Vec<(String, String)> {
         let sdk_in_toml = toml::Value::from(values.sdk).to_string();
         let fill = |text: &str| {
             text.replace("{{name}}", values.name)
@@ -233,7 +270,7 @@ impl Language {
                 .replace("{{sdk}}", values.sdk)
         };
         let files = self.shared.iter().chain(template.files);
-        files.map(|(path, text)| (*path, fill(text))).collect()
+        files.map(|(path, text)| (fill(path), fill(text))).collect()
     }
 }
 

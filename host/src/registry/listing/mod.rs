@@ -1,12 +1,15 @@
 //! The list of the handlers folder: which files could be handlers.
 //!
 //! The folder is searched recursively. Names that begin with a dot are left alone, and so is everything that does not
-//! end in `.wasm`. A symbolic link, to a file or to a folder, must lead to somewhere inside the handlers folder.
+//! end in `.wasm`, `.js`, `.mjs`, `.ts` or `.mts`. Of scripts, tests and what lies below a name with `_` at its
+//! beginning are left alone too, because such files are for others to import. Packages of npm (`node_modules`) are not
+//! searched. A symbolic link, to a file or to a folder, must lead to somewhere inside the handlers folder.
 
 use std::fs::{self, DirEntry};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
+use crate::names;
 use crate::registry::folder::{Found, sidecar_of};
 use crate::stamp::Stamp;
 
@@ -14,6 +17,17 @@ use crate::stamp::Stamp;
 const MAX_NESTING: usize = 16;
 /// The largest number of links to folders that are followed. Links between folders multiply the paths to a file.
 const MAX_LINKS: usize = 1000;
+
+/// The folder in which npm installs packages.
+const PACKAGES: &str = "node_modules";
+
+/// Returns true if a file could be a handler by its name below the handlers folder.
+fn is_handler(name: &str) -> bool {
+    name.ends_with(names::WASM)
+        || names::is_script(name)
+            && !name.split('/').any(|part| part.starts_with('_'))
+            && !names::bare(name).ends_with(".test")
+}
 
 /// A file that cannot be a handler, whatever is in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +58,11 @@ impl Listing {
             .iter()
             .any(|folder| name.starts_with(&folder.name))
     }
+}
+
+/// Returns true if there is a script in the folder or below it.
+pub fn has_scripts(root: &Path) -> bool {
+    list(root).is_ok_and(|listing| listing.names().any(names::is_script))
 }
 
 /// Lists the folder. Fails only if the folder itself cannot be read.
@@ -95,7 +114,7 @@ impl Search<'_> {
     /// Adds one entry of a folder.
     fn add(&mut self, entry: &DirEntry, base: &str, name: String) {
         let path = entry.path();
-        if base.ends_with(".wasm") {
+        if is_handler(&name) {
             match inspect(&path, self.root) {
                 Ok(Some(stamp)) => self.listing.found.push(Found {
                     sidecar: sidecar_of(&path),
@@ -106,6 +125,9 @@ impl Search<'_> {
                 Ok(None) => {}
                 Err(cause) => self.listing.unfit.push(Unfit { name, cause }),
             }
+            return;
+        }
+        if base == PACKAGES {
             return;
         }
         let prefix = format!("{name}/");
@@ -183,7 +205,7 @@ impl Search<'_> {
     /// Adds a handler or a folder whose name is not UTF-8.
     fn add_unreadable_name(&mut self, entry: &DirEntry, name: String) {
         let cause = "its name is not UTF-8; rename it".to_owned();
-        if name.ends_with(".wasm") {
+        if is_handler(&name) {
             self.listing.unfit.push(Unfit { name, cause });
         } else if entry.path().is_dir() {
             let name = format!("{name}/");
@@ -224,7 +246,7 @@ fn inspect(path: &Path, root: &Path) -> Result<Option<Stamp>, String> {
     match fs::metadata(path) {
         Ok(metadata) if metadata.is_file() => Ok(Some(Stamp::of(&metadata))),
         Ok(metadata) if metadata.is_dir() => {
-            Err("it is a folder; give it a name that does not end in .wasm".to_owned())
+            Err("it is a folder; give it a name without an extension".to_owned())
         }
         Ok(_) => Err("it is not a regular file (a pipe, socket or device); remove it".to_owned()),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),

@@ -1,13 +1,13 @@
-//! The bound of the folder's size: functions are removed first, and then the code that was not used for the longest time.
-//! Functions get only the room that code leaves, so that they never cost a compilation.
+//! The bound of the folder's size: functions are removed first, and then the code that was not used for the longest
+//! time. Functions get only the room that code leaves, so that they never cost a compilation.
 
 use super::error::CacheError;
 use super::folder::{Listed, NewFile, PrivateFolder};
 use super::key::is_functions;
 
-/// Removes entries until there are at most `max` bytes of files beside `new`, which will have the name `name`. Returns the
-/// bytes that will be there beside `new`, or `None` if there is not enough room, because of files that others are writing
-/// or, for functions, of code.
+/// Removes entries until there are at most `max` bytes of files beside `new`, which will have the name `name`. Returns
+/// the bytes that will be there beside `new`, or `None` if there is not enough room, because of files that others are
+/// writing or, for functions, of code.
 ///
 /// # Errors
 /// There is not enough room, because entries cannot be removed.

@@ -21,8 +21,8 @@ use super::key::is_entry;
 
 /// The beginning of the names of files that are being written.
 const TEMPORARY: &str = ".new-";
-/// The bits of the permissions by which others write. Reading is harmless: files in the folder are readable by this user
-/// only.
+/// The bits of the permissions by which others write. Reading is harmless: files in the folder are readable by this
+/// user only.
 const OTHERS_WRITE: RawMode = 0o022;
 /// The bits of the permissions by which others do anything.
 const OTHERS: RawMode = 0o077;
@@ -142,7 +142,8 @@ impl PrivateFolder {
         Ok(Some((file, stat)))
     }
 
-    /// Begins a file of `size` bytes, which has no name for readers yet. Its size counts from now on, for all processes.
+    /// Begins a file of `size` bytes, which has no name for readers yet. Its size counts from now on, for all
+    /// processes.
     pub(super) fn begin(&self, size: u64) -> Result<NewFile<'_>, CacheError> {
         let new = self.make_temporary()?;
         // A hole takes no space of the disk.

@@ -12,7 +12,8 @@ use super::super::settings::Serve;
 
 /// The version of what entries contain. Entries of another version have other names.
 const FORMAT: &[u8] = b"hitchy code 1";
-/// The version of wasmtime, which wasmtime itself checks only up to its major number. A test compares it with Cargo.lock.
+/// The version of wasmtime, which wasmtime itself checks only up to its major number. A test compares it with
+/// Cargo.lock.
 pub(super) const WASMTIME: &str = "48.0.8";
 /// The version of the crate that makes components of core modules, whose result is in entries too.
 pub(super) const WIT_COMPONENT: &str = "0.254.2";
@@ -31,7 +32,8 @@ pub(super) fn is_functions(name: &str) -> bool {
     name.ends_with(FUNCTIONS)
 }
 
-/// Everything about an engine on which the code for it depends: the version of wasmtime, its settings and the processor.
+/// Everything about an engine on which the code for it depends: the version of wasmtime, its settings and the
+/// processor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::runtime) struct EngineId([u8; 32]);
 
@@ -86,6 +88,17 @@ impl EntryKey {
         Self {
             hash: hash.finalize().into(),
             suffix: FUNCTIONS,
+        }
+    }
+
+    /// Makes the key of the code of a part of the server itself, which no file of a handler has.
+    pub(in crate::runtime) fn of_part(engine: EngineId, content: ContentHash) -> Self {
+        let hash = Sha256::new_with_prefix(engine.0)
+            .chain_update(content.as_bytes())
+            .chain_update(b"part");
+        Self {
+            hash: hash.finalize().into(),
+            suffix: CODE,
         }
     }
 

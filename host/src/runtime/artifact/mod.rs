@@ -193,8 +193,8 @@ impl CodeCache {
         stored.unwrap_or(false)
     }
 
-    /// Keeps functions, if there is room for them beside all code. They make the next version faster, and nobody needs to
-    /// know if they are not kept.
+    /// Keeps functions, if there is room for them beside all code. They make the next version faster, and nobody needs
+    /// to know if they are not kept.
     pub(super) fn store_functions(&self, key: &EntryKey, entry: &CachedCode) {
         let Some(dir) = self.settings.dir.as_deref() else {
             return;

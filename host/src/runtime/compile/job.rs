@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use wasmtime::Engine;
 
 use super::super::adapt::{self, Adapter};
 use super::super::engine;
@@ -11,22 +12,25 @@ use super::functions::Functions;
 
 /// The work on one file.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Job {
+pub(in crate::runtime) enum Job {
     /// Make native code of a component.
     Compile,
     /// Make native code of a component, with the functions of its version before, and return those of this version too.
     CompileAgain,
+    /// Make native code of a core module that components import.
+    Module,
     /// Make a component of a core module.
     Adapt(Adapter),
 }
 
 impl Job {
     /// All jobs. The child gets the index of its job.
-    pub(super) const ALL: [Self; 4] = [
+    pub(super) const ALL: [Self; 5] = [
         Self::Compile,
         Self::CompileAgain,
         Self::Adapt(Adapter::Reactor),
         Self::Adapt(Adapter::Command),
+        Self::Module,
     ];
 
     pub(super) fn index(self) -> u8 {
@@ -35,6 +39,7 @@ impl Job {
             Self::CompileAgain => 1,
             Self::Adapt(Adapter::Reactor) => 2,
             Self::Adapt(Adapter::Command) => 3,
+            Self::Module => 4,
         }
     }
 
@@ -47,6 +52,10 @@ impl Job {
                     made: compile(&input.wasm, Some(Arc::clone(&functions)))?.into(),
                     functions: functions.encode().into(),
                 })
+            }
+            Self::Module => {
+                let precompile = |engine: &Engine| engine.precompile_module(&input.wasm);
+                Ok(Output::of(with_engine(engine::compiling(), precompile)?))
             }
             Self::Adapt(adapter) => Ok(Output::of(adapt::adapt(&input.wasm, adapter)?)),
         }
@@ -82,10 +91,15 @@ fn compile(wasm: &[u8], functions: Option<Arc<Functions>>) -> Result<Vec<u8>, Lo
         Some(functions) => engine::compiling_with(functions),
         None => engine::compiling(),
     };
+    with_engine(engine, |engine| engine.precompile_component(wasm))
+}
+
+fn with_engine(
+    engine: wasmtime::Result<Engine>,
+    precompile: impl FnOnce(&Engine) -> wasmtime::Result<Vec<u8>>,
+) -> Result<Vec<u8>, LoadError> {
     let engine = engine.map_err(|error| LoadError::Compile(format!("{error:#}")))?;
-    engine
-        .precompile_component(wasm)
-        .map_err(|error| invalid(&format!("{error:#}")))
+    precompile(&engine).map_err(|error| invalid(&format!("{error:#}")))
 }
 
 /// Makes a refusal of the text of wasmtime's error.

@@ -13,6 +13,7 @@ mod command;
 mod compiler;
 mod functions;
 mod job;
+mod native;
 mod places;
 
 use std::sync::Arc;
@@ -28,6 +29,7 @@ use wasmtime::component::Component;
 
 pub use self::command::{COMMAND, CompileError, compile_in_child};
 pub use self::compiler::{Compiler, this_program};
+pub(super) use self::native::Native;
 
 use self::child::in_child;
 use self::job::{Input, Job, Output};
@@ -91,11 +93,11 @@ impl Compiled {
 }
 
 /// Code that was in the cache.
-pub(super) struct Kept {
+pub(super) struct Kept<C> {
     /// The component that was made of the file, if that is a core module.
     pub(super) adapted: Option<Bytes>,
     /// Its code.
-    pub(super) component: Component,
+    pub(super) code: C,
 }
 
 impl Compilation {
@@ -158,14 +160,19 @@ impl Compilation {
         EntryKey::new(self.engine_id, content, serve, adapter)
     }
 
+    /// Returns the key under which the code of a part of the server itself is kept.
+    pub(super) fn key_of_part(&self, content: ContentHash) -> EntryKey {
+        EntryKey::of_part(self.engine_id, content)
+    }
+
     /// Returns the code of a file, if it is in the cache.
-    pub(super) async fn kept(&self, key: &EntryKey) -> Option<Kept> {
+    pub(super) async fn kept<C: Native>(&self, key: &EntryKey) -> Option<Kept<C>> {
         let (engine, key) = (self.engine.clone(), key.clone());
         let load = move |cache: &CodeCache| {
             let CachedCode { adapted, code } = cache.load(&key)?;
-            let component = deserialize(&engine, &code);
-            let component = component.inspect_err(|_| cache.reject(&key)).ok()?;
-            Some(Kept { adapted, component })
+            let loaded = native::load(&engine, &code);
+            let code = loaded.inspect_err(|_| cache.reject(&key)).ok()?;
+            Some(Kept { adapted, code })
         };
         self.ask_cache(load).await
     }
@@ -190,25 +197,27 @@ impl Compilation {
         found.ok().flatten()
     }
 
-    /// Compiles a component of this handler to native code and keeps it under `key`, together with the component itself
-    /// if it was made of a core module, and with the functions, for the next version. After [`Compilation::stop`] this
-    /// future never ends, because the file is not at fault and nobody needs it any more.
-    pub(super) async fn compile(
+    /// Compiles a component or a core module to native code and keeps it under `key`, together with the component
+    /// itself if it was made of a core module. The functions of the component of a handler are kept for its next
+    /// version; `handler` is `None` for parts of the server. After [`Compilation::stop`] this future never ends,
+    /// because the file is not at fault and nobody needs it any more.
+    pub(super) async fn compile<C: Native>(
         &self,
-        handler: &str,
+        handler: Option<&str>,
         key: EntryKey,
         wasm: Bytes,
         is_adapted: bool,
-    ) -> Result<Component, LoadError> {
+    ) -> Result<C, LoadError> {
         let adapted = is_adapted.then(|| wasm.clone());
-        let functions_key = self.cache.key_of_functions(self.engine_id, handler);
+        let functions_key =
+            handler.and_then(|name| self.cache.key_of_functions(self.engine_id, name));
         let job = match functions_key {
             Some(_) => Job::CompileAgain,
-            None => Job::Compile,
+            None => C::JOB,
         };
         let output = self.run(job, wasm, functions_key.as_ref()).await?;
         let (engine, code) = (self.engine.clone(), output.made.clone());
-        let component = blocking(move || deserialize(&engine, &code)).await?;
+        let native = blocking(move || native::load(&engine, &code)).await?;
         let functions = functions_key.filter(|_| !output.functions.is_empty());
         let functions = functions.map(|key| (key, CachedCode::of(output.functions)));
         let code = CachedCode {
@@ -216,7 +225,7 @@ impl Compilation {
             code: output.made,
         };
         self.store((key, code), functions).await;
-        Ok(component)
+        Ok(native)
     }
 
     /// Begins to write code to the cache, and then functions, and returns before they are written.
@@ -301,22 +310,6 @@ async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(work)
         .await
         .map_err(|error| LoadError::Compile(error.to_string()))?
-}
-
-/// Loads native code into this process.
-#[allow(unsafe_code)]
-fn deserialize(engine: &Engine, artifact: &[u8]) -> Result<Component, LoadError> {
-    // SAFETY: `deserialize` requires bytes that wasmtime's own `precompile_component` returned. It returned them in
-    // this process, or in a child process that runs this same program and whose pipe has no other writer. Bytes from
-    // the cache came from such a process once: they carry a seal over all of them and over what they were compiled
-    // for, wasmtime's exact version among it, which only the server's user can make (`artifact/seal`). They were read
-    // into memory before the seal was compared, so that they are the bytes that are loaded.
-    let component = unsafe { Component::deserialize(engine, artifact) }
-        .map_err(|error| LoadError::Compile(format!("{error:#}")))?;
-    component
-        .initialize_copy_on_write_image()
-        .map_err(|error| LoadError::Compile(format!("{error:#}")))?;
-    Ok(component)
 }
 
 /// Returns the names of the interfaces that a component imports and `known` does not accept.

@@ -6,6 +6,7 @@ use super::call::CallError;
 use crate::runtime::contract::{PACKAGE, TRACK};
 use crate::runtime::module_error::ModuleError;
 use crate::runtime::remedies::remedy;
+use crate::runtime::script_error::ScriptError;
 use crate::runtime::settings::Life;
 
 /// Reasons why a file cannot be served.
@@ -145,6 +146,14 @@ pub enum LoadError {
     /// The compiling process could not be started, or its pipes failed.
     #[error("the compiling process cannot be used: {0}; it is tried again")]
     Compiler(String),
+    /// The file is a script that cannot be loaded.
+    #[error(transparent)]
+    Script(#[from] ScriptError),
+    /// The evaluation of a script did not come to its end.
+    #[error(
+        "evaluating it failed: {0}; while it is loaded it may do nothing but declare, within one second of processor time"
+    )]
+    Evaluate(CallError),
     /// The call of `describe` failed.
     #[error("its describe failed: {0}; it may do nothing but declare, within one second")]
     Describe(CallError),
@@ -177,9 +186,14 @@ impl LoadError {
     /// Returns true if the machine and not the file is the cause, so that another attempt may load the same file.
     pub fn is_transient(&self) -> bool {
         use CallError::{Host, NoInstance, NoMemory, Overloaded};
+        if let Self::Script(error) = self {
+            return error.is_transient();
+        }
         matches!(
             self,
-            Self::Compiler(_) | Self::Describe(NoInstance(_) | NoMemory | Overloaded | Host(_))
+            Self::Compiler(_)
+                | Self::Describe(NoInstance(_) | NoMemory | Overloaded | Host(_))
+                | Self::Evaluate(NoInstance(_) | NoMemory | Overloaded | Host(_))
         )
     }
 }

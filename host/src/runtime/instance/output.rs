@@ -15,6 +15,7 @@ use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
 use crate::lock::lock;
 use crate::message::CallId;
+use crate::runtime::last_error::LastError;
 use crate::text::visible;
 
 /// Bytes of output of one call that are logged.
@@ -42,6 +43,7 @@ struct Buffers {
     lines: [Vec<u8>; 2],
     /// Bytes that the call may still log.
     left: usize,
+    last_error: Option<LastError>,
 }
 
 /// Standard output or standard error of an instance.
@@ -53,11 +55,12 @@ pub(in crate::runtime) struct Stream {
 
 impl Output {
     /// Makes the output of a new instance, with its first call.
-    pub(super) fn new(handler: Arc<str>, call: CallId) -> Self {
+    pub(super) fn new(handler: Arc<str>, call: CallId, last_error: Option<LastError>) -> Self {
         let buffers = Mutex::new(Buffers {
             call,
             lines: Default::default(),
             left: MAX_OUTPUT,
+            last_error,
         });
         Self {
             handler,
@@ -79,15 +82,18 @@ impl Output {
     }
 
     /// Begins another call in the same instance, which may log [`MAX_OUTPUT`] bytes again.
-    pub(super) fn begin(&self, call: CallId) {
+    pub(super) fn begin(&self, call: CallId, last_error: Option<LastError>) {
         let mut buffers = lock(&self.buffers);
         buffers.call = call;
         buffers.left = MAX_OUTPUT;
+        buffers.last_error = last_error;
     }
 
     /// Adds bytes to standard output or standard error, and logs the lines that are complete.
     pub(in crate::runtime) fn print(&self, bytes: &[u8], is_error: bool) {
-        let Buffers { call, lines, left } = &mut *lock(&self.buffers);
+        let Buffers {
+            call, lines, left, ..
+        } = &mut *lock(&self.buffers);
         if *left == 0 {
             return;
         }
@@ -110,10 +116,20 @@ impl Output {
 
     /// Logs a message with a level that the guest chose.
     pub(in crate::runtime) fn record(&self, level: Level, message: &str) {
-        let Buffers { call, left, .. } = &mut *lock(&self.buffers);
+        let Buffers {
+            call,
+            left,
+            last_error,
+            ..
+        } = &mut *lock(&self.buffers);
         let kept = &message[..message.floor_char_boundary(*left)];
         if *left == 0 {
             return;
+        }
+        if let Some(last_error) = last_error
+            && level == Level::ERROR
+        {
+            last_error.note(kept);
         }
         *left = left.saturating_sub(kept.len().max(MIN_RECORD));
         self.log_text(call, level, kept);
@@ -211,7 +227,7 @@ mod tests {
 
     #[test]
     fn g21_16_kib_of_a_call_are_kept() {
-        let output = Output::new("x.wasm".into(), "1".into());
+        let output = Output::new("x.wasm".into(), "1".into(), None);
         output.print(&[b'x'; 1_000_000], false);
         assert_eq!(lock(&output.buffers).left, 0);
         assert!(lock(&output.buffers).lines[0].is_empty());

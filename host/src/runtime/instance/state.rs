@@ -19,6 +19,7 @@ use super::limits::MemoryLimiter;
 use super::output::Output;
 use crate::message::CallId;
 use crate::payload::Failure;
+use crate::runtime::last_error::LastError;
 use crate::runtime::services::Services;
 use crate::runtime::settings::{HandlerSettings, Life};
 
@@ -55,6 +56,8 @@ pub(crate) struct Call {
     pub(in crate::runtime) settings: Arc<HandlerSettings>,
     /// The answer, if it may go on after `until` because it streams.
     pub(in crate::runtime) stream: Option<Arc<StreamEnd>>,
+    /// Where the last error is kept that the guest logs, if somebody wants to know it.
+    pub(in crate::runtime) last_error: Option<LastError>,
 }
 
 impl Call {
@@ -184,7 +187,8 @@ impl State {
     pub(super) fn begin(&mut self, call: Call) {
         self.instance.has_succeeded = false;
         self.instance.calls = self.instance.calls.saturating_add(1);
-        self.instance.output.begin(call.id.clone());
+        let last_error = call.last_error.clone();
+        self.instance.output.begin(Arc::clone(&call.id), last_error);
         self.instance.memory.refused = None;
         self.call = Some(CallState::new(call));
     }
@@ -259,7 +263,7 @@ impl State {
         if self.call()?.call.phase == Phase::Describe {
             return Err(Failure::new(
                 403,
-                "only the registrar can be used in describe",
+                "this can be used while a call runs, and not while the handler is loaded; use it inside of a function",
             ));
         }
         Ok(())

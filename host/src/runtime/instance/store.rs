@@ -190,7 +190,11 @@ fn scattered(seed: u64, most: u32) -> u32 {
 /// Makes a store for a first call.
 fn store(template: &Template<'_>, life: Life, call: Call) -> Store<State> {
     let services = template.services;
-    let output = Output::new(Arc::clone(template.name), Arc::clone(&call.id));
+    let output = Output::new(
+        Arc::clone(template.name),
+        Arc::clone(&call.id),
+        call.last_error.clone(),
+    );
     let memory = MemoryLimiter::new(call.settings.memory, Arc::clone(&services.budget));
     let message = services.sizes.largest().saturating_add(HOSTCALL_SLACK);
     let fuel = message.max(call.settings.memory.min(HOSTCALL_BYTES));

@@ -70,6 +70,11 @@ macro_rules! kinds {
                 Ok(Self { $($list,)+ warnings })
             }
 
+            /// Returns true if nothing is declared.
+            pub fn is_empty(&self) -> bool {
+                $(self.$list.is_empty())&&+
+            }
+
             /// Returns true if a declaration of the handler causes this call.
             pub fn are_called_for(&self, call: CallKind) -> bool {
                 $(self.$list.iter().any(|one| one.calls().contains(&call)))||+

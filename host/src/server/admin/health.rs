@@ -66,7 +66,7 @@ fn problems(view: &View) -> Vec<String> {
         }
     });
     let missing = table.missing.iter().map(|name| {
-        format!("{name}.wasm is required (handlers.required) and is not served: nothing is answered until it is")
+        format!("the handler {name} is required (handlers.required) and is not served: nothing is answered until it is")
     });
     missing
         .chain(storage_problem(view))

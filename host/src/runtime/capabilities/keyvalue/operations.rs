@@ -386,5 +386,5 @@ impl State {
 
 /// Returns the name of a handler's own bucket, unless its settings name another.
 fn own_bucket_name(file: &str) -> &str {
-    file.strip_suffix(".wasm").unwrap_or(file)
+    crate::names::bare(file)
 }

@@ -234,7 +234,7 @@ impl OutgoingCall {
         };
         let allowed = &self.settings.outbound;
         if !allowed.iter().any(|entry| entry.allows(&destination)) {
-            let name = self.handler.strip_suffix(".wasm").unwrap_or(&self.handler);
+            let name = crate::names::bare(&self.handler);
             let text = format_args!(
                 "a request to {destination} was refused; if the handler may call it, add \"{destination}\" to `outbound` of \
                  {name}.toml"

@@ -153,6 +153,7 @@ fn call(settings: &Arc<HandlerSettings>, depth: u32) -> Call {
         remote: ([127, 0, 0, 1], 1).into(),
         settings: Arc::clone(settings),
         stream: None,
+        last_error: None,
     }
 }
 

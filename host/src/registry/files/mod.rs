@@ -1,24 +1,26 @@
 //! The files that could be handlers, as they were seen last: the ones that are served, that wait, and that were
 //! refused.
 
+mod imports;
+
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
-use super::builds::Builds;
-use super::calls::Calls;
-use super::conflicts::{Conflict, Contender, conflicts};
-use super::folder::Found;
-use super::journal::Journal;
-use super::listing::Listing;
-use super::refusal::FileRefusal;
-use super::served::Served;
-use super::status::RefusedFile;
-use super::table::is_required;
+use crate::registry::builds::Builds;
+use crate::registry::calls::Calls;
+use crate::registry::conflicts::{Conflict, Contender, conflicts};
+use crate::registry::folder::Found;
+use crate::registry::journal::Journal;
+use crate::registry::listing::Listing;
+use crate::registry::refusal::FileRefusal;
+use crate::registry::served::Served;
+use crate::registry::status::RefusedFile;
+use crate::registry::table::is_required;
 use crate::runtime::kinds::route::Route;
-use crate::runtime::{ContentHash, HandlerSettings};
+use crate::runtime::{ContentHash, HandlerSettings, ImportedFile};
 use crate::stamp::Stamp;
 
 /// All files that were seen.
@@ -43,6 +45,10 @@ struct File {
     again: bool,
     /// True if a setting has changed since the file was checked last.
     with_old_settings: bool,
+    /// The files that it imported, or looked for, when it was checked last.
+    imports: Vec<ImportedFile>,
+    /// True if one of them has changed since then.
+    with_old_imports: bool,
     serving: Option<Arc<Served>>,
     /// Loaded, but not served because of a conflict, which may end.
     waiting: Option<Arc<Served>>,
@@ -159,6 +165,7 @@ impl Files {
         self.files.get(&found.name).is_some_and(|file| {
             !file.again
                 && !file.with_old_settings
+                && !file.with_old_imports
                 && file.stamp == found.stamp
                 && file.sidecar == found.sidecar
         })
@@ -192,6 +199,9 @@ impl Files {
         let Some(file) = self.files.get_mut(&found.name) else {
             return false;
         };
+        if file.with_old_imports {
+            return false;
+        }
         let is_it =
             |handler: &&Arc<Served>| handler.hash() == hash && *handler.settings == *settings;
         let is_served = file.serving.as_ref().filter(is_it).is_some();
@@ -264,6 +274,8 @@ impl Files {
                 looked_at: None,
                 again,
                 with_old_settings: false,
+                imports: Vec::new(),
+                with_old_imports: false,
                 serving: None,
                 waiting: None,
                 refusal: None,
@@ -273,6 +285,7 @@ impl Files {
         file.looked_at = looked_at;
         file.again = again;
         file.with_old_settings = false;
+        file.with_old_imports = false;
     }
 
     /// Logs the files that were removed and the handlers that were put into service. It is called once the new table is
@@ -295,6 +308,7 @@ impl Files {
         verdicts: Vec<(String, Verdict)>,
         required: &[String],
     ) -> bool {
+        let imported = self.imported();
         for (name, verdict) in verdicts {
             let Some(file) = self.files.get_mut(&name) else {
                 if let Verdict::Refused(refusal) = verdict {
@@ -314,10 +328,13 @@ impl Files {
                     if !file.again {
                         file.refusal = None;
                     }
-                    file.refuse(&name, refusal, &self.journal);
+                    if !file.is_only_for_others(&refusal, imported.contains(&name)) {
+                        file.refuse(&name, refusal, &self.journal);
+                    }
                 }
             }
         }
+        self.forgive(&imported);
         let mut conflicts = self.conflicts(required);
         let mut changed = false;
         for (name, file) in &mut self.files {

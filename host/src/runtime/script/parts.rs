@@ -1,0 +1,238 @@
+//! Takes the runner's core module apart: code that imports its memory and globals, and the image that defines them.
+
+use wasm_encoder::reencode::{Reencode, RoundtripReencoder};
+use wasm_encoder::{
+    ConstExpr, EntityType, GlobalType, ImportSection, MemoryType, Module, ModuleType, RawSection,
+    TableType, TypeSection, ValType,
+};
+use wasmparser::{DataKind, ExternalKind, Operator, Parser, Payload, TypeRef};
+
+use super::image::{Image, MEMORY, global_name};
+
+/// The name under which code imports the exports of its image.
+pub(super) const IMAGE: &str = "hitchy:image";
+
+/// A core module that was taken apart.
+pub(super) struct Parts {
+    pub(super) code: Vec<u8>,
+    /// The type of the code.
+    pub(super) ty: ModuleType,
+    pub(super) image: Image,
+}
+
+/// The runner is not as this server expects it. Tests see to it that this does not happen.
+#[derive(Debug, thiserror::Error)]
+#[error("the runner of scripts cannot be taken apart: {0}")]
+pub(super) struct Unexpected(pub(super) String);
+
+impl Unexpected {
+    pub(super) fn new(cause: impl std::fmt::Display) -> Self {
+        Self(cause.to_string())
+    }
+}
+
+/// Takes a core module apart.
+pub(super) fn take_apart(module: &[u8]) -> Result<Parts, Unexpected> {
+    let mut reader = Reader::default();
+    for payload in Parser::new(0).parse_all(module) {
+        reader.read(payload.map_err(Unexpected::new)?, module)?;
+    }
+    reader.finish()
+}
+
+/// What was read of a module.
+#[derive(Default)]
+struct Reader<'a> {
+    types: TypeSection,
+    imports: ImportSection,
+    ty: ModuleType,
+    /// The type of each function, by index.
+    functions: Vec<u32>,
+    tables: Vec<TableType>,
+    memory: Option<MemoryType>,
+    globals: Vec<(GlobalType, ConstExpr)>,
+    data: Vec<(u32, Vec<u8>)>,
+    /// The sections that stay as they are.
+    rest: Vec<RawSection<'a>>,
+}
+
+impl<'a> Reader<'a> {
+    fn read(&mut self, payload: Payload<'_>, module: &'a [u8]) -> Result<(), Unexpected> {
+        let stays = match &payload {
+            Payload::TypeSection(section) => {
+                for ty in section.clone().into_iter_err_on_gc_types() {
+                    self.add_type(&ty.map_err(Unexpected::new)?)?;
+                }
+                false
+            }
+            Payload::ImportSection(section) => {
+                for import in section.clone().into_imports() {
+                    self.add_import(import.map_err(Unexpected::new)?)?;
+                }
+                false
+            }
+            Payload::MemorySection(section) => {
+                for memory in section.clone() {
+                    let memory = memory.map_err(Unexpected::new)?;
+                    self.memory = Some(
+                        RoundtripReencoder
+                            .memory_type(memory)
+                            .map_err(Unexpected::new)?,
+                    );
+                }
+                false
+            }
+            Payload::GlobalSection(section) => {
+                for global in section.clone() {
+                    self.add_global(global.map_err(Unexpected::new)?)?;
+                }
+                false
+            }
+            Payload::DataSection(section) => {
+                for data in section.clone() {
+                    self.add_data(data.map_err(Unexpected::new)?)?;
+                }
+                false
+            }
+            Payload::DataCountSection { .. } => false,
+            other => {
+                self.note(other)?;
+                true
+            }
+        };
+        if let (true, Some((id, range))) = (stays, payload.as_section()) {
+            let data = &module[range];
+            self.rest.push(RawSection { id, data });
+        }
+        Ok(())
+    }
+
+    /// Notes what is needed of a section that stays as it is.
+    fn note(&mut self, payload: &Payload<'_>) -> Result<(), Unexpected> {
+        match payload {
+            Payload::FunctionSection(section) => {
+                for function in section.clone() {
+                    self.functions.push(function.map_err(Unexpected::new)?);
+                }
+            }
+            Payload::TableSection(section) => {
+                for table in section.clone() {
+                    let ty = table.map_err(Unexpected::new)?.ty;
+                    let ty = RoundtripReencoder.table_type(ty).map_err(Unexpected::new)?;
+                    self.tables.push(ty);
+                }
+            }
+            Payload::ExportSection(section) => {
+                for export in section.clone() {
+                    self.add_export(export.map_err(Unexpected::new)?)?;
+                }
+            }
+            Payload::StartSection { .. } => return Err(Unexpected::new("it has a start function")),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn add_type(&mut self, ty: &wasmparser::FuncType) -> Result<(), Unexpected> {
+        let convert = |types: &[wasmparser::ValType]| {
+            let converted = types.iter().map(|ty| RoundtripReencoder.val_type(*ty));
+            converted.collect::<Result<Vec<ValType>, _>>()
+        };
+        let params = convert(ty.params()).map_err(Unexpected::new)?;
+        let results = convert(ty.results()).map_err(Unexpected::new)?;
+        self.types
+            .ty()
+            .function(params.iter().copied(), results.iter().copied());
+        self.ty.ty().function(params, results);
+        Ok(())
+    }
+
+    fn add_import(&mut self, import: wasmparser::Import<'_>) -> Result<(), Unexpected> {
+        let TypeRef::Func(ty) = import.ty else {
+            return Err(Unexpected::new("it imports more than functions"));
+        };
+        self.functions.push(ty);
+        self.import(import.module, import.name, EntityType::Function(ty));
+        Ok(())
+    }
+
+    fn import(&mut self, module: &str, name: &str, ty: EntityType) {
+        self.imports.import(module, name, ty);
+        self.ty.import(module, name, ty);
+    }
+
+    fn add_global(&mut self, global: wasmparser::Global<'_>) -> Result<(), Unexpected> {
+        let ty = RoundtripReencoder
+            .global_type(global.ty)
+            .map_err(Unexpected::new)?;
+        let value = RoundtripReencoder
+            .const_expr(global.init_expr)
+            .map_err(Unexpected::new)?;
+        self.globals.push((ty, value));
+        Ok(())
+    }
+
+    fn add_data(&mut self, data: wasmparser::Data<'_>) -> Result<(), Unexpected> {
+        let DataKind::Active { offset_expr, .. } = data.kind else {
+            return Err(Unexpected::new("it has passive data"));
+        };
+        let offset = offset_expr.get_operators_reader().read();
+        let Ok(Operator::I32Const { value }) = offset else {
+            return Err(Unexpected::new("its data has an address that is computed"));
+        };
+        self.data.push((value.cast_unsigned(), data.data.to_vec()));
+        Ok(())
+    }
+
+    fn add_export(&mut self, export: wasmparser::Export<'_>) -> Result<(), Unexpected> {
+        let index = export.index as usize;
+        let ty = match export.kind {
+            ExternalKind::Func => self.functions.get(index).copied().map(EntityType::Function),
+            ExternalKind::Table => self.tables.get(index).copied().map(EntityType::Table),
+            ExternalKind::Memory => self.memory.map(|memory| {
+                EntityType::Memory(MemoryType {
+                    minimum: 1,
+                    ..memory
+                })
+            }),
+            ExternalKind::Global => self
+                .globals
+                .get(index)
+                .map(|(ty, _)| EntityType::Global(*ty)),
+            _ => None,
+        };
+        let ty = ty.ok_or_else(|| Unexpected::new(format_args!("its export {}", export.name)))?;
+        self.ty.export(export.name, ty);
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<Parts, Unexpected> {
+        let memory = self
+            .memory
+            .ok_or_else(|| Unexpected::new("it has no memory"))?;
+        // The image has the globals as they were before `init`. Only the stack pointer changes, and it has its first
+        // value again once `init` has returned.
+        if self.globals.iter().filter(|(ty, _)| ty.mutable).count() > 1 {
+            return Err(Unexpected::new("several of its globals change"));
+        }
+        let image = Image {
+            memory,
+            globals: std::mem::take(&mut self.globals),
+            data: std::mem::take(&mut self.data),
+        };
+        self.import(IMAGE, MEMORY, EntityType::Memory(image.smallest()));
+        for (index, (ty, _)) in image.globals.iter().enumerate() {
+            self.import(IMAGE, &global_name(index), EntityType::Global(*ty));
+        }
+        let mut code = Module::new();
+        code.section(&self.types).section(&self.imports);
+        for section in &self.rest {
+            code.section(section);
+        }
+        Ok(Parts {
+            code: code.finish(),
+            ty: self.ty,
+            image,
+        })
+    }
+}

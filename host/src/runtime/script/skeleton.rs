@@ -1,0 +1,202 @@
+//! Makes a skeleton of the runner's component: the same component, but it imports the code of its main module and
+//! the image of the memory.
+
+use std::convert::Infallible;
+
+use wasm_encoder::reencode::{Error, Reencode, ReencodeComponent};
+use wasm_encoder::{
+    Alias, CanonicalFunctionSection, CanonicalOption, Component, ComponentAliasSection,
+    ComponentExportKind, ComponentExportSection, ComponentImportSection, ComponentSectionId,
+    ComponentTypeRef, ComponentTypeSection, ComponentValType, CoreTypeSection, ExportKind,
+    InstanceSection, ModuleArg, ModuleType, PrimitiveValType, RawSection,
+};
+use wasmparser::{Instance, Parser, Payload};
+
+use super::image::{Image, MEMORY, PEEK};
+use super::indices::Indices;
+use super::parts::{IMAGE, Parts, Unexpected, take_apart};
+
+/// The name under which the skeleton imports the code.
+pub(super) const CODE_MODULE: &str = "hitchy-code";
+/// The name under which the skeleton imports the image.
+pub(super) const IMAGE_MODULE: &str = "hitchy-image";
+
+/// A component that was taken apart.
+pub(super) struct Split {
+    pub(super) skeleton: Vec<u8>,
+    pub(super) code: Vec<u8>,
+    /// The image before anything has run.
+    pub(super) image: Image,
+}
+
+/// Takes a component apart whose modules have one memory between them.
+pub(super) fn split(component: &[u8]) -> Result<Split, Unexpected> {
+    let (index, module) = main_module(component)?;
+    let Parts { code, ty, image } = take_apart(module)?;
+    let mut skeleton = Component::new();
+    import_image(&mut skeleton, &image);
+    let mut rest = Rest {
+        next: 0,
+        main: index,
+        ty: &ty,
+    };
+    rest.parse_component(&mut skeleton, Parser::new(0), component)
+        .map_err(Unexpected::new)?;
+    let indices = Indices::of(component).map_err(Unexpected::new)?;
+    export_peek(&mut skeleton, &indices);
+    Ok(Split {
+        skeleton: skeleton.finish(),
+        code,
+        image,
+    })
+}
+
+/// Finds the module that defines the memory, with its index.
+fn main_module(component: &[u8]) -> Result<(u32, &[u8]), Unexpected> {
+    let mut found = None;
+    let mut index = 0;
+    for payload in Parser::new(0).parse_all(component) {
+        let Payload::ModuleSection {
+            unchecked_range, ..
+        } = payload.map_err(Unexpected::new)?
+        else {
+            continue;
+        };
+        let module = &component[unchecked_range];
+        let has_memory = Parser::new(0)
+            .parse_all(module)
+            .any(|payload| matches!(payload, Ok(Payload::MemorySection(_))));
+        if has_memory && found.replace((index, module)).is_some() {
+            return Err(Unexpected::new("two of its modules have memories"));
+        }
+        index += 1;
+    }
+    found.ok_or_else(|| Unexpected::new("none of its modules has a memory"))
+}
+
+/// Imports the image as core module 0, and instantiates it as core instance 0.
+fn import_image(skeleton: &mut Component, image: &Image) {
+    let mut types = CoreTypeSection::new();
+    types.ty().module(&image.ty());
+    let mut imports = ComponentImportSection::new();
+    imports.import(IMAGE_MODULE, ComponentTypeRef::Module(0));
+    let mut instances = InstanceSection::new();
+    instances.instantiate::<[(&str, ModuleArg); 0], &str>(0, []);
+    skeleton
+        .section(&types)
+        .section(&imports)
+        .section(&instances);
+}
+
+/// Exports the function that returns the whole memory.
+fn export_peek(skeleton: &mut Component, indices: &Indices) {
+    let mut aliases = ComponentAliasSection::new();
+    for (kind, name) in [(ExportKind::Func, PEEK), (ExportKind::Memory, MEMORY)] {
+        aliases.alias(Alias::CoreInstanceExport {
+            instance: 0,
+            kind,
+            name,
+        });
+    }
+    let (list, function) = (indices.types, indices.types + 1);
+    let mut types = ComponentTypeSection::new();
+    types
+        .defined_type()
+        .list(ComponentValType::Primitive(PrimitiveValType::U8));
+    types
+        .function()
+        .params::<[(&str, ComponentValType); 0], _>([])
+        .result(Some(ComponentValType::Type(list)));
+    let mut lifted = CanonicalFunctionSection::new();
+    let memory = CanonicalOption::Memory(indices.core_memories);
+    lifted.lift(indices.core_functions, function, [memory]);
+    let mut exports = ComponentExportSection::new();
+    exports.export(PEEK, ComponentExportKind::Func, indices.functions, None);
+    skeleton
+        .section(&aliases)
+        .section(&types)
+        .section(&lifted)
+        .section(&exports);
+}
+
+/// Copies the rest of the component. Its modules and core instances are counted on after those of the image.
+struct Rest<'a> {
+    /// The index of the next module.
+    next: u32,
+    /// The index of the module that is imported.
+    main: u32,
+    ty: &'a ModuleType,
+}
+
+type Reencoded<T> = Result<T, Error<Infallible>>;
+
+impl Reencode for Rest<'_> {
+    type Error = Infallible;
+}
+
+impl ReencodeComponent for Rest<'_> {
+    fn module_index(&mut self, index: u32) -> u32 {
+        index + 1
+    }
+
+    fn instance_index(&mut self, index: u32) -> u32 {
+        index + 1
+    }
+
+    fn parse_component_submodule(
+        &mut self,
+        component: &mut Component,
+        _: Parser,
+        module: &[u8],
+    ) -> Reencoded<()> {
+        let index = self.next;
+        self.next += 1;
+        if index == self.main {
+            let mut types = CoreTypeSection::new();
+            types.ty().module(self.ty);
+            let mut imports = ComponentImportSection::new();
+            // Core type 0 is that of the image.
+            imports.import(CODE_MODULE, ComponentTypeRef::Module(1));
+            component.section(&types).section(&imports);
+        } else {
+            let id = ComponentSectionId::CoreModule as u8;
+            component.section(&RawSection { id, data: module });
+        }
+        Ok(())
+    }
+
+    fn parse_instance(
+        &mut self,
+        instances: &mut InstanceSection,
+        instance: Instance<'_>,
+    ) -> Reencoded<()> {
+        match instance {
+            Instance::Instantiate { module_index, args } => {
+                let args = args.iter();
+                let mut args: Vec<_> = args
+                    .map(|arg| (arg.name, ModuleArg::Instance(arg.index + 1)))
+                    .collect();
+                if module_index == self.main {
+                    args.push((IMAGE, ModuleArg::Instance(0)));
+                }
+                instances.instantiate(module_index + 1, args);
+            }
+            Instance::FromExports(exports) => {
+                let exports = exports.iter().map(|export| {
+                    let kind = self.export_kind(export.kind)?;
+                    Ok((export.name, kind, export.index))
+                });
+                instances.export_items(exports.collect::<Reencoded<Vec<_>>>()?);
+            }
+        }
+        Ok(())
+    }
+
+    fn parse_component_custom_section(
+        &mut self,
+        _: &mut Component,
+        _: wasmparser::CustomSectionReader<'_>,
+    ) -> Reencoded<()> {
+        Ok(())
+    }
+}

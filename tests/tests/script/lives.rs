@@ -1,0 +1,137 @@
+//! Scripts with each life of instances, and how their common code is prepared.
+
+use hitchy_tests::wait::{SOON, until};
+use hitchy_tests::{Server, official_client};
+use serde_json::json;
+
+const COUNTING: &str = r#"
+let all = 0;
+io.on("connection", socket => {
+    let own = 0;
+    const { name } = socket.handshake.auth;
+    socket.emit("welcome", name);
+    socket.data.visits = (socket.data.visits ?? 0) + 1;
+    socket.on("count", () => ({ name, own: ++own, all: ++all, visits: socket.data.visits }));
+    socket.on("loop", () => { for (;;); });
+    socket.on("disconnect", () => io.emit("left", name, own));
+});
+app.get("/count", () => `${++all}`);
+"#;
+
+async fn serve(life: &str) -> Server {
+    let sidecar = format!(
+        "instances = \"{life}\"\ncpu = \"200ms\"\n{}",
+        if life == "shared" {
+            "max-instances = 1\n"
+        } else {
+            ""
+        }
+    );
+    let plan = Server::prepare().handler("c.js", COUNTING);
+    plan.handler("c.toml", sidecar).start().await
+}
+
+#[tokio::test]
+async fn d02_variables_of_the_connection_callback_count_for_each_client() {
+    let Some(node) = official_client().await else {
+        return;
+    };
+    let server = serve("socket").await;
+    let enter = async |name: &str| {
+        let auth = json!({ "auth": { "name": name } });
+        node.connect_with(&server, "/", auth).await.expect("let in")
+    };
+    let (ada, bob) = (enter("Ada").await, enter("Bob").await);
+    for n in 1..=3 {
+        let wanted = |name, n| json!([{ "name": name, "own": n, "all": n, "visits": 1 }]);
+        assert_eq!(ada.ask("count", json!([])).await, wanted("Ada", n));
+        assert_eq!(bob.ask("count", json!([])).await, wanted("Bob", n));
+    }
+    // After a fault another instance begins anew, with the same client, and nothing is done twice.
+    ada.ask("loop", json!([])).await;
+    let again = json!([{ "name": "Ada", "own": 1, "all": 1, "visits": 1 }]);
+    assert_eq!(ada.ask("count", json!([])).await, again);
+    assert_eq!(ada.events("welcome"), [json!(["Ada"])]);
+    bob.disconnect().await;
+    assert_eq!(ada.wait_event("left").await, json!(["Bob", 3]));
+}
+
+#[tokio::test]
+async fn d01_a_listener_sees_its_own_client_and_no_earlier_call() {
+    let Some(node) = official_client().await else {
+        return;
+    };
+    let server = serve("call").await;
+    let auth = json!({ "auth": { "name": "Ada" } });
+    let ada = node.connect_with(&server, "/", auth).await.expect("let in");
+    for _ in 0..2 {
+        let wanted = json!([{ "name": "Ada", "own": 1, "all": 1, "visits": 1 }]);
+        assert_eq!(ada.ask("count", json!([])).await, wanted);
+    }
+    assert_eq!(ada.events("welcome"), [json!(["Ada"])]);
+    assert_eq!(server.get("/count").await.text(), "1");
+    assert_eq!(server.get("/count").await.text(), "1");
+}
+
+#[tokio::test]
+async fn d03_shared_instances_keep_what_is_at_the_top_and_nothing_of_a_client() {
+    let Some(node) = official_client().await else {
+        return;
+    };
+    let server = serve("shared").await;
+    let enter = async |name: &str| {
+        let auth = json!({ "auth": { "name": name } });
+        node.connect_with(&server, "/", auth).await.expect("let in")
+    };
+    let (ada, bob) = (enter("Ada").await, enter("Bob").await);
+    assert_eq!(
+        ada.ask("count", json!([])).await,
+        json!([{ "name": "Ada", "own": 1, "all": 1, "visits": 1 }])
+    );
+    assert_eq!(
+        bob.ask("count", json!([])).await,
+        json!([{ "name": "Bob", "own": 1, "all": 2, "visits": 1 }])
+    );
+    assert_eq!(server.get("/count").await.text(), "3");
+    assert_eq!(ada.events("welcome"), [json!(["Ada"])]);
+}
+
+#[tokio::test]
+async fn i14_1_a_second_start_compiles_nothing() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let dir = folder.path().join("cache");
+    let start = async || {
+        let plan = Server::prepare().env("HITCHY_CACHE__DIR", dir.to_str().expect("UTF-8"));
+        let plan = plan
+            .handler("a.js", "app.get('/a', () => 'a');")
+            .handler("b.js", "app.get('/b', () => 'b');");
+        plan.console().start().await
+    };
+    for compiled in [2, 0] {
+        let server = start().await;
+        assert_eq!(server.get("/a").await.text(), "a");
+        assert_eq!(server.get("/b").await.text(), "b");
+        let counted = server
+            .metrics()
+            .await
+            .value("hitchy_compile_duration_seconds_count");
+        assert_eq!(counted, f64::from(compiled));
+        let entries = async || std::fs::read_dir(&dir).is_ok_and(|all| all.count() >= 2);
+        until("the code of the runner is in the cache", SOON, entries).await;
+    }
+}
+
+#[tokio::test]
+async fn i14_1_the_first_script_holds_up_no_other_file() {
+    let server = Server::prepare().start().await;
+    server.drop_in("a.js", "app.get('/a', () => 'a');");
+    server.drop_in("version.wasm", hitchy_tests::guest("version_one"));
+    server.wait_for_log(&["version.wasm: loaded"]).await;
+    server.wait_for_body("/a", "a").await;
+    let all = server.log().all();
+    let place = |words: &str| all.iter().position(|line| line.contains(words));
+    assert!(
+        place("version.wasm: loaded") < place("a.js: loaded"),
+        "{all:?}"
+    );
+}
