@@ -46,6 +46,14 @@ export function declared() {
 export function ended() {
     try {
         saveContext();
+    } finally {
+        endConnections();
+    }
+}
+
+// Nothing of a client may be left for the next call, also if something cannot be written.
+function endConnections() {
+    try {
         saveSockets();
     } finally {
         forgetConfig();
