@@ -1,8 +1,9 @@
 //! Scripts with each life of instances, and how their common code is prepared.
 
+use hitchy_tests::raw::RawClient;
 use hitchy_tests::wait::{SOON, until};
 use hitchy_tests::{Server, official_client};
-use serde_json::json;
+use serde_json::{Value, json};
 
 const COUNTING: &str = r#"
 let all = 0;
@@ -128,10 +129,39 @@ async fn i14_1_the_first_script_holds_up_no_other_file() {
     server.drop_in("version.wasm", hitchy_tests::guest("version_one"));
     server.wait_for_log(&["version.wasm: loaded"]).await;
     server.wait_for_body("/a", "a").await;
+    server.wait_for_log(&["a.js: loaded"]).await;
     let all = server.log().all();
     let place = |words: &str| all.iter().position(|line| line.contains(words));
     assert!(
         place("version.wasm: loaded") < place("a.js: loaded"),
         "{all:?}"
     );
+}
+
+const KEEPING: &str = r#"
+app.get("/set", ({ socket, data }) => { socket.data.secret = "of ada"; data.large = "x".repeat(1e6); });
+app.get("/read", ({ socket }) => ({ secret: socket.data.secret ?? null }));
+"#;
+
+#[tokio::test]
+async fn d03_a_call_whose_context_is_too_large_leaves_nothing_for_another_client() {
+    let server = Server::prepare()
+        .handler("k.js", KEEPING)
+        .handler("k.toml", "instances = \"shared\"\nmax-instances = 1")
+        .start()
+        .await;
+    let ask = async |client: &mut RawClient, path: &str| {
+        let request = json!(["request", { "url": path }]);
+        let packet = format!("42/hitchy,1{request}");
+        client.send(packet).await.expect("sent");
+        let answer = client.ack("/hitchy,1").await.expect("an answer");
+        serde_json::from_str::<Value>(&answer).expect("JSON")
+    };
+    let mut ada = RawClient::connect("websocket", server.addr(), "/hitchy").await;
+    let mut bob = RawClient::connect("websocket", server.addr(), "/hitchy").await;
+    assert_eq!(ask(&mut ada, "/set").await[0]["statusCode"], 413);
+    for _ in 0..2 {
+        let answer = ask(&mut bob, "/read").await;
+        assert_eq!(answer[0]["body"], json!({ "secret": null }), "{answer}");
+    }
 }
