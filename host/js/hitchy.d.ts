@@ -99,6 +99,8 @@ declare module "hitchy" {
         once(event: string, listener: (...args: any[]) => any): Socket;
         off(event: string, listener?: (...args: any[]) => any): Socket;
         onAny(listener: (event: string, ...args: any[]) => any): Socket;
+        prependAny(listener: (event: string, ...args: any[]) => any): Socket;
+        offAny(listener?: (event: string, ...args: any[]) => any): Socket;
         use(middleware: (event: any[], next: (error?: unknown) => void) => void): Socket;
         emit(event: string, ...args: any[]): void;
         emitWithAck(event: string, ...args: any[]): Promise<any>;

@@ -22,7 +22,8 @@ use hitchy::runtime::{
 };
 use hitchy::session::{Bounds, Sessions};
 use hitchy::sockets::{Connection, Handshake, Link, not_connected};
-use hitchy_tests::guests::{example, guest};
+use hitchy_tests::guests::{example, fixture, guest};
+use hitchy_tests::toolchains::python;
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method};
 use tokio::runtime::Runtime as Tokio;
 use tokio::sync::mpsc::unbounded_channel;
@@ -33,15 +34,6 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const REMOTE: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 4711);
-
-/// A script that does what the guests do.
-const SCRIPT: &[u8] = br#"
-import { app, io } from "hitchy";
-app.get("/api/hello/:name", ({ params }) => ({ hello: params.name }));
-io.on("connection", socket => {
-    socket.on("version", ack => ack("one"));
-});
-"#;
 
 fn calls(criterion: &mut Criterion) {
     let tokio = tokio::runtime::Builder::new_current_thread()
@@ -55,7 +47,8 @@ fn calls(criterion: &mut Criterion) {
             load("hello.wasm", example("hello")),
             load("version.wasm", guest("version_one")),
         );
-        let script = load("script.js", SCRIPT.to_vec());
+        let script = load("hello.js", fixture("js/hello.js"));
+        let python = python("hello").map(|wasm| load("hello-python.wasm", wasm));
         // With `socket`, requests have fresh instances.
         if life != Life::Socket {
             requests(
@@ -68,6 +61,10 @@ fn calls(criterion: &mut Criterion) {
             requests(criterion, &tokio, &name, &version);
             let name = format!("request: script ({life})");
             requests(criterion, &tokio, &name, &script);
+            if let Some(python) = &python {
+                let name = format!("request: Python ({life})");
+                requests(criterion, &tokio, &name, python);
+            }
         }
         events(
             criterion,
@@ -81,6 +78,10 @@ fn calls(criterion: &mut Criterion) {
             &format!("event: script ({life})"),
             &script,
         );
+        if let Some(python) = &python {
+            let name = format!("event: Python ({life})");
+            events(criterion, &tokio, &name, python);
+        }
     }
 }
 

@@ -1,5 +1,6 @@
-//! The example `hello` on Hitchy, with each life of instances, compared with the same handlers written natively on axum
-//! and socketioxide's typed handlers, and on Node with `http` and the server of socket.io.
+//! The example `hello` on Hitchy, in Rust, JavaScript and Python, with each life of instances, compared with the same
+//! handlers written natively on axum and socketioxide's typed handlers, and on Node with `http` and the server of
+//! socket.io.
 //!
 //! Run the benchmark with `cargo bench --workspace --bench compare`. Each round measures all servers in turn, and the
 //! figures are medians of the rounds. The load comes from the same machine over the loopback interface and shares its
@@ -17,10 +18,11 @@ use axum::routing::get;
 use axum::serve::ListenerExt;
 use axum::{Json, Router};
 use hitchy_tests::figures::{self, median};
-use hitchy_tests::guests::example;
+use hitchy_tests::guests::{example, fixture};
 use hitchy_tests::lines::Lines;
 use hitchy_tests::load::{self, Outcome, Plan};
 use hitchy_tests::processes::processor_time;
+use hitchy_tests::toolchains::python;
 use hitchy_tests::wait::SOON;
 use hitchy_tests::{Server, sources};
 use serde_json::{Value, json};
@@ -93,16 +95,26 @@ async fn main() -> Result<()> {
     let script = sources().join("client/peer.mjs");
     let node = Peer::start(Command::new("node").arg(script)).await;
     let mut servers = Vec::new();
-    for life in ["call", "socket", "shared"] {
-        let plan = Server::prepare()
-            .handler("hello.wasm", example("hello"))
-            .handler("hello.toml", format!("instances = \"{life}\""));
-        servers.push((life, plan.start().await));
+    let languages = [
+        ("Rust", "hello.wasm", Some(example("hello"))),
+        ("JavaScript", "hello.js", Some(fixture("js/hello.js"))),
+        ("Python", "hello.wasm", python("hello")),
+    ];
+    for (language, file, handler) in languages {
+        for life in ["call", "socket", "shared"] {
+            let Some(handler) = &handler else { continue };
+            // What is passed to a call in Python is not freed: docs/python.md.
+            let settings = format!("instances = \"{life}\"\nmax-calls = 10000\n");
+            let plan = Server::prepare()
+                .handler(file, handler)
+                .handler("hello.toml", settings);
+            servers.push((format!("{language}, {life}"), plan.start().await));
+        }
     }
     let mut contestants = vec![Contestant::new("native".into(), native.addr, native.pid())];
-    let hitchy = servers.iter().map(|(life, server)| {
-        Contestant::new(format!("Hitchy, {life}"), server.addr(), server.pid())
-    });
+    let hitchy = servers
+        .iter()
+        .map(|(name, server)| Contestant::new(name.clone(), server.addr(), server.pid()));
     contestants.extend(hitchy);
     contestants.push(Contestant::new("Node".into(), node.addr, node.pid()));
     for round in 1..=ROUNDS {

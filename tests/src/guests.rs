@@ -80,6 +80,15 @@ fn with_script(name: &str, script: &str) -> Vec<u8> {
     component
 }
 
+/// Returns a file of `fixtures/`.
+///
+/// # Panics
+/// Panics if it cannot be read.
+pub fn fixture(path: &str) -> Vec<u8> {
+    let path = sources().join("fixtures").join(path);
+    std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
 /// Returns an equivalent component with different bytes, by adding a custom section with this text.
 pub fn stamped(component: &[u8], text: &str) -> Vec<u8> {
     let name = b"stamp";

@@ -18,6 +18,8 @@ mod lives;
 mod load;
 #[path = "script/modules.rs"]
 mod modules;
+#[path = "script/moved.rs"]
+mod moved;
 #[path = "script/services.rs"]
 mod services;
 #[path = "script/typescript.rs"]

@@ -5,6 +5,7 @@ use std::time::{Instant, SystemTime};
 
 use crate::message::{CallId, Door, Request};
 use crate::metrics::{Answers, Metrics};
+use crate::payload::Failure;
 use crate::registry::{Ended, LastFailure, Served};
 use crate::runtime::kinds::kind::CallKind;
 use crate::runtime::{CallError, Outcome};
@@ -132,6 +133,19 @@ pub(super) fn log_call_error(
     keep_failure(handler, id, what, sentence);
 }
 
+/// Logs a failure of a handler's own making, and keeps it as the handler's last one.
+pub(super) fn log_failure(
+    handler: &Served,
+    id: &CallId,
+    what: &dyn fmt::Display,
+    failure: &Failure,
+) {
+    let what = what.to_string();
+    let sentence = format!("failed with {}: {}", failure.code, failure.message);
+    tracing::warn!(handler = %visible(&handler.name), call = %id, "{}: {}", visible(&what), visible(&sentence));
+    keep_failure(handler, id, what, sentence);
+}
+
 /// Keeps a call that went wrong as the handler's last failure.
 pub(super) fn keep_failure(handler: &Served, id: &CallId, what: String, sentence: String) {
     handler.calls.failed(LastFailure {
@@ -151,13 +165,7 @@ pub(super) fn log_hook(
 ) {
     match outcome {
         Ok(Ok(())) => {}
-        Ok(Err(failure)) => {
-            let what = what.to_string();
-            tracing::warn!(
-                handler = %visible(&handler.name), call = %id,
-                "{}: failed with {}: {}", visible(&what), failure.code, visible(&failure.message)
-            );
-        }
+        Ok(Err(failure)) => log_failure(handler, id, what, &failure),
         Err(error) => log_call_error(handler, id, what, &error),
     }
 }

@@ -97,10 +97,13 @@ impl Dispatch {
             let outcome = self
                 .call(handler, connection::CONNECT, &context, call)
                 .await;
-            let broken = matches!(&outcome, Err(error) if is_logged(error));
+            let broken = match &outcome {
+                Ok(answer) => matches!(answer, Err(failure) if failure.code >= 500),
+                Err(error) => is_logged(error),
+            };
             let what = format_args!("connect to {}", connection.namespace);
             let result = client_result(handler, &context, &what, outcome);
-            // `connect_error` carries nothing but a message. What a hook says itself is left as it is.
+            // `connect_error` carries nothing but a message. What a hook says to the client is left as it is.
             result.map_err(|failure| {
                 if broken {
                     naming(failure, &id)

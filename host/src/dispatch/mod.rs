@@ -35,7 +35,9 @@ pub use self::schedules::{ScheduleFailure, ScheduleRun};
 
 use self::admission::{admit, readiness_of, refuse};
 use self::answer::{allow_header, of_call_error, options_response};
-use self::call_log::{RequestName, Running, answer_counters, is_logged, log_call_error, turn_away};
+use self::call_log::{
+    RequestName, Running, answer_counters, is_logged, log_call_error, log_failure, turn_away,
+};
 use self::gate::{Gate, Permits, TurnedAway};
 use self::ids::Ids;
 use self::streams::Streams;
@@ -358,6 +360,7 @@ fn client_result<T>(
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(mut failure)) => {
             if failure.code >= 500 {
+                log_failure(handler, &context.id, what, &failure);
                 failure.detail = context.last_error.as_ref().and_then(LastError::take);
             }
             Err(failure)

@@ -11,6 +11,10 @@ use crate::watch::{Change, Watch};
 /// Time between the beginnings of two reloads: a storm of changes is compiled ten times a second at most.
 const SPACING: Duration = Duration::from_millis(100);
 
+/// The part of the time to rest that is left when the writer has closed the file. A script of a shell may open it again
+/// at once, to append more.
+const REST_AFTER_CLOSE: u32 = 5;
+
 /// The changes of the folder since the last reload.
 #[derive(Default)]
 pub(super) struct Arrivals {
@@ -18,6 +22,8 @@ pub(super) struct Arrivals {
     settling: HashMap<PathBuf, Instant>,
     /// Files that came by a rename since the last reload, so that they are complete.
     moved: HashSet<PathBuf>,
+    /// Files that were closed by their writer since the last reload: they are complete when they have settled.
+    closed: HashSet<PathBuf>,
     last_reload: Option<Instant>,
 }
 
@@ -46,7 +52,14 @@ impl Arrivals {
     fn note(&mut self, change: Change, settle: Duration) -> bool {
         match change {
             Change::Written(path) => {
+                self.closed.remove(&path);
                 self.settling.insert(path, Instant::now() + settle);
+                false
+            }
+            Change::Closed(path) => {
+                let due = Instant::now() + settle / REST_AFTER_CLOSE;
+                self.closed.insert(path.clone());
+                self.settling.insert(path, due);
                 false
             }
             Change::Moved(path) => {
@@ -68,6 +81,8 @@ impl Arrivals {
     /// Ends a reload that has looked at every file.
     pub(super) fn end(&mut self) {
         self.moved.clear();
+        let settling = &self.settling;
+        self.closed.retain(|path| settling.contains_key(path));
     }
 
     /// Returns true if this very file was written a moment ago.
@@ -87,11 +102,56 @@ impl Arrivals {
             return true;
         }
         let quiet = stamp.quiet_for();
-        if quiet >= settle || self.moved.contains(path) {
+        if quiet >= settle || self.moved.contains(path) || self.closed.contains(path) {
             return false;
         }
         let due = Instant::now() + (settle - quiet);
         self.settling.insert(path.to_owned(), due);
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SETTLE: Duration = Duration::from_secs(5);
+
+    /// Returns a stamp of a file that was written a moment ago, and its path.
+    fn written() -> (tempfile::NamedTempFile, PathBuf, Stamp) {
+        let file = tempfile::NamedTempFile::new().expect("a file can be made");
+        let path = file.path().to_owned();
+        let stamp = Stamp::of(&file.as_file().metadata().expect("it is there"));
+        (file, path, stamp)
+    }
+
+    #[test]
+    fn i14_a_file_that_its_writer_has_closed_rests_for_a_fifth() {
+        let (_file, path, stamp) = written();
+        let mut arrivals = Arrivals::default();
+        let rest = |arrivals: &Arrivals| arrivals.settling[&path].duration_since(Instant::now());
+
+        assert!(!arrivals.note(Change::Written(path.clone()), SETTLE));
+        assert!(rest(&arrivals) > SETTLE / 5);
+        assert!(!arrivals.note(Change::Closed(path.clone()), SETTLE));
+        assert!(rest(&arrivals) <= SETTLE / 5);
+        assert!(arrivals.is_changing(&path, stamp, SETTLE));
+        // A reload that another file has caused leaves it where it is.
+        arrivals.begin();
+        arrivals.end();
+        assert!(arrivals.is_changing(&path, stamp, SETTLE));
+
+        arrivals.settling.clear();
+        assert!(!arrivals.is_changing(&path, stamp, SETTLE), "it is closed");
+    }
+
+    #[test]
+    fn i14_a_closed_file_that_is_written_again_rests_anew() {
+        let (_file, path, stamp) = written();
+        let mut arrivals = Arrivals::default();
+        arrivals.note(Change::Closed(path.clone()), SETTLE);
+        arrivals.note(Change::Written(path.clone()), SETTLE);
+        arrivals.settling.clear();
+        assert!(arrivals.is_changing(&path, stamp, SETTLE));
     }
 }

@@ -18,7 +18,7 @@ pub use self::walk::{Hidden, files, hidden};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use notify::event::{ModifyKind, RenameMode};
+use notify::event::{AccessKind, AccessMode, ModifyKind, RenameMode};
 use notify::{Config, Event, EventHandler, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
 use tokio::time::{Interval, MissedTickBehavior, interval};
@@ -34,6 +34,8 @@ const QUEUE: usize = 1024;
 pub enum Change {
     /// A file is being written, or was created: more may follow.
     Written(PathBuf),
+    /// Whoever wrote a file has closed it. Linux says so, other systems do not.
+    Closed(PathBuf),
     /// A file appeared or disappeared in one step, by a rename or by its removal.
     Moved(PathBuf),
     /// Anything may have changed.
@@ -179,6 +181,7 @@ impl WatchedPaths {
             return vec![Change::Everything];
         }
         let change: fn(PathBuf) -> Change = match event.kind {
+            EventKind::Access(AccessKind::Close(AccessMode::Write)) => Change::Closed,
             EventKind::Access(_) => return Vec::new(),
             EventKind::Modify(ModifyKind::Name(
                 RenameMode::From | RenameMode::To | RenameMode::Both,
@@ -228,6 +231,8 @@ mod tests {
         );
         fs::write(root.join("a.part"), "x").unwrap();
         wait_for(&mut watch, Change::Written(root.join("a.part"))).await;
+        #[cfg(target_os = "linux")]
+        wait_for(&mut watch, Change::Closed(root.join("a.part"))).await;
         fs::rename(root.join("a.part"), root.join("a.wasm")).unwrap();
         wait_for(&mut watch, Change::Moved(root.join("a.wasm"))).await;
     }

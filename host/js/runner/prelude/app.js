@@ -3,6 +3,7 @@
 import host, { pairs, state, text } from "hitchy:host";
 import { Context, webRequest } from "hitchy:context";
 import { bytesOf, isBytes } from "hitchy:encoding";
+import { sendable } from "hitchy:errors";
 import { Response } from "hitchy:messages";
 import { toJson } from "hitchy:payload";
 
@@ -12,6 +13,12 @@ export const schedules = [];
 
 function wantFunction(value, what) {
     if (typeof value !== "function") throw new TypeError(`${what} takes a function, and this is ${value === undefined ? "nothing" : `a ${typeof value}`}`);
+}
+
+// Handlers of other frameworks take a request, a response and a function for the next handler.
+function wantHandler(value, what) {
+    wantFunction(value, what);
+    if (value.length > 1) host.log(3, `${what}: its handler takes ${value.length} arguments and gets one, the context; it answers with what it returns, as in ({ params, json }) => ({ hello: params.name })`.toWellFormed());
 }
 
 function wantLoading(what) {
@@ -35,7 +42,7 @@ const route = (name, method) => (path, ...functions) => {
     wantLoading(`app.${name}`);
     functions = functions.flat();
     if (functions.length === 0) wantFunction(undefined, `app.${name}`);
-    for (const one of functions) wantFunction(one, `app.${name}`);
+    for (const one of functions) wantHandler(one, `app.${name}(${JSON.stringify(path)})`);
     routes.push({ method, ...pattern(path), run: functions.length === 1 ? functions[0] : inTurn(functions) });
     return app;
 };
@@ -55,7 +62,7 @@ const policy = (stage, name) => (prefix, ...functions) => {
     functions = (everywhere ? [prefix, ...functions] : functions).flat();
     if (functions.length === 0) wantFunction(undefined, `app.${name}`);
     for (const run of functions) {
-        wantFunction(run, `app.${name}`);
+        wantHandler(run, `app.${name}`);
         policies.push({ stage, prefix: everywhere ? "/" : text(prefix), run });
     }
     return app;
@@ -113,6 +120,7 @@ function toResponse(answer) {
 }
 
 function ofResponse(response) {
+    if (response.type === "error") throw new TypeError("Response.error() is no answer");
     const content = response._content();
     const sent = content => [response.status, response.headers._flat(), typeof content === "string" ? content.toWellFormed() : (content ?? "")];
     return response.body === null || content !== null ? sent(content) : response._collect().then(collected => sent(collected._content()));
@@ -120,13 +128,16 @@ function ofResponse(response) {
 
 const then = (value, next) => (value instanceof Promise || typeof value?.then === "function" ? Promise.resolve(value).then(next) : next(value));
 
+// Makes the response of an answer, or an error that names what answered.
+const answerOf = what => answer => sendable(() => toResponse(answer), `the answer of ${what}`);
+
 export function request(index) {
-    const { run, names } = routes[index];
-    return then(run(new Context(names)), toResponse);
+    const { run, names, method, path } = routes[index];
+    return then(run(new Context(names)), answerOf(`${method || "every method"} ${path}`));
 }
 
 // A policy that returns nothing lets the request pass.
-export const before = index => then(policies[index].run(new Context([])), answer => (answer === undefined || answer === null ? null : toResponse(answer)));
+export const before = index => then(policies[index].run(new Context([])), answer => (answer === undefined || answer === null ? null : answerOf(`the policy of ${policies[index].prefix}`)(answer)));
 
 export function after(index, status) {
     const context = new Context([]);

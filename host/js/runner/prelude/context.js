@@ -57,7 +57,6 @@ const GETTERS = {
     path: () => host.url().split("?", 1)[0],
     door: () => host.door(),
     remote: () => host.remote(),
-    deadline: () => host.deadline(),
     headers: () => toObject(joined(pairs(host.headers()))),
     cookies,
     query() {
@@ -91,6 +90,10 @@ export class Context {
     }
     get params() {
         return (this.#params ??= Object.fromEntries(this.#names.map(name => [name, host.param(name)])));
+    }
+    // Milliseconds that are left of the call.
+    get deadline() {
+        return host.deadline();
     }
     get data() {
         if (!this.#data) {

@@ -15,6 +15,15 @@ export class Failure extends Error {
 }
 Object.defineProperty(Failure.prototype, "name", { value: "Failure", writable: true, configurable: true });
 
+// Makes what is sent of an answer. An error names the answer: the place where it was made is not on the stack any more.
+export function sendable(make, what) {
+    try {
+        return make();
+    } catch (error) {
+        throw new TypeError(`${what} cannot be sent: ${error instanceof Error ? error.message : describe(error)}`);
+    }
+}
+
 // Failures of the host are no instances of the class.
 export const isFailure = value => value instanceof Error && value.name === "Failure" && Number.isInteger(value.code);
 
@@ -40,6 +49,8 @@ const MAX_LINE = 160;
 // Describes an error in one line: `chat.js:12:5: TypeError: not a function; the line is "x.y()"; in send <
 // chat.js:3:1`.
 export function describe(error, depth = 0) {
+    // What the engine throws when there is not even the memory for an error.
+    if (error === null) return "out of memory, or null was thrown";
     if (!(error instanceof Error)) return `thrown: ${show(error)}`;
     const own = frames(error);
     const head = `${error.name}: ${error.message}`;
@@ -76,6 +87,8 @@ export function endRejections() {
 export function explain(error) {
     explained = error;
     if (isFailure(error) && error.code >= 400 && error.code <= 599) {
+        // What the server refuses is for the client, as the client may have caused it, and for the author too.
+        if (!(error instanceof Failure)) host.log(3, describe(error).toWellFormed());
         let data;
         if (error.data !== undefined) {
             try {
@@ -87,7 +100,7 @@ export function explain(error) {
         return [error.code, String(error.message).toWellFormed(), data];
     }
     host.log(4, describe(error).toWellFormed());
-    return [500, "the handler failed", undefined];
+    return [500, "internal server error", undefined];
 }
 
 // Describes why a file could not be loaded.

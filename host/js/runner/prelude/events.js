@@ -1,7 +1,7 @@
 // Events and connections: the calls of what connection callbacks have registered.
 
 import host, { state } from "hitchy:host";
-import { describe } from "hitchy:errors";
+import { describe, sendable } from "hitchy:errors";
 import { declareOn, hooks, listeners, namespaces } from "hitchy:io";
 import { pack, unpack } from "hitchy:payload";
 import { NOBODY, OWN_EVENTS, Socket, refusal } from "hitchy:socket";
@@ -58,16 +58,19 @@ const undeclared = namespace => event => {
     host.log(3, `socket.on(${JSON.stringify(event)}) has no effect, because it was not called when the file was loaded: call it at once in io.on("connection", socket => …), not later or under a condition`.toWellFormed());
 };
 
+const packAnswer = (values, event) => sendable(() => pack(values), `the ack of ${JSON.stringify(event)}`);
+
 // The answer to an event.
 class Ack {
     constructor(event) {
+        this.event = event;
         this.packet = undefined;
         this.call = (...values) => {
             if (this.packet) {
                 host.log(3, `ack of ${JSON.stringify(event)} was called again; only the first call counts`.toWellFormed());
                 return;
             }
-            this.packet = pack(values);
+            this.packet = packAnswer(values, event);
             this.resolve?.(this.packet);
         };
     }
@@ -135,7 +138,7 @@ function conclude(values, ack) {
     if (!ack) return null;
     if (ack.packet) return ack.packet;
     const value = values.find(value => value !== undefined);
-    if (value !== undefined) return pack([value]);
+    if (value !== undefined) return packAnswer([value], ack.event);
     return new Promise(resolve => {
         ack.resolve = resolve;
         whenIdle(() => resolve(null));
@@ -146,6 +149,7 @@ export async function connect(index, number) {
     const namespace = hooks[index];
     const socket = new Socket(namespace.name, number);
     for (const guard of namespace._guards) await nextOf(next => guard(socket, next));
+    socket._warnOfProperties();
 }
 
 export function connected(index, number) {
@@ -157,6 +161,7 @@ export function connected(index, number) {
     // on with it.
     if (host.life() === "socket") namespace._live = socket;
     const results = namespace._callbacks.map(callback => callback(socket));
+    if (!namespace._live) socket._warnOfProperties();
     return results.some(isPromise) ? Promise.all(results) : undefined;
 }
 
@@ -171,6 +176,7 @@ export async function disconnected(index, number, reason) {
 // Lets go of the sockets of a call.
 export function releaseSockets() {
     for (const namespace of namespaces.values()) {
+        if (!namespace._live) (namespace._current ?? namespace._socket)._warnOfProperties();
         namespace._socket._bind(NOBODY);
         namespace._live?._bind(NOBODY);
         namespace._current?._bind(NOBODY);

@@ -4,7 +4,7 @@ import host, { define, pairs, state, text } from "hitchy:host";
 import { encode } from "hitchy:encoding";
 import { Headers } from "hitchy:headers";
 import { Request, Response, concat } from "hitchy:messages";
-import { ready } from "hitchy:tasks";
+import { ready, startQuietTimer } from "hitchy:tasks";
 
 class DOMException extends Error {
     constructor(message = "", name = "Error") {
@@ -63,7 +63,7 @@ class AbortSignal extends EventTarget {
     }
     static timeout(milliseconds) {
         const signal = new AbortSignal();
-        setTimeout(() => signal._abort(new DOMException(`it took longer than ${milliseconds} ms`, "TimeoutError")), milliseconds);
+        startQuietTimer(() => signal._abort(new DOMException(`it took longer than ${milliseconds} ms`, "TimeoutError")), milliseconds);
         return signal;
     }
     static any(signals) {

@@ -220,7 +220,9 @@ export class Response extends Message {
         return new Response(null, { status, headers: { location: text(url) } });
     }
     static error() {
-        return new Response(null, { status: 599 });
+        const response = new Response();
+        response.#status = 0;
+        return response;
     }
     get status() {
         return this.#status;
@@ -238,7 +240,7 @@ export class Response extends Message {
         return false;
     }
     get type() {
-        return "default";
+        return this.#status === 0 ? "error" : "default";
     }
     clone() {
         return this._copyTo(new Response(null, { status: this.#status, statusText: this.#statusText, _url: this.#url }));

@@ -28,6 +28,12 @@ export const withoutCallback = args => (typeof args.at(-1) === "function" ? [arg
 // Events that a client does not send, so that nothing is declared for them.
 export const OWN_EVENTS = new Set(["disconnect", "disconnecting", "error", "newListener", "removeListener"]);
 
+// The number of properties that a socket has before a handler sets one.
+let ownCount;
+const warned = new Set();
+// Returns true for the first property of a name that this instance warns of.
+const isFirst = name => !warned.has(name) && Boolean(warned.add(name));
+
 export class Socket {
     constructor(namespace, number) {
         this._namespace = namespace;
@@ -37,7 +43,17 @@ export class Socket {
         this._timeout = undefined;
         // True if something of the client was read while nobody was connected.
         this._reads = false;
+        // Declared here, so that it counts among the own properties.
+        this._declare = undefined;
         this._bind(number);
+        ownCount ??= Object.keys(this).length;
+    }
+    // Warns of properties that a handler has set on the socket itself: it is another object for the next call.
+    _warnOfProperties() {
+        const own = Object.keys(this);
+        if (own.length === ownCount) return;
+        const name = own.at(-1);
+        if (isFirst(name)) host.log(3, `socket.${name} is lost when the call ends, because the socket is another object in the next one; keep it as socket.data.${name}`.toWellFormed());
     }
     // Makes this the socket of another call. Functions that were recorded have captured this object.
     _bind(number) {
@@ -104,7 +120,7 @@ export class Socket {
     // Messages to this client.
     emit(event, ...args) {
         const [values, callback] = withoutCallback(args);
-        if (callback) this._ask(event, values, callback);
+        if (callback) this._askFor(event, values, callback);
         else if (!state.recording) host.socketEmit(this._number, text(event), pack(values));
     }
     send(...args) {
@@ -115,15 +131,19 @@ export class Socket {
         return this.send(...args);
     }
     async emitWithAck(event, ...args) {
+        return (await this._ask(event, args))[0];
+    }
+    // Returns the arguments of the ack.
+    async _ask(event, values) {
         if (state.recording) return new Promise(() => {});
         const timeout = this._timeout ?? NO_TIMEOUT;
         this._timeout = undefined;
-        return unpack(host.socketEmitWithAck(this._number, text(event), pack(args), timeout))[0];
+        return unpack(host.socketEmitWithAck(this._number, text(event), pack(values), timeout));
     }
-    _ask(event, values, callback) {
+    _askFor(event, values, callback) {
         const timed = this._timeout !== undefined;
-        this.emitWithAck(event, ...values).then(
-            answer => (timed ? callback(null, answer) : callback(answer)),
+        this._ask(event, values).then(
+            answers => (timed ? callback(null, ...answers) : callback(...answers)),
             error => (timed ? callback(error) : console.error("no ack:", error)),
         );
     }

@@ -14,13 +14,13 @@ const isCallable = value => {
     if (typeof value !== "function") throw new TypeError("the first argument of a timer is a function");
 };
 
-function startTimer(callback, delay, args, interval) {
+function startTimer(callback, delay, args, interval, isQuiet = false) {
     isCallable(callback);
     const asked = Number(delay);
     const wait = Math.max(Number.isFinite(asked) ? asked : 0, interval ? 1 : 0);
     const id = nextTimer++;
     // A connection callback that runs for nobody starts nothing.
-    if (!state.recording) timers.set(id, { due: host.now() + wait, wait, callback, args, interval });
+    if (!state.recording) timers.set(id, { due: host.now() + wait, wait, callback, args, interval, isQuiet });
     return id;
 }
 
@@ -28,6 +28,9 @@ define(globalThis, "setTimeout", (callback, delay, ...args) => startTimer(callba
 define(globalThis, "setInterval", (callback, delay, ...args) => startTimer(callback, delay, args, true));
 define(globalThis, "setImmediate", (callback, ...args) => startTimer(callback, 0, args, false));
 for (const name of ["clearTimeout", "clearInterval", "clearImmediate"]) define(globalThis, name, id => void timers.delete(id));
+
+// Starts a timer that may be left when the call ends.
+export const startQuietTimer = (callback, delay) => startTimer(callback, delay, [], false, true);
 
 // Returns a promise for the next time at which the host has something for a request to another server.
 export const ready = number => new Promise(resolve => waiting.set(number, resolve));
@@ -75,9 +78,10 @@ function runTimers(now) {
 export function endTasks(ending = "the call has ended", remedy = "await what has to be done before the answer") {
     idle = [];
     if (!isWaiting()) return;
-    const parts = [[timers.size, "timer"], [waiting.size, "request to another server", "requests to other servers"]];
+    const begun = [...timers.values()].filter(timer => !timer.isQuiet).length;
+    const parts = [[begun, "timer"], [waiting.size, "request to another server", "requests to other servers"]];
     const left = parts.filter(([count]) => count).map(([count, one, many = `${one}s`]) => `${count} ${count === 1 ? one : many}`);
     timers = new Map();
     waiting = new Map();
-    host.log(3, `${ending}, and with it ${left.join(" and ")} that had begun; ${remedy}`);
+    if (left.length) host.log(3, `${ending}, and with it ${left.join(" and ")} that had begun; ${remedy}`);
 }

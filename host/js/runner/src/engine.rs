@@ -258,7 +258,7 @@ fn failure<'js>(ctx: &Ctx<'js>, entries: &Object<'js>, error: Error) -> Failure 
 fn internal() -> Failure {
     Failure {
         code: 500,
-        message: "the handler failed".to_owned(),
+        message: "internal server error".to_owned(),
         data: None,
     }
 }

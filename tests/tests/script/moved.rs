@@ -1,0 +1,143 @@
+//! What code meets that was written for other servers, and what a script that fails says.
+
+use hitchy_tests::{Server, official_client};
+use serde_json::json;
+
+const MOVED: &str = r#"
+io.use((socket, next) => {
+    if (socket.handshake.auth.broken) throw new Error("the guard gave up");
+    socket.user = "Ada";
+    next();
+});
+io.on("connection", socket => {
+    socket.on("ask", () => new Promise(resolve => socket.emit("question", (...answers) => resolve(answers))));
+    socket.on("ask in time", () => new Promise(resolve => socket.timeout(5000).emit("question", (error, ...answers) => resolve([error, answers]))));
+    socket.on("add user", name => void (socket.username = name));
+    socket.on("map", () => new Map());
+    socket.on("long name", ack => socket.join("x".repeat(5000)));
+});
+app.get("/express", (req, res) => res.json({ hello: "you" }));
+app.get("/big", () => ({ n: 1n }));
+app.get("/error", () => Response.error());
+app.get("/long", () => io.to("x".repeat(5000)).emit("e"));
+app.get("/in-time", async () => {
+    const signal = AbortSignal.timeout(60_000);
+    return { aborted: signal.aborted };
+});
+app.get("/deadline", async context => {
+    const before = context.deadline;
+    await new Promise(resolve => setTimeout(resolve, 20));
+    return { is_live: context.deadline < before };
+});
+"#;
+
+async fn serve() -> Server {
+    Server::with("moved.js", MOVED).await
+}
+
+#[tokio::test]
+async fn i14_2_a_callback_gets_every_argument_of_an_ack() {
+    let Some(node) = official_client().await else {
+        return;
+    };
+    let server = serve().await;
+    let ada = node.connect(&server, "/").await;
+    ada.answer("question", json!([1, "two"])).await;
+    assert_eq!(ada.ask("ask", json!([])).await, json!([[1, "two"]]));
+    let in_time = ada.ask("ask in time", json!([])).await;
+    assert_eq!(in_time, json!([[null, [1, "two"]]]));
+}
+
+#[tokio::test]
+async fn i14_2_a_property_that_is_lost_with_the_call_is_told() {
+    let Some(node) = official_client().await else {
+        return;
+    };
+    let server = serve().await;
+    let ada = node.connect(&server, "/").await;
+    server
+        .wait_for_log(&["socket.user is lost", "keep it as socket.data.user"])
+        .await;
+    ada.emit("add user", json!(["Ada"])).await;
+    server
+        .wait_for_log(&["socket.username is lost", "socket.data.username"])
+        .await;
+}
+
+#[tokio::test]
+async fn i14_6_a_guard_that_throws_refuses_with_an_id_that_the_log_has() {
+    let Some(node) = official_client().await else {
+        return;
+    };
+    let server = serve().await;
+    let refused = node
+        .connect_with(&server, "/", json!({ "auth": { "broken": true } }))
+        .await;
+    let message = refused.err().expect("refused").message;
+    let id = message
+        .strip_prefix("internal server error (id ")
+        .and_then(|rest| rest.strip_suffix(')'))
+        .unwrap_or_else(|| panic!("{message}"));
+    server
+        .wait_for_log(&[id, "moved.js:3:", "Error: the guard gave up"])
+        .await;
+    server
+        .wait_for_log(&[id, "connect to /", "failed with 500"])
+        .await;
+}
+
+#[tokio::test]
+async fn i14_6_a_failed_answer_names_the_route_or_the_event() {
+    let Some(node) = official_client().await else {
+        return;
+    };
+    let server = serve().await;
+    server
+        .wait_for_log(&[
+            r#"app.get("/express")"#,
+            "takes 2 arguments and gets one, the context",
+        ])
+        .await;
+    for (path, words) in [
+        ("/big", "the answer of GET /big cannot be sent"),
+        ("/error", "Response.error() is no answer"),
+        ("/express", "moved.js:14:"),
+    ] {
+        let from = server.log().len();
+        assert_eq!(server.get(path).await.status, 500, "{path}");
+        server.wait_for_log_from(from, &["moved.js", words]).await;
+        let what = format!("GET {path}: failed with 500");
+        server.wait_for_log_from(from, &[&what]).await;
+    }
+    let ada = node.connect(&server, "/").await;
+    let failed = ada.ask("map", json!([])).await;
+    assert_eq!(failed[0]["error"]["code"], 500);
+    server
+        .wait_for_log(&[r#"the ack of "map" cannot be sent: JSON has no Map"#])
+        .await;
+}
+
+#[tokio::test]
+async fn i14_6_what_the_server_refuses_is_for_the_client_and_the_log() {
+    let server = serve().await;
+    let answer = server.get("/long").await;
+    assert!((400..500).contains(&answer.status), "{answer:?}");
+    server.wait_for_log(&["moved.js:17:", "Failure: "]).await;
+}
+
+#[tokio::test]
+async fn i14_2_times_are_those_of_the_call() {
+    let server = serve().await;
+    let answer = server.get("/deadline").await;
+    assert_eq!(answer.json(), json!({ "is_live": true }));
+    let from = server.log().len();
+    assert_eq!(
+        server.get("/in-time").await.json(),
+        json!({ "aborted": false })
+    );
+    // The next line shows that the one before would have been there.
+    assert_eq!(server.get("/big").await.status, 500);
+    server.wait_for_log_from(from, &["GET /big"]).await;
+    let log = server.log().all()[from..].join("\n");
+    assert!(!log.contains("timer"), "{log}");
+}
