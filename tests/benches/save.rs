@@ -1,13 +1,13 @@
 //! The time from the save of a handler's source to the new behaviour in the browser: twenty edits of the chat under
-//! `hitchy dev`.
+//! `hitchy dev`, in Rust and in JavaScript.
 //!
-//! Run the benchmark with `cargo bench --workspace --bench save`. The time is measured from the write of the file until
-//! a page, which stays open for all edits, shows a message as the new code makes it. The page must never be
-//! disconnected.
+//! Run the benchmark with `cargo bench --workspace --bench save`. The time is measured from the write of the file, in
+//! place, until the new code answers a page that stays open for all edits, and until this page shows a message as the
+//! new code makes it. The page must never be disconnected.
 #![allow(clippy::print_stdout, reason = "it prints a table")]
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -24,33 +24,68 @@ const EDITS: usize = 20;
 const FIRST_BUILD: Duration = Duration::from_secs(900);
 const EACH: Duration = Duration::from_secs(120);
 
-/// The text that each edit replaces in the chat's `src/lib.rs`.
-const LINE: &str = "\"text\": text,";
+/// A chat whose source is edited.
+struct Chat {
+    language: &'static str,
+    /// The source, below the folder of the examples.
+    source: &'static str,
+    /// What each edit replaces, and by what; `MARK` stands for the text of the edit.
+    line: (&'static str, &'static str),
+}
+
+const RUST: Chat = Chat {
+    language: "Rust",
+    source: "chat/src/lib.rs",
+    line: ("\"text\": text,", "\"text\": format!(\"MARK {text}\"),"),
+};
+const JAVASCRIPT: Chat = Chat {
+    language: "JavaScript",
+    source: "chat-js/handlers/chat.js",
+    line: ("text: trimmed(text, 500),", "text: `MARK ${text}`,"),
+};
 
 #[tokio::main]
 async fn main() -> Result<()> {
     if !figures::are_wanted() {
         return Ok(());
     }
-    let folder = tempfile::tempdir()?;
-    let handler = copy_example("chat", folder.path());
-    let client = sources().join("client/node_modules/socket.io-client/dist");
-    std::fs::write(
-        handler.join("hitchy.toml"),
-        format!("[socket]\nclient = {client:?}\n"),
-    )?;
     let browser = Browser::start().await;
-    let (_dev, addr) = Dev::start(&handler).await?;
+    let folder = tempfile::tempdir()?;
+    measure(&browser, &JAVASCRIPT, &copy_of_script(folder.path())?).await?;
+    let folder = tempfile::tempdir()?;
+    measure(&browser, &RUST, &copy_example("chat", folder.path())).await
+}
+
+/// Copies the chat in JavaScript with its page, and returns the folder to serve.
+fn copy_of_script(to: &Path) -> Result<PathBuf> {
+    let copied = Command::new("cp")
+        .arg("-r")
+        .args(["chat", "chat-js"].map(|name| sources().join("../examples").join(name)))
+        .arg(to)
+        .status()?;
+    anyhow::ensure!(copied.success(), "the chat cannot be copied");
+    Ok(to.join("chat-js"))
+}
+
+/// Measures all edits of a chat in a folder.
+async fn measure(browser: &Browser, chat: &Chat, folder: &Path) -> Result<()> {
+    let client = sources().join("client/node_modules/socket.io-client/dist");
+    let settings = folder.join("hitchy.toml");
+    let mut text = std::fs::read_to_string(&settings).unwrap_or_default();
+    text.push_str(&format!("\n[socket]\nclient = {client:?}\n"));
+    std::fs::write(settings, text)?;
+    let (_dev, addr) = Dev::start(folder).await?;
     let page = browser.open(&format!("http://{addr}"), Window::WIDE).await;
     page.fill("Your name", "Ada").await;
     page.press("Enter").await;
     page.sees("#state", "Connected").await;
 
-    let mut times = Vec::new();
+    let (_, file) = chat.source.split_once('/').context("a folder and a file")?;
+    let (mut answered, mut shown) = (Vec::new(), Vec::new());
     for edit in 1..=EDITS {
-        let time = save(&handler.join("src/lib.rs"), &page, edit).await?;
-        println!("edit {edit:>2}: {}", millis(time));
-        times.push(time);
+        let times = save(chat, &folder.join(file), &page, edit).await?;
+        answered.push(times.0);
+        shown.push(times.1);
     }
     let connections = page.connections().await;
     assert_eq!(
@@ -58,34 +93,44 @@ async fn main() -> Result<()> {
         Some(1),
         "{connections}"
     );
-    let times = Durations::of(times);
-    println!(
-        "of {EDITS}: median {}, maximum {}",
-        millis(times.quantile(0.5)),
-        millis(times.max())
-    );
+    for (what, times) in [("answered", answered), ("shown", shown)] {
+        let times = Durations::of(times);
+        println!(
+            "{}, {what}: of {EDITS} edits median {}, maximum {}",
+            chat.language,
+            millis(times.quantile(0.5)),
+            millis(times.max())
+        );
+    }
     Ok(())
 }
 
-/// Saves an edit. Returns the time until the page shows a message of the new version.
-async fn save(library: &Path, page: &Page, edit: usize) -> Result<Duration> {
+/// Saves an edit. Returns the times until the new version answers the page, and until the page shows a message of it.
+async fn save(
+    chat: &Chat,
+    source: &Path,
+    page: &Page,
+    edit: usize,
+) -> Result<(Duration, Duration)> {
     let mark = format!("edit {edit}:");
-    let original = std::fs::read_to_string(sources().join("../examples/chat/src/lib.rs"))?;
-    let edited = original.replace(LINE, &format!("\"text\": format!(\"{mark} {{text}}\"),"));
-    anyhow::ensure!(edited != original, "the chat has no line {LINE}");
-    std::fs::write(library, edited)?;
+    let original = std::fs::read_to_string(sources().join("../examples").join(chat.source))?;
+    let (line, edited) = chat.line;
+    let text = original.replace(line, &edited.replace("MARK", &mark));
+    anyhow::ensure!(text != original, "the chat has no line {line}");
+    std::fs::write(source, text)?;
     let saved = Instant::now();
     // The request bypasses the page, because the page would otherwise fill with messages.
     let ask =
         "new Promise(told => sockets[0].emit('message', 'general', 'x', 'x', it => told(it.text)))";
     while page.eval(ask).await != json!(format!("{mark} x")) {
         anyhow::ensure!(saved.elapsed() < EACH, "{mark} does not come");
-        tokio::time::sleep(Duration::from_millis(10)).await;
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
+    let answered = saved.elapsed();
     page.fill("Message", "now").await;
     page.press("Enter").await;
     page.sees(".message .text", &format!("{mark} now")).await;
-    Ok(saved.elapsed())
+    Ok((answered, saved.elapsed()))
 }
 
 /// A running `hitchy dev`, which is killed on drop.

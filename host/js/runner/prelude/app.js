@@ -129,15 +129,15 @@ function ofResponse(response) {
 const then = (value, next) => (value instanceof Promise || typeof value?.then === "function" ? Promise.resolve(value).then(next) : next(value));
 
 // Makes the response of an answer, or an error that names what answered.
-const answerOf = what => answer => sendable(() => toResponse(answer), `the answer of ${what}`);
+const answerOf = what => answer => sendable(() => toResponse(answer), () => `the answer of ${what()}`);
 
 export function request(index) {
     const { run, names, method, path } = routes[index];
-    return then(run(new Context(names)), answerOf(`${method || "every method"} ${path}`));
+    return then(run(new Context(names)), answerOf(() => `${method || "every method"} ${path}`));
 }
 
 // A policy that returns nothing lets the request pass.
-export const before = index => then(policies[index].run(new Context([])), answer => (answer === undefined || answer === null ? null : answerOf(`the policy of ${policies[index].prefix}`)(answer)));
+export const before = index => then(policies[index].run(new Context([])), answer => (answer === undefined || answer === null ? null : answerOf(() => `the policy of ${policies[index].prefix}`)(answer)));
 
 export function after(index, status) {
     const context = new Context([]);

@@ -20,7 +20,7 @@ export function sendable(make, what) {
     try {
         return make();
     } catch (error) {
-        throw new TypeError(`${what} cannot be sent: ${error instanceof Error ? error.message : describe(error)}`);
+        throw new TypeError(`${what()} cannot be sent: ${error instanceof Error ? error.message : describe(error)}`);
     }
 }
 
@@ -76,10 +76,12 @@ export function rejected(promise, reason, isHandled) {
 
 // Logs the rejections of the call that nobody has handled.
 export function endRejections() {
-    const left = new Set(rejections.values());
-    left.delete(explained);
-    rejections = new Map();
+    const told = explained;
     explained = undefined;
+    if (rejections.size === 0) return;
+    const left = new Set(rejections.values());
+    left.delete(told);
+    rejections = new Map();
     for (const reason of left) host.log(4, `a promise was rejected, and nothing handles it: ${describe(reason)}; await it, or catch it`.toWellFormed());
 }
 

@@ -58,7 +58,7 @@ const undeclared = namespace => event => {
     host.log(3, `socket.on(${JSON.stringify(event)}) has no effect, because it was not called when the file was loaded: call it at once in io.on("connection", socket => …), not later or under a condition`.toWellFormed());
 };
 
-const packAnswer = (values, event) => sendable(() => pack(values), `the ack of ${JSON.stringify(event)}`);
+const packAnswer = (values, event) => sendable(() => pack(values), () => `the ack of ${JSON.stringify(event)}`);
 
 // The answer to an event.
 class Ack {
