@@ -41,6 +41,7 @@ fn calls(criterion: &mut Criterion) {
         .build()
         .expect("a tokio runtime");
     let runtime = tokio.block_on(async { runtime() });
+    let python = python("hello");
     for life in [Life::Call, Life::Socket, Life::Shared] {
         let load = |name, wasm| tokio.block_on(load(&runtime, name, wasm, life));
         let (hello, version) = (
@@ -48,7 +49,8 @@ fn calls(criterion: &mut Criterion) {
             load("version.wasm", guest("version_one")),
         );
         let script = load("hello.js", fixture("js/hello.js"));
-        let python = python("hello").map(|wasm| load("hello-python.wasm", wasm));
+        let python = python.clone();
+        let python = python.map(|wasm| load("hello-python.wasm", wasm));
         // With `socket`, requests have fresh instances.
         if life != Life::Socket {
             requests(

@@ -103,8 +103,11 @@ async fn main() -> Result<()> {
     for (language, file, handler) in languages {
         for life in ["call", "socket", "shared"] {
             let Some(handler) = &handler else { continue };
-            // What is passed to a call in Python is not freed: docs/python.md.
-            let settings = format!("instances = \"{life}\"\nmax-calls = 10000\n");
+            let mut settings = format!("instances = \"{life}\"\n");
+            if language == "Python" {
+                // What is passed to its calls is not freed: docs/python.md.
+                settings.push_str("max-calls = 10000\n");
+            }
             let plan = Server::prepare()
                 .handler(file, handler)
                 .handler("hello.toml", settings);

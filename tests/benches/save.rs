@@ -58,22 +58,26 @@ async fn main() -> Result<()> {
 
 /// Copies the chat in JavaScript with its page, and returns the folder to serve.
 fn copy_of_script(to: &Path) -> Result<PathBuf> {
+    let examples = sources().join("../examples");
     let copied = Command::new("cp")
         .arg("-r")
-        .args(["chat", "chat-js"].map(|name| sources().join("../examples").join(name)))
+        .args([
+            examples.join("chat-js/handlers"),
+            examples.join("chat/public"),
+        ])
         .arg(to)
         .status()?;
     anyhow::ensure!(copied.success(), "the chat cannot be copied");
-    Ok(to.join("chat-js"))
+    Ok(to.to_owned())
 }
 
 /// Measures all edits of a chat in a folder.
 async fn measure(browser: &Browser, chat: &Chat, folder: &Path) -> Result<()> {
     let client = sources().join("client/node_modules/socket.io-client/dist");
-    let settings = folder.join("hitchy.toml");
-    let mut text = std::fs::read_to_string(&settings).unwrap_or_default();
-    text.push_str(&format!("\n[socket]\nclient = {client:?}\n"));
-    std::fs::write(settings, text)?;
+    std::fs::write(
+        folder.join("hitchy.toml"),
+        format!("[socket]\nclient = {client:?}\n"),
+    )?;
     let (_dev, addr) = Dev::start(folder).await?;
     let page = browser.open(&format!("http://{addr}"), Window::WIDE).await;
     page.fill("Your name", "Ada").await;

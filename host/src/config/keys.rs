@@ -247,7 +247,7 @@ pub const KEYS: &[Key] = &[
 
     Key::new("handlers.dir", ValueKind::Folder, "handlers", "The folder whose `.wasm`, `.js` and `.ts` files are served."),
     Key::new("handlers.watch", ValueKind::Switch, "true", "Whether changes in the folder are followed while the server runs."),
-    Key::new("handlers.settle", time(Duration::ZERO, MINUTE), "150ms", "How long a file written in place must rest before it is loaded, or a fifth of it after its writer has closed it, which Linux tells; a file that was renamed into place is loaded at once."),
+    Key::new("handlers.settle", time(Duration::ZERO, MINUTE), "150ms", "How long a file written in place must rest before it is loaded, or, on Linux, a fifth of it once its writer has closed it; a file that was renamed into place is loaded at once."),
     Key::new("handlers.rescan", time(Duration::from_millis(10), HOUR), "5s", "Time between two scans of the whole folder, for changes that the system did not report."),
     Key::new("handlers.required", HANDLER_NAMES, "", "Handlers without which nothing is served: while one of them is not loaded, every request is answered 503.").live(),
 

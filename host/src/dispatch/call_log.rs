@@ -11,6 +11,9 @@ use crate::runtime::kinds::kind::CallKind;
 use crate::runtime::{CallError, Outcome};
 use crate::text::visible;
 
+/// The most bytes that are kept of a message of a handler.
+const MAX_KEPT: usize = 500;
+
 /// A call that runs. It is counted when this value is dropped, as aborted unless it has ended before.
 pub(super) struct Running<H: AsRef<Served>> {
     handler: H,
@@ -133,17 +136,21 @@ pub(super) fn log_call_error(
     keep_failure(handler, id, what, sentence);
 }
 
-/// Logs a failure of a handler's own making, and keeps it as the handler's last one.
-pub(super) fn log_failure(
+/// Keeps a failure that a handler has returned as its last one, if it is the server's fault and not the client's. What
+/// the handler has to say of it, it has logged.
+pub(super) fn keep_returned(
     handler: &Served,
     id: &CallId,
     what: &dyn fmt::Display,
     failure: &Failure,
 ) {
-    let what = what.to_string();
-    let sentence = format!("failed with {}: {}", failure.code, failure.message);
-    tracing::warn!(handler = %visible(&handler.name), call = %id, "{}: {}", visible(&what), visible(&sentence));
-    keep_failure(handler, id, what, sentence);
+    if failure.code < 500 {
+        return;
+    }
+    let mut message = failure.message.clone();
+    message.truncate(message.floor_char_boundary(MAX_KEPT));
+    let sentence = format!("failed with {}: {message}", failure.code);
+    keep_failure(handler, id, what.to_string(), sentence);
 }
 
 /// Keeps a call that went wrong as the handler's last failure.
@@ -165,7 +172,14 @@ pub(super) fn log_hook(
 ) {
     match outcome {
         Ok(Ok(())) => {}
-        Ok(Err(failure)) => log_failure(handler, id, what, &failure),
+        Ok(Err(failure)) => {
+            tracing::warn!(
+                handler = %visible(&handler.name), call = %id,
+                "{}: failed with {}: {}",
+                visible(&what.to_string()), failure.code, visible(&failure.message)
+            );
+            keep_returned(handler, id, what, &failure);
+        }
         Err(error) => log_call_error(handler, id, what, &error),
     }
 }

@@ -98,7 +98,8 @@ impl Dispatch {
                 .call(handler, connection::CONNECT, &context, call)
                 .await;
             let broken = match &outcome {
-                Ok(answer) => matches!(answer, Err(failure) if failure.code >= 500),
+                // What the SDKs make of an error that is not meant for the client.
+                Ok(answer) => matches!(answer, Err(failure) if failure.code == 500),
                 Err(error) => is_logged(error),
             };
             let what = format_args!("connect to {}", connection.namespace);

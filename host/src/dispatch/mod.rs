@@ -36,7 +36,7 @@ pub use self::schedules::{ScheduleFailure, ScheduleRun};
 use self::admission::{admit, readiness_of, refuse};
 use self::answer::{allow_header, of_call_error, options_response};
 use self::call_log::{
-    RequestName, Running, answer_counters, is_logged, log_call_error, log_failure, turn_away,
+    RequestName, Running, answer_counters, is_logged, keep_returned, log_call_error, turn_away,
 };
 use self::gate::{Gate, Permits, TurnedAway};
 use self::ids::Ids;
@@ -360,7 +360,7 @@ fn client_result<T>(
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(mut failure)) => {
             if failure.code >= 500 {
-                log_failure(handler, &context.id, what, &failure);
+                keep_returned(handler, &context.id, what, &failure);
                 failure.detail = context.last_error.as_ref().and_then(LastError::take);
             }
             Err(failure)

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Dispatch;
 use super::answer::Refusal;
-use super::call_log::{is_logged, keep_failure};
+use super::call_log::{is_logged, keep_failure, keep_returned};
 use crate::message::CallId;
 use crate::registry::Entry;
 use crate::runtime::CallContext;
@@ -47,6 +47,7 @@ impl Dispatch {
         let (sentence, is_fault) = match self.call(handler, SCHEDULE, &context, call).await {
             Ok(Ok(())) => return ScheduleRun::Done,
             Ok(Err(failure)) => {
+                keep_returned(handler, &id, &format_args!("schedule {name}"), &failure);
                 let sentence = format!("failed with {}: {}", failure.code, failure.message);
                 (sentence, false)
             }

@@ -11,8 +11,8 @@ use crate::watch::{Change, Watch};
 /// Time between the beginnings of two reloads: a storm of changes is compiled ten times a second at most.
 const SPACING: Duration = Duration::from_millis(100);
 
-/// The part of the time to rest that is left when the writer has closed the file. A script of a shell may open it again
-/// at once, to append more.
+/// The part of the time to rest that is left when the writer has closed the file. A shell may open it again at once, to
+/// append more.
 const REST_AFTER_CLOSE: u32 = 5;
 
 /// The changes of the folder since the last reload.
@@ -22,8 +22,8 @@ pub(super) struct Arrivals {
     settling: HashMap<PathBuf, Instant>,
     /// Files that came by a rename since the last reload, so that they are complete.
     moved: HashSet<PathBuf>,
-    /// Files that were closed by their writer since the last reload: they are complete when they have settled.
-    closed: HashSet<PathBuf>,
+    /// Files that were closed by their writer a moment ago, and until when they would count as incomplete without that.
+    closed: HashMap<PathBuf, Instant>,
     last_reload: Option<Instant>,
 }
 
@@ -57,9 +57,9 @@ impl Arrivals {
                 false
             }
             Change::Closed(path) => {
-                let due = Instant::now() + settle / REST_AFTER_CLOSE;
-                self.closed.insert(path.clone());
-                self.settling.insert(path, due);
+                let now = Instant::now();
+                self.closed.insert(path.clone(), now + settle);
+                self.settling.insert(path, now + settle / REST_AFTER_CLOSE);
                 false
             }
             Change::Moved(path) => {
@@ -81,8 +81,8 @@ impl Arrivals {
     /// Ends a reload that has looked at every file.
     pub(super) fn end(&mut self) {
         self.moved.clear();
-        let settling = &self.settling;
-        self.closed.retain(|path| settling.contains_key(path));
+        let now = Instant::now();
+        self.closed.retain(|_, until| *until > now);
     }
 
     /// Returns true if this very file was written a moment ago.
@@ -102,7 +102,7 @@ impl Arrivals {
             return true;
         }
         let quiet = stamp.quiet_for();
-        if quiet >= settle || self.moved.contains(path) || self.closed.contains(path) {
+        if quiet >= settle || self.moved.contains(path) || self.closed.contains_key(path) {
             return false;
         }
         let due = Instant::now() + (settle - quiet);

@@ -34,7 +34,7 @@ const QUEUE: usize = 1024;
 pub enum Change {
     /// A file is being written, or was created: more may follow.
     Written(PathBuf),
-    /// Whoever wrote a file has closed it. Linux says so, other systems do not.
+    /// Whoever wrote a file has closed it. Only Linux reports this.
     Closed(PathBuf),
     /// A file appeared or disappeared in one step, by a rename or by its removal.
     Moved(PathBuf),

@@ -16,9 +16,9 @@ function wantFunction(value, what) {
 }
 
 // Handlers of other frameworks take a request, a response and a function for the next handler.
-function wantHandler(value, what) {
+function wantHandler(value, what, remedy) {
     wantFunction(value, what);
-    if (value.length > 1) host.log(3, `${what}: its handler takes ${value.length} arguments and gets one, the context; it answers with what it returns, as in ({ params, json }) => ({ hello: params.name })`.toWellFormed());
+    if (value.length > 1) host.log(3, `${what}: its function takes ${value.length} arguments and gets one, the context; ${remedy}`.toWellFormed());
 }
 
 function wantLoading(what) {
@@ -42,7 +42,7 @@ const route = (name, method) => (path, ...functions) => {
     wantLoading(`app.${name}`);
     functions = functions.flat();
     if (functions.length === 0) wantFunction(undefined, `app.${name}`);
-    for (const one of functions) wantHandler(one, `app.${name}(${JSON.stringify(path)})`);
+    for (const one of functions) wantHandler(one, `app.${name}(${JSON.stringify(path)})`, "it answers with what it returns, as in ({ params, json }) => ({ hello: params.name })");
     routes.push({ method, ...pattern(path), run: functions.length === 1 ? functions[0] : inTurn(functions) });
     return app;
 };
@@ -62,7 +62,7 @@ const policy = (stage, name) => (prefix, ...functions) => {
     functions = (everywhere ? [prefix, ...functions] : functions).flat();
     if (functions.length === 0) wantFunction(undefined, `app.${name}`);
     for (const run of functions) {
-        wantHandler(run, `app.${name}`);
+        wantHandler(run, `app.${name}${everywhere ? "" : `(${JSON.stringify(prefix)})`}`, "what it returns is the answer, and a request passes if it returns nothing");
         policies.push({ stage, prefix: everywhere ? "/" : text(prefix), run });
     }
     return app;

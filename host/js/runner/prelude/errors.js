@@ -15,12 +15,13 @@ export class Failure extends Error {
 }
 Object.defineProperty(Failure.prototype, "name", { value: "Failure", writable: true, configurable: true });
 
-// Makes what is sent of an answer. An error names the answer: the place where it was made is not on the stack any more.
+// Makes what is sent of an answer. An error names the answer: the function that made it is not on the stack any more.
 export function sendable(make, what) {
     try {
         return make();
     } catch (error) {
-        throw new TypeError(`${what()} cannot be sent: ${error instanceof Error ? error.message : describe(error)}`);
+        if (isFailure(error)) throw error;
+        throw new TypeError(`${what()} cannot be sent`, { cause: error });
     }
 }
 
@@ -89,8 +90,9 @@ export function endRejections() {
 export function explain(error) {
     explained = error;
     if (isFailure(error) && error.code >= 400 && error.code <= 599) {
-        // What the server refuses is for the client, as the client may have caused it, and for the author too.
-        if (!(error instanceof Failure)) host.log(3, describe(error).toWellFormed());
+        // What the server refuses is for the client, because the client may have caused it, and for an author who looks.
+        // Clients can cause it as often as they like.
+        if (!(error instanceof Failure)) host.log(1, describe(error).toWellFormed());
         let data;
         if (error.data !== undefined) {
             try {

@@ -1,6 +1,6 @@
 // Events and connections: the calls of what connection callbacks have registered.
 
-import host, { state } from "hitchy:host";
+import host, { state, text } from "hitchy:host";
 import { describe, sendable } from "hitchy:errors";
 import { declareOn, hooks, listeners, namespaces } from "hitchy:io";
 import { pack, unpack } from "hitchy:payload";
@@ -45,9 +45,26 @@ function recordOne(namespace, callback, socket) {
 export function endRecording() {
     for (const namespace of namespaces.values()) {
         namespace._socket._declare = undeclared(namespace);
+        namespace._socket._keepRecorded();
+        warnOfLost(namespace);
         namespace._socket._data = undefined;
         namespace._socket._handshake = undefined;
     }
+}
+
+// Warns of properties that guards and listeners set on the socket itself, as far as their text shows it: the socket is
+// another object in the next call.
+function warnOfLost(namespace) {
+    const functions = [...namespace._guards, ...[...namespace._socket._listeners.values()].flat(), ...namespace._socket._any];
+    const parameters = [...namespace._guards, ...namespace._callbacks].map(one => /^(?:async\s+)?(?:function\b[^(]*)?\(?\s*([\w$]+)/.exec(text(one))?.[1]);
+    const names = new Set(parameters.filter(Boolean));
+    const lost = new Set();
+    for (const one of functions) {
+        for (const [, variable, property] of text(one.original ?? one).matchAll(/(?<![.\w$])([\w$]+)\.([\w$]+)\s*=(?![=>])/g)) {
+            if (names.has(variable) && property !== "data") lost.add(`${variable}.${property}`);
+        }
+    }
+    if (lost.size) host.log(3, `${[...lost].join(", ")}: the socket is another object in the next call, unless instances = "socket"; what a guard or a listener sets on it is kept as ${[...lost][0].replace(".", ".data.")}`.toWellFormed());
 }
 
 const warned = new Set();
@@ -149,7 +166,6 @@ export async function connect(index, number) {
     const namespace = hooks[index];
     const socket = new Socket(namespace.name, number);
     for (const guard of namespace._guards) await nextOf(next => guard(socket, next));
-    socket._warnOfProperties();
 }
 
 export function connected(index, number) {
@@ -161,7 +177,6 @@ export function connected(index, number) {
     // on with it.
     if (host.life() === "socket") namespace._live = socket;
     const results = namespace._callbacks.map(callback => callback(socket));
-    if (!namespace._live) socket._warnOfProperties();
     return results.some(isPromise) ? Promise.all(results) : undefined;
 }
 
@@ -176,7 +191,7 @@ export async function disconnected(index, number, reason) {
 // Lets go of the sockets of a call.
 export function releaseSockets() {
     for (const namespace of namespaces.values()) {
-        if (!namespace._live) (namespace._current ?? namespace._socket)._warnOfProperties();
+        if (namespace._socket._number !== NOBODY) namespace._socket._forget();
         namespace._socket._bind(NOBODY);
         namespace._live?._bind(NOBODY);
         namespace._current?._bind(NOBODY);

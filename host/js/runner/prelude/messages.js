@@ -243,7 +243,9 @@ export class Response extends Message {
         return this.#status === 0 ? "error" : "default";
     }
     clone() {
-        return this._copyTo(new Response(null, { status: this.#status, statusText: this.#statusText, _url: this.#url }));
+        const copy = new Response(null, { statusText: this.#statusText, _url: this.#url });
+        copy.#status = this.#status;
+        return this._copyTo(copy);
     }
 }
 

@@ -28,12 +28,6 @@ export const withoutCallback = args => (typeof args.at(-1) === "function" ? [arg
 // Events that a client does not send, so that nothing is declared for them.
 export const OWN_EVENTS = new Set(["disconnect", "disconnecting", "error", "newListener", "removeListener"]);
 
-// The number of properties that a socket has before a handler sets one.
-let ownCount;
-const warned = new Set();
-// Returns true for the first property of a name that this instance warns of.
-const isFirst = name => !warned.has(name) && Boolean(warned.add(name));
-
 export class Socket {
     constructor(namespace, number) {
         this._namespace = namespace;
@@ -43,17 +37,21 @@ export class Socket {
         this._timeout = undefined;
         // True if something of the client was read while nobody was connected.
         this._reads = false;
-        // Declared here, so that it counts among the own properties.
-        this._declare = undefined;
         this._bind(number);
-        ownCount ??= Object.keys(this).length;
     }
-    // Warns of properties that a handler has set on the socket itself: it is another object for the next call.
-    _warnOfProperties() {
-        const own = Object.keys(this);
-        if (own.length === ownCount) return;
-        const name = own.at(-1);
-        if (isFirst(name)) host.log(3, `socket.${name} is lost when the call ends, because the socket is another object in the next one; keep it as socket.data.${name}`.toWellFormed());
+    // Keeps what the connection callbacks have set on the socket itself while they were recorded.
+    _keepRecorded() {
+        this._recorded = this._set();
+    }
+    // Returns the properties that handlers have set. Those of the API begin with `_`.
+    _set() {
+        return Object.fromEntries(Object.entries(this).filter(([name]) => !name.startsWith("_")));
+    }
+    // Forgets what a call has set on the socket, so that the next client does not see it.
+    _forget() {
+        for (const name of Object.keys(this._set())) delete this[name];
+        Object.assign(this, this._recorded);
+        this._timeout = undefined;
     }
     // Makes this the socket of another call. Functions that were recorded have captured this object.
     _bind(number) {

@@ -38,12 +38,13 @@ export const ready = number => new Promise(resolve => waiting.set(number, resolv
 // Calls `callback` when nothing is left to wait for, unless something happens to make it unnecessary.
 export const whenIdle = callback => void idle.push(callback);
 
-// Returns true if something is left to wait for.
-export const isWaiting = () => timers.size > 0 || waiting.size > 0;
+// Returns true if something is left for which the call waits by itself.
+export const isWaiting = () => waiting.size > 0 || [...timers.values()].some(timer => !timer.isQuiet);
 
 // Waits until something happens, and lets it happen. Returns false if nothing can happen any more.
 export function turn() {
-    if (!isWaiting()) {
+    // A quiet timer holds up nothing, but a promise may depend on it.
+    if (!isWaiting() && (timers.size === 0 || idle.length > 0)) {
         const callbacks = idle;
         idle = [];
         for (const callback of callbacks) callback();
@@ -77,8 +78,8 @@ function runTimers(now) {
 // Ends what is still waiting, because the call has ended.
 export function endTasks(ending = "the call has ended", remedy = "await what has to be done before the answer") {
     idle = [];
-    if (!isWaiting()) return;
-    const begun = [...timers.values()].filter(timer => !timer.isQuiet).length;
+    if (timers.size === 0 && waiting.size === 0) return;
+    const begun = state.loading ? timers.size : [...timers.values()].filter(timer => !timer.isQuiet).length;
     const parts = [[begun, "timer"], [waiting.size, "request to another server", "requests to other servers"]];
     const left = parts.filter(([count]) => count).map(([count, one, many = `${one}s`]) => `${count} ${count === 1 ? one : many}`);
     timers = new Map();
