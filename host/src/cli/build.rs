@@ -7,6 +7,7 @@ use anyhow::{Context, anyhow, bail};
 use clap::Args;
 
 use super::builder::{Builder, Built};
+use super::bundler::{self, Bundler};
 use super::cargo::{self, Profile};
 use super::error::CommandError;
 use super::executor::{self, Threads};
@@ -18,7 +19,9 @@ use super::shell::{RemoveOnDrop, shell};
 use super::sources::Sources;
 use super::{hidden_sources, job, log, settings, toolchains};
 use crate::config::{self, Config, Setup};
-use crate::registry::has_scripts;
+use crate::registry::scripts;
+use crate::runtime::{Bundled, instead_of, packages};
+use crate::text::visible;
 
 /// The examples at the end of `hitchy build --help`.
 pub(super) const EXAMPLES: &str = "\
@@ -67,7 +70,9 @@ async fn build(folder: &Path, config: &Config, settings: &config::Sources) -> an
         }
     }
     builder.remove_obsolete(&sources)?;
-    if sources.recipes.is_empty() && sources.problems.is_empty() {
+    let (bundled, not_bundled) = bundle(&sources, &config.handlers.dir).await;
+    failed += not_bundled;
+    if sources.recipes.is_empty() && sources.problems.is_empty() && bundled + not_bundled == 0 {
         let dir = config.handlers.dir.display();
         print(format_args!(
             "nothing to build: {dir} has scripts, which are served as they are"
@@ -78,6 +83,41 @@ async fn build(folder: &Path, config: &Config, settings: &config::Sources) -> an
         1 => bail!("one handler was not built; the reason stands above"),
         many => bail!("{many} handlers were not built; the reasons stand above"),
     }
+}
+
+/// Makes the bundles of the scripts in the handlers folder that import packages, except of those that commands have
+/// made. Failures are printed as they come. Returns how many were made, and how many were not.
+async fn bundle(sources: &Sources, dir: &Path) -> (usize, usize) {
+    let bundler = Bundler::new(&sources.folder);
+    let (mut bundled, mut failed) = (Vec::new(), 0);
+    let is_written = |name: &String| !sources.recipes.contains_key(name);
+    for name in scripts(dir).into_iter().filter(is_written) {
+        let content = fs::read(dir.join(&name)).unwrap_or_default();
+        let Some(script) = packages(dir, &name, &content) else {
+            continue;
+        };
+        let mut packages = script.packages.iter();
+        let instead = packages.find_map(|package| Some((package, instead_of(package)?)));
+        let made = match instead {
+            Some((package, sentence)) => Err(anyhow!("cannot import {package:?}: {sentence}")),
+            None => {
+                let Bundled { made, .. } = bundler.make(&script).await;
+                made.map_err(anyhow::Error::from)
+            }
+        };
+        if let Err(error) = made {
+            print_error(&error.context(format!("{}: not bundled", visible(&name))));
+            failed += 1;
+        }
+        bundled.push(name);
+    }
+    for name in bundler::remove_obsolete(dir, &bundled) {
+        print(format_args!(
+            "removed the bundle of {}: nothing needs it any more",
+            visible(&name)
+        ));
+    }
+    (bundled.len() - failed, failed)
 }
 
 /// Returns the absolute path of the folder to look for handlers in, without links.
@@ -122,7 +162,7 @@ pub(super) async fn prepare(
         print_error(problem);
     }
     let handlers = &config.handlers.dir;
-    if sources.recipes.is_empty() && sources.problems.is_empty() && !has_scripts(handlers) {
+    if sources.recipes.is_empty() && sources.problems.is_empty() && scripts(handlers).is_empty() {
         bail!(
             "there is no handler to build below {}: no Cargo.toml of a library with crate-type cdylib, no [dev] build in {}, and no \
              .js or .ts in {}{}",

@@ -11,6 +11,7 @@ use clap::Args;
 
 use super::build;
 use super::builder::{Builder, Built};
+use super::bundler::Bundler;
 use super::cargo::{self, Package, Profile};
 use super::error::CommandError;
 use super::inputs::Inputs;
@@ -24,6 +25,7 @@ use super::settings::SettingsArgs;
 use super::sources::{BuildMethod, Recipe, Sources, is_manifest, relative};
 use crate::config::{self, Config};
 use crate::registry::Registry;
+use crate::runtime::BundlerBackend;
 use crate::watch::{self, Trees};
 
 /// The examples at the end of `hitchy dev --help`.
@@ -47,6 +49,7 @@ pub(super) fn main(args: DevArgs) -> Result<(), CommandError> {
     let settings = args.settings.sources(Some(folder.clone()));
     let mut config = Config::load(&settings)?;
     config.tells_details = true;
+    config.bundler = Some(BundlerBackend(Arc::new(Bundler::new(&folder))));
     let _log = log::start(&config.log);
     Ok(serve::block_on(dev(folder, config, settings))?)
 }

@@ -3,6 +3,7 @@
 mod bindings;
 mod build;
 mod builder;
+mod bundler;
 mod cargo;
 mod client;
 mod command_output;
@@ -55,13 +56,15 @@ enum Command {
     /// Every Cargo.toml below PATH whose library has crate-type cdylib becomes a handler; for what cargo does not
     /// build, [dev] build in hitchy.toml names a command. Everything that a build reads is followed; what .gitignore
     /// lists is not searched for handlers. A build that fails leaves the old code serving. Clients stay connected while
-    /// code is replaced.
+    /// code is replaced. Scripts need no build; those that import packages of npm are bundled with them, by the esbuild of
+    /// their project.
     #[command(after_help = dev::EXAMPLES)]
     Dev(dev::DevArgs),
     /// Build the handlers below PATH once, as they are deployed
     ///
-    /// Puts each .wasm into the handlers folder, by a rename and only when its content is new. The exit code is 1 when
-    /// one cannot be built; the others are built all the same.
+    /// Puts each .wasm into the handlers folder, by a rename and only when its content is new. Scripts that import packages
+    /// of npm are bundled with them, by the esbuild of their project. The exit code is 1 when one cannot be built; the
+    /// others are built all the same.
     #[command(after_help = build::EXAMPLES)]
     Build(build::BuildArgs),
     /// Write a handler to begin with

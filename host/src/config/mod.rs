@@ -48,7 +48,7 @@ pub use value::ValueKind;
 use gather::Gathered;
 use grant::Grant;
 
-use crate::runtime::HandlerSettings;
+use crate::runtime::{BundlerBackend, HandlerSettings};
 
 /// All settings, resolved. Two configurations are equal if every setting has the same value; the sources do not count.
 #[derive(Clone, Debug, Deserialize)]
@@ -78,6 +78,9 @@ pub struct Config {
     /// True if the answers of failed calls say what went wrong inside: under `hitchy dev`, and never by a setting.
     #[serde(skip)]
     pub tells_details: bool,
+    /// What bundles scripts that import packages: under `hitchy dev`, and never by a setting.
+    #[serde(skip)]
+    pub bundler: Option<BundlerBackend>,
     /// Values from which the fields were filled, values of single handlers, and the sources of both.
     #[serde(skip)]
     gathered: Gathered,

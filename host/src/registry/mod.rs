@@ -40,7 +40,7 @@ pub use self::conflicts::Conflict;
 pub use self::dry_run::{DryRun, dry_run};
 pub use self::entry::Entry;
 pub use self::journal::{Journal, Reload, What};
-pub use self::listing::has_scripts;
+pub use self::listing::scripts;
 pub use self::refusal::FileRefusal;
 pub use self::rows::{HandlerRow, KindRows, rows_of};
 pub use self::served::Served;

@@ -8,6 +8,7 @@ use wasmtime::component::{Component, InstancePre};
 use super::content_hash::ContentHash;
 use super::footprint::Footprint;
 use super::instance::state::State;
+use super::source_map::SourceMap;
 use super::wasm_info::WasmInfo;
 
 /// The way in which the code of a file was got.
@@ -57,4 +58,6 @@ pub(super) struct Code {
     pub(super) compile_time: Duration,
     /// The structure of the file, if it is a core module that was made a component.
     pub(super) adapted: Option<Arc<WasmInfo>>,
+    /// The places of its bundle, if it is a script with packages.
+    pub(super) source_map: Option<Arc<SourceMap>>,
 }

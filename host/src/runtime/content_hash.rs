@@ -11,6 +11,11 @@ impl ContentHash {
         Self(Sha256::digest(bytes).into())
     }
 
+    /// Returns the whole hash as hexadecimal digits.
+    pub fn in_full(&self) -> String {
+        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
     /// Returns the whole hash.
     pub(super) fn as_bytes(&self) -> &[u8; 32] {
         &self.0

@@ -137,6 +137,7 @@ impl Guest {
             name: &self.name,
             pre: &self.code.pre,
             services: &self.services,
+            source_map: self.code.source_map.as_ref(),
         };
         let mut lease = self.strategy.check_out(owner, &mut call).await?;
         lease.call(template, call, body).await

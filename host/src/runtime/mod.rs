@@ -6,6 +6,7 @@
 mod adapt;
 mod artifact;
 mod bindings;
+mod bundler;
 mod call;
 mod capabilities;
 mod cgi;
@@ -32,6 +33,7 @@ mod script_error;
 mod secrets;
 mod services;
 mod settings;
+mod source_map;
 mod types_of_contract;
 mod wasm_info;
 pub mod wit;
@@ -49,6 +51,7 @@ use wasmtime::component::{Component, InstancePre, Linker};
 use crate::names;
 
 pub use self::artifact::{CacheCounts, CacheSettings};
+pub use self::bundler::{BundleError, BundleSource, Bundled, Bundler, BundlerBackend};
 pub use self::call::{CallContext, Outcome};
 pub use self::capabilities::{
     AllowedNetworks, ImportSupport, OutboundEntry, OutgoingHttp, OutgoingSettings,
@@ -65,11 +68,14 @@ pub use self::incoming_http::{Head, Incoming};
 pub use self::instance::counts::{InstanceEnd, KeptInstances};
 pub use self::last_error::LastError;
 pub use self::module_error::ModuleError;
-pub use self::script::{ImportedFile, MAX_SCRIPT, Modules};
+pub use self::script::{
+    ImportedFile, MAX_SCRIPT, Modules, bundle_path, instead_of, is_bundle, packages, write_bundle,
+};
 pub use self::script_error::{ImportError, ScriptError, TextError};
 pub use self::secrets::{Secret, Secrets};
 pub use self::services::{Dispatcher, MessageSizes};
 pub use self::settings::{BucketAccess, HandlerSettings, Life, ScheduleSetting, Serve};
+pub use self::source_map::SourceMap;
 pub use self::wasm_info::{Memory, WasmInfo, WasmKind};
 
 use self::adapt::Adapter;
@@ -106,7 +112,7 @@ pub struct RuntimeSettings {
     /// The folder in which compiled code is kept.
     pub cache: CacheSettings,
     /// The backends of capabilities, by type: `sockets` needs an [`Emitter`](crate::emitter::Emitter),
-    /// `outgoing_http` an [`OutgoingHttp`].
+    /// `outgoing_http` an [`OutgoingHttp`]. With a [`BundlerBackend`], scripts that import packages are bundled.
     pub backends: Extensions,
 }
 
@@ -388,6 +394,7 @@ impl Runtime {
             size,
             origin,
             compile_time,
+            source_map: None,
             adapted: (info.kind == WasmKind::AdaptedModule).then(|| info.into()),
         })
     }

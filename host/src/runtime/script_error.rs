@@ -1,5 +1,7 @@
 //! Errors of handlers in JavaScript.
 
+use super::bundler::BundleError;
+
 /// Reasons why a script cannot be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum ScriptError {
@@ -46,6 +48,9 @@ pub enum ScriptError {
         /// What to do.
         hint: String,
     },
+    /// The packages that the script imports could not be bundled with it.
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
     /// The script declares nothing.
     #[error(
         "it declares nothing: no route (app.get …), no listener (io.on …), no schedule (app.every …), and no default export with \
@@ -105,12 +110,9 @@ pub enum ImportError {
         /// What to do.
         hint: String,
     },
-    /// The import names a package.
-    #[error(
-        "only \"hitchy\" and files can be imported, as \"./name.js\"; bundle packages of npm with the handler into one file: \
-         esbuild source.js --bundle --format=esm --platform=neutral --main-fields=module,main --external:hitchy --outfile=handler.js"
-    )]
-    Package,
+    /// The import names a package, and there is no bundle with it.
+    #[error("{0}")]
+    Package(BundleError),
     /// The import names a package for which there is something else.
     #[error("{0}")]
     Instead(&'static str),

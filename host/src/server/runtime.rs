@@ -33,6 +33,9 @@ pub(super) fn backends(
     let mut backends = Extensions::new();
     backends.insert(emitter);
     backends.insert(outgoing_http(config, metrics)?);
+    if let Some(bundler) = &config.bundler {
+        backends.insert(bundler.clone());
+    }
     Ok(backends)
 }
 

@@ -64,3 +64,27 @@ async fn i14_6_a_server_says_nothing_of_the_inside() {
     let ack = client.ask("1", r#"["throws"]"#).await.expect("an ack");
     assert!(ack.contains("error") && !ack.contains("detail"), "{ack}");
 }
+
+#[tokio::test]
+async fn i14_6_under_dev_a_change_of_outbound_is_applied() {
+    let settings = |origin: &str| format!("[handler.calls]\noutbound = [\"{origin}\"]\n");
+    for before in ["", &settings("https://one.example")] {
+        let server = project()
+            .file("hitchy.toml", before)
+            .handler("calls.js", "app.get('/calls', () => 1);")
+            .console()
+            .start()
+            .await;
+        let after = settings("https://two.example");
+        std::fs::write(server.dir().join("hitchy.toml"), after).expect("saved");
+        server
+            .wait_for_log(&["settings changed: handler.calls.outbound"])
+            .await;
+        server
+            .wait_for_log(&["calls.js: reloaded (its settings changed)", "generation 2"])
+            .await;
+        let handlers = server.ask_console("/api/handlers").await.json();
+        let limits = &handlers["handlers"][0]["limits"];
+        assert_eq!(limits["outbound"][0], "https://two.example", "{handlers:#}");
+    }
+}

@@ -144,7 +144,13 @@ async fn i14_5_what_cannot_be_imported_names_importer_line_and_candidate() {
     .await;
     refused(
         "import a from 'lodash';",
-        &["v.js:2:", "\"lodash\"", "esbuild", "--bundle"],
+        &[
+            "v.js:2:",
+            "\"lodash\"",
+            "no bundle",
+            "esbuild",
+            "hitchy build",
+        ],
     )
     .await;
     refused("import a from 'node:fs';", &["v.js:2:", "\"node:fs\""]).await;

@@ -60,9 +60,11 @@ impl Listing {
     }
 }
 
-/// Returns true if there is a script in the folder or below it.
-pub fn has_scripts(root: &Path) -> bool {
-    list(root).is_ok_and(|listing| listing.names().any(names::is_script))
+/// Returns the names of the scripts in the folder and below it that could be handlers.
+pub fn scripts(root: &Path) -> Vec<String> {
+    let listing = list(root).unwrap_or_default();
+    let names = listing.found.into_iter().map(|found| found.name);
+    names.filter(|name| names::is_script(name)).collect()
 }
 
 /// Lists the folder. Fails only if the folder itself cannot be read.

@@ -16,6 +16,7 @@ use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 use crate::lock::lock;
 use crate::message::CallId;
 use crate::runtime::last_error::LastError;
+use crate::runtime::source_map::SourceMap;
 use crate::text::visible;
 
 /// Bytes of output of one call that are logged.
@@ -33,6 +34,8 @@ const BACKTRACE_ADVICE: &[u8] = b"note: run with `RUST_BACKTRACE=1` environment 
 #[derive(Clone)]
 pub(in crate::runtime) struct Output {
     handler: Arc<str>,
+    /// The places of the handler's bundle, which its errors name.
+    source_map: Option<Arc<SourceMap>>,
     buffers: Arc<Mutex<Buffers>>,
 }
 
@@ -55,7 +58,12 @@ pub(in crate::runtime) struct Stream {
 
 impl Output {
     /// Makes the output of a new instance, with its first call.
-    pub(super) fn new(handler: Arc<str>, call: CallId, last_error: Option<LastError>) -> Self {
+    pub(super) fn new(
+        handler: Arc<str>,
+        source_map: Option<Arc<SourceMap>>,
+        call: CallId,
+        last_error: Option<LastError>,
+    ) -> Self {
         let buffers = Mutex::new(Buffers {
             call,
             lines: Default::default(),
@@ -64,6 +72,7 @@ impl Output {
         });
         Self {
             handler,
+            source_map,
             buffers: Arc::new(buffers),
         }
     }
@@ -114,8 +123,14 @@ impl Output {
         }
     }
 
-    /// Logs a message with a level that the guest chose.
+    /// Logs a message with a level that the guest chose. In errors, places of the handler's bundle become those of its
+    /// files.
     pub(in crate::runtime) fn record(&self, level: Level, message: &str) {
+        let is_error = matches!(level, Level::WARN | Level::ERROR);
+        let message = match self.source_map.as_ref().filter(|_| is_error) {
+            Some(map) => map.resolve(&self.handler, message),
+            None => message.into(),
+        };
         let Buffers {
             call,
             left,
@@ -227,7 +242,7 @@ mod tests {
 
     #[test]
     fn g21_16_kib_of_a_call_are_kept() {
-        let output = Output::new("x.wasm".into(), "1".into(), None);
+        let output = Output::new("x.wasm".into(), None, "1".into(), None);
         output.print(&[b'x'; 1_000_000], false);
         assert_eq!(lock(&output.buffers).left, 0);
         assert!(lock(&output.buffers).lines[0].is_empty());

@@ -15,6 +15,7 @@ use super::output::Output;
 use super::state::{Call, State};
 use crate::runtime::services::Services;
 use crate::runtime::settings::Life;
+use crate::runtime::source_map::SourceMap;
 
 /// Bytes that a guest may pass to the host in one call of an import or export, beyond the largest permitted message.
 ///
@@ -32,6 +33,8 @@ pub(in crate::runtime) struct Template<'a> {
     pub(in crate::runtime) name: &'a Arc<str>,
     pub(in crate::runtime) pre: &'a InstancePre<State>,
     pub(in crate::runtime) services: &'a Arc<Services>,
+    /// The places of its bundle, if it is a script with packages.
+    pub(in crate::runtime) source_map: Option<&'a Arc<SourceMap>>,
 }
 
 /// A store, with the guest that is instantiated in it.
@@ -192,6 +195,7 @@ fn store(template: &Template<'_>, life: Life, call: Call) -> Store<State> {
     let services = template.services;
     let output = Output::new(
         Arc::clone(template.name),
+        template.source_map.cloned(),
         Arc::clone(&call.id),
         call.last_error.clone(),
     );

@@ -19,6 +19,7 @@ use crate::runtime::instance::store::{Linked, Template};
 use crate::runtime::script_error::ScriptError;
 use crate::runtime::services::Services;
 use crate::runtime::settings::HandlerSettings;
+use crate::runtime::source_map::SourceMap;
 
 /// The export of the runner that evaluates a script.
 const INIT: &str = "init";
@@ -33,6 +34,8 @@ pub(super) struct LoadContext {
     pub(super) name: Arc<str>,
     pub(super) settings: HandlerSettings,
     pub(super) services: Arc<Services>,
+    /// The places of the script's bundle.
+    pub(super) source_map: Option<Arc<SourceMap>>,
 }
 
 impl LoadContext {
@@ -50,6 +53,7 @@ impl LoadContext {
             name: &self.name,
             pre,
             services: &self.services,
+            source_map: self.source_map.as_ref(),
         };
         let body = async |store: &mut Store<State>, linked: &mut Linked| {
             body(store, linked.component()).await
@@ -92,8 +96,17 @@ impl Evaluation {
             };
             let known = self.sources.unanswered_of(&missing, &error);
             let known = known.or_else(|| self.sources.missing_export(&error));
-            return Err(known.unwrap_or(ScriptError::Evaluation(error)).into());
+            return Err(known.unwrap_or_else(|| self.failed(&error)).into());
         }
+    }
+}
+
+impl Evaluation {
+    /// Returns what the script did wrong. Places of a bundle become those of its files.
+    fn failed(&self, error: &str) -> ScriptError {
+        let map = self.context.source_map.as_ref();
+        let resolved = map.map(|map| map.resolve(&self.context.name, error));
+        ScriptError::Evaluation(resolved.unwrap_or(error.into()).into_owned())
     }
 }
 

@@ -20,7 +20,12 @@ pub(super) struct Import<'a> {
 impl Import<'_> {
     /// Returns the line of the import in `text`, from 1.
     pub(super) fn line(&self, text: &str) -> usize {
-        text[..self.place.start].matches('\n').count() + 1
+        self.before(text).matches('\n').count() + 1
+    }
+
+    /// Returns the part of `text` before the specifier, with the quote.
+    pub(super) fn before<'t>(&self, text: &'t str) -> &'t str {
+        &text[..self.place.start]
     }
 }
 

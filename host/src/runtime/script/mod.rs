@@ -5,11 +5,13 @@
 //! has evaluated the script. Loading a script therefore compiles nothing of it, and each call begins with a script that
 //! has been evaluated already.
 
+mod bundle;
 mod evaluate;
 mod image;
 mod imports;
 mod indices;
 mod modules;
+mod packages;
 mod parts;
 mod runner;
 mod skeleton;
@@ -27,17 +29,22 @@ use tokio::sync::{OnceCell, Semaphore};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+pub use self::bundle::{bundle_path, is_bundle, write_bundle};
 use self::evaluate::{Evaluation, LoadContext};
 pub use self::modules::{ImportedFile, Modules};
+use self::packages::packages_of;
+pub use self::packages::{instead_of, packages};
 use self::runner::Runner;
 pub(super) use self::runner::Shared;
 use self::sources::Sources;
 pub use self::text::MAX_SCRIPT;
 use self::text::Translate;
 use self::typescript::Translator;
+use super::bundler::{BundleError, BundleSource, Bundled, BundlerBackend};
 use super::code::{Code, CodeOrigin};
 use super::content_hash::ContentHash;
 use super::error::LoadError;
+use super::script_error::ScriptError;
 use super::settings::HandlerSettings;
 use crate::lock::lock;
 
@@ -125,6 +132,7 @@ impl Scripts {
     /// Evaluates a script, and returns the code of its instances.
     pub(super) async fn load(&self, source: Source<'_>) -> Result<Code, LoadError> {
         let runner = runner(&self.shared, &self.runner).await?;
+        let lack = self.bundle(&source).await?;
         // The semaphore is never closed. The clock of the evaluation begins after the wait.
         let _turn = self.turns.acquire().await;
         let began = Instant::now();
@@ -139,14 +147,17 @@ impl Scripts {
         } = source;
         let (name, settings) = (Arc::clone(name), settings.clone());
         let work = tokio::task::spawn_blocking(move || {
-            let context = LoadContext {
+            let mut context = LoadContext {
                 name,
                 settings: settings.clone(),
                 services: Arc::clone(&services),
+                source_map: None,
             };
             let translate = translation(&runner, translator, &context);
-            let sources = Sources::of(&context.name, content.into(), modules, translate)?;
-            let size = sources.size();
+            let content = content.into();
+            let sources = Sources::of(&context.name, content, modules, translate, lack)?;
+            let (size, source_map) = (sources.size(), sources.source_map().cloned());
+            context.source_map.clone_from(&source_map);
             let image = runner.evaluate(Evaluation { context, sources })?;
             let footprint = runner.footprint(&image);
             footprint.check(&settings, &services.budget)?;
@@ -160,10 +171,43 @@ impl Scripts {
                 origin: CodeOrigin::Evaluated,
                 compile_time: began.elapsed(),
                 adapted: None,
+                source_map,
             })
         });
         work.await
             .map_err(|error| LoadError::Compiler(error.to_string()))?
+    }
+
+    /// Makes the bundle of a script that imports packages, if there is a bundler. Returns why there is nothing to make
+    /// it with.
+    async fn bundle(&self, source: &Source<'_>) -> Result<Option<BundleError>, LoadError> {
+        let backends = &self.shared.services.backends;
+        let Some(BundlerBackend(bundler)) = backends.get::<BundlerBackend>() else {
+            return Ok(None);
+        };
+        let (modules, name, content) = (&source.modules, source.name, &source.content);
+        let (record, script, text) = (modules.clone(), Arc::clone(name), content.clone());
+        let looked = tokio::task::spawn_blocking(move || {
+            let root = record.root()?;
+            packages_of(&record, root, &script, &text)
+        });
+        let looked = looked.await;
+        let packages = looked.map_err(|error| LoadError::Compiler(error.to_string()))?;
+        let is_wanted = |script: &BundleSource| {
+            let mut packages = script.packages.iter();
+            packages.all(|one| instead_of(one).is_none())
+        };
+        let Some(script) = packages.filter(is_wanted) else {
+            return Ok(None);
+        };
+        let Bundled { made, read } = bundler.bundle(&script).await;
+        read.into_iter()
+            .for_each(|path| modules.note_elsewhere(path));
+        match made {
+            Ok(()) => Ok(None),
+            Err(error) if error.is_for_lack_of_tools() => Ok(Some(error)),
+            Err(error) => Err(ScriptError::from(error).into()),
+        }
     }
 }
 

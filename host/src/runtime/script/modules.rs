@@ -57,8 +57,37 @@ impl Modules {
         }
     }
 
-    /// Reads a file of at most `max` bytes. Returns `None` if there is no such file.
+    /// Notes that a file elsewhere was read, how it looks now.
+    pub(super) fn note_elsewhere(&self, path: PathBuf) {
+        let metadata = fs::metadata(&path).ok().filter(fs::Metadata::is_file);
+        self.note(ImportedFile {
+            name: path.display().to_string(),
+            stamp: metadata.as_ref().map(Stamp::of),
+            path,
+        });
+    }
+
+    /// Returns the folder in which files are found.
+    pub(super) fn root(&self) -> Option<&Path> {
+        self.root.as_deref()
+    }
+
+    /// Reads a file of at most `max` bytes that scripts can import. Returns `None` if there is no such file.
     pub(super) fn read(&self, name: &str, max: u64) -> Result<Option<Vec<u8>>, ImportError> {
+        self.read_if(is_importable, name, max)
+    }
+
+    /// Reads a file of any kind, of at most `max` bytes. Returns `None` if there is no such file.
+    pub(super) fn read_any(&self, name: &str, max: u64) -> Result<Option<Vec<u8>>, ImportError> {
+        self.read_if(|_| true, name, max)
+    }
+
+    fn read_if(
+        &self,
+        is_readable: impl FnOnce(&str) -> bool,
+        name: &str,
+        max: u64,
+    ) -> Result<Option<Vec<u8>>, ImportError> {
         let Some(root) = &self.root else {
             return Ok(None);
         };
@@ -77,7 +106,7 @@ impl Modules {
         let Some(metadata) = metadata else {
             return Ok(None);
         };
-        if !is_importable(name) {
+        if !is_readable(name) {
             return Err(ImportError::Kind);
         }
         let unreadable = |error: std::io::Error| ImportError::Unreadable(error.to_string());

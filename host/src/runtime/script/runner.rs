@@ -91,6 +91,7 @@ impl Runner {
             name: NAME.into(),
             settings: HandlerSettings::computing(MEMORY),
             services: Arc::clone(&shared.services),
+            source_map: None,
         };
         let sources = Sources::default();
         let evaluation = Evaluation { context, sources };

@@ -1,12 +1,18 @@
 //! The sources of one script: its own text, and the files that it imports.
 
+use std::sync::Arc;
+
 use wasmtime::component::{ComponentType, Lower};
 
+use super::bundle::{Bundle, find};
 use super::imports::{exports, imports, resolve};
 use super::modules::Modules;
+use super::packages::instead_of;
 use super::text::{self, MAX_SCRIPT, MAX_SOURCES, Text, Translate, cut};
 use crate::names::bare;
+use crate::runtime::bundler::BundleError;
 use crate::runtime::script_error::{ImportError, ScriptError};
+use crate::runtime::source_map::SourceMap;
 
 /// Longest name that is compared with others or stands in a sentence, in bytes.
 const MAX_NAME: usize = 256;
@@ -67,22 +73,36 @@ pub(super) struct Sources {
     modules: Modules,
     /// `None` if there are no files.
     translate: Option<Box<Translate>>,
+    /// Why the script has no bundle. `None` if the first text is one, or if there are no files.
+    no_bundle: Option<BundleError>,
+    /// The places of the bundle.
+    source_map: Option<Arc<SourceMap>>,
 }
 
 impl Sources {
-    /// Takes the content of a script, and reads the files that it and they import literally.
+    /// Takes the content of a script, and reads the files that it and they import literally. If the script has a bundle
+    /// that was made of the files as they are, the bundle is all that is read. `lack` says why none could be made.
     pub(super) fn of(
         name: &str,
         content: Vec<u8>,
         modules: Modules,
         translate: Box<Translate>,
+        lack: Option<BundleError>,
     ) -> Result<Self, ScriptError> {
-        let text = text::of_module(name, content, &*translate)?;
         let mut sources = Self {
             modules,
-            translate: Some(translate),
             ..Self::default()
         };
+        match find(&sources.modules, name, &content) {
+            Ok(bundle) => {
+                sources.translate = Some(translate);
+                sources.take_bundle(name, bundle)?;
+                return Ok(sources);
+            }
+            Err(error) => sources.no_bundle = Some(lack.unwrap_or(error)),
+        }
+        let text = text::of_module(name, content, &*translate)?;
+        sources.translate = Some(translate);
         sources.push(name.to_owned(), text)?;
         let mut next = 0;
         while next < sources.texts.len() {
@@ -90,6 +110,21 @@ impl Sources {
             next += 1;
         }
         Ok(sources)
+    }
+
+    /// Takes a bundle as the text of the script. Its imports were answered when it was made.
+    fn take_bundle(&mut self, name: &str, bundle: Bundle) -> Result<(), ScriptError> {
+        self.source_map = bundle.map.map(Arc::new);
+        let text = Text {
+            text: bundle.code,
+            written: None,
+        };
+        self.push(name.to_owned(), text)
+    }
+
+    /// Returns the places of the bundle, if the script's text is one.
+    pub(super) fn source_map(&self) -> Option<&Arc<SourceMap>> {
+        self.source_map.as_ref()
     }
 
     pub(super) fn texts(&self) -> &[SourceFile] {
@@ -136,9 +171,29 @@ impl Sources {
         } else if missing.specifier.starts_with('.') {
             ImportError::Outside
         } else {
-            instead_of(&missing.specifier)
+            return self.without_package(missing);
         };
         self.refuse(missing, cause)
+    }
+
+    /// Says what to do about a package. If there is something else instead of one of the script's packages, no bundle
+    /// would help.
+    fn without_package(&self, missing: &Missing) -> ScriptError {
+        let texts = self.texts.iter();
+        let mut all = texts.flat_map(|source| {
+            let imports = imports(&source.text).into_iter();
+            imports.map(|one| (source.name.clone(), one.specifier.to_owned()))
+        });
+        let replaced = all.find_map(|(importer, specifier)| {
+            let cause = ImportError::Instead(instead_of(&specifier)?);
+            let one = Missing::new((String::new(), importer, specifier));
+            Some(self.refuse(&one, cause))
+        });
+        replaced.unwrap_or_else(|| {
+            let no_bundle = self.no_bundle.clone();
+            let cause = ImportError::Package(no_bundle.unwrap_or(BundleError::Absent));
+            self.refuse(missing, cause)
+        })
     }
 
     /// Says which import asks for an export that is not there, if the engine's error says that of one of the files.
@@ -155,7 +210,7 @@ impl Sources {
                 path.as_deref() == Some(module) || (is_api && specifier == API)
             };
             let one = all.iter().find(|one| names_it(one.specifier))?;
-            Some(format!("{}:{}", importer.name, one.line(&importer.text)))
+            Some(self.place(&importer.name, one.line(&importer.text)))
         });
         let place = importing?;
         let (module, known) = if is_api {
@@ -247,9 +302,18 @@ impl Sources {
             one.map(|one| one.line(&source.text))
         });
         ScriptError::Import {
-            place: line.map_or_else(|| importer.clone(), |line| format!("{importer}:{line}")),
+            place: line.map_or_else(|| importer.clone(), |line| self.place(importer, line)),
             specifier: missing.specifier.clone(),
             cause,
+        }
+    }
+
+    /// Returns a line of a text as its author knows it. A line of a bundle is one of its files.
+    fn place(&self, name: &str, line: usize) -> String {
+        let place = format!("{name}:{line}");
+        match &self.source_map {
+            Some(map) => map.resolve(name, &place).into_owned(),
+            None => place,
         }
     }
 
@@ -292,22 +356,6 @@ impl From<ImportError> for ReadError {
 impl From<ScriptError> for ReadError {
     fn from(error: ScriptError) -> Self {
         Self::Size(error)
-    }
-}
-
-/// Says what to import instead of a package that is not here.
-fn instead_of(package: &str) -> ImportError {
-    match package {
-        "socket.io" => ImportError::Instead(
-            "the server of socket.io is here already: import { io } from \"hitchy\"",
-        ),
-        "express" | "fastify" | "koa" | "http" | "node:http" => {
-            ImportError::Instead("the server is here already: import { app } from \"hitchy\"")
-        }
-        node if node.starts_with("node:") => ImportError::Instead(
-            "the modules of Node are not here; keep data with kv, and call other servers with fetch",
-        ),
-        _ => ImportError::Package,
     }
 }
 

@@ -118,6 +118,7 @@ impl Counter {
             name: &self.name,
             pre: &self.pre,
             services: &self.services,
+            source_map: None,
         };
         let work = async |store: &mut Store<State>, linked: &mut Linked| {
             let linked = linked.component();
