@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use wasmparser::{Parser, Payload};
 
-use crate::{cargo, sources, target_dir};
+use crate::{cargo, probe, sources, target_dir};
 
 /// The target of components.
 const TARGET: &str = "wasm32-wasip2";
@@ -17,16 +17,16 @@ const CORE_TARGET: &str = "wasm32-wasip1";
 const MARK: &[u8] = b"@@HITCHY-SCRIPT@@";
 const SCRIPT_SPACE: usize = 4096;
 
-/// Returns the component of the guest `name` of `fixtures/`. With `HITCHY_TESTS_PROBE=python` in the environment, the
-/// guest `probe` is the one in Python, so that any test can be run against it.
+/// Returns the component of the guest `name` of `fixtures/`. The guest `probe` is the one in the language that was
+/// chosen: see [`crate::probe`].
 ///
 /// # Panics
 /// Panics if the guest does not build. The compiler has then printed the errors.
 pub fn guest(name: &str) -> Vec<u8> {
-    if name == "probe" && std::env::var("HITCHY_TESTS_PROBE").as_deref() == Ok("python") {
-        static PYTHON: OnceLock<Vec<u8>> = OnceLock::new();
-        let build = || crate::toolchains::python("probe").expect("Python is there");
-        return PYTHON.get_or_init(build).clone();
+    if name == "probe"
+        && let Some(file) = probe::file()
+    {
+        return file;
     }
     let path = built().join(format!("{name}.wasm"));
     std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
@@ -89,8 +89,12 @@ pub fn fixture(path: &str) -> Vec<u8> {
     std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// Returns an equivalent component with different bytes, by adding a custom section with this text.
+/// Returns an equivalent component with different bytes, by adding a custom section with this text. The probe in
+/// JavaScript gets a comment.
 pub fn stamped(component: &[u8], text: &str) -> Vec<u8> {
+    if probe::is_script(component) {
+        return [component, format!("\n// {text}\n").as_bytes()].concat();
+    }
     let name = b"stamp";
     let length = u8::try_from(1 + name.len() + text.len())
         .ok()

@@ -17,6 +17,7 @@ use tempfile::TempDir;
 
 use crate::http::{self, Answer};
 use crate::lines::Lines;
+use crate::probe;
 use crate::scrape::Scrape;
 use crate::wait::{SOON, eventually};
 
@@ -128,12 +129,12 @@ impl Server {
     }
 
     /// Puts a file into the handlers folder atomically: writes it under another name outside the folder, then renames
-    /// it.
+    /// it. The probe in JavaScript comes in as `….js`: see [`Plan::handler`].
     ///
     /// # Panics
     /// Panics if the file cannot be written or renamed.
     pub fn drop_in(&self, path: &str, bytes: impl AsRef<[u8]>) {
-        let target = self.handlers(path);
+        let target = self.handlers(&probe::path_of(path, bytes.as_ref()));
         let folder = target.parent().expect("a file lies in a folder");
         fs::create_dir_all(folder).expect("the folder can be made");
         let mut temporary = tempfile::NamedTempFile::with_prefix_in(".drop-", self.dir.path())

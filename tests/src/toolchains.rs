@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
+use std::time::SystemTime;
 
 use wit_bindgen_core::Files;
 use wit_bindgen_core::wit_parser::Resolve;
@@ -140,8 +141,9 @@ pub fn environment(language: &str) -> Option<Vec<(&'static str, OsString)>> {
     }
 }
 
-/// Returns the component that componentize-py makes of `fixtures/python/NAME.py` with the package `hitchy`. Installs
-/// the compiler into the target folder the first time. Returns `None` and says so if that is not possible.
+/// Returns the component that componentize-py makes of `fixtures/python/NAME.py` with the package `hitchy`. It is built
+/// again only if a source is newer, because that takes many seconds. Installs the compiler into the target folder the
+/// first time. Returns `None` and says so if that is not possible.
 ///
 /// # Panics
 /// Panics if it does not build, or if the compiler cannot be installed and `CI=true`.
@@ -162,12 +164,20 @@ pub fn python(name: &str) -> Option<Vec<u8>> {
         }
     }
     let wasm = made("python").join(format!("{name}.wasm"));
+    let (own, package) = (
+        sources().join("fixtures/python"),
+        sources().join("../guest-sdk/python"),
+    );
+    let built = modified(&wasm);
+    if built.is_some_and(|built| [&own, &package].iter().all(|it| newest(it) < built)) {
+        return Some(fs::read(&wasm).unwrap_or_else(|error| panic!("{}: {error}", wasm.display())));
+    }
     let mut build = Command::new(compiler);
     build
         .args(["-q", "-w", "handler", "componentize", name, "-p"])
-        .arg(sources().join("fixtures/python"))
+        .arg(own)
         .arg("-p")
-        .arg(sources().join("../guest-sdk/python"))
+        .arg(package)
         .arg("-o")
         .arg(&wasm);
     Some(run(&mut build, &wasm))
@@ -213,6 +223,26 @@ fn made(name: &str) -> PathBuf {
     let folder = target_dir().join("toolchains").join(name);
     fs::create_dir_all(&folder).expect("a folder can be made");
     folder
+}
+
+/// Returns when a file was written, or `None` if it is not there.
+fn modified(file: &Path) -> Option<SystemTime> {
+    fs::metadata(file).and_then(|it| it.modified()).ok()
+}
+
+/// Returns when the newest file of a folder, or of a folder in it, was written. What Python itself writes does not count.
+fn newest(folder: &Path) -> SystemTime {
+    let entries =
+        fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let times = entries.map(|entry| {
+        let path = entry.expect("a folder can be read").path();
+        match path.file_name().and_then(|name| name.to_str()) {
+            Some("__pycache__") => None,
+            _ if path.is_dir() => Some(newest(&path)),
+            _ => modified(&path),
+        }
+    });
+    times.flatten().max().unwrap_or(SystemTime::UNIX_EPOCH)
 }
 
 fn run(compiler: &mut Command, wasm: &Path) -> Vec<u8> {

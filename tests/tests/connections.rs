@@ -1,6 +1,7 @@
 //! Connection hooks: the data that they see, their decisions (C12), and the contexts that they fill.
 
 use hitchy_tests::clauses::Way;
+use hitchy_tests::covered::{Part, covers};
 use hitchy_tests::{Server, Stage, clauses, guest, scripted};
 use serde_json::{Value, json};
 
@@ -174,6 +175,7 @@ async fn c12_hooks_of_several_files_merge_contexts_and_the_first_refusal_wins(wa
     stage.server.wait_for_status("/c", 404).await;
     let refused = stage.connect_with("/", json!({})).await;
     assert_eq!(refused.err().expect("refused").message, "d says no");
+    covers("rust", &[Part::Hooks]);
 }
 
 async fn c12_hooks_that_come_with_a_reload_do_not_run_for_who_is_in(way: Way) {

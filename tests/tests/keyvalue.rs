@@ -1,6 +1,7 @@
 //! Key-value storage as handlers see it: their bucket, grants, limits and atomic operations.
 
 use hitchy_tests::clauses::Way;
+use hitchy_tests::covered::{Part, covers};
 use hitchy_tests::server::Signal;
 use hitchy_tests::wait::SOON;
 use hitchy_tests::{Server, clauses, storing};
@@ -70,6 +71,7 @@ async fn d05_what_was_set_is_there_after_a_kill(_: Way) {
         own(&again, "", &[json!(["get", "k"])]).await,
         ok(json!("kept"))
     );
+    covers("rust", &[Part::KeyValue]);
 }
 
 async fn d05_increments_and_swaps_of_many_calls_lose_nothing(_: Way) {

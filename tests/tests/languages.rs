@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use hitchy_tests::commands::{err, folder, hitchy, out, program, refused};
+use hitchy_tests::covered::{Part, covers};
 use hitchy_tests::http::Connection;
 use hitchy_tests::raw::{Packet, RawClient};
 use hitchy_tests::server::binary;
@@ -251,6 +252,8 @@ async fn ask(server: &Server, language: &Language) {
         let ack: Value = serde_json::from_str(&ack).expect("JSON");
         assert_eq!(ack[0]["error"]["code"], 400, "{ack}");
     }
+    let parts = [Part::Http, Part::Request, Part::Event, Part::Broadcast];
+    covers(language.name, &parts);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use hitchy_tests::covered::{Part, covers};
 use hitchy_tests::guests::{example, imports};
 use hitchy_tests::http::{Answer, Connection, request};
 use hitchy_tests::other_server::OtherServer;
@@ -151,6 +152,7 @@ async fn i12_4_headers_and_bodies_are_passed_on_and_the_connection_is_kept_acros
     let refused = server.post("/call", &host).await.json();
     assert_eq!(refused["kind"], "Invalid", "{refused}");
     assert_eq!(outcome(&server, "answered").await, 5.0);
+    covers("rust", &[Part::Outgoing]);
 }
 
 #[tokio::test]

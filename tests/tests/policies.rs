@@ -1,5 +1,6 @@
 //! Policies: the requests to which they apply, their order, and their decisions.
 
+use hitchy_tests::covered::{Part, covers};
 use hitchy_tests::{Server, guest, official_client, scripted};
 use serde_json::json;
 
@@ -77,6 +78,7 @@ async fn policies_run_in_the_order_of_file_names_then_of_indexes() {
         (200, "a:0,b:0,b:1".into()),
         "no way around it"
     );
+    covers("rust", &[Part::Policies]);
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! A handler in Python that uses all of the contract, in a real server.
 
+use hitchy_tests::covered::{Part, covers};
 use hitchy_tests::wait::{SOON, eventually};
 use hitchy_tests::{Server, node, official_client, toolchains};
 use serde_json::{Value, json};
@@ -29,8 +30,10 @@ async fn i14_8_a_handler_in_python_uses_all_of_the_contract() {
     let server = start(&wasm, &other).await;
     requests(&server).await;
     capabilities(&server, &other).await;
+    covers("python", &[Part::Policies, Part::KeyValue, Part::Outgoing]);
     if let Some(node) = official_client().await {
         events(&server, &node).await;
+        covers("python", &[Part::Hooks, Part::Schedule]);
     }
 }
 

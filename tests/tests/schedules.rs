@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use hitchy_tests::commands::{folder, hitchy, json_of, out};
 use hitchy_tests::console::{find, page};
+use hitchy_tests::covered::{Part, covers};
 use hitchy_tests::guests::stamped;
 use hitchy_tests::wait::{SOON, eventually, until};
 use hitchy_tests::{Server, guest, official_client, scripted};
@@ -70,6 +71,7 @@ async fn d07_a_schedule_runs_once_at_each_of_its_times() {
         "{line}"
     );
     assert_eq!(runs(&server, 0, "night"), [0; 0]);
+    covers("rust", &[Part::Schedule]);
 
     let calls = "hitchy_calls_total{handler=\"jobs.wasm\",kind=\"schedule\",outcome=\"ok\"}";
     let metrics = server.metrics().await;

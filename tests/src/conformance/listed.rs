@@ -4,7 +4,8 @@ use std::fs;
 
 use anyhow::{Context, Result, bail};
 
-use crate::clauses::Way;
+use crate::clauses::{Way, record};
+use crate::probe::Language;
 use crate::sources;
 
 /// A listed test and the ways through which it runs.
@@ -21,9 +22,10 @@ pub(super) struct Listed {
 }
 
 impl Listed {
-    /// Returns the name of the record that the test writes when it passes through this way.
-    pub(super) fn record(&self, way: Way) -> String {
-        format!("{}.{}", self.name, way.name())
+    /// Returns the name of the record that the test writes when it passes through this way with the probe in this
+    /// language.
+    pub(super) fn record(&self, way: Way, language: Language) -> String {
+        record(&self.name, way, language)
     }
 
     /// Returns true if the test covers the clause through this way.

@@ -1,18 +1,23 @@
-//! The table of clauses, ways and tests. It combines the clauses in `tests/clauses.toml`, the tests that the sources
-//! list, and the records of the tests that passed in the last run.
+//! The table of clauses, ways, guests and tests. It combines the clauses in `tests/clauses.toml`, the tests that the
+//! sources list, and the records of the tests that passed in the last run.
 
+mod guests;
+mod languages;
 mod listed;
 mod render;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
 
+use self::languages::Languages;
 use self::listed::Listed;
 use crate::clauses::{Way, records};
+use crate::left_out::LeftOut;
+use crate::probe::Language;
 use crate::sources;
 
 /// The data of the conformance table.
@@ -20,8 +25,9 @@ pub struct Table {
     clauses: Clauses,
     /// The listed tests, in the order of files and lists.
     listed: Vec<Listed>,
-    /// The names `TEST.WAY` of the tests that passed.
-    passed: BTreeSet<String>,
+    /// The records of the tests that passed, with their content, by the names that [`crate::clauses::record`] returns.
+    records: BTreeMap<String, String>,
+    languages: Languages,
 }
 
 /// The content of `tests/clauses.toml`.
@@ -31,6 +37,8 @@ struct Clauses {
     part: Vec<Part>,
     reason: Vec<Reason>,
     clause: Vec<Clause>,
+    #[serde(default, rename = "left-out")]
+    left_out: Vec<LeftOut>,
 }
 
 /// A group of clauses.
@@ -42,7 +50,7 @@ struct Part {
     title: String,
 }
 
-/// A reason for an empty field of the table.
+/// A reason for an empty field of the table, or for a test that is left out with a guest.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Reason {
@@ -78,19 +86,25 @@ impl Table {
         let text = text.context("tests/clauses.toml")?;
         let clauses = toml::from_str(&text).context("tests/clauses.toml")?;
         let folder = records();
-        let records = fs::read_dir(&folder)
+        let files = fs::read_dir(&folder)
             .with_context(|| format!("{}: run the tests first", folder.display()))?;
-        let names = records.map(|record| Ok(record?.file_name().to_string_lossy().into_owned()));
+        let records = files.map(|file| {
+            let file = file?;
+            let name = file.file_name().to_string_lossy().into_owned();
+            Ok((name, fs::read_to_string(file.path())?))
+        });
         Ok(Self {
             clauses,
             listed: listed::all()?,
-            passed: names.collect::<Result<_>>()?,
+            records: records.collect::<Result<_>>()?,
+            languages: Languages::read()?,
         })
     }
 
     /// Returns the problems of the table. The list is empty if every field has a test that passed or a reason.
     pub fn complaints(&self) -> Vec<String> {
         let mut complaints = self.complaints_of_tests();
+        complaints.extend(self.complaints_of_left_out());
         for clause in &self.clauses.clause {
             complaints.extend(self.complaints_of_reasons(clause));
             for way in Way::ALL {
@@ -98,12 +112,11 @@ impl Table {
             }
         }
         let used = |reason: &&Reason| {
-            let mut given = self
-                .clauses
-                .clause
-                .iter()
-                .flat_map(|it| it.without.values());
-            given.any(|it| it.as_str() == Some(&reason.id))
+            let ways = self.clauses.clause.iter();
+            let mut ways = ways.flat_map(|it| it.without.values());
+            let mut guests = self.clauses.left_out.iter();
+            ways.any(|it| it.as_str() == Some(&reason.id))
+                || guests.any(|it| it.reason == reason.id)
         };
         let unused = self.clauses.reason.iter().filter(|reason| !used(reason));
         complaints
@@ -126,11 +139,19 @@ impl Table {
                     complaints.push(format!("{}: there is no clause {clause}", test.name));
                 }
             }
-            expected.extend(test.ways.iter().map(|way| test.record(*way)));
+            expected.extend(
+                test.ways
+                    .iter()
+                    .map(|way| test.record(*way, Language::Rust)),
+            );
+            for language in guests::OTHERS {
+                expected.extend(self.expected_with(test, language));
+            }
         }
-        let missing = expected.difference(&self.passed);
+        let passed: BTreeSet<String> = self.records.keys().cloned().collect();
+        let missing = expected.difference(&passed);
         complaints.extend(missing.map(|it| format!("{it} did not pass in this run")));
-        let unknown = self.passed.difference(&expected);
+        let unknown = passed.difference(&expected);
         complaints.extend(unknown.map(|it| {
             format!(
                 "{it} passed once and is no longer there: empty {}",
@@ -166,7 +187,10 @@ impl Table {
 
     /// Returns the ways through which a test passed.
     fn passed(&self, test: &Listed) -> impl Iterator<Item = Way> {
-        let passed = |way: &Way| self.passed.contains(&test.record(*way));
+        let passed = |way: &Way| {
+            self.records
+                .contains_key(&test.record(*way, Language::Rust))
+        };
         test.ways.iter().copied().filter(passed)
     }
 

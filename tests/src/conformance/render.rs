@@ -2,15 +2,18 @@
 
 use std::fmt::{Display, Formatter, Result};
 
+use super::guests::OTHERS;
 use super::listed::Listed;
 use super::{Clause, Part, Table};
 use crate::clauses::Way;
+use crate::probe::Language;
 
 const HEAD: &str = "\
 # Conformance
 
-Each clause of the product is a test, through every way into the server that can express it. This page is made of the tests that
-passed, by
+Each clause of the product is a test, through every way into the server that can express it. A test that calls the guest `probe`
+runs with the probe in each of three languages: Rust (`tests/fixtures/probe`), JavaScript (`tests/fixtures/js/probe.js`) and Python
+(`tests/fixtures/python/probe.py`). This page is made of the tests that passed, by
 
 ```sh tests
 cargo test --workspace
@@ -18,8 +21,16 @@ target/debug/conformance
 ```
 
 and `target/debug/conformance --check` says whether it is what the last run gives, and whether every field has a test or a reason.
-What the clauses say in short, and the reasons, stand in `tests/clauses.toml`; the lists of tests are the `clauses!` of
-`tests/tests/*.rs`.
+What the clauses say in short, the reasons, and the tests that are left out with a guest, stand in `tests/clauses.toml`; the lists of
+tests are the `clauses!` of `tests/tests/*.rs`. That a test calls the probe is seen in its run.
+";
+
+const LANGUAGES: &str = "\
+## Languages
+
+A tick says that a test has a handler in that language do it. An empty field has no test: C and Go have the whole contract by
+`hitchy bindings`, but what `hitchy new` makes of them, which is what is tested, has a route and a listener alone.
+
 ";
 
 impl Table {
@@ -29,7 +40,7 @@ impl Table {
     }
 
     /// Returns the letters by which the page refers to a reason, or `?` for an unknown reason.
-    fn letter(&self, reason: &str) -> String {
+    pub(super) fn letter(&self, reason: &str) -> String {
         let place = self.clauses.reason.iter().position(|it| it.id == reason);
         let letter = |place: usize| char::from(b'a' + u8::try_from(place % 26).unwrap_or(0));
         match place {
@@ -58,12 +69,24 @@ impl Display for Page<'_> {
         let runs: Vec<_> = runs.filter(|ways| *ways > 0).collect();
         let (tests, runs) = (runs.len(), runs.iter().sum::<usize>());
         let clauses = table.clauses.clause.len();
+        let mut more = Vec::new();
+        for language in OTHERS {
+            let with = |test: &Listed| {
+                let ways = table.probed(test).map(|way| test.record(way, language));
+                ways.filter(|it| table.records.contains_key(it)).count()
+            };
+            let count = table.listed.iter().map(with).sum::<usize>();
+            more.push(format!("{count} more with {}", language.title()));
+        }
+        let more = more.join(", ");
         write!(
             page,
-            "{HEAD}\n{clauses} clauses, {tests} tests, {runs} runs through all ways.\n\n"
+            "{HEAD}\n{clauses} clauses, {tests} tests, {runs} runs through all ways, {more}.\n\n"
         )?;
         self.matrix(page)?;
         self.reasons(page)?;
+        write!(page, "{LANGUAGES}")?;
+        table.languages.render(page)?;
         for part in &table.clauses.part {
             self.part(page, part)?;
         }
@@ -76,14 +99,20 @@ impl Page<'_> {
         writeln!(page, "## The table\n")?;
         writeln!(
             page,
-            "A number counts the tests of a field; a letter is the reason why there are none.\n"
+            "A number counts the tests of a field; a letter is the reason why there are none. The columns of guests count the \
+             tests\nthat call the probe, of all ways; a letter there is the reason why a test is left out, and a dash says that \
+             no test of\nthe clause calls the probe.\n"
         )?;
-        let titles = Way::ALL.map(title).join(" | ");
-        writeln!(page, "| clause | {titles} |\n|---|---|---|---|---|---|")?;
+        let ways = Way::ALL.map(title).join(" | ");
+        let guests = Language::ALL.map(Language::title).join(" | ");
+        let line = "---|".repeat(1 + Way::ALL.len() + Language::ALL.len());
+        writeln!(page, "| clause | {ways} | {guests} |\n|{line}")?;
         for clause in &self.0.clauses.clause {
-            let fields = Way::ALL.map(|way| self.0.field(clause, way)).join(" | ");
+            let ways = Way::ALL.map(|way| self.0.field(clause, way)).join(" | ");
+            let guests = Language::ALL.map(|it| self.0.field_of_guest(clause, it));
+            let guests = guests.join(" | ");
             let (id, anchor) = (&clause.id, clause.id.to_lowercase());
-            writeln!(page, "| [{id}](#{anchor}) | {fields} |")?;
+            writeln!(page, "| [{id}](#{anchor}) | {ways} | {guests} |")?;
         }
         writeln!(page)
     }
@@ -116,16 +145,34 @@ impl Page<'_> {
             let ways: Vec<_> = self.0.passed(test).map(title).collect();
             if !ways.is_empty() {
                 any = true;
-                writeln!(
-                    page,
-                    "- `{}` ({}): {}",
-                    test.name,
-                    test.file,
-                    ways.join(", ")
-                )?;
+                let (name, file, ways) = (&test.name, &test.file, ways.join(", "));
+                let guests = self.guests(test);
+                writeln!(page, "- `{name}` ({file}): {ways}{guests}")?;
             }
         }
         if any { writeln!(page) } else { Ok(()) }
+    }
+}
+
+impl Page<'_> {
+    /// Renders with which guests a test ran. Empty for a test that does not call the probe.
+    fn guests(&self, test: &Listed) -> String {
+        let table = self.0;
+        if table.probed(test).next().is_none() {
+            return String::new();
+        }
+        let with = Language::ALL
+            .into_iter()
+            .filter(|it| table.passed_with(test, *it));
+        let with: Vec<_> = with.map(Language::title).collect();
+        let mut text = format!("; {}", with.join(", "));
+        for language in Language::ALL {
+            if let Some(left_out) = table.left_out(test, language) {
+                let letter = table.letter(&left_out.reason);
+                text += &format!("; not {} ([{letter}](#reasons))", language.title());
+            }
+        }
+        text
     }
 }
 

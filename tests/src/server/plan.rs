@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use super::Server;
 use crate::lines::Lines;
 use crate::wait::{SOON, eventually, until};
-use crate::{cargo, profile_dir, sources, target_dir};
+use crate::{cargo, probe, profile_dir, sources, target_dir};
 
 /// A server that is not started yet. See [`Server::prepare`].
 pub struct Plan {
@@ -26,7 +26,8 @@ pub struct Plan {
     flags: Vec<String>,
     env: Vec<(String, String)>,
     console: Console,
-    has_scripts: bool,
+    /// True if what the server compiles is kept for the servers of other tests.
+    shares_code: bool,
     reader: LogReader,
 }
 
@@ -76,7 +77,7 @@ impl Plan {
             flags: Vec::new(),
             env: Vec::new(),
             console: Console::Off,
-            has_scripts: false,
+            shares_code: false,
             reader: LogReader::Follows,
         }
     }
@@ -97,9 +98,12 @@ impl Plan {
         self.dir.path()
     }
 
-    /// Writes a file into the handlers folder. Missing folders of `path` are created.
+    /// Writes a file into the handlers folder. Missing folders of `path` are created. The probe in JavaScript is written
+    /// as `….js`, also if `path` ends with `.wasm`.
     pub fn handler(mut self, path: &str, bytes: impl AsRef<[u8]>) -> Self {
-        self.has_scripts |= !path.ends_with(".wasm") && !path.ends_with(".toml");
+        let path = probe::path_of(path, bytes.as_ref());
+        self.shares_code |= !path.ends_with(".wasm") && !path.ends_with(".toml");
+        self.shares_code |= probe::compiles_slowly(bytes.as_ref());
         self.file(&format!("handlers/{path}"), bytes)
     }
 
@@ -326,8 +330,8 @@ impl Plan {
         }
         command.env_remove("RUST_LOG").env("NO_COLOR", "1");
         // Tests compile what they serve, and leave the user's cache alone. A test of the cache sets a folder of its
-        // own. What all scripts share is compiled once.
-        if self.has_scripts {
+        // own. What all scripts share is compiled once, and so is Python.
+        if self.shares_code {
             command.env(CACHE, target_dir().join("code-of-scripts"));
         } else {
             command.env(CACHE, "off");

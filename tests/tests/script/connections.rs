@@ -1,5 +1,6 @@
 //! Connections, rooms and acks: what `io` and `socket` do.
 
+use hitchy_tests::covered::{Part, covers};
 use hitchy_tests::{Server, official_client};
 use serde_json::{Value, json};
 
@@ -81,6 +82,7 @@ async fn i14_2_middleware_lets_in_and_refuses() {
     assert_eq!(ada.ask("see", json!([3])).await, json!([[1, "b", 3]]));
     let admin = node.connect(&server, "/admin").await;
     assert_eq!(admin.ask("where", json!([])).await, json!(["/admin"]));
+    covers("js", &[Part::Hooks]);
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! Policies, schedules, key-value storage, configuration and requests to the server itself.
 
 use hitchy_tests::Server;
+use hitchy_tests::covered::{Part, covers};
 use serde_json::json;
 
 const SERVICES: &str = r#"
@@ -53,6 +54,7 @@ async fn i14_2_policies_run_around_routes() {
     assert_eq!((answer.status, answer.text().as_str()), (403, "closed"));
     server.wait_for_log(&["s.js", "after 200 /api/me"]).await;
     server.wait_for_log(&["s.js", "after 401 /api/me"]).await;
+    covers("js", &[Part::Policies]);
 }
 
 #[tokio::test]
@@ -113,6 +115,7 @@ async fn i14_2_key_value_storage_and_configuration() {
     assert_eq!(raw.body.as_ref(), [0, 255]);
     let all = json!({ "greeting": "servus", "all": { "greeting": "servus" }, "absent": null, "has": true });
     assert_eq!(server.get("/config").await.json(), all);
+    covers("js", &[Part::KeyValue]);
 }
 
 #[tokio::test]
@@ -121,4 +124,5 @@ async fn i14_2_schedules_and_requests_to_the_server_itself() {
     let nested = server.get("/nested").await.json();
     assert_eq!(nested, json!({ "status": 200, "body": { "name": "Ada" } }));
     server.wait_for_log(&["s.js", "tick"]).await;
+    covers("js", &[Part::Schedule]);
 }

@@ -1,6 +1,7 @@
 //! Handlers in TypeScript: what is taken out, what is refused, and the places that errors name.
 
-use hitchy_tests::Server;
+use hitchy_tests::covered::{Part, covers};
+use hitchy_tests::{Server, official_client};
 use serde_json::json;
 
 const SHOP: &str = r#"
@@ -34,6 +35,57 @@ export type Rate = number;
 export function format(amount: number, currency: Currency): string;
 export function format(amount: any, currency: any) { return `${amount} ${currency}`; }
 "#;
+
+const EVERYTHING: &str = r#"
+import { Failure, app, config, io, kv, type Context, type Socket } from "hitchy";
+
+app.use("/visits", ({ header }: Context): void => {
+    if (header("x-key") !== "open") throw new Failure(401, "no key");
+});
+app.post("/visits", (): number => kv.increment("visits"));
+app.get("/rates", async (): Promise<unknown> => (await fetch(config.rates as string)).json());
+
+io.use((socket: Socket, next: (error?: unknown) => void): void => {
+    const { name } = socket.handshake.auth as { name?: string };
+    next(name === undefined ? new Error("who are you?") : undefined);
+});
+io.on("connection", (socket: Socket) => void socket.emit("welcome", socket.handshake.auth.name as string));
+
+app.every("1s", (): void => io.emit("tick"), { name: "tick" });
+"#;
+
+#[tokio::test]
+async fn i14_4_typescript_has_policies_storage_hooks_schedules_and_fetch() {
+    let other = Server::prepare()
+        .file("public/rates.json", r#"{"eur":1}"#)
+        .start()
+        .await;
+    let url = other.url();
+    let settings = format!("outbound = [\"{url}\"]\nconfig = {{ rates = \"{url}/rates.json\" }}\n");
+    let server = Server::prepare()
+        .handler("everything.ts", EVERYTHING)
+        .handler("everything.toml", settings)
+        .start()
+        .await;
+    assert_eq!(server.post("/visits", &json!({})).await.status, 401);
+    for visits in 1..=2 {
+        let visit = server.request("POST", "/visits", &[("x-key", "open")], b"");
+        assert_eq!(visit.await.json(), json!(visits));
+    }
+    assert_eq!(server.get("/rates").await.json(), json!({ "eur": 1 }));
+    covers("ts", &[Part::Policies, Part::KeyValue, Part::Outgoing]);
+
+    let Some(node) = official_client().await else {
+        return;
+    };
+    let refused = node.connect_with(&server, "/", json!({})).await;
+    assert_eq!(refused.err().expect("refused").message, "who are you?");
+    let auth = json!({ "auth": { "name": "Ada" } });
+    let ada = node.connect_with(&server, "/", auth).await.expect("let in");
+    assert_eq!(ada.wait_event("welcome").await, json!(["Ada"]));
+    assert_eq!(ada.wait_event("tick").await, json!([]));
+    covers("ts", &[Part::Hooks, Part::Schedule]);
+}
 
 #[tokio::test]
 async fn i14_4_typescript_with_enums_and_parameter_properties_is_served_as_it_is() {

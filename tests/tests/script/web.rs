@@ -3,6 +3,7 @@
 use std::time::UNIX_EPOCH;
 
 use hitchy_tests::Server;
+use hitchy_tests::covered::{Part, covers};
 use serde_json::json;
 
 const WEB: &str = r#"
@@ -143,6 +144,7 @@ async fn i14_2_fetch_asks_allowed_servers_several_at_once() {
     server
         .wait_for_log(&["f.js:", "may not call this server"])
         .await;
+    covers("js", &[Part::Outgoing]);
 }
 
 #[tokio::test]
