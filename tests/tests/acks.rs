@@ -106,7 +106,7 @@ async fn b26_every_request_is_acked_exactly_once(way: Way) {
         json!({ "url": 7 }),
         json!({ "url": "/echo", "body": { "bytes": binary(b"x") } }),
         json!({ "method": "POST", "url": "/answer", "body": { "hex": "ff" } }),
-        json!({ "method": "POST", "url": "/answer", "body": { "status": 99 } }),
+        json!({ "method": "POST", "url": "/answer", "body": { "headers": [["x-large", "v".repeat(40 << 10)]] } }),
     ];
     // `Answer::of_ack` also asserts that each ack is one argument with three fields.
     let came = client.ask_all(&requests).await;

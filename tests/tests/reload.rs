@@ -7,6 +7,7 @@ use std::time::Duration;
 use hitchy_tests::clauses::Way;
 use hitchy_tests::guests::stamped;
 use hitchy_tests::load::{self, Plan, Stop};
+use hitchy_tests::probe::file_name;
 use hitchy_tests::wait::{SOON, within};
 use hitchy_tests::{Server, Socket, Stage, clauses, guest, scripted};
 use serde_json::{Value, json};
@@ -123,7 +124,8 @@ async fn c14_context_and_rooms_survive_a_reload(way: Way) {
     let auth = json!({ "user": "ann", "room": "lobby" });
     let socket = stage.connect_as(auth).await;
     socket.ask("note", json!([1])).await;
-    let words = ["probe.wasm: reloaded", "generation 2"];
+    let reloaded = format!("{}: reloaded", file_name());
+    let words = [reloaded.as_str(), "generation 2"];
     stage
         .server
         .drop_in("probe.wasm", stamped(&guest("probe"), "newer"));
@@ -151,7 +153,7 @@ async fn c14_an_event_under_way_ends_on_the_old_code_and_none_is_lost(way: Way) 
             let from = stage.server.log().len();
             let newer = stamped(&guest("probe"), &number.to_string());
             stage.server.drop_in("probe.wasm", newer);
-            let words = ["probe.wasm: reloaded"];
+            let words = [&*format!("{}: reloaded", file_name())];
             stage.server.wait_for_log_from(from, &words).await;
         }
     };
@@ -217,7 +219,7 @@ async fn c14_who_connects_while_the_code_is_replaced_gets_in_and_is_heard(way: W
             let from = stage.server.log().len();
             let newer = stamped(&guest("probe"), &number.to_string());
             stage.server.drop_in("probe.wasm", newer);
-            let words = ["probe.wasm: reloaded"];
+            let words = [&*format!("{}: reloaded", file_name())];
             stage.server.wait_for_log_from(from, &words).await;
         }
         stop.now();
