@@ -269,7 +269,9 @@ async fn c05_as_many_attachments_as_a_client_takes_and_no_more(way: Way) {
     let ten: Vec<Value> = (0..10).map(|number| binary(&[number])).collect();
     assert_eq!(socket.ask("echo", json!(ten)).await, json!(ten));
     let eleven = vec!["x"; 11];
-    let emit = json!([[{ "do": "emit", "event": "bytes", "args": [], "attachments": eleven }]]);
+    let placeholders = (0..11).map(|number| json!({ "_placeholder": true, "num": number }));
+    let args = placeholders.collect::<Value>().to_string();
+    let emit = json!([[{ "do": "emit", "event": "bytes", "json": args, "attachments": eleven }]]);
     let refused = socket.ask("script", emit).await;
     assert_eq!(refused[0][0]["failed"]["code"], 400, "{refused}");
 }
