@@ -96,7 +96,7 @@ pub async fn run(test: &str, way: Way, told: impl AsyncFn(Way)) {
     if !run_with(Language::Rust, test, way, &told).await || !probe::was_asked_for() {
         return;
     }
-    for language in [Language::JavaScript, Language::Python] {
+    for language in Language::TESTED.into_iter().skip(1) {
         run_with(language, test, way, &told).await;
     }
 }

@@ -12,8 +12,9 @@ const HEAD: &str = "\
 # Conformance
 
 Each clause of the product is a test, through every way into the server that can express it. A test that calls the guest `probe`
-runs with the probe in each of three languages: Rust (`tests/fixtures/probe`), JavaScript (`tests/fixtures/js/probe.js`) and Python
-(`tests/fixtures/python/probe.py`). This page is made of the tests that passed, by
+runs with the probe in Rust (`tests/fixtures/probe`) and in JavaScript (`tests/fixtures/js/probe.js`). There is one in Python too
+(`tests/fixtures/python/probe.py`), with which the tests run when `HITCHY_TESTS_PROBE=python` is set. This page is made of the tests
+that passed, by
 
 ```sh tests
 cargo test --workspace
@@ -104,12 +105,12 @@ impl Page<'_> {
              no test of\nthe clause calls the probe.\n"
         )?;
         let ways = Way::ALL.map(title).join(" | ");
-        let guests = Language::ALL.map(Language::title).join(" | ");
-        let line = "---|".repeat(1 + Way::ALL.len() + Language::ALL.len());
+        let guests = Language::TESTED.map(Language::title).join(" | ");
+        let line = "---|".repeat(1 + Way::ALL.len() + Language::TESTED.len());
         writeln!(page, "| clause | {ways} | {guests} |\n|{line}")?;
         for clause in &self.0.clauses.clause {
             let ways = Way::ALL.map(|way| self.0.field(clause, way)).join(" | ");
-            let guests = Language::ALL.map(|it| self.0.field_of_guest(clause, it));
+            let guests = Language::TESTED.map(|it| self.0.field_of_guest(clause, it));
             let guests = guests.join(" | ");
             let (id, anchor) = (&clause.id, clause.id.to_lowercase());
             writeln!(page, "| [{id}](#{anchor}) | {ways} | {guests} |")?;
@@ -161,12 +162,12 @@ impl Page<'_> {
         if table.probed(test).next().is_none() {
             return String::new();
         }
-        let with = Language::ALL
+        let with = Language::TESTED
             .into_iter()
             .filter(|it| table.passed_with(test, *it));
         let with: Vec<_> = with.map(Language::title).collect();
         let mut text = format!("; {}", with.join(", "));
-        for language in Language::ALL {
+        for language in Language::TESTED {
             if let Some(left_out) = table.left_out(test, language) {
                 let letter = table.letter(&left_out.reason);
                 text += &format!("; not {} ([{letter}](#reasons))", language.title());

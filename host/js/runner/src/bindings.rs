@@ -25,6 +25,7 @@ wit_bindgen::generate!({
                 written: option<string>,
             }
             /// Makes JavaScript of TypeScript. Each line stays where it is. The error is for the author of the file.
+            /// Without a name, the text is that of the translator, which is loaded.
             export translate: func(name: string, text: string) -> result<string, string>;
         }
     ",

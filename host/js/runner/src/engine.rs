@@ -71,13 +71,18 @@ fn clean() {
     natives::forget_seed();
 }
 
-/// Makes JavaScript of TypeScript. The first call loads the translator.
+/// Makes JavaScript of TypeScript. Without a name, the text is that of the translator, which is loaded.
 ///
 /// # Errors
 /// Returns a text for the author of the file.
 pub fn translate(name: &str, text: &str) -> Result<String, String> {
     let translated = with(|ctx, entries| {
         let run = || {
+            if name.is_empty() {
+                let (_, promise) = Module::declare(ctx.clone(), TRANSLATOR, text)?.eval()?;
+                settle(ctx, entries, promise.into_value())?;
+                return Ok((Some(String::new()), String::new()));
+            }
             let module: Object = Module::import(ctx, TRANSLATOR)?.finish()?;
             let function: Function = module.get("translate")?;
             let parts: Array = function.call((name, text))?;

@@ -11,38 +11,19 @@ use crate::bindings::Source;
 /// The prefix of the names of the API's own modules. Traces leave their frames out.
 pub const OWN: &str = "hitchy:";
 
-/// The modules of the API, by the rest of their names.
-const PRELUDE: &[(&str, &str)] = &[
-    ("api", include_str!("../prelude/api.js")),
-    ("app", include_str!("../prelude/app.js")),
-    ("broadcast", include_str!("../prelude/broadcast.js")),
-    ("config", include_str!("../prelude/config.js")),
-    ("console", include_str!("../prelude/console.js")),
-    ("context", include_str!("../prelude/context.js")),
-    ("crypto", include_str!("../prelude/crypto.js")),
-    ("data", include_str!("../prelude/data.js")),
-    ("encoding", include_str!("../prelude/encoding.js")),
-    ("entries", include_str!("../prelude/entries.js")),
-    ("errors", include_str!("../prelude/errors.js")),
-    ("events", include_str!("../prelude/events.js")),
-    ("fetch", include_str!("../prelude/fetch.js")),
-    ("headers", include_str!("../prelude/headers.js")),
-    ("host", include_str!("../prelude/host.js")),
-    ("io", include_str!("../prelude/io.js")),
-    ("kv", include_str!("../prelude/kv.js")),
-    ("messages", include_str!("../prelude/messages.js")),
-    ("payload", include_str!("../prelude/payload.js")),
-    ("socket", include_str!("../prelude/socket.js")),
-    ("tasks", include_str!("../prelude/tasks.js")),
-    (
-        "typescript",
-        include_str!(env!(
-            "HITCHY_TYPESCRIPT",
-            "build the runner with host/js/build.sh"
-        )),
-    ),
-    ("url", include_str!("../prelude/url.js")),
-];
+/// The modules of the API, by the rest of their names, as `build.rs` has compiled them.
+const PRELUDE: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/prelude.rs"));
+
+/// The text of the module that translates TypeScript. The server reads the section and hands the text to
+/// [`crate::engine::translate`], so that it is in no image of the memory but that of the translator.
+#[expect(dead_code, reason = "the server reads it in the file")]
+#[allow(unsafe_code)]
+#[unsafe(link_section = "hitchy:typescript")]
+pub static TYPESCRIPT: [u8; include_bytes!(env!("HITCHY_TYPESCRIPT")).len()] =
+    *include_bytes!(env!(
+        "HITCHY_TYPESCRIPT",
+        "build the runner with host/js/build.sh"
+    ));
 
 /// Imports without a file that are noted at most.
 const MAX_MISSING: usize = 1000;
@@ -97,10 +78,6 @@ fn column_in(written: &str, evaluated: &str, column: usize) -> usize {
 }
 
 fn source(name: &str) -> Option<String> {
-    if let Some(own) = name.strip_prefix(OWN) {
-        let known = PRELUDE.iter().find(|(module, _)| *module == own);
-        return known.map(|(_, text)| (*text).to_owned());
-    }
     FILES.with_borrow(|files| files.get(name).map(|file| file.text.clone()))
 }
 
@@ -163,6 +140,12 @@ impl Loader for Modules {
         name: &str,
         _: Option<ImportAttributes<'js>>,
     ) -> Result<Module<'js>> {
+        let own = name.strip_prefix(OWN);
+        if let Some((_, bytecode)) = PRELUDE.iter().find(|(module, _)| Some(*module) == own) {
+            // Sound, because the engine that is linked here has compiled it.
+            #[allow(unsafe_code)]
+            return unsafe { Module::load(ctx.clone(), bytecode) };
+        }
         let text = source(name).ok_or_else(|| Error::new_loading(name))?;
         Module::declare(ctx.clone(), name, text)
     }

@@ -94,7 +94,8 @@ impl<'a> Reader<'a> {
                 }
                 false
             }
-            Payload::DataCountSection { .. } => false,
+            // Sections with what others read, as the translator, are no code.
+            Payload::DataCountSection { .. } | Payload::CustomSection(_) => false,
             other => {
                 self.note(other)?;
                 true

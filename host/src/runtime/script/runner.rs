@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use wasmparser::{Parser, Payload};
 use wasmtime::component::{Component, InstancePre, Linker};
 use wasmtime::{Engine, Module};
 use wit_component::ComponentEncoder;
@@ -22,6 +23,9 @@ use crate::runtime::settings::HandlerSettings;
 
 /// The runner as `host/js/build.sh` makes it: a core module that carries the types of its imports and exports.
 const RUNNER: &[u8] = include_bytes!("../../../js/runner.wasm");
+
+/// The section of the runner with the translator of TypeScript.
+const TRANSLATOR: &str = "hitchy:typescript";
 
 /// The name that the runner has in the log while it evaluates its own API.
 const NAME: &str = "the runner of scripts";
@@ -150,6 +154,19 @@ async fn native<C: Native>(compilation: &Compilation, wasm: Vec<u8>) -> Result<C
     }
 }
 
+/// Returns the text of the module that translates TypeScript. The runner carries it in a section of its own, so that it
+/// is in no image of the memory but that of the translator.
+pub(super) fn translator() -> Option<&'static str> {
+    let sections = Parser::new(0).parse_all(RUNNER);
+    let found = sections
+        .filter_map(Result::ok)
+        .find_map(|payload| match payload {
+            Payload::CustomSection(section) if section.name() == TRANSLATOR => Some(section.data()),
+            _ => None,
+        });
+    found.and_then(|text| str::from_utf8(text).ok())
+}
+
 /// Makes a component of the runner's core module.
 fn encode() -> Result<Vec<u8>, Unexpected> {
     let encode = || {
@@ -183,6 +200,7 @@ mod tests {
         let component = encode().unwrap();
         let parts = split(&component).unwrap();
         assert!(parts.image.globals.iter().any(|(ty, _)| ty.mutable));
+        assert!(translator().unwrap().contains("translate"));
         let mut validator = wasmparser::Validator::new();
         validator.validate_all(&parts.skeleton).unwrap();
         wasmparser::Validator::new()

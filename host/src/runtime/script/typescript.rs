@@ -8,7 +8,7 @@ use wasmtime::Store;
 use wasmtime::component::{Instance, InstancePre};
 
 use super::evaluate::{LoadContext, memory};
-use super::runner::{Runner, broken};
+use super::runner::{Runner, broken, translator};
 use super::text::{MAX_ERROR, cut};
 use crate::lock::lock;
 use crate::runtime::content_hash::ContentHash;
@@ -86,8 +86,9 @@ impl Translator {
             return Ok(pre.clone());
         }
         let (base, pre) = runner.base();
+        let text = translator().unwrap_or_default();
         let body = async |store: &mut Store<State>, linked: &Instance| {
-            let nothing = translate(store, linked, "", "").await?;
+            let nothing = translate(store, linked, "", text).await?;
             nothing.map_err(wasmtime::Error::msg)?;
             memory(store, linked, base).await
         };
