@@ -2,8 +2,8 @@
 # Builds host/js/runner.wasm, the component that runs handlers in JavaScript, from host/js/runner.
 #
 # The result is in the repository, so that the server builds without a C compiler. `build.sh --check` builds it elsewhere and
-# fails if the bytes differ. Needed: clang-19 and llvm-ar-19 (in Debian: apt-get install clang-19 llvm-19), npm, the version of
-# Rust that `toolchain` names, and its target wasm32-unknown-unknown.
+# fails if the bytes differ. Needed: clang-19 and llvm-ar-19 (in Debian: apt-get install clang-19 llvm-19), a C compiler for this
+# machine (`cc`), npm, the version of Rust that `toolchain` names, and its target wasm32-unknown-unknown.
 set -euo pipefail
 here="$(cd "$(dirname "$0")" && pwd)"
 root="$(cd "$here/../.." && pwd)"
