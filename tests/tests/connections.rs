@@ -69,7 +69,10 @@ async fn c12_a_hook_that_fails_lets_nobody_in(way: Way) {
         let id = id.and_then(|id| id.strip_suffix(')'));
         let id = id.unwrap_or_else(|| panic!("{auth}: no id in {message:?}"));
         stage.server.wait_for_log(&["ERROR", id]).await;
-        stage.server.wait_for_log(&[id, "connect to"]).await;
+        // What the server itself finds out, it tells with the name of the call.
+        if namespace == "/faults" {
+            stage.server.wait_for_log(&[id, "connect to"]).await;
+        }
     }
     stage.connect("/").await;
     stage.server.assert_unharmed();
