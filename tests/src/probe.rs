@@ -28,8 +28,8 @@ impl Language {
     /// All languages, in the order of the table's columns.
     pub const ALL: [Self; 3] = [Self::Rust, Self::JavaScript, Self::Python];
 
-    /// The languages with which every run of the tests asks the probe. In Python its tests take three times as long as
-    /// all others, so they run when `HITCHY_TESTS_PROBE=python` asks for them.
+    /// The languages with which every run of the tests asks the probe. The probe in Python is a whole interpreter that
+    /// has to be compiled first, so its tests run when `HITCHY_TESTS_PROBE=python` asks for them.
     pub const TESTED: [Self; 2] = [Self::Rust, Self::JavaScript];
 
     /// Returns the short name, as `HITCHY_TESTS_PROBE` has it.

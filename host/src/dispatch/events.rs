@@ -104,7 +104,7 @@ impl Dispatch {
             };
             let what = format_args!("connect to {}", connection.namespace);
             let result = client_result(handler, &context, &what, outcome);
-            // `connect_error` carries nothing but a message. What a hook says to the client is left as it is.
+            // `connect_error` carries nothing but a message. A refusal that is meant for the client is left as it is.
             result.map_err(|failure| {
                 if broken {
                     naming(failure, &id)
