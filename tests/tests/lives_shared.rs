@@ -5,6 +5,7 @@ use hitchy_tests::clauses::Way;
 use hitchy_tests::console::{find, page};
 use hitchy_tests::living::{LivingClient, begin_long_call, calls, living, plan, post};
 use hitchy_tests::scrape::Scrape;
+use hitchy_tests::streams::Open;
 use hitchy_tests::wait::{SOON, until, within};
 use hitchy_tests::{Server, clauses, guest};
 use serde_json::json;
@@ -135,6 +136,7 @@ async fn d03_a_component_of_wasi_http_has_shared_instances_until_its_bodies_have
             "shop.toml",
             "instances = \"shared\"\nmax-instances = 1\ndeadline = \"2s\"",
         )
+        .settings("[limits]\nqueue-wait = \"10s\"")
         .console()
         .start()
         .await;
@@ -162,8 +164,13 @@ async fn d03_a_component_of_wasi_http_has_shared_instances_until_its_bodies_have
     let faults = r#"hitchy_instances_ended_total{handler="shop.wasm",reason="fault"}"#;
     assert_eq!(metrics.value(faults), 0.0);
     // The instance is in use until the events have been written, and the next call waits for it.
-    let (events, next) = tokio::join!(server.get("/shop/events?10"), server.get("/shop/head"));
-    assert_eq!((events.status, next.status), (200, 200));
-    assert_eq!(kept(&server.metrics().await), 1.0);
+    let mut events = Open::begin(&server, "GET /shop/events?10").await;
+    events.send("\r\n").await;
+    events.until("data: 0").await;
+    assert_eq!(server.get("/shop/head").await.status, 200);
+    let metrics = server.metrics().await;
+    assert_eq!(metrics.value("hitchy_streams_running"), 0.0);
+    events.until("data: 9").await;
+    assert_eq!(kept(&metrics), 1.0);
     server.assert_unharmed();
 }
