@@ -2,10 +2,9 @@
 
 use wasm_encoder::reencode::{Reencode, RoundtripReencoder};
 use wasm_encoder::{
-    ConstExpr, EntityType, GlobalType, ImportSection, MemoryType, Module, ModuleType, RawSection,
-    TableType, TypeSection, ValType,
+    ConstExpr, EntityType, GlobalType, ImportSection, MemoryType, Module, RawSection, TypeSection, ValType,
 };
-use wasmparser::{DataKind, ExternalKind, Operator, Parser, Payload, TypeRef};
+use wasmparser::{DataKind, Operator, Parser, Payload, TypeRef};
 
 use super::image::{Image, MEMORY, global_name};
 
@@ -15,8 +14,6 @@ pub(super) const IMAGE: &str = "hitchy:image";
 /// A core module that was taken apart.
 pub(super) struct Parts {
     pub(super) code: Vec<u8>,
-    /// The type of the code.
-    pub(super) ty: ModuleType,
     pub(super) image: Image,
 }
 
@@ -45,10 +42,6 @@ pub(super) fn take_apart(module: &[u8]) -> Result<Parts, Unexpected> {
 struct Reader<'a> {
     types: TypeSection,
     imports: ImportSection,
-    ty: ModuleType,
-    /// The type of each function, by index.
-    functions: Vec<u32>,
-    tables: Vec<TableType>,
     memory: Option<MemoryType>,
     globals: Vec<(GlobalType, ConstExpr)>,
     data: Vec<(u32, Vec<u8>)>,
@@ -96,40 +89,12 @@ impl<'a> Reader<'a> {
             }
             // Sections with what others read, as the translator, are no code.
             Payload::DataCountSection { .. } | Payload::CustomSection(_) => false,
-            other => {
-                self.note(other)?;
-                true
-            }
+            Payload::StartSection { .. } => return Err(Unexpected::new("it has a start function")),
+            _ => true,
         };
         if let (true, Some((id, range))) = (stays, payload.as_section()) {
             let data = &module[range];
             self.rest.push(RawSection { id, data });
-        }
-        Ok(())
-    }
-
-    /// Notes what is needed of a section that stays as it is.
-    fn note(&mut self, payload: &Payload<'_>) -> Result<(), Unexpected> {
-        match payload {
-            Payload::FunctionSection(section) => {
-                for function in section.clone() {
-                    self.functions.push(function.map_err(Unexpected::new)?);
-                }
-            }
-            Payload::TableSection(section) => {
-                for table in section.clone() {
-                    let ty = table.map_err(Unexpected::new)?.ty;
-                    let ty = RoundtripReencoder.table_type(ty).map_err(Unexpected::new)?;
-                    self.tables.push(ty);
-                }
-            }
-            Payload::ExportSection(section) => {
-                for export in section.clone() {
-                    self.add_export(export.map_err(Unexpected::new)?)?;
-                }
-            }
-            Payload::StartSection { .. } => return Err(Unexpected::new("it has a start function")),
-            _ => {}
         }
         Ok(())
     }
@@ -141,10 +106,7 @@ impl<'a> Reader<'a> {
         };
         let params = convert(ty.params()).map_err(Unexpected::new)?;
         let results = convert(ty.results()).map_err(Unexpected::new)?;
-        self.types
-            .ty()
-            .function(params.iter().copied(), results.iter().copied());
-        self.ty.ty().function(params, results);
+        self.types.ty().function(params, results);
         Ok(())
     }
 
@@ -152,14 +114,9 @@ impl<'a> Reader<'a> {
         let TypeRef::Func(ty) = import.ty else {
             return Err(Unexpected::new("it imports more than functions"));
         };
-        self.functions.push(ty);
-        self.import(import.module, import.name, EntityType::Function(ty));
+        let ty = EntityType::Function(ty);
+        self.imports.import(import.module, import.name, ty);
         Ok(())
-    }
-
-    fn import(&mut self, module: &str, name: &str, ty: EntityType) {
-        self.imports.import(module, name, ty);
-        self.ty.import(module, name, ty);
     }
 
     fn add_global(&mut self, global: wasmparser::Global<'_>) -> Result<(), Unexpected> {
@@ -185,28 +142,6 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    fn add_export(&mut self, export: wasmparser::Export<'_>) -> Result<(), Unexpected> {
-        let index = export.index as usize;
-        let ty = match export.kind {
-            ExternalKind::Func => self.functions.get(index).copied().map(EntityType::Function),
-            ExternalKind::Table => self.tables.get(index).copied().map(EntityType::Table),
-            ExternalKind::Memory => self.memory.map(|memory| {
-                EntityType::Memory(MemoryType {
-                    minimum: 1,
-                    ..memory
-                })
-            }),
-            ExternalKind::Global => self
-                .globals
-                .get(index)
-                .map(|(ty, _)| EntityType::Global(*ty)),
-            _ => None,
-        };
-        let ty = ty.ok_or_else(|| Unexpected::new(format_args!("its export {}", export.name)))?;
-        self.ty.export(export.name, ty);
-        Ok(())
-    }
-
     fn finish(mut self) -> Result<Parts, Unexpected> {
         let memory = self
             .memory
@@ -221,9 +156,11 @@ impl<'a> Reader<'a> {
             globals: std::mem::take(&mut self.globals),
             data: std::mem::take(&mut self.data),
         };
-        self.import(IMAGE, MEMORY, EntityType::Memory(image.smallest()));
+        let memory = EntityType::Memory(image.smallest());
+        self.imports.import(IMAGE, MEMORY, memory);
         for (index, (ty, _)) in image.globals.iter().enumerate() {
-            self.import(IMAGE, &global_name(index), EntityType::Global(*ty));
+            let name = global_name(index);
+            self.imports.import(IMAGE, &name, EntityType::Global(*ty));
         }
         let mut code = Module::new();
         code.section(&self.types).section(&self.imports);
@@ -232,7 +169,6 @@ impl<'a> Reader<'a> {
         }
         Ok(Parts {
             code: code.finish(),
-            ty: self.ty,
             image,
         })
     }

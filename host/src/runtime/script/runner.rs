@@ -11,9 +11,9 @@ use wit_component::ComponentEncoder;
 use super::evaluate::{Evaluation, LoadContext};
 use super::image::Image;
 use super::parts::Unexpected;
-use super::skeleton::{CODE_MODULE, IMAGE_MODULE, Split, split};
+use super::skeleton::{IMAGE_MODULE, Split, split};
 use super::sources::Sources;
-use crate::runtime::compile::{Compilation, Native};
+use crate::runtime::compile::Compilation;
 use crate::runtime::content_hash::ContentHash;
 use crate::runtime::error::LoadError;
 use crate::runtime::footprint::Footprint;
@@ -82,15 +82,9 @@ impl Runner {
         });
         let parts = parts.await.map_err(|error| broken(error.into()))?;
         let (split, footprint) = parts.map_err(unexpected)?;
-        let Split {
-            skeleton,
-            code,
-            image,
-        } = split;
-        let code = native::<Module>(&shared.compilation, code);
-        let skeleton = native::<Component>(&shared.compilation, skeleton);
-        let (code, skeleton) = tokio::try_join!(code, skeleton)?;
-        let (engine, mut linker) = (shared.engine.clone(), shared.linker.clone());
+        let Split { skeleton, image } = split;
+        let skeleton = native(&shared.compilation, skeleton).await?;
+        let (engine, linker) = (shared.engine.clone(), shared.linker.clone());
         let context = LoadContext {
             name: NAME.into(),
             settings: HandlerSettings::computing(MEMORY),
@@ -100,7 +94,6 @@ impl Runner {
         let sources = Sources::default();
         let evaluation = Evaluation { context, sources };
         let made = tokio::task::spawn_blocking(move || {
-            linker.root().module(CODE_MODULE, &code).map_err(broken)?;
             let pre = link(&engine, &linker, &skeleton, &image).map_err(broken)?;
             let empty = Self {
                 engine,
@@ -142,8 +135,8 @@ impl Runner {
     }
 }
 
-/// Gets the native code of a part of the runner: from the cache, or by compiling it.
-async fn native<C: Native>(compilation: &Compilation, wasm: Vec<u8>) -> Result<C, LoadError> {
+/// Gets the native code of the skeleton: from the cache, or by compiling it.
+async fn native(compilation: &Compilation, wasm: Vec<u8>) -> Result<Component, LoadError> {
     let key = compilation.key_of_part(ContentHash::of(&wasm));
     match compilation.kept(&key).await {
         Some(kept) => Ok(kept.code),
@@ -201,10 +194,8 @@ mod tests {
         let parts = split(&component).unwrap();
         assert!(parts.image.globals.iter().any(|(ty, _)| ty.mutable));
         assert!(translator().unwrap().contains("translate"));
-        let mut validator = wasmparser::Validator::new();
-        validator.validate_all(&parts.skeleton).unwrap();
         wasmparser::Validator::new()
-            .validate_all(&parts.code)
+            .validate_all(&parts.skeleton)
             .unwrap();
         wasmparser::Validator::new()
             .validate_all(&parts.image.encode())

@@ -1,5 +1,5 @@
-//! Makes a skeleton of the runner's component: the same component, but it imports the code of its main module and
-//! the image of the memory.
+//! Makes a skeleton of the runner's component: the same component, but its main module imports its memory, and the
+//! component imports the image of it.
 
 use std::convert::Infallible;
 
@@ -8,7 +8,7 @@ use wasm_encoder::{
     Alias, CanonicalFunctionSection, CanonicalOption, Component, ComponentAliasSection,
     ComponentExportKind, ComponentExportSection, ComponentImportSection, ComponentSectionId,
     ComponentTypeRef, ComponentTypeSection, ComponentValType, CoreTypeSection, ExportKind,
-    InstanceSection, ModuleArg, ModuleType, PrimitiveValType, RawSection,
+    InstanceSection, ModuleArg, PrimitiveValType, RawSection,
 };
 use wasmparser::{Instance, Parser, Payload};
 
@@ -16,15 +16,12 @@ use super::image::{Image, MEMORY, PEEK};
 use super::indices::Indices;
 use super::parts::{IMAGE, Parts, Unexpected, take_apart};
 
-/// The name under which the skeleton imports the code.
-pub(super) const CODE_MODULE: &str = "hitchy-code";
 /// The name under which the skeleton imports the image.
 pub(super) const IMAGE_MODULE: &str = "hitchy-image";
 
 /// A component that was taken apart.
 pub(super) struct Split {
     pub(super) skeleton: Vec<u8>,
-    pub(super) code: Vec<u8>,
     /// The image before anything has run.
     pub(super) image: Image,
 }
@@ -32,13 +29,13 @@ pub(super) struct Split {
 /// Takes a component apart whose modules have one memory between them.
 pub(super) fn split(component: &[u8]) -> Result<Split, Unexpected> {
     let (index, module) = main_module(component)?;
-    let Parts { code, ty, image } = take_apart(module)?;
+    let Parts { code, image } = take_apart(module)?;
     let mut skeleton = Component::new();
     import_image(&mut skeleton, &image);
     let mut rest = Rest {
         next: 0,
         main: index,
-        ty: &ty,
+        code: &code,
     };
     rest.parse_component(&mut skeleton, Parser::new(0), component)
         .map_err(Unexpected::new)?;
@@ -46,7 +43,6 @@ pub(super) fn split(component: &[u8]) -> Result<Split, Unexpected> {
     export_peek(&mut skeleton, &indices);
     Ok(Split {
         skeleton: skeleton.finish(),
-        code,
         image,
     })
 }
@@ -123,9 +119,9 @@ fn export_peek(skeleton: &mut Component, indices: &Indices) {
 struct Rest<'a> {
     /// The index of the next module.
     next: u32,
-    /// The index of the module that is imported.
+    /// The index of the module that `code` replaces.
     main: u32,
-    ty: &'a ModuleType,
+    code: &'a [u8],
 }
 
 type Reencoded<T> = Result<T, Error<Infallible>>;
@@ -151,17 +147,13 @@ impl ReencodeComponent for Rest<'_> {
     ) -> Reencoded<()> {
         let index = self.next;
         self.next += 1;
-        if index == self.main {
-            let mut types = CoreTypeSection::new();
-            types.ty().module(self.ty);
-            let mut imports = ComponentImportSection::new();
-            // Core type 0 is that of the image.
-            imports.import(CODE_MODULE, ComponentTypeRef::Module(1));
-            component.section(&types).section(&imports);
+        let data = if index == self.main {
+            self.code
         } else {
-            let id = ComponentSectionId::CoreModule as u8;
-            component.section(&RawSection { id, data: module });
-        }
+            module
+        };
+        let id = ComponentSectionId::CoreModule as u8;
+        component.section(&RawSection { id, data });
         Ok(())
     }
 
