@@ -108,7 +108,7 @@ async fn i14_1_a_second_start_compiles_nothing() {
             .handler("b.js", "app.get('/b', () => 'b');");
         plan.console().start().await
     };
-    for compiled in [2, 0] {
+    for compiled in [1, 0] {
         let server = start().await;
         assert_eq!(server.get("/a").await.text(), "a");
         assert_eq!(server.get("/b").await.text(), "b");

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use wasmtime::Engine;
 
 use super::super::adapt::{self, Adapter};
 use super::super::engine;
@@ -17,20 +16,17 @@ pub(in crate::runtime) enum Job {
     Compile,
     /// Make native code of a component, with the functions of its version before, and return those of this version too.
     CompileAgain,
-    /// Make native code of a core module that components import.
-    Module,
     /// Make a component of a core module.
     Adapt(Adapter),
 }
 
 impl Job {
     /// All jobs. The child gets the index of its job.
-    pub(super) const ALL: [Self; 5] = [
+    pub(super) const ALL: [Self; 4] = [
         Self::Compile,
         Self::CompileAgain,
         Self::Adapt(Adapter::Reactor),
         Self::Adapt(Adapter::Command),
-        Self::Module,
     ];
 
     pub(super) fn index(self) -> u8 {
@@ -39,7 +35,6 @@ impl Job {
             Self::CompileAgain => 1,
             Self::Adapt(Adapter::Reactor) => 2,
             Self::Adapt(Adapter::Command) => 3,
-            Self::Module => 4,
         }
     }
 
@@ -52,10 +47,6 @@ impl Job {
                     made: compile(&input.wasm, Some(Arc::clone(&functions)))?.into(),
                     functions: functions.encode().into(),
                 })
-            }
-            Self::Module => {
-                let precompile = |engine: &Engine| engine.precompile_module(&input.wasm);
-                Ok(Output::of(with_engine(engine::compiling(), precompile)?))
             }
             Self::Adapt(adapter) => Ok(Output::of(adapt::adapt(&input.wasm, adapter)?)),
         }
@@ -91,15 +82,9 @@ fn compile(wasm: &[u8], functions: Option<Arc<Functions>>) -> Result<Vec<u8>, Lo
         Some(functions) => engine::compiling_with(functions),
         None => engine::compiling(),
     };
-    with_engine(engine, |engine| engine.precompile_component(wasm))
-}
-
-fn with_engine(
-    engine: wasmtime::Result<Engine>,
-    precompile: impl FnOnce(&Engine) -> wasmtime::Result<Vec<u8>>,
-) -> Result<Vec<u8>, LoadError> {
     let engine = engine.map_err(|error| LoadError::Compile(format!("{error:#}")))?;
-    precompile(&engine).map_err(|error| invalid(&format!("{error:#}")))
+    let compiled = engine.precompile_component(wasm);
+    compiled.map_err(|error| invalid(&format!("{error:#}")))
 }
 
 /// Makes a refusal of the text of wasmtime's error.

@@ -29,7 +29,6 @@ use wasmtime::component::Component;
 
 pub use self::command::{COMMAND, CompileError, compile_in_child};
 pub use self::compiler::{Compiler, this_program};
-pub(super) use self::native::Native;
 
 use self::child::in_child;
 use self::job::{Input, Job, Output};
@@ -93,11 +92,11 @@ impl Compiled {
 }
 
 /// Code that was in the cache.
-pub(super) struct Kept<C> {
+pub(super) struct Kept {
     /// The component that was made of the file, if that is a core module.
     pub(super) adapted: Option<Bytes>,
     /// Its code.
-    pub(super) code: C,
+    pub(super) code: Component,
 }
 
 impl Compilation {
@@ -166,7 +165,7 @@ impl Compilation {
     }
 
     /// Returns the code of a file, if it is in the cache.
-    pub(super) async fn kept<C: Native>(&self, key: &EntryKey) -> Option<Kept<C>> {
+    pub(super) async fn kept(&self, key: &EntryKey) -> Option<Kept> {
         let (engine, key) = (self.engine.clone(), key.clone());
         let load = move |cache: &CodeCache| {
             let CachedCode { adapted, code } = cache.load(&key)?;
@@ -197,23 +196,23 @@ impl Compilation {
         found.ok().flatten()
     }
 
-    /// Compiles a component or a core module to native code and keeps it under `key`, together with the component
-    /// itself if it was made of a core module. The functions of the component of a handler are kept for its next
+    /// Compiles a component to native code and keeps it under `key`, together with the component itself if it was made
+    /// of a core module. The functions of the component of a handler are kept for its next
     /// version; `handler` is `None` for parts of the server. After [`Compilation::stop`] this future never ends,
     /// because the file is not at fault and nobody needs it any more.
-    pub(super) async fn compile<C: Native>(
+    pub(super) async fn compile(
         &self,
         handler: Option<&str>,
         key: EntryKey,
         wasm: Bytes,
         is_adapted: bool,
-    ) -> Result<C, LoadError> {
+    ) -> Result<Component, LoadError> {
         let adapted = is_adapted.then(|| wasm.clone());
         let functions_key =
             handler.and_then(|name| self.cache.key_of_functions(self.engine_id, name));
         let job = match functions_key {
             Some(_) => Job::CompileAgain,
-            None => C::JOB,
+            None => Job::Compile,
         };
         let output = self.run(job, wasm, functions_key.as_ref()).await?;
         let (engine, code) = (self.engine.clone(), output.made.clone());

@@ -2,7 +2,8 @@
 
 use wasm_encoder::reencode::{Reencode, RoundtripReencoder};
 use wasm_encoder::{
-    ConstExpr, EntityType, GlobalType, ImportSection, MemoryType, Module, RawSection, TypeSection, ValType,
+    ConstExpr, EntityType, GlobalType, ImportSection, MemoryType, Module, RawSection, TypeSection,
+    ValType,
 };
 use wasmparser::{DataKind, Operator, Parser, Payload, TypeRef};
 
