@@ -117,6 +117,7 @@ async fn i14_1_a_second_start_compiles_nothing() {
             .await
             .value("hitchy_compile_duration_seconds_count");
         assert_eq!(counted, f64::from(compiled));
+        // The code, and the key of its seal.
         let entries = async || std::fs::read_dir(&dir).is_ok_and(|all| all.count() >= 2);
         until("the code of the runner is in the cache", SOON, entries).await;
     }

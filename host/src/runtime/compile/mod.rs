@@ -197,9 +197,9 @@ impl Compilation {
     }
 
     /// Compiles a component to native code and keeps it under `key`, together with the component itself if it was made
-    /// of a core module. The functions of the component of a handler are kept for its next
-    /// version; `handler` is `None` for parts of the server. After [`Compilation::stop`] this future never ends,
-    /// because the file is not at fault and nobody needs it any more.
+    /// of a core module. The functions of the component of a handler are kept for its next version; `handler` is `None`
+    /// for parts of the server. After [`Compilation::stop`] this future never ends, because the file is not at fault
+    /// and nobody needs it any more.
     pub(super) async fn compile(
         &self,
         handler: Option<&str>,
