@@ -54,6 +54,8 @@ pub(super) struct Code {
     /// Size of the file in bytes.
     pub(super) size: usize,
     pub(super) origin: CodeOrigin,
+    /// True if an instance can be made what it was before its first call.
+    pub(super) can_rewind: bool,
     /// The time from the file to its code.
     pub(super) compile_time: Duration,
     /// The structure of the file, if it is a core module that was made a component.

@@ -32,7 +32,7 @@ pub(super) const MAX_TABLE_ELEMENTS: usize = 100_000;
 /// 1 to 1.5 MiB: if a part of them were given back, each call would pay for its page faults, which cost three times
 /// what clearing costs. No more than the size of a memory is cleared, so handlers that begin with up to 512 KiB, as the
 /// SDK makes them, cost what they would with 512 KiB here.
-const KEEP_RESIDENT: usize = 2 << 20;
+pub(super) const KEEP_RESIDENT: usize = 2 << 20;
 
 /// The size of the pool.
 #[derive(Clone, Copy, Debug)]

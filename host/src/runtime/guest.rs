@@ -45,7 +45,8 @@ impl Guest {
         exports: Exports,
         services: Arc<Services>,
     ) -> Self {
-        let strategy = Strategy::of(&name, &settings, services.budget.keeper());
+        let keeper = services.budget.keeper();
+        let strategy = Strategy::of(&name, &settings, keeper, code.can_rewind);
         Self {
             name,
             settings: Arc::new(settings),

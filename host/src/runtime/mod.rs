@@ -394,6 +394,7 @@ impl Runtime {
             size,
             origin,
             compile_time,
+            can_rewind: false,
             source_map: None,
             adapted: (info.kind == WasmKind::AdaptedModule).then(|| info.into()),
         })

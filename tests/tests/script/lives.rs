@@ -1,5 +1,6 @@
 //! Scripts with each life of instances, and how their common code is prepared.
 
+use futures_util::future::join_all;
 use hitchy_tests::raw::RawClient;
 use hitchy_tests::wait::{SOON, until};
 use hitchy_tests::{Server, official_client};
@@ -137,6 +138,57 @@ async fn i14_1_the_first_script_holds_up_no_other_file() {
         place("version.wasm: loaded") < place("a.js: loaded"),
         "{all:?}"
     );
+}
+
+const FORGETTING: &str = r#"
+let calls = 0;
+const kept = new Map();
+const told = () => {
+    kept.set(`${calls++}`, "x".repeat(1000));
+    globalThis.visits = (globalThis.visits ?? 0) + 1;
+    Array.prototype.last ??= `${calls}`;
+    return [calls, kept.size, visits, Array.prototype.last].join(" ");
+};
+app.get("/told", () => told());
+app.get("/grow", () => `${new Uint8Array(4 << 20).fill(7).length} ${told()}`);
+app.get("/throw", () => { told(); throw new Error("on purpose"); });
+app.get("/loop", () => { told(); for (;;); });
+app.get("/late", () => { told(); setTimeout(() => told(), 5); return "early"; });
+io.on("connection", socket => socket.on("told", () => told()));
+"#;
+
+/// The numbers of the instances of `c.js` that ended for a reason.
+async fn ended(server: &Server, reason: &str) -> f64 {
+    let name = format!("hitchy_instances_ended_total{{handler=\"c.js\",reason=\"{reason}\"}}");
+    server.metrics().await.value(&name)
+}
+
+#[tokio::test]
+async fn d01_an_instance_of_a_script_is_used_again_and_remembers_nothing() {
+    for life in ["call", "socket"] {
+        let plan = Server::prepare().handler("c.js", FORGETTING);
+        let sidecar = format!("instances = \"{life}\"\ncpu = \"200ms\"");
+        let server = plan.handler("c.toml", sidecar).console().start().await;
+        let told = async |target: &str| server.get(target).await.text();
+        for _ in 0..50 {
+            assert_eq!(told("/told").await, "1 1 1 1");
+        }
+        let at_once = join_all((0..20).map(|_| told("/told"))).await;
+        assert!(at_once.iter().all(|one| one == "1 1 1 1"), "{at_once:?}");
+        let living = format!("hitchy_instances{{handler=\"c.js\",life=\"{life}\"}}");
+        let living = server.metrics().await.value(&living);
+        assert!((1.0..=20.0).contains(&living), "{living}");
+        assert_eq!(ended(&server, "grown").await, 0.0);
+        assert_eq!(told("/grow").await, "4194304 1 1 1 1");
+        assert_eq!(ended(&server, "grown").await, 1.0);
+        assert_eq!(told("/told").await, "1 1 1 1");
+        assert_eq!(server.get("/throw").await.status, 500);
+        assert_eq!(told("/told").await, "1 1 1 1");
+        assert_eq!(server.get("/loop").await.status, 504);
+        assert_eq!(told("/told").await, "1 1 1 1");
+        assert_eq!(told("/late").await, "early");
+        assert_eq!(told("/told").await, "1 1 1 1");
+    }
 }
 
 const KEEPING: &str = r#"

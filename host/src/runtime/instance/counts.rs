@@ -27,11 +27,13 @@ pub enum InstanceEnd {
     Fault,
     /// Its handler was replaced or removed.
     Reload,
+    /// Its memory has grown, so that it cannot be made what it was before the call.
+    Grown,
 }
 
 impl InstanceEnd {
     /// All of them, in the order of the enum.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Disconnect,
         Self::Idle,
         Self::Memory,
@@ -40,6 +42,7 @@ impl InstanceEnd {
         Self::Handles,
         Self::Fault,
         Self::Reload,
+        Self::Grown,
     ];
 
     /// Returns its name in metrics and in JSON.
@@ -53,6 +56,7 @@ impl InstanceEnd {
             Self::Handles => "handles",
             Self::Fault => "fault",
             Self::Reload => "reload",
+            Self::Grown => "grown",
         }
     }
 }

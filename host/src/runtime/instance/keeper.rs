@@ -28,6 +28,8 @@ pub(super) trait Group: Send + Sync {
     fn oldest(&self) -> Option<Instant>;
     /// Returns the time after which an idle instance ends.
     fn idle(&self) -> Duration;
+    /// Returns true if something is lost with an instance, because its memory has what earlier calls left there.
+    fn has_memories(&self) -> bool;
     /// Ends the instance used least recently. Returns false if there is none.
     fn end_oldest(&self, end: InstanceEnd) -> bool;
     /// Ends the instance used least recently if that was before `limit`.
@@ -158,7 +160,8 @@ impl Keeper {
         self.memory.load(Ordering::Relaxed) >= bytes
     }
 
-    /// Returns the group whose first instance is to end, and the reason: groups that are closed come first.
+    /// Returns the group whose first instance is to end, and the reason: groups that are closed come first, and then
+    /// those with which nothing is lost.
     fn choose(&self, end: InstanceEnd) -> Option<(Arc<dyn Group>, InstanceEnd)> {
         {
             let mut closed = lock(&self.closed);
@@ -171,7 +174,7 @@ impl Keeper {
         let used = groups
             .into_iter()
             .filter_map(|group| Some((group.oldest()?, group)));
-        let (_, group) = used.min_by_key(|(since, _)| *since)?;
+        let (_, group) = used.min_by_key(|(since, group)| (group.has_memories(), *since))?;
         Some((group, end))
     }
 
@@ -310,6 +313,10 @@ mod tests {
 
         fn idle(&self) -> Duration {
             Duration::MAX
+        }
+
+        fn has_memories(&self) -> bool {
+            true
         }
 
         fn end_oldest(&self, _: InstanceEnd) -> bool {

@@ -13,7 +13,7 @@ use futures_util::FutureExt;
 use tokio::sync::OwnedSemaphorePermit;
 use wasmtime::Store;
 
-use super::counts::Counted;
+use super::counts::{Counted, InstanceEnd};
 use super::cpu::Meter;
 use super::state::{Call, State, StreamEnd};
 use super::store::{Instance, Linked, Template};
@@ -91,9 +91,13 @@ impl Lease {
         let (deadline, stream_deadline) = (settings.deadline, settings.stream_deadline);
         let mut meter = Meter::new(call.entered);
         let mut instance = self.instance(&template, call);
+        let home = self.home.as_ref();
+        let rewinds = home.is_some_and(|home| home.life() == Life::Call);
         let work = async {
             let (store, linked) = instance.linked(&template).await?;
-            body(store, linked).await
+            let value = body(store, linked).await?;
+            let may_stay = !rewinds || linked.rewind(store).await.is_ok();
+            Ok((value, may_stay))
         };
         let timed = {
             let mut work = pin!(AssertUnwindSafe(work).catch_unwind());
@@ -104,8 +108,12 @@ impl Lease {
             });
             within(until, stream.as_deref(), metered).await
         };
+        let mut may_stay = true;
         let result = match timed {
-            Ok(Ok(Ok(value))) => Ok(value),
+            Ok(Ok(Ok((value, stays)))) => {
+                may_stay = stays;
+                Ok(value)
+            }
             Ok(Ok(Err(error))) => Err(CallError::from_wasmtime(&error, instance.state())),
             // `AssertUnwindSafe` is justified because the store is not used for another call after a panic.
             Ok(Err(panic)) => Err(CallError::Host(panic_text(panic.as_ref()))),
@@ -113,8 +121,10 @@ impl Lease {
             Err(_) => Err(CallError::Deadline(deadline)),
         };
         instance.end_call(result.is_ok());
-        if result.is_ok() && self.home.is_some() {
-            self.instance = Some(instance);
+        match (&result, &self.home) {
+            (Ok(_), Some(_)) if !may_stay => instance.end(InstanceEnd::Grown),
+            (Ok(_), Some(_)) => self.instance = Some(instance),
+            _ => {}
         }
         result
     }

@@ -25,32 +25,50 @@ use self::keeper::Keeper;
 use self::lease::{Lease, Owner};
 use self::per_socket::PerSocket;
 use self::pool::InstancePool;
-use self::shared::SharedPool;
+use self::shared::{PoolHome, SharedPool};
 use self::state::{Call, Phase};
 use super::error::CallError;
 use super::settings::{HandlerSettings, Life};
 
 /// A rule for how long the instances of one handler live.
 pub(super) enum Strategy {
-    /// Each call has an instance of its own, and sees nothing that an earlier call left in memory. The numbers are
-    /// those of earlier generations that kept instances.
-    Fresh(Option<Arc<InstanceCounts>>),
-    /// The events and hooks of a connection have one instance.
-    PerSocket(PerSocket),
+    /// Each call has an instance of its own, and sees nothing that an earlier call left in memory.
+    Fresh(Fresh),
+    /// The events and hooks of a connection have one instance, and requests have instances of their own.
+    PerSocket(PerSocket, Fresh),
     /// All calls have the instances of a pool.
     Shared(SharedPool),
 }
 
+/// The way to an instance that no call has changed.
+pub(super) enum Fresh {
+    /// An instance is made for each call. The numbers are those of earlier generations that kept instances.
+    Made(Option<Arc<InstanceCounts>>),
+    /// An instance is made what it was before its first call, and kept for another call.
+    Rewound(Arc<PoolHome>),
+}
+
 impl Strategy {
-    /// Returns the strategy that the settings of the handler `name` ask for.
-    pub(super) fn of(name: &Arc<str>, settings: &HandlerSettings, keeper: &Arc<Keeper>) -> Self {
-        let pool = || InstancePool::new(name, settings, keeper);
-        match settings.instances {
-            Life::Call => Self::Fresh(keeper.former_counts(name)),
-            Life::Socket => Self::PerSocket(PerSocket { pool: pool() }),
+    /// Returns the strategy that the settings of the handler `name` ask for. `can_rewind` is true if an instance of it
+    /// can be made what it was before its first call.
+    pub(super) fn of(
+        name: &Arc<str>,
+        settings: &HandlerSettings,
+        keeper: &Arc<Keeper>,
+        can_rewind: bool,
+    ) -> Self {
+        let pool = |life| InstancePool::new(name, settings, life, keeper);
+        let fresh = || match can_rewind {
+            true => Fresh::Rewound(Arc::new(PoolHome(pool(Life::Call)))),
+            false => Fresh::Made(keeper.former_counts(name)),
+        };
+        let life = settings.instances;
+        match life {
+            Life::Call => Self::Fresh(fresh()),
+            Life::Socket => Self::PerSocket(PerSocket { pool: pool(life) }, fresh()),
             Life::Shared => {
                 let size = settings.max_instances.unwrap_or(settings.concurrency);
-                Self::Shared(SharedPool::new(pool(), size))
+                Self::Shared(SharedPool::new(pool(life), size))
             }
         }
     }
@@ -68,34 +86,58 @@ impl Strategy {
         match (self, owner) {
             // The declarations of a handler are those of a guest that has not been called.
             _ if call.phase == Phase::Describe => Ok(Lease::fresh()),
-            (Self::PerSocket(strategy), Owner::Socket(connection)) => {
+            (Self::PerSocket(strategy, _), Owner::Socket(connection)) => {
                 strategy.check_out(connection, call).await
             }
             (Self::Shared(strategy), _) => strategy.check_out(call).await,
-            (Self::Fresh(_), _) | (Self::PerSocket(_), Owner::Anyone) => Ok(Lease::fresh()),
+            (Self::Fresh(fresh), _) | (Self::PerSocket(_, fresh), Owner::Anyone) => {
+                Ok(fresh.lease())
+            }
         }
     }
 
     /// Ends all instances that run no call, soon, and each of the others when its call ends.
     pub(super) fn close(&self) {
-        if let Some(pool) = self.pool() {
-            pool.close();
-        }
+        self.pools()
+            .into_iter()
+            .flatten()
+            .for_each(InstancePool::close);
     }
 
     /// Returns the numbers of the handler's instances, if it keeps any or has kept any.
     pub(super) fn now(&self) -> Option<KeptInstances> {
-        match (self, self.pool()) {
-            (Self::Fresh(former), _) => former.as_ref().map(|counts| counts.now()),
-            (_, pool) => pool.map(|pool| pool.now()),
+        if let Self::Fresh(Fresh::Made(former)) = self {
+            return former.as_ref().map(|counts| counts.now());
+        }
+        // All pools of a handler have the same counts.
+        let mut pools = self.pools().into_iter().flatten();
+        pools.next().map(|pool| pool.now())
+    }
+
+    fn pools(&self) -> [Option<&Arc<InstancePool>>; 2] {
+        match self {
+            Self::Fresh(fresh) => [fresh.pool(), None],
+            Self::PerSocket(strategy, fresh) => [Some(&strategy.pool), fresh.pool()],
+            Self::Shared(strategy) => [Some(strategy.pool()), None],
+        }
+    }
+}
+
+impl Fresh {
+    fn lease(&self) -> Lease {
+        match self {
+            Self::Made(_) => Lease::fresh(),
+            Self::Rewound(home) => {
+                let home = Arc::clone(home);
+                Lease::kept(home.0.take_last(), home, None)
+            }
         }
     }
 
     fn pool(&self) -> Option<&Arc<InstancePool>> {
         match self {
-            Self::Fresh(_) => None,
-            Self::PerSocket(strategy) => Some(&strategy.pool),
-            Self::Shared(strategy) => Some(strategy.pool()),
+            Self::Made(_) => None,
+            Self::Rewound(home) => Some(&home.0),
         }
     }
 }

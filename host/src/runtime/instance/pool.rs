@@ -41,14 +41,15 @@ impl Unkept {
 }
 
 impl InstancePool {
-    /// Makes the empty pool of the handler `name`.
+    /// Makes the empty pool of the handler `name` for instances that live for `life`.
     pub(super) fn new(
         name: &Arc<str>,
         settings: &HandlerSettings,
+        life: Life,
         keeper: &Arc<Keeper>,
     ) -> Arc<Self> {
         let pool = Arc::new(Self {
-            life: settings.instances,
+            life,
             idle: settings.idle,
             max_calls: settings.max_calls,
             keeper: Arc::clone(keeper),
@@ -150,6 +151,10 @@ impl Group for InstancePool {
 
     fn idle(&self) -> Duration {
         self.idle
+    }
+
+    fn has_memories(&self) -> bool {
+        self.life != Life::Call
     }
 
     fn end_oldest(&self, end: InstanceEnd) -> bool {

@@ -22,7 +22,8 @@ pub(in crate::runtime) struct SharedPool {
     size: usize,
 }
 
-struct PoolHome(Arc<InstancePool>);
+/// The place of the instances of a pool.
+pub(in crate::runtime) struct PoolHome(pub(super) Arc<InstancePool>);
 
 impl SharedPool {
     /// Makes a pool of at most `size` instances.

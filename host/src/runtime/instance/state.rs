@@ -186,7 +186,13 @@ impl State {
     /// Begins another call in the same instance.
     pub(super) fn begin(&mut self, call: Call) {
         self.instance.has_succeeded = false;
-        self.instance.calls = self.instance.calls.saturating_add(1);
+        // An instance that serves as a new one has had no calls, and has drawn no numbers.
+        match self.instance.life {
+            Life::Call => self.instance.wasi = None,
+            Life::Socket | Life::Shared => {
+                self.instance.calls = self.instance.calls.saturating_add(1);
+            }
+        }
         let last_error = call.last_error.clone();
         self.instance.output.begin(Arc::clone(&call.id), last_error);
         self.instance.memory.refused = None;
@@ -199,6 +205,11 @@ impl State {
         self.instance.output.finish();
         self.handles.end_call();
         self.call = None;
+    }
+
+    /// Returns true if the guest holds nothing any more.
+    pub(super) fn is_empty(&self) -> bool {
+        self.handles.left() == 0 && self.instance.table.is_empty()
     }
 
     /// Returns true if the guest has left something in its instance that the end of the call should have ended, or so

@@ -4,7 +4,7 @@ use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
-use wasmtime::component::{Instance as Component, InstancePre};
+use wasmtime::component::{Instance as Component, InstancePre, TypedFunc};
 use wasmtime::{PoolConcurrencyLimitError, Store, UpdateDeadline};
 
 use super::counts::{Counted, InstanceEnd};
@@ -13,6 +13,7 @@ use super::handles::MAX_HANDLES;
 use super::limits::MemoryLimiter;
 use super::output::Output;
 use super::state::{Call, State};
+use crate::runtime::script::REWIND;
 use crate::runtime::services::Services;
 use crate::runtime::settings::Life;
 use crate::runtime::source_map::SourceMap;
@@ -46,6 +47,10 @@ pub(in crate::runtime) struct Instance {
     counted: Option<Counted>,
 }
 
+/// The function that gives the memory of a script its first content again.
+#[derive(Clone)]
+struct Rewind(TypedFunc<(), ()>);
+
 /// A guest that is instantiated, with its exports as far as they were called.
 pub(in crate::runtime) struct Linked {
     instance: Component,
@@ -72,6 +77,18 @@ impl Linked {
         let export = load(store, &self.instance)?;
         loaded.push(Box::new(export.clone()));
         Ok(export)
+    }
+
+    /// Gives the memory the content that it had before the first call.
+    ///
+    /// # Errors
+    /// The memory has grown, so that the instance cannot be what it was.
+    pub(super) async fn rewind(&mut self, store: &mut Store<State>) -> wasmtime::Result<()> {
+        let load = |store: &mut Store<State>, instance: &Component| {
+            instance.get_typed_func(store, REWIND).map(Rewind)
+        };
+        let Rewind(rewind) = self.export(store, load)?;
+        rewind.call_async(store, ()).await
     }
 
     /// Returns the instance of wasmtime.
@@ -163,7 +180,9 @@ impl Instance {
         max_calls: Option<u32>,
         spread: u32,
     ) -> Option<InstanceEnd> {
-        if self.store.data_mut().is_worn() {
+        let state = self.store.data_mut();
+        let is_like_new = state.instance.life != Life::Call || state.is_empty();
+        if !is_like_new || state.is_worn() {
             return Some(InstanceEnd::Handles);
         }
         let counted = self.counted.as_ref()?;

@@ -31,6 +31,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::bundle::{bundle_path, is_bundle, write_bundle};
 use self::evaluate::{Evaluation, LoadContext};
+pub(super) use self::image::REWIND;
 pub use self::modules::{ImportedFile, Modules};
 use self::packages::packages_of;
 pub use self::packages::{instead_of, packages};
@@ -169,6 +170,7 @@ impl Scripts {
                 footprint,
                 size,
                 origin: CodeOrigin::Evaluated,
+                can_rewind: image.can_rewind(),
                 compile_time: began.elapsed(),
                 adapted: None,
                 source_map,

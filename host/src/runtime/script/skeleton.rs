@@ -12,7 +12,7 @@ use wasm_encoder::{
 };
 use wasmparser::{Instance, Parser, Payload};
 
-use super::image::{Image, MEMORY, PEEK};
+use super::image::{Image, MEMORY, PEEK, REWIND};
 use super::indices::Indices;
 use super::parts::{IMAGE, Parts, Unexpected, take_apart};
 
@@ -40,7 +40,7 @@ pub(super) fn split(component: &[u8]) -> Result<Split, Unexpected> {
     rest.parse_component(&mut skeleton, Parser::new(0), component)
         .map_err(Unexpected::new)?;
     let indices = Indices::of(component).map_err(Unexpected::new)?;
-    export_peek(&mut skeleton, &indices);
+    export_functions(&mut skeleton, &indices);
     Ok(Split {
         skeleton: skeleton.finish(),
         image,
@@ -84,30 +84,46 @@ fn import_image(skeleton: &mut Component, image: &Image) {
         .section(&instances);
 }
 
-/// Exports the function that returns the whole memory.
-fn export_peek(skeleton: &mut Component, indices: &Indices) {
+/// Exports the functions of the image.
+fn export_functions(skeleton: &mut Component, indices: &Indices) {
     let mut aliases = ComponentAliasSection::new();
-    for (kind, name) in [(ExportKind::Func, PEEK), (ExportKind::Memory, MEMORY)] {
+    for (kind, name) in [
+        (ExportKind::Func, PEEK),
+        (ExportKind::Func, REWIND),
+        (ExportKind::Memory, MEMORY),
+    ] {
         aliases.alias(Alias::CoreInstanceExport {
             instance: 0,
             kind,
             name,
         });
     }
-    let (list, function) = (indices.types, indices.types + 1);
+    let (list, returns_list, returns_nothing) =
+        (indices.types, indices.types + 1, indices.types + 2);
     let mut types = ComponentTypeSection::new();
     types
         .defined_type()
         .list(ComponentValType::Primitive(PrimitiveValType::U8));
+    let none: [(&str, ComponentValType); 0] = [];
     types
         .function()
-        .params::<[(&str, ComponentValType); 0], _>([])
+        .params(none)
         .result(Some(ComponentValType::Type(list)));
+    types.function().params(none).result(None);
     let mut lifted = CanonicalFunctionSection::new();
     let memory = CanonicalOption::Memory(indices.core_memories);
-    lifted.lift(indices.core_functions, function, [memory]);
+    lifted
+        .lift(indices.core_functions, returns_list, [memory])
+        .lift(indices.core_functions + 1, returns_nothing, []);
     let mut exports = ComponentExportSection::new();
-    exports.export(PEEK, ComponentExportKind::Func, indices.functions, None);
+    exports
+        .export(PEEK, ComponentExportKind::Func, indices.functions, None)
+        .export(
+            REWIND,
+            ComponentExportKind::Func,
+            indices.functions + 1,
+            None,
+        );
     skeleton
         .section(&aliases)
         .section(&types)

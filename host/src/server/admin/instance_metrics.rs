@@ -36,7 +36,7 @@ impl Collector for InstanceScrape {
         for (name, help, value) in [
             (
                 "hitchy_instances",
-                "Instances of a handler that live longer than a call",
+                "Instances of a handler that are kept between calls",
                 (|now| now.living as f64) as fn(&KeptInstances) -> f64,
             ),
             (
@@ -53,7 +53,7 @@ impl Collector for InstanceScrape {
         }
         let mut ended = encoder.encode_descriptor(
             "hitchy_instances_ended",
-            "Instances of a handler that lived longer than a call and have ended, by the reason",
+            "Instances of a handler that were kept between calls and have ended, by the reason",
             None,
             MetricType::Counter,
         )?;

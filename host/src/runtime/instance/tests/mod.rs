@@ -75,7 +75,7 @@ impl Counter {
         };
         let name: Arc<str> = "counter.wasm".into();
         Self {
-            strategy: Strategy::of(&name, &settings, services.budget.keeper()),
+            strategy: Strategy::of(&name, &settings, services.budget.keeper(), false),
             name,
             pre: Linker::new(&engine).instantiate_pre(&component).unwrap(),
             services: Arc::new(services),
