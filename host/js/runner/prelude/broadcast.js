@@ -4,13 +4,16 @@ import host, { state, text } from "hitchy:host";
 import { Failure } from "hitchy:errors";
 import { pack, unpack } from "hitchy:payload";
 // Only functions use these: `socket.js` imports this file too.
-import { NO_TIMEOUT, Socket, withoutCallback } from "hitchy:socket";
+import { NO_TIMEOUT, Socket, takeCallback } from "hitchy:socket";
 
 export const rooms = names => (Array.isArray(names) ? names.map(text) : names instanceof Set ? Array.from(names, text) : [text(names)]);
 
-// A set of sockets.
+const NONE = Object.freeze([]);
+const joined = (before, names) => (before.length === 0 ? rooms(names) : [...before, ...rooms(names)]);
+
+// A set of sockets. Handlers make several on the way to one `emit`, so that making one does as little as possible.
 export class Broadcast {
-    constructor(namespace, { rooms = [], excluding = [], local = false, droppable = false, timeout } = {}) {
+    constructor(namespace, rooms = NONE, excluding = NONE, local = false, droppable = false, timeout = undefined) {
         this._namespace = namespace;
         this._rooms = rooms;
         this._excluding = excluding;
@@ -18,39 +21,35 @@ export class Broadcast {
         this._droppable = droppable;
         this._timeout = timeout;
     }
-    _with(changes) {
-        const { _rooms: rooms, _excluding: excluding, _local: local, _droppable: droppable, _timeout: timeout } = this;
-        return new Broadcast(this._namespace, { rooms, excluding, local, droppable, timeout, ...changes });
-    }
     _audience() {
         return [this._namespace, this._rooms, this._excluding, this._local, this._droppable];
     }
     to(names) {
-        return this._with({ rooms: [...this._rooms, ...rooms(names)] });
+        return new Broadcast(this._namespace, joined(this._rooms, names), this._excluding, this._local, this._droppable, this._timeout);
     }
     in(names) {
         return this.to(names);
     }
     except(names) {
-        return this._with({ excluding: [...this._excluding, ...rooms(names)] });
+        return new Broadcast(this._namespace, this._rooms, joined(this._excluding, names), this._local, this._droppable, this._timeout);
     }
     get local() {
-        return this._with({ local: true });
+        return new Broadcast(this._namespace, this._rooms, this._excluding, true, this._droppable, this._timeout);
     }
     get volatile() {
-        return this._with({ droppable: true });
+        return new Broadcast(this._namespace, this._rooms, this._excluding, this._local, true, this._timeout);
+    }
+    timeout(milliseconds) {
+        return new Broadcast(this._namespace, this._rooms, this._excluding, this._local, this._droppable, milliseconds);
     }
     compress() {
         return this;
     }
-    timeout(milliseconds) {
-        return this._with({ timeout: milliseconds });
-    }
     emit(event, ...args) {
-        const [values, callback] = withoutCallback(args);
+        const callback = takeCallback(args);
         if (callback) {
-            this._ask(event, values).then(({ answers, missing }) => callback(missing, answers), error => callback(error, []));
-        } else if (!state.recording) host.emitTo(this._audience(), text(event), pack(values));
+            this._ask(event, args).then(({ answers, missing }) => callback(missing, answers), error => callback(error, []));
+        } else if (!state.recording) host.emitTo(this._audience(), text(event), pack(args));
     }
     send(...args) {
         this.emit("message", ...args);

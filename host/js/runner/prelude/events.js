@@ -144,8 +144,13 @@ const nextOf = start =>
 
 function run(socket, name, args, ack) {
     if (ack) args.push(ack.call);
+    const own = socket._listeners.get(name);
+    if (own?.length === 1 && socket._any.length === 0) {
+        const result = own[0].apply(socket, args);
+        return isPromise(result) ? result.then(value => conclude([value], ack)) : conclude([result], ack);
+    }
     const ended = socket._any.map(listener => listener.call(socket, name, ...args)).filter(isPromise);
-    const results = (socket._listeners.get(name) ?? []).map(listener => listener.apply(socket, args));
+    const results = (own ?? []).map(listener => listener.apply(socket, args));
     if (ended.length === 0 && !results.some(isPromise)) return conclude(results, ack);
     return Promise.all([...results, ...ended]).then(values => conclude(values.slice(0, results.length), ack));
 }

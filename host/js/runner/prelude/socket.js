@@ -22,8 +22,8 @@ export function saveSockets() {
     for (const save of all) save();
 }
 
-// Splits arguments into those of the packet and the callback at their end.
-export const withoutCallback = args => (typeof args.at(-1) === "function" ? [args.slice(0, -1), args.at(-1)] : [args, undefined]);
+// Takes the callback at the end of arguments away, and returns it. The others are those of the packet.
+export const takeCallback = args => (typeof args[args.length - 1] === "function" ? args.pop() : undefined);
 
 // Events that a client does not send, so that nothing is declared for them.
 export const OWN_EVENTS = new Set(["disconnect", "disconnecting", "error", "newListener", "removeListener"]);
@@ -56,6 +56,7 @@ export class Socket {
     // Makes this the socket of another call. Functions that were recorded have captured this object.
     _bind(number) {
         this._number = number;
+        this._id = undefined;
         this._data = undefined;
         this._handshake = undefined;
         return this;
@@ -64,7 +65,7 @@ export class Socket {
     // What the client is.
     get id() {
         this._noteRead();
-        return this._number === NOBODY ? "" : host.socketId(this._number);
+        return (this._id ??= this._number === NOBODY ? "" : host.socketId(this._number));
     }
     _noteRead() {
         if (this._number === NOBODY) this._reads = true;
@@ -117,9 +118,9 @@ export class Socket {
 
     // Messages to this client.
     emit(event, ...args) {
-        const [values, callback] = withoutCallback(args);
-        if (callback) this._askFor(event, values, callback);
-        else if (!state.recording) host.socketEmit(this._number, text(event), pack(values));
+        const callback = takeCallback(args);
+        if (callback) this._askFor(event, args, callback);
+        else if (!state.recording) host.socketEmit(this._number, text(event), pack(args));
     }
     send(...args) {
         this.emit("message", ...args);
@@ -162,16 +163,20 @@ export class Socket {
 
     // Messages to others.
     get broadcast() {
-        return new Broadcast(this._namespace, { excluding: this._number === NOBODY ? [] : [this.id] });
+        return new Broadcast(this._namespace, undefined, this._self());
+    }
+    // Returns the list with this socket, which gets none of what it sends to others.
+    _self() {
+        return this._number === NOBODY ? [] : [this.id];
     }
     get local() {
         return this.broadcast.local;
     }
     to(names) {
-        return this.broadcast.to(names);
+        return new Broadcast(this._namespace, rooms(names), this._self());
     }
     in(names) {
-        return this.broadcast.to(names);
+        return this.to(names);
     }
     except(names) {
         return this.broadcast.except(names);
