@@ -25,6 +25,7 @@ use hitchy::sockets::{Connection, Handshake, Link, not_connected};
 use hitchy_tests::guests::{example, fixture, guest};
 use hitchy_tests::toolchains::python;
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method};
+use serde_json::json;
 use tokio::runtime::Runtime as Tokio;
 use tokio::sync::mpsc::unbounded_channel;
 
@@ -68,21 +69,15 @@ fn calls(criterion: &mut Criterion) {
                 requests(criterion, &tokio, &name, python);
             }
         }
-        events(
-            criterion,
-            &tokio,
-            &format!("event: version ({life})"),
-            &version,
-        );
-        events(
-            criterion,
-            &tokio,
-            &format!("event: script ({life})"),
-            &script,
-        );
+        let mut measure = |name, handler, listener| {
+            let name = format!("event: {name} ({life})");
+            events(criterion, &tokio, &name, handler, listener);
+        };
+        measure("version", &version, 0);
+        measure("script", &script, 0);
+        measure("script that sends to a room", &script, 1);
         if let Some(python) = &python {
-            let name = format!("event: Python ({life})");
-            events(criterion, &tokio, &name, python);
+            measure("Python", python, 0);
         }
     }
 }
@@ -106,20 +101,31 @@ fn requests(criterion: &mut Criterion, tokio: &Tokio, name: &str, handler: &Hand
     });
 }
 
-/// Measures the event `version` of one client.
-fn events(criterion: &mut Criterion, tokio: &Tokio, name: &str, handler: &Handler) {
+/// Measures the event of a listener, of one client.
+fn events(
+    criterion: &mut Criterion,
+    tokio: &Tokio,
+    name: &str,
+    handler: &Handler,
+    listener: u32,
+) {
     let connection = Arc::new(connection());
+    let message = json!({ "room": "general", "text": "hello there" });
+    let (event, payload) = match listener {
+        0 => ("version", Payload::empty()),
+        _ => ("chat:send", Payload::one(&message)),
+    };
     criterion.bench_function(name, |bencher| {
         bencher.to_async(tokio).iter(|| async {
             let event = Event {
                 id: id(),
-                name: "version".into(),
-                payload: Payload::empty(),
+                name: event.into(),
+                payload: payload.clone(),
                 ack_wanted: true,
             };
             let context = CallContext::new(id(), REMOTE);
             let ack = handler
-                .on_event(context, 0, Arc::clone(&connection), &event)
+                .on_event(context, listener, Arc::clone(&connection), &event)
                 .await;
             let ack = black_box(ack).expect("no trap").expect("no failure");
             assert!(ack.is_some());
