@@ -102,13 +102,7 @@ fn requests(criterion: &mut Criterion, tokio: &Tokio, name: &str, handler: &Hand
 }
 
 /// Measures the event of a listener, of one client.
-fn events(
-    criterion: &mut Criterion,
-    tokio: &Tokio,
-    name: &str,
-    handler: &Handler,
-    listener: u32,
-) {
+fn events(criterion: &mut Criterion, tokio: &Tokio, name: &str, handler: &Handler, listener: u32) {
     let connection = Arc::new(connection());
     let message = json!({ "room": "general", "text": "hello there" });
     let (event, payload) = match listener {

@@ -290,7 +290,7 @@ pub const KEYS: &[Key] = &[
 
     Key::new("handler.serve", ValueKind::Word(&["exports", "cgi"]), "exports", "What calls the file: the functions that it exports, or, for a command, the variables of CGI with standard input and output.").per_handler(),
     Key::new("handler.instances", ValueKind::Word(&["call", "socket", "shared"]), "call", "How long an instance of the handler lives: for one `call`; for the connection of a client to a namespace (`socket`), whose events and hooks it gets, while requests have fresh ones; or `shared` by the calls of all clients, one call at a time. What a handler keeps in memory lasts as long as its instance, at most.").per_handler(),
-    Key::new("handler.idle", time(MS, DAY), "5m", "How long an instance that lives longer than a call may go without one before it is ended.").per_handler(),
+    Key::new("handler.idle", time(MS, DAY), "5m", "How long an instance of `instances = \"socket\"` or `\"shared\"` may go without a call before it is ended.").per_handler(),
     Key::without_default("handler.max-calls", count(1, 1_000_000_000), "Calls after which such an instance is ended; with `shared` up to a tenth earlier, at random, so that not all end at once. By default there is no bound.").per_handler(),
     Key::without_default("handler.max-instances", count(1, 100_000), "Instances of the pool with `shared`; more calls wait. By default as many as calls of the handler may run at once.").per_handler(),
     Key::new("handler.events", EVENTS, "", "With `serve = \"cgi\"`, the events that the command answers; events of other namespaces than `/` as `\"/chat say\"`.").per_handler(),

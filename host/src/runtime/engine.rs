@@ -46,8 +46,9 @@ pub(super) struct PoolSize {
 }
 
 /// Makes an engine that takes instances from a pool. If the address space is too small for the pool, the engine has
-/// fewer places for instances that are kept, and if it is too small for those of calls, it allocates on demand.
-pub(super) fn pooled(size: PoolSize) -> wasmtime::Result<Engine> {
+/// fewer places for instances that are kept, and if it is too small for those of calls, it allocates on demand. Returns
+/// true with it if it has a pool.
+pub(super) fn pooled(size: PoolSize) -> wasmtime::Result<(Engine, bool)> {
     let mut kept = size.kept;
     loop {
         let error = match Engine::new(&config(Some(PoolSize { kept, ..size }))) {
@@ -60,7 +61,7 @@ pub(super) fn pooled(size: PoolSize) -> wasmtime::Result<Engine> {
                         size.kept
                     );
                 }
-                return Ok(engine);
+                return Ok((engine, true));
             }
             Err(error) => error,
         };
@@ -71,7 +72,7 @@ pub(super) fn pooled(size: PoolSize) -> wasmtime::Result<Engine> {
                 size.calls,
                 size.memory >> 20
             );
-            return Engine::new(&config(None));
+            return Ok((Engine::new(&config(None))?, false));
         }
         kept /= 4;
     }

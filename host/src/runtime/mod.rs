@@ -155,14 +155,14 @@ impl Runtime {
     /// # Errors
     /// wasmtime refuses the settings, or the ticker's thread cannot be started.
     pub fn new(settings: RuntimeSettings) -> wasmtime::Result<Self> {
-        let engine = engine::pooled(PoolSize {
+        let (engine, is_pooled) = engine::pooled(PoolSize {
             calls: settings.calls,
             kept: settings.kept_instances,
             memory: MAX_MEMORY,
         })?;
         let mut linker = Linker::new(&engine);
         capabilities::link(&mut linker)?;
-        let keeper = Keeper::new(settings.kept_instances);
+        let keeper = Keeper::new(settings.kept_instances, is_pooled);
         let (sweeping, swept) = watch::channel(());
         let sweep = Arc::clone(&keeper).sweep();
         let sweeper = tokio::spawn(async move {

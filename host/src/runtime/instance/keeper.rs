@@ -40,6 +40,8 @@ pub(super) trait Group: Send + Sync {
 pub(in crate::runtime) struct Keeper {
     /// The most idle instances.
     limit: usize,
+    /// True if instances are worth keeping with which nothing is lost.
+    keeps_spares: bool,
     /// The number of idle instances.
     idle: AtomicUsize,
     /// Bytes of linear memory of idle instances.
@@ -66,10 +68,12 @@ struct Pressure {
 }
 
 impl Keeper {
-    /// Makes a keeper of at most `limit` idle instances.
-    pub(in crate::runtime) fn new(limit: usize) -> Arc<Self> {
+    /// Makes a keeper of at most `limit` idle instances. Without a pool of places, idle instances take the address
+    /// space that calls of other handlers need.
+    pub(in crate::runtime) fn new(limit: usize, is_pooled: bool) -> Arc<Self> {
         Arc::new(Self {
             limit,
+            keeps_spares: is_pooled && limit > 0,
             idle: AtomicUsize::new(0),
             memory: AtomicUsize::new(0),
             groups: Mutex::default(),
@@ -132,23 +136,55 @@ impl Keeper {
         }
     }
 
+    /// Returns true if instances are worth keeping with which nothing is lost.
+    pub(super) fn keeps_spares(&self) -> bool {
+        self.keeps_spares
+    }
+
+    /// Returns true if another instance may be kept without another's end.
+    pub(super) fn has_room(&self) -> bool {
+        self.idle.load(Ordering::Relaxed) < self.limit
+    }
+
     /// Ends instances until there are no more idle ones than may be.
     pub(super) fn make_room(&self) {
-        while self.idle.load(Ordering::Relaxed) > self.limit && self.end_one(InstanceEnd::Places) {}
+        let is_over = || self.is_over();
+        cpu::uncharged(|| while is_over() && self.end_first(InstanceEnd::Places, is_over) {});
+    }
+
+    /// Ends instances with which nothing is lost until there are no more idle ones than may be, or none of these.
+    pub(super) fn make_room_among_spares(&self) {
+        let spare = |keeper: &Self| {
+            let groups = keeper.groups().into_iter();
+            let mut groups = groups.filter(|group| !group.has_memories());
+            groups.find(|group| group.end_oldest(InstanceEnd::Places))
+        };
+        cpu::uncharged(|| while self.is_over() && spare(self).is_some() {});
+    }
+
+    fn is_over(&self) -> bool {
+        self.idle.load(Ordering::Relaxed) > self.limit
     }
 
     /// Ends the idle instance of all handlers that was used least recently. Returns false if there is none.
     ///
     /// The call that needs the room is not charged for it, because it may be none of its own.
     pub(super) fn end_one(&self, end: InstanceEnd) -> bool {
-        cpu::uncharged(|| self.end_first(end))
+        cpu::uncharged(|| self.end_first(end, || true))
     }
 
-    fn end_first(&self, end: InstanceEnd) -> bool {
+    fn end_first(&self, end: InstanceEnd, is_wanted: impl Fn() -> bool) -> bool {
         // Another thread may take the instance first, and then the next one counts.
         while let Some((group, end)) = self.choose(end) {
+            let has_memories = group.has_memories();
+            // If another thread has taken an instance with which nothing is lost, there may be room now.
+            if has_memories && !is_wanted() {
+                return false;
+            }
             if group.end_oldest(end) {
-                self.note(end);
+                if has_memories {
+                    self.note(end);
+                }
                 return true;
             }
         }
@@ -331,7 +367,7 @@ mod tests {
 
     #[test]
     fn i13_1_a_call_is_not_charged_for_the_instances_that_make_room_for_it() {
-        let keeper = Keeper::new(0);
+        let keeper = Keeper::new(0, true);
         let group: Arc<dyn Group> = Arc::new(Slow(AtomicUsize::new(3)));
         keeper.add(Arc::downgrade(&group));
         let mut used = None;

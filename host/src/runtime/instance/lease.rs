@@ -36,9 +36,23 @@ pub(in crate::runtime) trait Home: Send + Sync {
     fn life(&self) -> Life;
     /// Counts an instance that a call makes.
     fn enroll(&self) -> Counted;
+    /// Returns what becomes of an instance when a call in it has succeeded.
+    fn after_call(&self) -> AfterCall {
+        AfterCall::Keep
+    }
     /// Keeps an instance for later leases, or drops it. Its last call succeeded. `None` stands for an instance that has
     /// ended, or that was never made.
     fn take_back(&self, instance: Option<Instance>);
+}
+
+/// What becomes of an instance after a call that succeeded.
+pub(in crate::runtime) enum AfterCall {
+    /// It is kept for the next call as it is.
+    Keep,
+    /// It is made what it was before its first call, and kept.
+    Rewind,
+    /// It ends.
+    End(InstanceEnd),
 }
 
 /// The right to call one instance.
@@ -91,13 +105,9 @@ impl Lease {
         let (deadline, stream_deadline) = (settings.deadline, settings.stream_deadline);
         let mut meter = Meter::new(call.entered);
         let mut instance = self.instance(&template, call);
-        let home = self.home.as_ref();
-        let rewinds = home.is_some_and(|home| home.life() == Life::Call);
         let work = async {
             let (store, linked) = instance.linked(&template).await?;
-            let value = body(store, linked).await?;
-            let may_stay = !rewinds || linked.rewind(store).await.is_ok();
-            Ok((value, may_stay))
+            body(store, linked).await
         };
         let timed = {
             let mut work = pin!(AssertUnwindSafe(work).catch_unwind());
@@ -108,22 +118,24 @@ impl Lease {
             });
             within(until, stream.as_deref(), metered).await
         };
-        let mut may_stay = true;
         let result = match timed {
-            Ok(Ok(Ok((value, stays)))) => {
-                may_stay = stays;
-                Ok(value)
-            }
+            Ok(Ok(Ok(value))) => Ok(value),
             Ok(Ok(Err(error))) => Err(CallError::from_wasmtime(&error, instance.state())),
             // `AssertUnwindSafe` is justified because the store is not used for another call after a panic.
             Ok(Err(panic)) => Err(CallError::Host(panic_text(panic.as_ref()))),
             Err(passed) if passed > until => Err(CallError::StreamDeadline(stream_deadline)),
             Err(_) => Err(CallError::Deadline(deadline)),
         };
+        let after = self.home.as_ref().filter(|_| result.is_ok());
+        let ended = match after.map(|home| home.after_call()) {
+            Some(AfterCall::Rewind) => instance.rewind().await.err(),
+            Some(AfterCall::End(end)) => Some(end),
+            Some(AfterCall::Keep) | None => None,
+        };
         instance.end_call(result.is_ok());
-        match (&result, &self.home) {
-            (Ok(_), Some(_)) if !may_stay => instance.end(InstanceEnd::Grown),
-            (Ok(_), Some(_)) => self.instance = Some(instance),
+        match (&result, &self.home, ended) {
+            (Ok(_), Some(_), Some(end)) => instance.end(end),
+            (Ok(_), Some(_), None) => self.instance = Some(instance),
             _ => {}
         }
         result

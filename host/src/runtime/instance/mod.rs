@@ -14,6 +14,7 @@ pub(super) mod limits;
 pub(super) mod output;
 mod per_socket;
 mod pool;
+mod rewound;
 mod shared;
 pub(super) mod state;
 pub(super) mod store;
@@ -25,7 +26,8 @@ use self::keeper::Keeper;
 use self::lease::{Lease, Owner};
 use self::per_socket::PerSocket;
 use self::pool::InstancePool;
-use self::shared::{PoolHome, SharedPool};
+use self::rewound::Rewound;
+use self::shared::SharedPool;
 use self::state::{Call, Phase};
 use super::error::CallError;
 use super::settings::{HandlerSettings, Life};
@@ -45,7 +47,7 @@ pub(super) enum Fresh {
     /// An instance is made for each call. The numbers are those of earlier generations that kept instances.
     Made(Option<Arc<InstanceCounts>>),
     /// An instance is made what it was before its first call, and kept for another call.
-    Rewound(Arc<PoolHome>),
+    Rewound(Rewound),
 }
 
 impl Strategy {
@@ -57,18 +59,17 @@ impl Strategy {
         keeper: &Arc<Keeper>,
         can_rewind: bool,
     ) -> Self {
-        let pool = |life| InstancePool::new(name, settings, life, keeper);
-        let fresh = || match can_rewind {
-            true => Fresh::Rewound(Arc::new(PoolHome(pool(Life::Call)))),
+        let pool = || InstancePool::new(name, settings, keeper);
+        let fresh = || match can_rewind && keeper.keeps_spares() {
+            true => Fresh::Rewound(Rewound::new(name, settings, keeper)),
             false => Fresh::Made(keeper.former_counts(name)),
         };
-        let life = settings.instances;
-        match life {
+        match settings.instances {
             Life::Call => Self::Fresh(fresh()),
-            Life::Socket => Self::PerSocket(PerSocket { pool: pool(life) }, fresh()),
+            Life::Socket => Self::PerSocket(PerSocket { pool: pool() }, fresh()),
             Life::Shared => {
                 let size = settings.max_instances.unwrap_or(settings.concurrency);
-                Self::Shared(SharedPool::new(pool(life), size))
+                Self::Shared(SharedPool::new(pool(), size))
             }
         }
     }
@@ -127,17 +128,14 @@ impl Fresh {
     fn lease(&self) -> Lease {
         match self {
             Self::Made(_) => Lease::fresh(),
-            Self::Rewound(home) => {
-                let home = Arc::clone(home);
-                Lease::kept(home.0.take_last(), home, None)
-            }
+            Self::Rewound(rewound) => rewound.check_out(),
         }
     }
 
     fn pool(&self) -> Option<&Arc<InstancePool>> {
         match self {
             Self::Made(_) => None,
-            Self::Rewound(home) => Some(&home.0),
+            Self::Rewound(rewound) => Some(rewound.pool()),
         }
     }
 }

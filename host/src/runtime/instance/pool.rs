@@ -41,15 +41,14 @@ impl Unkept {
 }
 
 impl InstancePool {
-    /// Makes the empty pool of the handler `name` for instances that live for `life`.
+    /// Makes the empty pool of the handler `name`.
     pub(super) fn new(
         name: &Arc<str>,
         settings: &HandlerSettings,
-        life: Life,
         keeper: &Arc<Keeper>,
     ) -> Arc<Self> {
         let pool = Arc::new(Self {
-            life,
+            life: settings.instances,
             idle: settings.idle,
             max_calls: settings.max_calls,
             keeper: Arc::clone(keeper),

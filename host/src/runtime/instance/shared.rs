@@ -22,8 +22,7 @@ pub(in crate::runtime) struct SharedPool {
     size: usize,
 }
 
-/// The place of the instances of a pool.
-pub(in crate::runtime) struct PoolHome(pub(super) Arc<InstancePool>);
+struct PoolHome(Arc<InstancePool>);
 
 impl SharedPool {
     /// Makes a pool of at most `size` instances.

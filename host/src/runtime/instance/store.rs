@@ -49,7 +49,7 @@ pub(in crate::runtime) struct Instance {
 
 /// The function that gives the memory of a script its first content again.
 #[derive(Clone)]
-struct Rewind(TypedFunc<(), ()>);
+struct Rewind(TypedFunc<(), (bool,)>);
 
 /// A guest that is instantiated, with its exports as far as they were called.
 pub(in crate::runtime) struct Linked {
@@ -79,16 +79,15 @@ impl Linked {
         Ok(export)
     }
 
-    /// Gives the memory the content that it had before the first call.
-    ///
-    /// # Errors
-    /// The memory has grown, so that the instance cannot be what it was.
-    pub(super) async fn rewind(&mut self, store: &mut Store<State>) -> wasmtime::Result<()> {
+    /// Gives the memory the content that it had before the first call. Returns false if the memory has grown, so that it
+    /// cannot be what it was.
+    async fn rewind(&mut self, store: &mut Store<State>) -> wasmtime::Result<bool> {
         let load = |store: &mut Store<State>, instance: &Component| {
             instance.get_typed_func(store, REWIND).map(Rewind)
         };
         let Rewind(rewind) = self.export(store, load)?;
-        rewind.call_async(store, ()).await
+        let (is_rewound,) = rewind.call_async(store, ()).await?;
+        Ok(is_rewound)
     }
 
     /// Returns the instance of wasmtime.
@@ -116,6 +115,20 @@ impl Instance {
     pub(super) fn begin(&mut self, call: Call) {
         self.store.data_mut().begin(call);
         start_clock(&mut self.store);
+    }
+
+    /// Makes the instance of a script what it was before its first call, while its call has not ended. The call is not
+    /// charged for it.
+    ///
+    /// # Errors
+    /// The reason why the instance has to end.
+    pub(super) async fn rewind(&mut self) -> Result<(), InstanceEnd> {
+        let linked = self.linked.as_mut().ok_or(InstanceEnd::Fault)?;
+        match linked.rewind(&mut self.store).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(InstanceEnd::Grown),
+            Err(_) => Err(InstanceEnd::Fault),
+        }
     }
 
     /// Ends the call.

@@ -1,7 +1,7 @@
 //! Memory images: the memory with which the instances of a script begin, as a core module without code of its own.
 //!
 //! The code of the runner imports its memory and its globals from such a module. A script is therefore loaded without
-//! compiling anything but the one function of its image.
+//! compiling anything but the functions of its image, which only copy and clear memory.
 
 use std::ops::Range;
 
@@ -21,13 +21,15 @@ const BLOCK: usize = 4096;
 const WORD: usize = 8;
 /// Zeros that end a segment. Fewer cost less than the head of another segment.
 const GAP: usize = 32;
+/// Zeros between parts of the memory that are filled in and not copied when an instance is rewound.
+const COPIED_GAP: usize = 1024;
 /// Segments of one image at most. WebAssembly's implementation limit is 100,000.
 const MAX_SEGMENTS: usize = 50_000;
 
 /// The name of the export that returns the whole memory.
 pub(super) const PEEK: &str = "peek";
-/// The name of the export that makes the memory what it was when the instance began. It traps if the memory has grown,
-/// and in an image that cannot do this.
+/// The name of the export that makes the memory what it was when the instance began. It returns false if the memory has
+/// grown, and in an image that cannot do this.
 pub(in crate::runtime) const REWIND: &str = "rewind";
 /// The index of the function that gives an empty memory its content.
 const FILL: u32 = 2;
@@ -75,11 +77,12 @@ impl Image {
     /// Encodes the image as a module that exports the memory, the globals, [`PEEK`] and [`REWIND`]. Its memory has the
     /// content from the start: of a large one, only the pages that a call uses.
     pub(super) fn encode(&self) -> Vec<u8> {
+        let parts = self.copied();
         let mut types = TypeSection::new();
         types.ty().function([], [ValType::I32]);
         types.ty().function([], []);
         let mut functions = FunctionSection::new();
-        functions.function(0).function(1).function(1);
+        functions.function(0).function(0).function(1);
         let mut memories = MemorySection::new();
         memories.memory(self.memory);
         let mut globals = GlobalSection::new();
@@ -95,13 +98,16 @@ impl Image {
         let mut code = CodeSection::new();
         code.function(&peek());
         if self.can_rewind() {
-            code.function(&self.rewind()).function(&self.fill());
+            code.function(&self.rewind(&parts))
+                .function(&self.fill(&parts));
         } else {
-            code.function(&trap()).function(&trap());
+            code.function(&unable()).function(&nothing());
         }
         let mut data = DataSection::new();
         if self.can_rewind() {
-            data.passive(self.content());
+            for (_, bytes) in &parts {
+                data.passive(bytes.iter().copied());
+            }
         } else {
             for (address, bytes) in &self.data {
                 let offset = ConstExpr::i32_const(address.cast_signed());
@@ -127,60 +133,57 @@ impl Image {
         module.finish()
     }
 
-    /// Returns the range of the memory in which everything lies that is not zero.
-    fn range(&self) -> Range<usize> {
-        let begin = |(address, _): &(u32, Vec<u8>)| *address as usize;
-        let first = self.data.iter().map(begin).min();
-        let last = self.data.iter().map(|one| begin(one) + one.1.len()).max();
-        first.unwrap_or_default()..last.unwrap_or_default()
-    }
-
-    /// Returns the bytes of that range.
-    fn content(&self) -> Vec<u8> {
-        let range = self.range();
-        let mut content = vec![0; range.len()];
+    /// Returns the parts of the memory that are not zero, each with all gaps of at most [`COPIED_GAP`] zeros, by address.
+    fn copied(&self) -> Vec<(u32, Vec<u8>)> {
+        let mut parts: Vec<(u32, Vec<u8>)> = Vec::new();
         for (address, bytes) in &self.data {
-            content[*address as usize - range.start..][..bytes.len()].copy_from_slice(bytes);
+            match parts.last_mut() {
+                Some((first, part)) if *address as usize - end(*first, part) <= COPIED_GAP => {
+                    part.resize((*address - *first) as usize, 0);
+                    part.extend_from_slice(bytes);
+                }
+                _ => parts.push((*address, bytes.clone())),
+            }
         }
-        content
+        parts
     }
 
     /// Makes the function that gives an empty memory its content.
-    fn fill(&self) -> Function {
-        let range = self.range();
+    fn fill(&self, parts: &[(u32, Vec<u8>)]) -> Function {
         let mut function = Function::new([]);
-        function
-            .instructions()
-            .i32_const(range.start as i32)
-            .i32_const(0)
-            .i32_const(range.len() as i32)
-            .memory_init(0, 0)
-            .end();
+        let mut code = function.instructions();
+        for (index, (address, bytes)) in (0..).zip(parts) {
+            code.i32_const(address.cast_signed())
+                .i32_const(0)
+                .i32_const(bytes.len() as i32)
+                .memory_init(0, index);
+        }
+        code.end();
         function
     }
 
     /// Makes the function that gives the memory of an instance its first content again.
-    fn rewind(&self) -> Function {
-        let range = self.range();
+    fn rewind(&self, parts: &[(u32, Vec<u8>)]) -> Function {
         let mut function = Function::new([]);
-        function
-            .instructions()
-            .memory_size(0)
+        let mut code = function.instructions();
+        code.memory_size(0)
             .i32_const(self.memory.minimum as i32)
             .i32_ne()
             .if_(BlockType::Empty)
-            .unreachable()
-            .end()
             .i32_const(0)
-            .i32_const(0)
-            .i32_const(range.start as i32)
-            .memory_fill(0)
-            .i32_const(range.end as i32)
-            .i32_const(0)
-            .i32_const((self.size() as usize - range.end) as i32)
-            .memory_fill(0)
-            .call(FILL)
+            .return_()
             .end();
+        let mut done = 0;
+        let begins = parts.iter().map(|(address, _)| *address as usize);
+        let ends = parts.iter().map(|(address, bytes)| end(*address, bytes));
+        for (begin, end) in begins.chain([self.size() as usize]).zip(ends.chain([0])) {
+            code.i32_const(done as i32)
+                .i32_const(0)
+                .i32_const((begin - done) as i32)
+                .memory_fill(0);
+            done = end;
+        }
+        code.call(FILL).i32_const(1).end();
         function
     }
 
@@ -191,7 +194,7 @@ impl Image {
         ty.ty().function([], []);
         ty.export(MEMORY, EntityType::Memory(self.smallest()))
             .export(PEEK, EntityType::Function(0))
-            .export(REWIND, EntityType::Function(1));
+            .export(REWIND, EntityType::Function(0));
         for (index, (global, _)) in self.globals.iter().enumerate() {
             ty.export(&global_name(index), EntityType::Global(*global));
         }
@@ -207,10 +210,22 @@ impl Image {
     }
 }
 
-/// Makes a function that traps.
-fn trap() -> Function {
+/// Returns the address behind a part of the memory.
+fn end(address: u32, bytes: &[u8]) -> usize {
+    address as usize + bytes.len()
+}
+
+/// Makes the function [`REWIND`] of an image that cannot.
+fn unable() -> Function {
     let mut function = Function::new([]);
-    function.instructions().unreachable().end();
+    function.instructions().i32_const(0).end();
+    function
+}
+
+/// Makes a function that does nothing.
+fn nothing() -> Function {
+    let mut function = Function::new([]);
+    function.instructions().end();
     function
 }
 
@@ -303,9 +318,9 @@ mod tests {
     }
 
     #[test]
-    fn i14_1_an_image_is_one_range_from_its_first_byte_to_its_last() {
+    fn i14_1_an_image_is_copied_in_parts_with_their_small_gaps() {
         let mut memory = vec![0_u8; PAGE];
-        (memory[100], memory[50_000]) = (1, 2);
+        (memory[100], memory[500], memory[50_000]) = (1, 2, 3);
         let ty = MemoryType {
             minimum: 1,
             maximum: None,
@@ -319,18 +334,18 @@ mod tests {
             data: segments(&memory),
         };
         // Segments consist of whole words.
-        assert_eq!(image.range(), 96..50_008);
-        assert_eq!(image.content(), memory[image.range()]);
-        wasmparser::Validator::new()
-            .validate_all(&image.encode())
-            .unwrap();
+        let copied = image.copied();
+        let parts = copied.iter().map(|(first, part)| (*first, part.as_slice()));
+        let wanted = [(96, &memory[96..504]), (50_000, &memory[50_000..50_008])];
+        assert_eq!(parts.collect::<Vec<_>>(), wanted);
         let empty = Image {
             data: Vec::new(),
-            ..image
+            ..image.clone()
         };
-        wasmparser::Validator::new()
-            .validate_all(&empty.encode())
-            .unwrap();
+        for image in [image, empty] {
+            let mut validator = wasmparser::Validator::new();
+            validator.validate_all(&image.encode()).unwrap();
+        }
     }
 
     #[test]

@@ -98,8 +98,7 @@ fn export_functions(skeleton: &mut Component, indices: &Indices) {
             name,
         });
     }
-    let (list, returns_list, returns_nothing) =
-        (indices.types, indices.types + 1, indices.types + 2);
+    let (list, returns_list, returns_bool) = (indices.types, indices.types + 1, indices.types + 2);
     let mut types = ComponentTypeSection::new();
     types
         .defined_type()
@@ -109,12 +108,15 @@ fn export_functions(skeleton: &mut Component, indices: &Indices) {
         .function()
         .params(none)
         .result(Some(ComponentValType::Type(list)));
-    types.function().params(none).result(None);
+    types
+        .function()
+        .params(none)
+        .result(Some(ComponentValType::Primitive(PrimitiveValType::Bool)));
     let mut lifted = CanonicalFunctionSection::new();
     let memory = CanonicalOption::Memory(indices.core_memories);
     lifted
         .lift(indices.core_functions, returns_list, [memory])
-        .lift(indices.core_functions + 1, returns_nothing, []);
+        .lift(indices.core_functions + 1, returns_bool, []);
     let mut exports = ComponentExportSection::new();
     exports
         .export(PEEK, ComponentExportKind::Func, indices.functions, None)

@@ -50,7 +50,7 @@ struct HandlerShown<'a> {
     last_failure: Option<FailureShown>,
 }
 
-/// The instances that live longer than a call; only the life is known of a handler that has none.
+/// The instances that are kept between calls; only the life is known of a handler that has none.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct InstancesShown {

@@ -60,14 +60,14 @@ impl Counter {
             kept: 4,
             memory: 1 << 20,
         };
-        let engine = engine::pooled(size).unwrap();
+        let (engine, _) = engine::pooled(size).unwrap();
         let component = Component::new(&engine, wat::parse_str(COUNTER).unwrap()).unwrap();
         let services = Services {
             sizes: MessageSizes {
                 payload: 1 << 10,
                 answer: 1 << 10,
             },
-            budget: MemoryBudget::new(budget * PAGE, Keeper::new(kept)),
+            budget: MemoryBudget::new(budget * PAGE, Keeper::new(kept, true)),
             ticker: Ticker::start(engine.clone()).unwrap(),
             describing: tokio::sync::Semaphore::new(1),
             dispatcher: Default::default(),
