@@ -33,6 +33,12 @@ app.get("/deadline", async context => {
     await new Promise(resolve => setTimeout(resolve, 20));
     return { is_live: context.deadline < before };
 });
+io.on("connection", socket => {
+    socket.on("later", () => ({ then(done) { setTimeout(() => done("late"), 5); } }));
+    socket.on("inner", () => ({ then(done) { done(Promise.resolve("inner")); } }));
+    socket.on("refused", () => ({ then(done, failed) { failed(new Failure(409, "taken")); } }));
+    socket.on("at once", () => ({ then(done) { done("at once"); return 5; } }));
+});
 "#;
 
 async fn serve() -> Server {
@@ -50,6 +56,25 @@ async fn i14_2_a_callback_gets_every_argument_of_an_ack() {
     assert_eq!(ada.ask("ask", json!([])).await, json!([[1, "two"]]));
     let in_time = ada.ask("ask in time", json!([])).await;
     assert_eq!(in_time, json!([[null, [1, "two"]]]));
+}
+
+/// Builders of queries are such objects: their `then` need not return anything.
+#[tokio::test]
+async fn i14_2_a_listener_may_return_any_object_with_then() {
+    let Some(node) = official_client().await else {
+        return;
+    };
+    let server = serve().await;
+    let ada = node.connect(&server, "/").await;
+    for (event, wanted) in [
+        ("later", json!(["late"])),
+        ("inner", json!(["inner"])),
+        ("at once", json!(["at once"])),
+    ] {
+        assert_eq!(ada.ask(event, json!([])).await, wanted, "{event}");
+    }
+    let refused = ada.ask("refused", json!([])).await;
+    assert_eq!(refused[0]["error"]["code"], 409, "{refused}");
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 import host, { pairs, state, text } from "hitchy:host";
 import { Context, webRequest } from "hitchy:context";
 import { bytesOf, isBytes } from "hitchy:encoding";
-import { sendable } from "hitchy:errors";
+import { unsendable } from "hitchy:errors";
 import { Response } from "hitchy:messages";
 import { toJson } from "hitchy:payload";
 
@@ -129,7 +129,13 @@ function ofResponse(response) {
 const then = (value, next) => (value instanceof Promise || typeof value?.then === "function" ? Promise.resolve(value).then(next) : next(value));
 
 // Makes the response of an answer, or an error that names what answered.
-const answerOf = what => answer => sendable(() => toResponse(answer), () => `the answer of ${what()}`);
+const answerOf = what => answer => {
+    try {
+        return toResponse(answer);
+    } catch (error) {
+        throw unsendable(`the answer of ${what()}`, error);
+    }
+};
 
 export function request(index) {
     const { run, names, method, path } = routes[index];

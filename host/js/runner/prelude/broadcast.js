@@ -6,41 +6,45 @@ import { pack, unpack } from "hitchy:payload";
 // Only functions use these: `socket.js` imports this file too.
 import { NO_TIMEOUT, Socket, takeCallback } from "hitchy:socket";
 
-export const rooms = names => (Array.isArray(names) ? names.map(text) : names instanceof Set ? Array.from(names, text) : [text(names)]);
+export const rooms = names => (typeof names === "string" ? [text(names)] : Array.isArray(names) ? names.map(text) : names instanceof Set ? Array.from(names, text) : [text(names)]);
 
 const NONE = Object.freeze([]);
+const NAMESPACE = 0, ROOMS = 1, EXCLUDING = 2, LOCAL = 3, VOLATILE = 4;
 const joined = (before, names) => (before.length === 0 ? rooms(names) : [...before, ...rooms(names)]);
 
 // A set of sockets. Handlers make several on the way to one `emit`, so that making one does as little as possible.
 export class Broadcast {
-    constructor(namespace, rooms = NONE, excluding = NONE, local = false, droppable = false, timeout = undefined) {
-        this._namespace = namespace;
-        this._rooms = rooms;
-        this._excluding = excluding;
-        this._local = local;
-        this._droppable = droppable;
+    constructor(namespace, rooms, excluding, timeout) {
+        // As the host takes it: namespace, rooms, excluding, local, volatile. It is never changed.
+        this._audience = [namespace, rooms ?? NONE, excluding ?? NONE, false, false];
         this._timeout = timeout;
     }
-    _audience() {
-        return [this._namespace, this._rooms, this._excluding, this._local, this._droppable];
+    // Returns a set that differs from this one in one part of its audience.
+    _with(part, value) {
+        const other = new Broadcast(undefined, undefined, undefined, this._timeout);
+        other._audience = [...this._audience];
+        other._audience[part] = value;
+        return other;
     }
     to(names) {
-        return new Broadcast(this._namespace, joined(this._rooms, names), this._excluding, this._local, this._droppable, this._timeout);
+        return this._with(ROOMS, joined(this._audience[ROOMS], names));
     }
     in(names) {
         return this.to(names);
     }
     except(names) {
-        return new Broadcast(this._namespace, this._rooms, joined(this._excluding, names), this._local, this._droppable, this._timeout);
+        return this._with(EXCLUDING, joined(this._audience[EXCLUDING], names));
     }
     get local() {
-        return new Broadcast(this._namespace, this._rooms, this._excluding, true, this._droppable, this._timeout);
+        return this._with(LOCAL, true);
     }
     get volatile() {
-        return new Broadcast(this._namespace, this._rooms, this._excluding, this._local, true, this._timeout);
+        return this._with(VOLATILE, true);
     }
     timeout(milliseconds) {
-        return new Broadcast(this._namespace, this._rooms, this._excluding, this._local, this._droppable, milliseconds);
+        const other = this._with(LOCAL, this._audience[LOCAL]);
+        other._timeout = milliseconds;
+        return other;
     }
     compress() {
         return this;
@@ -49,7 +53,7 @@ export class Broadcast {
         const callback = takeCallback(args);
         if (callback) {
             this._ask(event, args).then(({ answers, missing }) => callback(missing, answers), error => callback(error, []));
-        } else if (!state.recording) host.emitTo(this._audience(), text(event), pack(args));
+        } else if (!state.recording) host.emitTo(this._audience, text(event), pack(args));
     }
     send(...args) {
         this.emit("message", ...args);
@@ -62,26 +66,27 @@ export class Broadcast {
     }
     async _ask(event, values) {
         if (state.recording) return new Promise(() => {});
-        const entries = host.emitToWithAck(this._audience(), text(event), pack(values), this._timeout ?? NO_TIMEOUT);
+        const entries = host.emitToWithAck(this._audience, text(event), pack(values), this._timeout ?? NO_TIMEOUT);
         const answers = entries.filter(entry => Array.isArray(entry[1])).map(entry => unpack(entry[1])[0]);
         const count = entries.length - answers.length;
         return { answers, missing: count ? new Failure(504, `${count} of ${entries.length} clients did not acknowledge`) : null };
     }
     async fetchSockets() {
         if (state.recording) return [];
-        const found = host.listIds(this._audience()).map(id => host.find(this._namespace, id));
-        return found.filter(number => number !== undefined).map(number => new Socket(this._namespace, number));
+        const namespace = this._audience[NAMESPACE];
+        const found = host.listIds(this._audience).map(id => host.find(namespace, id));
+        return found.filter(number => number !== undefined).map(number => new Socket(namespace, number));
     }
     async allSockets() {
-        return new Set(state.recording ? [] : host.listIds(this._audience()));
+        return new Set(state.recording ? [] : host.listIds(this._audience));
     }
     socketsJoin(names) {
-        if (!state.recording) host.join(this._audience(), rooms(names));
+        if (!state.recording) host.join(this._audience, rooms(names));
     }
     socketsLeave(names) {
-        if (!state.recording) host.leave(this._audience(), rooms(names));
+        if (!state.recording) host.leave(this._audience, rooms(names));
     }
     disconnectSockets(close = false) {
-        if (!state.recording) host.disconnect(this._audience(), Boolean(close));
+        if (!state.recording) host.disconnect(this._audience, Boolean(close));
     }
 }

@@ -6,11 +6,11 @@ import "hitchy:api";
 import { policies, routes, schedules, serveFetch } from "hitchy:app";
 import { forgetConfig } from "hitchy:config";
 import { saveContext } from "hitchy:context";
-import { endRecording, record, releaseSockets } from "hitchy:events";
+import { endRecording, record } from "hitchy:events";
 import { endRejections } from "hitchy:errors";
 import { state } from "hitchy:host";
 import { hooks, listeners } from "hitchy:io";
-import { saveSockets } from "hitchy:socket";
+import { releaseSockets, saveSockets } from "hitchy:socket";
 import { endTasks } from "hitchy:tasks";
 
 export { after, before, request, runSchedule as schedule } from "hitchy:app";

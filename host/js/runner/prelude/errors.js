@@ -15,15 +15,9 @@ export class Failure extends Error {
 }
 Object.defineProperty(Failure.prototype, "name", { value: "Failure", writable: true, configurable: true });
 
-// Makes what is sent of an answer. An error names the answer: the function that made it is not on the stack any more.
-export function sendable(make, what) {
-    try {
-        return make();
-    } catch (error) {
-        if (isFailure(error)) throw error;
-        throw new TypeError(`${what()} cannot be sent`, { cause: error });
-    }
-}
+// Makes an error of one that says why an answer cannot be sent. It names the answer, because the function that made it
+// is not on the stack any more.
+export const unsendable = (what, error) => (isFailure(error) ? error : new TypeError(`${what} cannot be sent`, { cause: error }));
 
 // Failures of the host are no instances of the class.
 export const isFailure = value => value instanceof Error && value.name === "Failure" && Number.isInteger(value.code);

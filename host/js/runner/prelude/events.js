@@ -1,9 +1,9 @@
 // Events and connections: the calls of what connection callbacks have registered.
 
 import host, { state, text } from "hitchy:host";
-import { describe, sendable } from "hitchy:errors";
+import { describe, unsendable } from "hitchy:errors";
 import { declareOn, hooks, listeners, namespaces } from "hitchy:io";
-import { pack, unpack } from "hitchy:payload";
+import { pack, withAttachments } from "hitchy:payload";
 import { NOBODY, OWN_EVENTS, Socket, refusal } from "hitchy:socket";
 import { whenIdle } from "hitchy:tasks";
 
@@ -47,8 +47,7 @@ export function endRecording() {
         namespace._socket._declare = undeclared(namespace);
         namespace._socket._keepRecorded();
         warnOfLost(namespace);
-        namespace._socket._data = undefined;
-        namespace._socket._handshake = undefined;
+        namespace._socket._release();
     }
 }
 
@@ -75,21 +74,29 @@ const undeclared = namespace => event => {
     host.log(3, `socket.on(${JSON.stringify(event)}) has no effect, because it was not called when the file was loaded: call it at once in io.on("connection", socket => …), not later or under a condition`.toWellFormed());
 };
 
-const packAnswer = (values, event) => sendable(() => pack(values), () => `the ack of ${JSON.stringify(event)}`);
+function packAnswer(values, event) {
+    try {
+        return pack(values);
+    } catch (error) {
+        throw unsendable(`the ack of ${JSON.stringify(event)}`, error);
+    }
+}
 
 // The answer to an event.
 class Ack {
     constructor(event) {
         this.event = event;
         this.packet = undefined;
-        this.call = (...values) => {
-            if (this.packet) {
-                host.log(3, `ack of ${JSON.stringify(event)} was called again; only the first call counts`.toWellFormed());
-                return;
-            }
-            this.packet = packAnswer(values, event);
-            this.resolve?.(this.packet);
-        };
+        this.resolve = undefined;
+    }
+    // Answers with these values.
+    give(values) {
+        if (this.packet) {
+            host.log(3, `ack of ${JSON.stringify(this.event)} was called again; only the first call counts`.toWellFormed());
+            return;
+        }
+        this.packet = packAnswer(values, this.event);
+        this.resolve?.(this.packet);
     }
 }
 
@@ -112,14 +119,19 @@ function socketOf(namespace, number) {
         state.recording = state.replaying = false;
     }
     socket._data = undefined;
-    if (life === "socket") namespace._live = socket;
-    else namespace._current = socket;
+    if (life === "socket") keepAlive(namespace, socket);
     return socket;
 }
 
-export function event(index, number, name, packet, wanted) {
+// Makes a socket that of an instance of one connection.
+function keepAlive(namespace, socket) {
+    socket._isLive = true;
+    namespace._live = socket;
+}
+
+export function event(index, number, name, values, attachments, wanted) {
     const socket = socketOf(listeners[index].namespace, number);
-    const args = unpack(packet);
+    const args = withAttachments(values, attachments);
     const ack = wanted ? new Ack(name) : undefined;
     if (socket._middlewares.length) return guarded(socket, name, args, ack);
     return run(socket, name, args, ack);
@@ -143,11 +155,12 @@ const nextOf = start =>
     });
 
 function run(socket, name, args, ack) {
-    if (ack) args.push(ack.call);
+    if (ack) args.push((...values) => ack.give(values));
     const own = socket._listeners.get(name);
     if (own?.length === 1 && socket._any.length === 0) {
         const result = own[0].apply(socket, args);
-        return isPromise(result) ? result.then(value => conclude([value], ack)) : conclude([result], ack);
+        if (isPromise(result)) return Promise.resolve(result).then(value => conclude([value], ack));
+        return ack?.packet ?? conclude([result], ack);
     }
     const ended = socket._any.map(listener => listener.call(socket, name, ...args)).filter(isPromise);
     const results = (own ?? []).map(listener => listener.apply(socket, args));
@@ -180,7 +193,7 @@ export function connected(index, number) {
     socket._declare = undeclared(namespace);
     // What the callbacks have captured lasts as long as the instance. In an instance of one connection, its events go
     // on with it.
-    if (host.life() === "socket") namespace._live = socket;
+    if (host.life() === "socket") keepAlive(namespace, socket);
     const results = namespace._callbacks.map(callback => callback(socket));
     return results.some(isPromise) ? Promise.all(results) : undefined;
 }
@@ -190,16 +203,5 @@ export async function disconnected(index, number, reason) {
     for (const name of ["disconnecting", "disconnect"]) {
         const results = (socket._listeners.get(name) ?? []).map(listener => listener.call(socket, reason));
         await Promise.all(results);
-    }
-}
-
-// Lets go of the sockets of a call.
-export function releaseSockets() {
-    for (const namespace of namespaces.values()) {
-        if (namespace._socket._number !== NOBODY) namespace._socket._forget();
-        namespace._socket._bind(NOBODY);
-        namespace._live?._bind(NOBODY);
-        namespace._current?._bind(NOBODY);
-        namespace._current = undefined;
     }
 }

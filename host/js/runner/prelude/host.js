@@ -18,7 +18,7 @@ export const state = {
 export const isNobodyThere = () => state.recording && !state.replaying;
 
 // Strings for the host: UTF-8 has no lone surrogates.
-export const text = value => String(value).toWellFormed();
+export const text = value => (typeof value === "string" ? value : String(value)).toWellFormed();
 
 // Makes pairs of a list in which names and values alternate.
 export function* pairs(flat) {

@@ -20,8 +20,6 @@ export class Namespace extends Broadcast {
         this._socket = new Socket(name, NOBODY);
         // The socket of the one connection of this instance, with the listeners that were registered for it.
         this._live = undefined;
-        // The socket of the call, if listeners were registered for it alone.
-        this._current = undefined;
         this._isAsync = false;
     }
     use(middleware) {

@@ -16,10 +16,12 @@ define(JSON, "parse", (text, reviver) => {
 const STANDARD = 0, ANSWER = 1, PACKET = 2;
 // For whom JSON is made at the moment.
 let purpose = STANDARD;
-let files = [];
+// The attachments of the packet that is made, if it has any.
+let files;
 
 function bytesToJson(bytes, standard) {
     if (purpose === PACKET) {
+        files ??= [];
         files.push(bytes());
         return { _placeholder: true, num: files.length - 1 };
     }
@@ -67,19 +69,16 @@ function stringify(value, why) {
 // Returns JSON text for the body of a response. What has no JSON, like `undefined`, is `undefined`.
 export const toJson = value => stringify(value, ANSWER);
 
-// Makes a packet of arguments: `[json, attachments]`.
+// Makes a packet of arguments: JSON, or `[json, attachments]`.
 export function pack(args) {
-    files = [];
-    const packed = [stringify(args, PACKET), files];
-    files = [];
-    return packed;
+    files = undefined;
+    const json = stringify(args, PACKET);
+    return files === undefined ? json : [json, files];
 }
 
-// Makes arguments of a packet.
-export function unpack([json, attachments]) {
-    const args = JSON.parse(json);
-    return attachments.length === 0 ? args : revive(args, attachments);
-}
+// Makes arguments of a packet that came from a client: the value of its JSON, and its attachments if it has any.
+export const unpack = packet => withAttachments(packet[0], packet[1]);
+export const withAttachments = (args, attachments) => (attachments === undefined ? args : revive(args, attachments));
 
 function revive(value, attachments) {
     if (value === null || typeof value !== "object") return value;

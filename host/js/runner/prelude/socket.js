@@ -15,11 +15,23 @@ export const NO_TIMEOUT = 0x7fffffff;
 // The functions that save the data of sockets of this call.
 let savers = [];
 
+// The sockets of this call.
+let bound = [];
+
 // Writes the data of all sockets of the call back.
 export function saveSockets() {
+    if (savers.length === 0) return;
     const all = savers;
     savers = [];
     for (const save of all) save();
+}
+
+// Lets go of the sockets of the call: what a handler has kept of them stands for no client any more.
+export function releaseSockets() {
+    if (bound.length === 0) return;
+    const all = bound;
+    bound = [];
+    for (const socket of all) socket._release();
 }
 
 // Takes the callback at the end of arguments away, and returns it. The others are those of the packet.
@@ -37,6 +49,13 @@ export class Socket {
         this._timeout = undefined;
         // True if something of the client was read while nobody was connected.
         this._reads = false;
+        // What the connection callbacks have set on the socket itself, if it is the one that was recorded.
+        this._recorded = undefined;
+        this._id = undefined;
+        this._data = undefined;
+        this._handshake = undefined;
+        // True for the socket of an instance of one connection.
+        this._isLive = false;
         this._bind(number);
     }
     // Keeps what the connection callbacks have set on the socket itself while they were recorded.
@@ -47,28 +66,38 @@ export class Socket {
     _set() {
         return Object.fromEntries(Object.entries(this).filter(([name]) => !name.startsWith("_")));
     }
+    // Makes this the socket of a call. Functions that were recorded have captured this object.
+    _bind(number) {
+        this._number = number;
+        if (number !== NOBODY) bound.push(this);
+        return this;
+    }
+    // Ends the call.
+    _release() {
+        this._number = NOBODY;
+        this._data = undefined;
+        this._timeout = undefined;
+        // The socket of an instance of one connection stands for the same client in the next call.
+        if (this._isLive) return;
+        this._id = undefined;
+        this._handshake = undefined;
+        if (this._recorded) this._forget();
+    }
     // Forgets what a call has set on the socket, so that the next client does not see it.
     _forget() {
         for (const name of Object.keys(this._set())) delete this[name];
         Object.assign(this, this._recorded);
-        this._timeout = undefined;
-    }
-    // Makes this the socket of another call. Functions that were recorded have captured this object.
-    _bind(number) {
-        this._number = number;
-        this._id = undefined;
-        this._data = undefined;
-        this._handshake = undefined;
-        return this;
     }
 
     // What the client is.
     get id() {
-        this._noteRead();
-        return (this._id ??= this._number === NOBODY ? "" : host.socketId(this._number));
+        if (this._isNobody()) return "";
+        return (this._id ??= host.socketId(this._number));
     }
-    _noteRead() {
-        if (this._number === NOBODY) this._reads = true;
+    // Returns true, and takes note, if the socket stands for no client.
+    _isNobody() {
+        if (this._number !== NOBODY) return false;
+        return (this._reads = true);
     }
     get connected() {
         return true;
@@ -77,7 +106,7 @@ export class Socket {
         return { name: this._namespace };
     }
     get handshake() {
-        this._noteRead();
+        if (this._isNobody()) return handshake(NOBODY);
         return (this._handshake ??= handshake(this._number));
     }
     get request() {
@@ -88,10 +117,13 @@ export class Socket {
         return { remoteAddress: this.handshake.address };
     }
     get data() {
-        this._noteRead();
+        const isNobody = this._isNobody();
         if (!this._data) {
             const number = this._number;
-            if (number === NOBODY) return (this._data = {});
+            if (isNobody) {
+                bound.push(this);
+                return (this._data = {});
+            }
             const { object, save } = makeData(key => host.socketGet(number, key), (key, value) => host.socketSet(number, key, value));
             this._data = object;
             // What a callback changes that runs only to register listeners is not kept.
@@ -106,8 +138,7 @@ export class Socket {
 
     // Rooms.
     get rooms() {
-        this._noteRead();
-        return new Set(this._number === NOBODY ? [] : host.socketRooms(this._number));
+        return new Set(this._isNobody() ? [] : host.socketRooms(this._number));
     }
     join(names) {
         if (!state.recording) host.socketJoin(this._number, rooms(names));

@@ -127,7 +127,10 @@ impl events::Guest for Runner {
         let socket = keep_socket(socket);
         engine::call(
             "event",
-            |ctx: &Ctx<'_>| args(ctx, (listener, socket, event, Packed(payload), ack_wanted)),
+            |ctx: &Ctx<'_>| {
+                let (values, files) = Packed(payload).parts(ctx)?;
+                args(ctx, (listener, socket, event, values, files, ack_wanted))
+            },
             |value| optional(value, Packed::from_value),
         )
         .map(|packed| packed.map(|packed| packed.0))

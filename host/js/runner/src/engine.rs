@@ -17,6 +17,9 @@ use crate::settle::settle;
 /// Bytes of the stack in linear memory that JavaScript may use. The linker reserves more (`-zstack-size`), for the
 /// functions that run at its end.
 const STACK: usize = 256 << 10;
+/// Bytes of free memory in an image. An instance whose memory grows in a call cannot have another call, and ordinary
+/// calls should not need more.
+const SLACK: usize = 64 << 10;
 
 /// The module of the API whose exports are called from here.
 const ENTRIES: &str = "hitchy:entries";
@@ -67,6 +70,8 @@ fn clean() {
             engine.context.with(|ctx| ctx.run_gc());
         }
     });
+    // The allocator keeps what was freed.
+    drop(std::hint::black_box(Vec::<u8>::with_capacity(SLACK)));
     // What was drawn while the file was loaded would be drawn again in every instance.
     natives::forget_seed();
 }

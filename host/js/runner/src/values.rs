@@ -51,11 +51,34 @@ pub fn flat(pairs: Vec<(String, String)>) -> Vec<String> {
         .collect()
 }
 
-/// The arguments of a packet: JavaScript has them as `[json, attachments]`.
+/// The arguments of a packet. JavaScript hands them over as JSON, or as `[json, attachments]`, and gets them as
+/// `[arguments, attachments]`, without the attachments if there are none.
 pub struct Packed(pub Payload);
+
+impl Packed {
+    /// Returns the arguments as JavaScript gets them.
+    pub fn parts<'js>(self, ctx: &Ctx<'js>) -> Result<(Value<'js>, Option<Array<'js>>)> {
+        let Payload { json, attachments } = self.0;
+        let values = ctx.json_parse(json)?;
+        if attachments.is_empty() {
+            return Ok((values, None));
+        }
+        let files = Array::new(ctx.clone())?;
+        for (number, file) in attachments.into_iter().enumerate() {
+            files.set(number, TypedArray::new(ctx.clone(), file)?)?;
+        }
+        Ok((values, Some(files)))
+    }
+}
 
 impl<'js> FromJs<'js> for Packed {
     fn from_js(ctx: &Ctx<'js>, value: Value<'js>) -> Result<Self> {
+        if let Some(json) = value.as_string() {
+            return Ok(Self(Payload {
+                json: json.to_string()?,
+                attachments: Vec::new(),
+            }));
+        }
         let array = Array::from_js(ctx, value)?;
         let files: Vec<TypedArray<'js, u8>> = array.get(1)?;
         Ok(Self(Payload {
@@ -67,13 +90,12 @@ impl<'js> FromJs<'js> for Packed {
 
 impl<'js> IntoJs<'js> for Packed {
     fn into_js(self, ctx: &Ctx<'js>) -> Result<Value<'js>> {
+        let (values, files) = self.parts(ctx)?;
         let array = Array::new(ctx.clone())?;
-        let files = self.0.attachments.into_iter();
-        let files: Vec<_> = files
-            .map(|file| TypedArray::new(ctx.clone(), file))
-            .collect::<Result<_>>()?;
-        array.set(0, self.0.json)?;
-        array.set(1, files)?;
+        array.set(0, values)?;
+        if let Some(files) = files {
+            array.set(1, files)?;
+        }
         Ok(array.into_value())
     }
 }
