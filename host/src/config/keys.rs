@@ -269,8 +269,8 @@ pub const KEYS: &[Key] = &[
     Key::new("limits.outbound-bytes", size(0, GIB), "4MiB", "Largest body of a request to another server, and of its response.").per_handler(),
     Key::new("limits.outbound-time", time(MS, HOUR), "10s", "Time of a request to another server, from its start to the end of the response. It ends with the call in any case.").per_handler(),
     Key::new("limits.kv-ops-per-call", count(0, 1_000_000), "1000", "Key-value operations a call may make, each key of a batch counting as one.").per_handler(),
-    Key::new("limits.kept-instances", count(0, 20_000), "4096", "Instances that are kept between calls, of all handlers; beyond it, those used least recently are ended, and first those with which nothing is lost."),
-    Key::without_default("limits.memory-budget", size(MIB, 1024 * TIB), "Memory of all guests together; by default half of the machine's or, in a container, of the container's. When it is used up, instances that are kept between calls are ended, those used least recently first, before a call is refused."),
+    Key::new("limits.kept-instances", count(0, 20_000), "4096", "Instances that are kept between calls, of all handlers. Beyond it, instances are ended: first those of scripts with `instances = \"call\"`, with which nothing is lost, and then those used least recently."),
+    Key::without_default("limits.memory-budget", size(MIB, 1024 * TIB), "Memory of all guests together; by default half of the machine's or, in a container, of the container's. When it is used up, instances that are kept between calls are ended in the order of `kept-instances`, before a call is refused."),
 
     Key::new("outbound.requests", count(1, 10_000), "64", "Requests to other servers that may be under way at once, of all handlers; more wait. One handler gets at most three quarters of them."),
     Key::without_default("outbound.ca-file", ValueKind::File, "A file in PEM format with certificates that are trusted besides those of the system."),

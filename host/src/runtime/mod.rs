@@ -162,7 +162,10 @@ impl Runtime {
         })?;
         let mut linker = Linker::new(&engine);
         capabilities::link(&mut linker)?;
-        let keeper = Keeper::new(settings.kept_instances, is_pooled);
+        // Without a pool of places, idle instances take the address space that calls need. With one, places stay
+        // resident that were used once, so no more are used for spare instances than for calls.
+        let spare_limit = if is_pooled { settings.calls } else { 0 };
+        let keeper = Keeper::new(settings.kept_instances, spare_limit);
         let (sweeping, swept) = watch::channel(());
         let sweep = Arc::clone(&keeper).sweep();
         let sweeper = tokio::spawn(async move {

@@ -159,9 +159,9 @@ app.get("/late", () => { told(); setTimeout(() => told(), 5); return "early"; })
 io.on("connection", socket => socket.on("told", () => told()));
 "#;
 
-/// The numbers of the instances of `c.js` that ended for a reason.
-async fn ended(server: &Server, reason: &str) -> f64 {
-    let name = format!("hitchy_instances_ended_total{{handler=\"c.js\",reason=\"{reason}\"}}");
+/// The number of the instances of a handler that ended for a reason.
+async fn ended(server: &Server, handler: &str, reason: &str) -> f64 {
+    let name = format!("hitchy_instances_ended_total{{handler=\"{handler}\",reason=\"{reason}\"}}");
     server.metrics().await.value(&name)
 }
 
@@ -180,9 +180,9 @@ async fn d01_an_instance_of_a_script_is_used_again_and_remembers_nothing() {
         let living = format!("hitchy_instances{{handler=\"c.js\",life=\"{life}\"}}");
         let living = server.metrics().await.value(&living);
         assert!((1.0..=20.0).contains(&living), "{living}");
-        assert_eq!(ended(&server, "grown").await, 0.0);
+        assert_eq!(ended(&server, "c.js", "grown").await, 0.0);
         assert_eq!(told("/grow").await, "4194304 1 1 1 1");
-        assert_eq!(ended(&server, "grown").await, 1.0);
+        assert_eq!(ended(&server, "c.js", "grown").await, 1.0);
         assert_eq!(told("/told").await, "1 1 1 1");
         assert_eq!(server.get("/throw").await.status, 500);
         assert_eq!(told("/told").await, "1 1 1 1");
@@ -190,6 +190,29 @@ async fn d01_an_instance_of_a_script_is_used_again_and_remembers_nothing() {
         assert_eq!(told("/told").await, "1 1 1 1");
         assert_eq!(told("/late").await, "early");
         assert_eq!(told("/told").await, "1 1 1 1");
+    }
+}
+
+/// Scripts of several sizes, so that the end of their memory lies elsewhere in each.
+#[tokio::test]
+async fn d01_an_ordinary_call_lets_no_memory_grow() {
+    let mut plan = Server::prepare().console();
+    for size in 0..8 {
+        let script = format!(
+            "const padding = new Uint8Array({size} * 8192).fill(1);\n\
+             app.get('/{size}/bytes', () => `${{new Uint8Array(48 << 10).fill(7).length}}`);\n\
+             app.get('/{size}/objects', () => `${{Array.from({{ length: 200 }}, (_, i) => ({{ i, s: `x${{i}}` }})).length}}`);"
+        );
+        plan = plan.handler(&format!("p{size}.js"), script);
+    }
+    let server = plan.start().await;
+    for size in 0..8 {
+        let handler = format!("p{size}.js");
+        for (target, wanted) in [("bytes", "49152"), ("objects", "200")] {
+            let target = format!("/{size}/{target}");
+            assert_eq!(server.get(&target).await.text(), wanted);
+            assert_eq!(ended(&server, &handler, "grown").await, 0.0, "{target}");
+        }
     }
 }
 
@@ -281,6 +304,5 @@ async fn d02_calls_with_fresh_instances_end_no_instance_of_a_socket() {
         let answer = client.ask("count", json!([])).await;
         assert_eq!(answer[0]["own"], 2, "{answer}");
     }
-    let name = "hitchy_instances_ended_total{handler=\"c.js\",reason=\"places\"}";
-    assert_eq!(server.metrics().await.value(name), 0.0);
+    assert_eq!(ended(&server, "c.js", "places").await, 0.0);
 }

@@ -34,6 +34,8 @@ app.get("/deadline", async context => {
     return { is_live: context.deadline < before };
 });
 io.on("connection", socket => {
+    socket.handshake.session = { visits: [] };
+    socket.handshake.session.visits.push(1);
     socket.on("later", () => ({ then(done) { setTimeout(() => done("late"), 5); } }));
     socket.on("inner", () => ({ then(done) { done(Promise.resolve("inner")); } }));
     socket.on("refused", () => ({ then(done, failed) { failed(new Failure(409, "taken")); } }));

@@ -19,10 +19,16 @@ export class Broadcast {
         this._audience = [namespace, rooms ?? NONE, excluding ?? NONE, false, false];
         this._timeout = timeout;
     }
+    _copy() {
+        const [namespace, rooms, excluding, local, isVolatile] = this._audience;
+        const other = new Broadcast(namespace, rooms, excluding, this._timeout);
+        other._audience[LOCAL] = local;
+        other._audience[VOLATILE] = isVolatile;
+        return other;
+    }
     // Returns a set that differs from this one in one part of its audience.
     _with(part, value) {
-        const other = new Broadcast(undefined, undefined, undefined, this._timeout);
-        other._audience = [...this._audience];
+        const other = this._copy();
         other._audience[part] = value;
         return other;
     }
@@ -42,7 +48,7 @@ export class Broadcast {
         return this._with(VOLATILE, true);
     }
     timeout(milliseconds) {
-        const other = this._with(LOCAL, this._audience[LOCAL]);
+        const other = this._copy();
         other._timeout = milliseconds;
         return other;
     }

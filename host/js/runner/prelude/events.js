@@ -110,7 +110,7 @@ function socketOf(namespace, number) {
     if (namespace._live) return namespace._live._bind(number);
     const life = namespace._callbacks.length === 0 || namespace._isAsync ? "" : host.life();
     if (life === "" || (life === "call" && !namespace._socket._reads)) return namespace._socket._bind(number);
-    const socket = new Socket(namespace.name, number);
+    const socket = guardedSocket(namespace, number);
     socket._declare = undeclared(namespace);
     state.recording = state.replaying = true;
     try {
@@ -128,6 +128,9 @@ function keepAlive(namespace, socket) {
     socket._isLive = true;
     namespace._live = socket;
 }
+
+// Returns the socket that the guards have seen, if this instance has it, or else another one.
+const guardedSocket = (namespace, number) => namespace._guarded?._bind(number) ?? new Socket(namespace.name, number);
 
 export function event(index, number, name, values, attachments, wanted) {
     const socket = socketOf(listeners[index].namespace, number);
@@ -183,13 +186,17 @@ function conclude(values, ack) {
 export async function connect(index, number) {
     const namespace = hooks[index];
     const socket = new Socket(namespace.name, number);
+    if (host.life() === "socket") {
+        socket._isLive = true;
+        namespace._guarded = socket;
+    }
     for (const guard of namespace._guards) await nextOf(next => guard(socket, next));
 }
 
 export function connected(index, number) {
     const namespace = hooks[index];
     if (namespace._callbacks.length === 0) return undefined;
-    const socket = new Socket(namespace.name, number);
+    const socket = guardedSocket(namespace, number);
     socket._declare = undeclared(namespace);
     // What the callbacks have captured lasts as long as the instance. In an instance of one connection, its events go
     // on with it.

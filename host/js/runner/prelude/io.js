@@ -20,6 +20,8 @@ export class Namespace extends Broadcast {
         this._socket = new Socket(name, NOBODY);
         // The socket of the one connection of this instance, with the listeners that were registered for it.
         this._live = undefined;
+        // The socket that the guards of that connection have seen.
+        this._guarded = undefined;
         this._isAsync = false;
     }
     use(middleware) {

@@ -71,9 +71,15 @@ export const toJson = value => stringify(value, ANSWER);
 
 // Makes a packet of arguments: JSON, or `[json, attachments]`.
 export function pack(args) {
+    // A `toJSON` may make another packet.
+    const before = files;
     files = undefined;
-    const json = stringify(args, PACKET);
-    return files === undefined ? json : [json, files];
+    try {
+        const json = stringify(args, PACKET);
+        return files === undefined ? json : [json, files];
+    } finally {
+        files = before;
+    }
 }
 
 // Makes arguments of a packet that came from a client: the value of its JSON, and its attachments if it has any.

@@ -96,8 +96,9 @@ export class Socket {
     }
     // Returns true, and takes note, if the socket stands for no client.
     _isNobody() {
-        if (this._number !== NOBODY) return false;
-        return (this._reads = true);
+        const isNobody = this._number === NOBODY;
+        if (isNobody) this._reads = true;
+        return isNobody;
     }
     get connected() {
         return true;
@@ -106,7 +107,7 @@ export class Socket {
         return { name: this._namespace };
     }
     get handshake() {
-        if (this._isNobody()) return handshake(NOBODY);
+        if (this._isNobody() && !this._handshake) bound.push(this);
         return (this._handshake ??= handshake(this._number));
     }
     get request() {
@@ -198,7 +199,7 @@ export class Socket {
     }
     // Returns the list with this socket, which gets none of what it sends to others.
     _self() {
-        return this._number === NOBODY ? [] : [this.id];
+        return this._isNobody() ? [] : [this.id];
     }
     get local() {
         return this.broadcast.local;

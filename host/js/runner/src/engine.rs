@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use rquickjs::function::IntoArgs;
+use rquickjs::function::{Constructor, IntoArgs};
 use rquickjs::{
     Array, CaughtError, Context, Ctx, Error, Exception, Function, Module, Object, Persistent,
     Runtime, Value,
@@ -17,8 +17,8 @@ use crate::settle::settle;
 /// Bytes of the stack in linear memory that JavaScript may use. The linker reserves more (`-zstack-size`), for the
 /// functions that run at its end.
 const STACK: usize = 256 << 10;
-/// Bytes of free memory in an image. An instance whose memory grows in a call cannot have another call, and ordinary
-/// calls should not need more.
+/// Bytes of an image that are free for what JavaScript makes. An instance whose memory grows in a call cannot have
+/// another call, and ordinary calls should not need more.
 const SLACK: usize = 64 << 10;
 
 /// The module of the API whose exports are called from here.
@@ -67,13 +67,22 @@ pub fn init(files: Vec<Source>) -> Result<(), String> {
 fn clean() {
     ENGINE.with_borrow(|engine| {
         if let Some(engine) = engine {
-            engine.context.with(|ctx| ctx.run_gc());
+            engine.context.with(|ctx| {
+                ctx.run_gc();
+                leave_slack(&ctx);
+            });
         }
     });
-    // The allocator keeps what was freed.
-    drop(std::hint::black_box(Vec::<u8>::with_capacity(SLACK)));
     // What was drawn while the file was loaded would be drawn again in every instance.
     natives::forget_seed();
+}
+
+/// Leaves free memory to the allocator of the engine, which keeps what was freed and is not that of Rust.
+fn leave_slack(ctx: &Ctx<'_>) {
+    let buffer = ctx.globals().get::<_, Constructor>("ArrayBuffer");
+    // A script may have replaced it. Then calls let the memory grow, and nothing else.
+    drop(buffer.and_then(|buffer| buffer.construct::<_, Value>((SLACK,))));
+    ctx.catch();
 }
 
 /// Makes JavaScript of TypeScript. Without a name, the text is that of the translator, which is loaded.

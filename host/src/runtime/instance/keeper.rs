@@ -28,8 +28,8 @@ pub(super) trait Group: Send + Sync {
     fn oldest(&self) -> Option<Instant>;
     /// Returns the time after which an idle instance ends.
     fn idle(&self) -> Duration;
-    /// Returns true if something is lost with an instance, because its memory has what earlier calls left there.
-    fn has_memories(&self) -> bool;
+    /// Returns true if its instances are spare: they were rewound, so that nothing is lost when they end.
+    fn is_spare(&self) -> bool;
     /// Ends the instance used least recently. Returns false if there is none.
     fn end_oldest(&self, end: InstanceEnd) -> bool;
     /// Ends the instance used least recently if that was before `limit`.
@@ -40,10 +40,12 @@ pub(super) trait Group: Send + Sync {
 pub(in crate::runtime) struct Keeper {
     /// The most idle instances.
     limit: usize,
-    /// True if instances are worth keeping with which nothing is lost.
-    keeps_spares: bool,
+    /// The most spare ones of them.
+    spare_limit: usize,
     /// The number of idle instances.
     idle: AtomicUsize,
+    /// The number of spare ones of them.
+    spare: AtomicUsize,
     /// Bytes of linear memory of idle instances.
     memory: AtomicUsize,
     groups: Mutex<Vec<Weak<dyn Group>>>,
@@ -68,13 +70,13 @@ struct Pressure {
 }
 
 impl Keeper {
-    /// Makes a keeper of at most `limit` idle instances. Without a pool of places, idle instances take the address
-    /// space that calls of other handlers need.
-    pub(in crate::runtime) fn new(limit: usize, is_pooled: bool) -> Arc<Self> {
+    /// Makes a keeper of at most `limit` idle instances, of which at most `spare_limit` are spare.
+    pub(in crate::runtime) fn new(limit: usize, spare_limit: usize) -> Arc<Self> {
         Arc::new(Self {
             limit,
-            keeps_spares: is_pooled && limit > 0,
+            spare_limit: spare_limit.min(limit),
             idle: AtomicUsize::new(0),
+            spare: AtomicUsize::new(0),
             memory: AtomicUsize::new(0),
             groups: Mutex::default(),
             closed: Mutex::default(),
@@ -113,15 +115,17 @@ impl Keeper {
     }
 
     /// Notes an instance of `memory` bytes that became idle.
-    pub(super) fn added(&self, memory: usize) {
+    pub(super) fn added(&self, memory: usize, is_spare: bool) {
         // Relaxed is enough: the numbers guard no other data.
         self.idle.fetch_add(1, Ordering::Relaxed);
+        self.spare.fetch_add(is_spare.into(), Ordering::Relaxed);
         self.memory.fetch_add(memory, Ordering::Relaxed);
     }
 
     /// Notes an instance of `memory` bytes that is idle no more.
-    pub(super) fn removed(&self, memory: usize) {
+    pub(super) fn removed(&self, memory: usize, is_spare: bool) {
         self.idle.fetch_sub(1, Ordering::Relaxed);
+        self.spare.fetch_sub(is_spare.into(), Ordering::Relaxed);
         self.memory.fetch_sub(memory, Ordering::Relaxed);
     }
 
@@ -136,34 +140,33 @@ impl Keeper {
         }
     }
 
-    /// Returns true if instances are worth keeping with which nothing is lost.
+    /// Returns true if spare instances may be kept at all.
     pub(super) fn keeps_spares(&self) -> bool {
-        self.keeps_spares
+        self.spare_limit > 0
     }
 
-    /// Returns true if another instance may be kept without another's end.
-    pub(super) fn has_room(&self) -> bool {
-        self.idle.load(Ordering::Relaxed) < self.limit
+    /// Returns true if another spare instance may be kept, perhaps in the place of one.
+    pub(super) fn has_room_for_spare(&self) -> bool {
+        self.idle.load(Ordering::Relaxed) < self.limit || self.spare.load(Ordering::Relaxed) > 0
     }
 
     /// Ends instances until there are no more idle ones than may be.
     pub(super) fn make_room(&self) {
-        let is_over = || self.is_over();
+        let is_over = || self.idle.load(Ordering::Relaxed) > self.limit;
         cpu::uncharged(|| while is_over() && self.end_first(InstanceEnd::Places, is_over) {});
     }
 
-    /// Ends instances with which nothing is lost until there are no more idle ones than may be, or none of these.
+    /// Ends spare instances until there are no more of them than may be, and no other: others never end for these.
     pub(super) fn make_room_among_spares(&self) {
-        let spare = |keeper: &Self| {
-            let groups = keeper.groups().into_iter();
-            let mut groups = groups.filter(|group| !group.has_memories());
-            groups.find(|group| group.end_oldest(InstanceEnd::Places))
+        let is_over = || {
+            self.spare.load(Ordering::Relaxed) > self.spare_limit
+                || self.idle.load(Ordering::Relaxed) > self.limit
         };
-        cpu::uncharged(|| while self.is_over() && spare(self).is_some() {});
-    }
-
-    fn is_over(&self) -> bool {
-        self.idle.load(Ordering::Relaxed) > self.limit
+        let end_oldest = || {
+            let spares = self.groups().into_iter().filter(|group| group.is_spare());
+            oldest(spares).is_some_and(|group| group.end_oldest(InstanceEnd::Places))
+        };
+        cpu::uncharged(|| while is_over() && end_oldest() {});
     }
 
     /// Ends the idle instance of all handlers that was used least recently. Returns false if there is none.
@@ -176,13 +179,13 @@ impl Keeper {
     fn end_first(&self, end: InstanceEnd, is_wanted: impl Fn() -> bool) -> bool {
         // Another thread may take the instance first, and then the next one counts.
         while let Some((group, end)) = self.choose(end) {
-            let has_memories = group.has_memories();
-            // If another thread has taken an instance with which nothing is lost, there may be room now.
-            if has_memories && !is_wanted() {
+            let is_spare = group.is_spare();
+            // If another thread has taken a spare instance, there may be room now.
+            if !is_spare && !is_wanted() {
                 return false;
             }
             if group.end_oldest(end) {
-                if has_memories {
+                if !is_spare {
                     self.note(end);
                 }
                 return true;
@@ -197,7 +200,7 @@ impl Keeper {
     }
 
     /// Returns the group whose first instance is to end, and the reason: groups that are closed come first, and then
-    /// those with which nothing is lost.
+    /// spare instances.
     fn choose(&self, end: InstanceEnd) -> Option<(Arc<dyn Group>, InstanceEnd)> {
         {
             let mut closed = lock(&self.closed);
@@ -206,11 +209,8 @@ impl Keeper {
                 return Some((Arc::clone(group), InstanceEnd::Reload));
             }
         }
-        let groups = self.groups();
-        let used = groups
-            .into_iter()
-            .filter_map(|group| Some((group.oldest()?, group)));
-        let (_, group) = used.min_by_key(|(since, group)| (group.has_memories(), *since))?;
+        let (spare, other): (Vec<_>, _) = self.groups().into_iter().partition(|it| it.is_spare());
+        let group = oldest(spare).or_else(|| oldest(other))?;
         Some((group, end))
     }
 
@@ -322,6 +322,14 @@ impl Keeper {
     }
 }
 
+/// Returns the group with the instance that was used least recently of all.
+fn oldest(groups: impl IntoIterator<Item = Arc<dyn Group>>) -> Option<Arc<dyn Group>> {
+    let used = groups.into_iter();
+    let used = used.filter_map(|group| Some((group.oldest()?, group)));
+    let (_, group) = used.min_by_key(|(since, _)| *since)?;
+    Some(group)
+}
+
 /// Lets other tasks run after each [`BATCH`] of instances that were ended.
 async fn pause(ended: &mut usize) {
     *ended += 1;
@@ -351,8 +359,8 @@ mod tests {
             Duration::MAX
         }
 
-        fn has_memories(&self) -> bool {
-            true
+        fn is_spare(&self) -> bool {
+            false
         }
 
         fn end_oldest(&self, _: InstanceEnd) -> bool {
@@ -367,7 +375,7 @@ mod tests {
 
     #[test]
     fn i13_1_a_call_is_not_charged_for_the_instances_that_make_room_for_it() {
-        let keeper = Keeper::new(0, true);
+        let keeper = Keeper::new(0, 0);
         let group: Arc<dyn Group> = Arc::new(Slow(AtomicUsize::new(3)));
         keeper.add(Arc::downgrade(&group));
         let mut used = None;

@@ -128,7 +128,7 @@ impl Lease {
         };
         let after = self.home.as_ref().filter(|_| result.is_ok());
         let ended = match after.map(|home| home.after_call()) {
-            Some(AfterCall::Rewind) => instance.rewind().await.err(),
+            Some(AfterCall::Rewind) => rewind(&mut instance).await.err(),
             Some(AfterCall::End(end)) => Some(end),
             Some(AfterCall::Keep) | None => None,
         };
@@ -160,6 +160,15 @@ impl Drop for Lease {
             home.take_back(self.instance.take());
         }
     }
+}
+
+/// Rewinds an instance whose call has not ended. The call is not charged for it, and has succeeded whatever happens.
+async fn rewind(instance: &mut Instance) -> Result<(), InstanceEnd> {
+    let mut meter = Meter::new(Instant::now());
+    // An instance that panics ends.
+    let mut work = pin!(AssertUnwindSafe(instance.rewind()).catch_unwind());
+    let rewound = poll_fn(|context| meter.poll(|| work.as_mut().poll(context))).await;
+    rewound.unwrap_or(Err(InstanceEnd::Fault))
 }
 
 /// Waits for the work of a call until its end, which is later once its answer streams. Returns the end if it has

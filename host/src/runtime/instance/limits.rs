@@ -186,7 +186,7 @@ mod tests {
 
     #[test]
     fn g07_all_memories_of_a_call_count_together() {
-        let budget = MemoryBudget::new(1000, Keeper::new(0, true));
+        let budget = MemoryBudget::new(1000, Keeper::new(0, 0));
         let mut limiter = limiter(100, &budget);
         assert!(limiter.memory_growing(0, 60, None).unwrap());
         assert!(!limiter.memory_growing(0, 60, None).unwrap());
@@ -196,7 +196,7 @@ mod tests {
 
     #[test]
     fn g07_the_budget_is_shared_and_given_back() {
-        let budget = MemoryBudget::new(100, Keeper::new(0, true));
+        let budget = MemoryBudget::new(100, Keeper::new(0, 0));
         let mut first = limiter(80, &budget);
         let mut second = limiter(80, &budget);
         assert!(first.memory_growing(0, 80, None).unwrap());

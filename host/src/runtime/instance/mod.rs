@@ -60,9 +60,12 @@ impl Strategy {
         can_rewind: bool,
     ) -> Self {
         let pool = || InstancePool::new(name, settings, keeper);
-        let fresh = || match can_rewind && keeper.keeps_spares() {
-            true => Fresh::Rewound(Rewound::new(name, settings, keeper)),
-            false => Fresh::Made(keeper.former_counts(name)),
+        let fresh = || {
+            if can_rewind && keeper.keeps_spares() {
+                Fresh::Rewound(Rewound::new(name, settings, keeper))
+            } else {
+                Fresh::Made(keeper.former_counts(name))
+            }
         };
         match settings.instances {
             Life::Call => Self::Fresh(fresh()),

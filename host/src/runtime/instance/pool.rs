@@ -75,21 +75,23 @@ impl InstancePool {
 
     /// Takes the instance of a ticket, unless it has ended meanwhile.
     pub(super) fn take(&self, ticket: Ticket) -> Option<Instance> {
-        let taken = lock(&self.list).idle.take(ticket);
-        self.noted(taken)
+        self.take_by(|idle| idle.take(ticket))
     }
 
     /// Takes the instance that was used last, whose code and data are in the processor's caches.
     pub(super) fn take_last(&self) -> Option<Instance> {
-        let taken = lock(&self.list).idle.take_last();
-        self.noted(taken)
+        self.take_by(IdleList::take_last)
     }
 
-    fn noted(&self, taken: Option<Instance>) -> Option<Instance> {
-        if let Some(instance) = &taken {
-            self.keeper.removed(instance.memory());
-        }
-        taken
+    fn take_by(
+        &self,
+        take: impl FnOnce(&mut IdleList<Instance>) -> Option<Instance>,
+    ) -> Option<Instance> {
+        let mut list = lock(&self.list);
+        let instance = take(&mut list.idle)?;
+        // Counted under the lock, so that nobody looks for room that is there.
+        self.keeper.removed(instance.memory(), self.is_spare());
+        Some(instance)
     }
 
     /// Keeps an instance whose call has succeeded, or says why it is not kept. [`Self::make_room`] has to follow.
@@ -112,14 +114,14 @@ impl InstancePool {
             }
             let was_empty = list.idle.len() == 0;
             // Counted under the lock, because another thread may take it as soon as the lock is free.
-            self.keeper.added(memory);
+            self.keeper.added(memory, self.is_spare());
             (was_empty, list.idle.push(instance, now))
         };
         if was_empty {
             self.keeper.expect(now + self.idle);
         }
         ticket.map_err(|instance| {
-            self.keeper.removed(memory);
+            self.keeper.removed(memory, self.is_spare());
             let end = InstanceEnd::Places;
             Unkept { instance, end }
         })
@@ -152,23 +154,20 @@ impl Group for InstancePool {
         self.idle
     }
 
-    fn has_memories(&self) -> bool {
-        self.life != Life::Call
+    fn is_spare(&self) -> bool {
+        self.life == Life::Call
     }
 
     fn end_oldest(&self, end: InstanceEnd) -> bool {
-        let taken = lock(&self.list).idle.take_first();
-        let instance = self.noted(taken);
+        let instance = self.take_by(IdleList::take_first);
         instance.map(|instance| instance.end(end)).is_some()
     }
 
     fn end_if_idle_since(&self, limit: Instant) -> bool {
-        let taken = {
-            let mut list = lock(&self.list);
-            let is_due = list.idle.oldest().is_some_and(|since| since <= limit);
-            is_due.then(|| list.idle.take_first()).flatten()
-        };
-        let instance = self.noted(taken);
+        let instance = self.take_by(|idle| {
+            let is_due = idle.oldest().is_some_and(|since| since <= limit);
+            is_due.then(|| idle.take_first()).flatten()
+        });
         instance
             .map(|instance| instance.end(InstanceEnd::Idle))
             .is_some()

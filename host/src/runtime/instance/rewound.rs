@@ -11,8 +11,7 @@ use super::pool::InstancePool;
 use super::store::Instance;
 use crate::runtime::settings::{HandlerSettings, Life};
 
-/// The time after which an instance ends that has no call. It is short because nothing is lost with an instance, and
-/// after a burst of calls at once there may be many.
+/// The time after which an instance ends that has no call. It is short because nothing is lost with an instance.
 const IDLE: Duration = Duration::from_secs(10);
 
 /// Hands out instances that no call has changed.
@@ -43,8 +42,11 @@ impl Rewound {
 
     /// Hands out the instance that was used last, or a new one.
     pub(super) fn check_out(&self) -> Lease {
-        let home = Arc::clone(&self.home);
-        Lease::kept(home.pool.take_last(), home, None)
+        let instance = self.home.pool.take_last();
+        if instance.is_none() && !self.home.keeper.has_room_for_spare() {
+            return Lease::fresh();
+        }
+        Lease::kept(instance, Arc::clone(&self.home) as _, None)
     }
 
     /// Returns the instances that wait for a call.
@@ -63,9 +65,10 @@ impl Home for RewoundHome {
     }
 
     fn after_call(&self) -> AfterCall {
-        match self.keeper.has_room() {
-            true => AfterCall::Rewind,
-            false => AfterCall::End(InstanceEnd::Places),
+        if self.keeper.has_room_for_spare() {
+            AfterCall::Rewind
+        } else {
+            AfterCall::End(InstanceEnd::Places)
         }
     }
 
@@ -76,7 +79,6 @@ impl Home for RewoundHome {
         if let Err(unkept) = self.pool.put(instance) {
             unkept.end();
         }
-        // An instance with which something is lost never ends for one of these.
         self.keeper.make_room_among_spares();
     }
 }

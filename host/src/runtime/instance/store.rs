@@ -117,8 +117,7 @@ impl Instance {
         start_clock(&mut self.store);
     }
 
-    /// Makes the instance of a script what it was before its first call, while its call has not ended. The call is not
-    /// charged for it.
+    /// Makes the instance of a script what it was before its first call, while its call has not ended.
     ///
     /// # Errors
     /// The reason why the instance has to end.

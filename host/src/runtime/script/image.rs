@@ -23,6 +23,8 @@ const WORD: usize = 8;
 const GAP: usize = 32;
 /// Zeros between parts of the memory that are filled in and not copied when an instance is rewound.
 const COPIED_GAP: usize = 1024;
+/// Parts that are copied at most. Each costs some instructions that are compiled when the script is loaded.
+const MAX_COPIED: usize = 64;
 /// Segments of one image at most. WebAssembly's implementation limit is 100,000.
 const MAX_SEGMENTS: usize = 50_000;
 
@@ -133,12 +135,24 @@ impl Image {
         module.finish()
     }
 
-    /// Returns the parts of the memory that are not zero, each with all gaps of at most [`COPIED_GAP`] zeros, by address.
+    /// Returns the parts of the memory that are not zero, each with its small gaps, by address: at most [`MAX_COPIED`].
     fn copied(&self) -> Vec<(u32, Vec<u8>)> {
+        let mut gap = COPIED_GAP;
+        loop {
+            let parts = self.parts(gap);
+            if parts.len() <= MAX_COPIED {
+                return parts;
+            }
+            gap *= 4;
+        }
+    }
+
+    /// Returns the parts of the memory that are not zero, each with all gaps of at most `gap` zeros.
+    fn parts(&self, gap: usize) -> Vec<(u32, Vec<u8>)> {
         let mut parts: Vec<(u32, Vec<u8>)> = Vec::new();
         for (address, bytes) in &self.data {
             match parts.last_mut() {
-                Some((first, part)) if *address as usize - end(*first, part) <= COPIED_GAP => {
+                Some((first, part)) if *address as usize - end_of(*first, part) <= gap => {
                     part.resize((*address - *first) as usize, 0);
                     part.extend_from_slice(bytes);
                 }
@@ -173,15 +187,15 @@ impl Image {
             .i32_const(0)
             .return_()
             .end();
-        let mut done = 0;
         let begins = parts.iter().map(|(address, _)| *address as usize);
-        let ends = parts.iter().map(|(address, bytes)| end(*address, bytes));
-        for (begin, end) in begins.chain([self.size() as usize]).zip(ends.chain([0])) {
-            code.i32_const(done as i32)
+        let ends = parts.iter().map(|(address, bytes)| end_of(*address, bytes));
+        // From the end of each part to the beginning of the next one.
+        let all_begins = begins.chain([self.size() as usize]);
+        for (end, begin) in [0].into_iter().chain(ends).zip(all_begins) {
+            code.i32_const(end as i32)
                 .i32_const(0)
-                .i32_const((begin - done) as i32)
+                .i32_const((begin - end) as i32)
                 .memory_fill(0);
-            done = end;
         }
         code.call(FILL).i32_const(1).end();
         function
@@ -211,11 +225,11 @@ impl Image {
 }
 
 /// Returns the address behind a part of the memory.
-fn end(address: u32, bytes: &[u8]) -> usize {
+fn end_of(address: u32, bytes: &[u8]) -> usize {
     address as usize + bytes.len()
 }
 
-/// Makes the function [`REWIND`] of an image that cannot.
+/// Makes the function [`REWIND`] of an image whose instances are not rewound.
 fn unable() -> Function {
     let mut function = Function::new([]);
     function.instructions().i32_const(0).end();
@@ -333,6 +347,9 @@ mod tests {
             globals: Vec::new(),
             data: segments(&memory),
         };
+        let mut many = vec![0_u8; 16 * PAGE];
+        many.iter_mut().step_by(2000).for_each(|byte| *byte = 1);
+        assert!(image.with_content(&many).copied().len() <= MAX_COPIED);
         // Segments consist of whole words.
         let copied = image.copied();
         let parts = copied.iter().map(|(first, part)| (*first, part.as_slice()));

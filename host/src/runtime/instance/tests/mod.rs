@@ -67,7 +67,7 @@ impl Counter {
                 payload: 1 << 10,
                 answer: 1 << 10,
             },
-            budget: MemoryBudget::new(budget * PAGE, Keeper::new(kept, true)),
+            budget: MemoryBudget::new(budget * PAGE, Keeper::new(kept, kept)),
             ticker: Ticker::start(engine.clone()).unwrap(),
             describing: tokio::sync::Semaphore::new(1),
             dispatcher: Default::default(),
