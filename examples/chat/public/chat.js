@@ -363,24 +363,33 @@ const showMessages = () => {
   toEnd();
 };
 
-const showRooms = () => {
-  const items = [...rooms.values()].map((it) => {
-    const label = make("bdi", "", `# ${it.name}`);
-    const button = make("button", it.joined ? "" : "elsewhere", label);
+// The entry of a room in the list. It stays the same element: one that is replaced while it is pressed gets no click.
+const entryOf = (it) => {
+  if (!it.entry) {
+    const button = make("button");
     button.type = "button";
-    if (it.name === current) button.ariaCurrent = "true";
-    if (!it.joined) button.append(make("span", "hint", "Join"));
-    if (it.unread && it.name !== current) {
-      button.append(make("span", "badge", String(it.unread), make("span", "visually-hidden", " unread")));
-    }
     button.onclick = () => {
       enter(it.name);
       openMenu(false);
       $("text").focus();
     };
-    return make("li", "", button);
-  });
-  $("rooms").replaceChildren(...items);
+    it.entry = make("li", "", button);
+  }
+  const button = it.entry.firstChild;
+  button.className = it.joined ? "" : "elsewhere";
+  button.ariaCurrent = it.name === current ? "true" : null;
+  button.replaceChildren(make("bdi", "", `# ${it.name}`));
+  if (!it.joined) button.append(make("span", "hint", "Join"));
+  if (it.unread && it.name !== current) {
+    button.append(make("span", "badge", String(it.unread), make("span", "visually-hidden", " unread")));
+  }
+  return it.entry;
+};
+
+const showRooms = () => {
+  const items = [...rooms.values()].map(entryOf);
+  const shown = [...$("rooms").children];
+  if (items.length !== shown.length || items.some((item, index) => item !== shown[index])) $("rooms").replaceChildren(...items);
 
   const unread = [...rooms.values()].reduce((sum, it) => sum + it.unread, 0);
   const elsewhere = unread - room(current).unread;
