@@ -4,6 +4,7 @@
 //! events. ARCHITECTURE.md describes the modules.
 
 pub mod cli;
+pub mod cluster;
 pub mod config;
 pub mod dispatch;
 pub mod emitter;

@@ -9,6 +9,7 @@ use std::path::Path;
 use hitchy_tests::docs::{Story, complaints, root};
 use hitchy_tests::guests::{changed_example, example};
 use hitchy_tests::http::ask;
+use hitchy_tests::redis::redis_with;
 use hitchy_tests::shell::{Running, Shell, TO_BUILD};
 use hitchy_tests::wait::{SOON, eventually};
 use hitchy_tests::{Server, official_client, target_dir, toolchains};
@@ -36,6 +37,7 @@ const STORIES: &[(&str, &str)] = &[
     ("docs/operating.md", "console"),
     ("docs/operating.md", "kept"),
     ("docs/operating.md", "outgoing"),
+    ("docs/operating.md", "nodes"),
     ("docs/operating.md", "proxy"),
     ("docs/python.md", "python"),
     ("docs/settings.md", "settings"),
@@ -452,6 +454,24 @@ async fn the_console_answers_what_the_guide_asks() {
     ] {
         assert!(said.contains(part), "{part} in {said}");
     }
+}
+
+#[tokio::test]
+async fn a_node_with_the_settings_of_the_guide_reaches_redis() {
+    let settings = Story::of("docs/operating.md", "nodes").file("hitchy.toml");
+    let Some(redis) = redis_with(&["--requirepass", "secret"]).await else {
+        return;
+    };
+    let settings = settings.replace("10.0.0.5:6379", &redis.addr().to_string());
+    // It is ready only once it has reached Redis.
+    let server = Server::prepare()
+        .console()
+        .settings(&settings)
+        .env("REDIS_PASSWORD", "secret")
+        .start()
+        .await;
+    let health = server.ask_console("/healthz").await;
+    assert_eq!(health.json()["status"], "ok", "{health:?}");
 }
 
 #[tokio::test]

@@ -99,14 +99,16 @@ where
         print(format_args!("console on http://{address}"));
     }
     let mut running = tokio::spawn(background(server.registry()));
+    let ready = server.ready();
     tokio::select! {
-        table = server.ready() => print_handlers(&server.registry(), &table, &dir, note.as_deref()),
+        table = ready => print_handlers(&server.registry(), &table, &dir, note.as_deref()),
         () = signals.next() => {}
+        sentence = server.failed() => return Err(anyhow!(sentence)),
     }
     if !signals.received {
         tokio::select! {
             () = signals.next() => {}
-            () = server.failed() => return Err(anyhow!("a background task of the server has ended, which is a bug; what is on standard error says why. Start the server again")),
+            sentence = server.failed() => return Err(anyhow!(sentence)),
             // The background work never ends by itself, so this is a panic.
             _ = &mut running => return Err(anyhow!("saves are no longer followed; what is on standard error says why. Start hitchy dev again")),
         }

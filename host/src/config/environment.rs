@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use rustix::fs::OFlags;
 
+use crate::cluster::Password;
 use crate::runtime::{Secret, Secrets};
 use crate::stamp::Stamp;
 
@@ -21,6 +22,12 @@ const MAX_SECRET: u64 = 64 << 10;
 /// The variables of the server's environment. `Debug` shows none of them, because some are secret.
 #[derive(Clone, Default)]
 pub struct Environment(Arc<BTreeMap<OsString, OsString>>);
+
+/// The value of a secret, with the file that held it. Without a stamp, the file may have changed unnoticed.
+struct Value {
+    text: String,
+    file: Option<(PathBuf, Option<Stamp>)>,
+}
 
 /// The reason for which a secret cannot be read. The sentences say what to do and never what the secret is.
 #[derive(Debug, thiserror::Error)]
@@ -105,7 +112,25 @@ impl Environment {
         secrets.try_fill(|name| self.secret(name))
     }
 
+    /// Returns the password that is the value of the secret `name`. Reads a file, so that it must not run on a thread of
+    /// the async runtime while others are served.
+    ///
+    /// # Errors
+    /// The secret is missing or cannot be used.
+    pub fn read_password(&self, name: &str) -> Result<Password, SecretError> {
+        let password = |secret: Value| Password::new(&secret.text);
+        self.value(name).map(password)
+    }
+
     fn secret(&self, name: &str) -> Result<Secret, SecretError> {
+        let value = self.value(name)?;
+        Ok(match value.file {
+            Some((path, stamp)) => Secret::of_file(value.text, path, stamp),
+            None => Secret::new(value.text),
+        })
+    }
+
+    fn value(&self, name: &str) -> Result<Value, SecretError> {
         let variable = |name: &str| self.0.get(&OsString::from(name));
         match (variable(name), variable(&format!("{name}_FILE"))) {
             (None, None) => Err(SecretError::Missing {
@@ -118,7 +143,10 @@ impl Environment {
                 let text = value.to_str().ok_or("is not valid UTF-8");
                 let place = format!("the variable {name}");
                 text.and_then(not_empty)
-                    .map(Secret::new)
+                    .map(|text| Value {
+                        text: text.to_owned(),
+                        file: None,
+                    })
                     .map_err(|problem| unusable(name, place, problem, false))
             }
             (None, Some(path)) => of_file(name, Path::new(path)),
@@ -163,7 +191,7 @@ pub(super) fn is_service_link(name: &str, value: &str) -> bool {
 }
 
 /// Reads a secret from a file. One line break at the end is not part of the secret, because editors put it there.
-fn of_file(name: &str, path: &Path) -> Result<Secret, SecretError> {
+fn of_file(name: &str, path: &Path) -> Result<Value, SecretError> {
     let unreadable = |cause| SecretError::Unreadable {
         name: name.to_owned(),
         path: path.to_owned(),
@@ -174,7 +202,10 @@ fn of_file(name: &str, path: &Path) -> Result<Secret, SecretError> {
         let place = format!("the file {}", path.display());
         unusable(name, place, problem, true)
     })?;
-    Ok(Secret::of_file(value, path.to_owned(), stamp))
+    Ok(Value {
+        text: value.to_owned(),
+        file: Some((path.to_owned(), stamp)),
+    })
 }
 
 /// Returns the secret in the content of a file.

@@ -143,6 +143,21 @@ const SOCKET_PATH: ValueKind = ValueKind::Text {
     example: "/socket.io",
     read: text::socket_path,
 };
+const REDIS: ValueKind = ValueKind::Text {
+    what: "a URL redis:// or rediss:// of a host, with a user, a port and the number of a database if it needs them, and without a password",
+    example: "redis://localhost:6379",
+    read: text::redis,
+};
+const PREFIX: ValueKind = ValueKind::Text {
+    what: "a name of up to 64 letters, digits and -._:",
+    example: "shop",
+    read: text::prefix,
+};
+const SECRET: ValueKind = ValueKind::Text {
+    what: "the name of an environment variable (letters, digits and _, not beginning with a digit or HITCHY_)",
+    example: "REDIS_PASSWORD",
+    read: text::secret_name_or_none,
+};
 const PUBLIC_FILE: ValueKind = ValueKind::Text {
     what: "the path of a file below the public folder",
     example: "index.html",
@@ -283,6 +298,13 @@ pub const KEYS: &[Key] = &[
     Key::new("kv.min-free", size(0, TIB), "64MiB", "Space of the disk that stays free: when less is free, nothing is stored, and handlers get an error."),
     Key::new("kv.page-cache", size(MIB, TIB), "64MiB", "Memory of the embedded storage for what was read."),
 
+    Key::new("cluster.redis", REDIS, "", "The Redis through which several servers are one, as in [several nodes](operating.md#several-nodes); `rediss://` for TLS. Redis 6 or newer. If empty, this server is alone.").confidential(),
+    Key::new("cluster.mode", ValueKind::Word(&["required", "optional"]), "required", "What a start without Redis means. With `required` every request is answered 503 until Redis is reached, and the server ends if that takes too long; with `optional` it serves its own clients at once. Later outages are the same for both: each node serves its own clients."),
+    Key::new("cluster.start-timeout", time(Duration::ZERO, HOUR), "30s", "How long a start waits for Redis that is `required`."),
+    Key::new("cluster.password", SECRET, "", "Name of the secret with the password of Redis. The value of `REDIS_PASSWORD` comes from the variable of this name, or from the file that `REDIS_PASSWORD_FILE` names (without the line break at its end).").confidential(),
+    Key::new("cluster.prefix", PREFIX, "hitchy", "Beginning of the names of all channels and keys in Redis. Nodes with the same prefix belong together; applications that share a Redis need one each."),
+    Key::without_default("cluster.name", PREFIX, "Name of this node in the log, in Redis and for other nodes; by default the host's name and the port."),
+
     Key::new("admin.listen", CONSOLE, "127.0.0.1:9000", "Where the console listens: health, metrics, what is served; or \"off\". If nothing is set and the default is in use by another program, the server starts without a console."),
 
     Key::new("log.level", ValueKind::Word(&["error", "warn", "info", "debug", "trace"]), "info", "How much is logged."),
@@ -338,8 +360,8 @@ mod tests {
         assert_eq!(
             sections,
             [
-                "server", "socket", "handlers", "cache", "limits", "outbound", "kv", "admin",
-                "log", "dev"
+                "server", "socket", "handlers", "cache", "limits", "outbound", "kv", "cluster",
+                "admin", "log", "dev"
             ]
         );
         let mut names: Vec<_> = KEYS.iter().map(|key| key.name).collect();

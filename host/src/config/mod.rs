@@ -36,7 +36,7 @@ pub use keys::{KEYS, Key};
 pub use nearest::nearest;
 pub use reference::reference;
 pub use sections::{
-    Admin, Cache, Dev, Handlers, KeyValue, Limits, Log, Outbound, Server, Setup, Socket,
+    Admin, Cache, Cluster, Dev, Handlers, KeyValue, Limits, Log, Outbound, Server, Setup, Socket,
 };
 pub use source::{FILE, Source};
 pub use types::{
@@ -69,6 +69,8 @@ pub struct Config {
     pub outbound: Outbound,
     /// Settings of `[kv]`.
     pub kv: KeyValue,
+    /// Settings of `[cluster]`.
+    pub cluster: Cluster,
     /// Settings of `[admin]`.
     pub admin: Admin,
     /// Settings of `[log]`.

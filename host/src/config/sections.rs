@@ -5,11 +5,12 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use super::types::{
     Backend, CacheDir, Console, Format, Level, Listen, Network, Origins, SetCookie, Transport,
 };
+use crate::cluster::{Mode, RedisUrl};
 
 /// Settings of `[server]`: HTTP and connections.
 #[derive(Clone, Debug, Deserialize)]
@@ -161,6 +162,39 @@ pub struct KeyValue {
     pub min_free: u64,
     /// Memory of the embedded storage for what was read, in bytes.
     pub page_cache: usize,
+}
+
+/// Settings of `[cluster]`: several nodes that are one server.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Cluster {
+    /// Where Redis is. `None` if this server is alone.
+    #[serde(deserialize_with = "if_not_empty")]
+    pub redis: Option<RedisUrl>,
+    /// What a start without Redis means.
+    pub mode: Mode,
+    /// Longest time that a start waits for Redis that is required.
+    pub start_timeout: Duration,
+    /// Name of the secret with the password of Redis; empty if it wants none.
+    pub password: String,
+    /// Beginning of the names of all channels and keys.
+    pub prefix: String,
+    /// Name of this node. `None` means the host's name and the port.
+    pub name: Option<String>,
+}
+
+/// Reads text that stands for nothing if it is empty.
+fn if_not_empty<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: TryFrom<String, Error = &'static str>,
+{
+    match String::deserialize(deserializer)? {
+        empty if empty.is_empty() => Ok(None),
+        text => T::try_from(text)
+            .map(Some)
+            .map_err(serde::de::Error::custom),
+    }
 }
 
 /// Settings of `[admin]`: the console.

@@ -2,6 +2,7 @@
 //! or `None` if the text does not have the form.
 
 use super::types::{Console, Listen, Network, canonical_origin};
+use crate::cluster::RedisUrl;
 use crate::runtime::OutboundEntry;
 
 /// Reads an address to listen on.
@@ -62,6 +63,22 @@ pub(super) fn without_users(toml: &str) -> String {
     items.join("\"")
 }
 
+/// Reads the URL of Redis. Empty text stands for none.
+pub(super) fn redis(text: &str) -> Option<String> {
+    if text.is_empty() {
+        return Some(String::new());
+    }
+    let url = text.parse::<RedisUrl>().ok()?;
+    Some(url.to_string())
+}
+
+/// Reads the beginning of the names of channels and keys, or the name of a node.
+pub(super) fn prefix(text: &str) -> Option<String> {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || "-._:".contains(c);
+    let is_prefix = !text.is_empty() && text.len() <= 64 && text.chars().all(is_part);
+    is_prefix.then(|| text.to_owned())
+}
+
 /// Reads an entry of the servers that a handler may call.
 pub(super) fn outbound(text: &str) -> Option<String> {
     text.parse::<OutboundEntry>().ok().map(String::from)
@@ -95,6 +112,14 @@ pub(super) fn secret_name(text: &str) -> Option<String> {
     let begins_well = !text.starts_with(|c: char| c.is_ascii_digit()) && !text.is_empty();
     let is_name = begins_well && text.chars().all(is_part) && !text.starts_with("HITCHY_");
     is_name.then(|| text.to_owned())
+}
+
+/// Reads the name of a secret. Empty text stands for none.
+pub(super) fn secret_name_or_none(text: &str) -> Option<String> {
+    match text {
+        "" => Some(String::new()),
+        name => secret_name(name),
+    }
 }
 
 #[cfg(test)]

@@ -21,6 +21,8 @@ pub enum Refusal {
     Draining,
     /// A required handler is missing.
     Unguarded,
+    /// Redis is required and has not been reached yet.
+    Waiting,
 }
 
 impl Refusal {
@@ -29,7 +31,7 @@ impl Refusal {
         let sentence = match self {
             Self::Starting => "the server is starting; try again",
             Self::Draining => "the server is shutting down; try again",
-            Self::Unguarded => "the server is not ready to answer; try again later",
+            Self::Unguarded | Self::Waiting => "the server is not ready to answer; try again later",
         };
         Failure::new(503, sentence)
     }

@@ -41,6 +41,7 @@ use self::call_log::{
 use self::gate::{Gate, Permits, TurnedAway};
 use self::ids::Ids;
 use self::streams::Streams;
+use crate::cluster::Cluster;
 use crate::message::{Body, CallId, Door, Exchange, Request, Response, Upload};
 use crate::metrics::Metrics;
 use crate::payload::Failure;
@@ -48,6 +49,18 @@ use crate::registry::{Entry, Matched, Registry, Served, Table};
 use crate::runtime::kinds::kind::CallKind;
 use crate::runtime::kinds::route;
 use crate::runtime::{CallContext, CallError, LastError, Outcome};
+
+/// The bounds of what is answered, and what clients are told.
+pub struct DispatchSettings {
+    /// The bounds on calls.
+    pub gate: GateSettings,
+    /// Largest size, in bytes, of a body that is collected for a door that cannot stream.
+    pub answer_limit: usize,
+    /// How long an answer that streams may go on once its handler was replaced.
+    pub grace: Duration,
+    /// True if the answers of failed calls say what went wrong inside.
+    pub tells_details: bool,
+}
 
 /// Calls handlers on behalf of the doors.
 pub struct Dispatch {
@@ -59,6 +72,8 @@ pub struct Dispatch {
     streams: Streams,
     ids: Ids,
     metrics: Arc<Metrics>,
+    /// The other nodes, if this node is one of several.
+    cluster: Option<Arc<Cluster>>,
     /// Requests, connects and events that were accepted and have not been answered yet.
     work: TaskTracker,
     draining: AtomicBool,
@@ -75,30 +90,27 @@ struct UnderWay {
 }
 
 impl Dispatch {
-    /// Makes a dispatch that answers with the handlers of `registry` and, where no route matches, with `files`, within
-    /// the bounds of `gate`, and that counts in `metrics`. Where a body has to be collected, it has at most
-    /// `answer_limit` bytes. An answer that streams may go on for `grace` once its handler was replaced.
-    /// With `tells_details`, the answers of failed calls say what went wrong inside.
+    /// Makes a dispatch that answers with the handlers of `registry` and, where no route matches, with `files`, and that
+    /// counts in `metrics`. It accepts nothing while Redis is awaited.
     pub fn new(
         registry: Arc<Registry>,
         files: Box<dyn Files>,
-        gate: GateSettings,
-        answer_limit: usize,
-        grace: Duration,
+        settings: DispatchSettings,
+        cluster: Option<Arc<Cluster>>,
         metrics: Arc<Metrics>,
-        tells_details: bool,
     ) -> Arc<Self> {
         Arc::new(Self {
             registry,
             files,
-            answer_limit,
-            gate: Gate::new(gate),
-            streams: Streams::new(grace),
+            answer_limit: settings.answer_limit,
+            gate: Gate::new(settings.gate),
+            streams: Streams::new(settings.grace),
             ids: Ids::new(),
             metrics,
+            cluster,
             work: TaskTracker::new(),
             draining: AtomicBool::new(false),
-            tells_details,
+            tells_details: settings.tells_details,
         })
     }
 
@@ -133,18 +145,25 @@ impl Dispatch {
     /// whose route is ready.
     pub fn accept_request(&self, method: &Method, path: &str) -> Result<Accepted, Refusal> {
         let accepted = self.work.token();
-        if self.is_draining() {
-            return Err(Refusal::Draining);
-        }
+        self.openness()?;
         admit(&self.registry.table(), method, path).map(|()| accepted)
     }
 
     /// Fails if something that came now would not be accepted.
     pub fn readiness(&self) -> Result<(), Refusal> {
+        self.openness()?;
+        readiness_of(&self.registry.table())
+    }
+
+    /// Fails if nothing new may come, whatever the table has.
+    pub fn openness(&self) -> Result<(), Refusal> {
         if self.is_draining() {
             return Err(Refusal::Draining);
         }
-        readiness_of(&self.registry.table())
+        if self.cluster.as_ref().is_some_and(|it| it.is_awaited()) {
+            return Err(Refusal::Waiting);
+        }
+        Ok(())
     }
 
     /// Returns the numbers of calls that run and wait.

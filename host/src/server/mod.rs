@@ -11,6 +11,7 @@ mod files;
 mod hitchy;
 mod http;
 mod limits;
+mod nodes;
 mod orphans;
 mod request_timer;
 mod router;
@@ -50,8 +51,9 @@ use self::socketio::transport::Transports;
 use self::socketio::{Namespaces, SocketServer};
 pub use self::start_error::StartError;
 pub(crate) use self::storage::store_settings;
+use crate::cluster::Cluster;
 use crate::config::{Config, Sources, Transport};
-use crate::dispatch::{Dispatch, GateSettings};
+use crate::dispatch::{Dispatch, DispatchSettings, GateSettings};
 use crate::emitter::Emitter;
 use crate::kv::Store;
 use crate::metrics::Metrics;
@@ -76,6 +78,8 @@ pub struct Server {
     /// The task that ends clients when what waits for all of them is too much.
     shedder: JoinHandle<()>,
     scheduler: Scheduler,
+    /// The other nodes, if this node is one of several.
+    cluster: Option<Arc<Cluster>>,
     console: Option<Admin>,
     sessions: Arc<Sessions>,
     store: Arc<dyn Store>,
@@ -105,7 +109,9 @@ impl Server {
         backends.insert(Arc::clone(&store));
         let runtime = runtime_with(&config, backends)?;
         let registry = Registry::new();
-        let dispatch = dispatch(&registry, &runtime, &config, &metrics)?;
+        let addresses = addresses(&listeners)?;
+        let cluster = nodes::connect(&config, &addresses)?;
+        let dispatch = dispatch(&registry, &runtime, &config, &cluster, &metrics)?;
 
         let sockets: Arc<dyn SocketServer> = Namespaces::new(io, Arc::clone(&dispatch), &config);
         let (closing, ended) = unbounded_channel();
@@ -118,7 +124,7 @@ impl Server {
         let shedder = tokio::spawn(shed(Arc::clone(&sessions)));
         let router = Arc::new(router(engine, &registry, &dispatch, &sessions, &config));
 
-        let (addresses, acceptors) = accept_on(listeners, &router, &sessions, &config)?;
+        let acceptors = accept_on(listeners, &router, &sessions, &config);
         let (grace, store_folder) = (config.server.grace, config.kv.path.clone());
         let scheduler = Scheduler::start(&registry, &dispatch);
         let following = follow(&registry, Arc::clone(&runtime), config, sources, &sockets);
@@ -134,6 +140,7 @@ impl Server {
             session_closer,
             shedder,
             scheduler,
+            cluster,
             console: None,
             sessions,
             orphans,
@@ -161,6 +168,7 @@ impl Server {
             schedules: self.scheduler.list(),
             runtime: Arc::clone(&self.runtime),
             vitals: Vitals::watch(started, tasks),
+            cluster: self.cluster.clone(),
             store: Arc::clone(&self.store),
             store_folder: self.store_folder.clone(),
         }
@@ -181,25 +189,41 @@ impl Server {
         self.console.as_ref().map_or(&[], Admin::addresses)
     }
 
-    /// Waits until the handlers folder has been read for the first time, and returns the table that is served.
-    pub async fn ready(&self) -> Arc<Table> {
-        self.registry.ready().await;
-        self.registry.table()
+    /// Waits until the handlers folder has been read for the first time and Redis, if it is required, has been reached.
+    /// Returns the table that is served.
+    pub fn ready(&self) -> impl Future<Output = Arc<Table>> + Send + use<> {
+        let (registry, cluster) = (Arc::clone(&self.registry), self.cluster.clone());
+        async move {
+            registry.ready().await;
+            if let Some(cluster) = cluster {
+                cluster.reached().await;
+            }
+            registry.table()
+        }
     }
 
-    /// Returns when a background task has ended: one that follows the handlers folder, closes sessions, ends clients or
-    /// idle instances, or runs schedules.
+    /// Returns when the server cannot go on, with a sentence that says why: a background task has ended, one that
+    /// follows the handlers folder, closes sessions, ends clients or idle instances, or runs schedules; or Redis is
+    /// required and was not reached in time.
     ///
     /// Only a bug ends these tasks. Such a server goes on answering, but no longer does all of its work.
-    pub async fn failed(&mut self) {
+    pub async fn failed(&mut self) -> String {
+        let unreached = async {
+            match &self.cluster {
+                Some(cluster) => cluster.failed().await,
+                None => std::future::pending().await,
+            }
+        };
         // These tasks loop for ever, so that only a panic ends one of them.
         tokio::select! {
+            sentence = unreached => return sentence,
             _ = &mut self.following => {}
             _ = &mut self.session_closer => {}
             _ = &mut self.shedder => {}
             () = self.scheduler.failed() => {}
             () = self.runtime.failed() => {}
         }
+        "a background task of the server has ended, which is a bug; what is on standard error says why. Start the server again".to_owned()
     }
 
     /// Shuts the server down: ends what compiles, refuses new calls, waits for running calls within the grace period,
@@ -280,6 +304,7 @@ fn dispatch(
     registry: &Arc<Registry>,
     runtime: &Runtime,
     config: &Config,
+    cluster: &Option<Arc<Cluster>>,
     metrics: &Arc<Metrics>,
 ) -> Result<Arc<Dispatch>, StartError> {
     let server = &config.server;
@@ -288,11 +313,9 @@ fn dispatch(
     let dispatch = Dispatch::new(
         Arc::clone(registry),
         Box::new(files),
-        gate_settings(config),
-        config.server.answer_limit,
-        config.server.grace,
+        dispatch_settings(config),
+        cluster.clone(),
         Arc::clone(metrics),
-        config.tells_details,
     );
     runtime.set_dispatcher(Arc::new(Arc::clone(&dispatch)) as Arc<dyn Dispatcher>);
     Ok(dispatch)
@@ -324,20 +347,21 @@ fn router(
     Router::new(http, transports, bundle, &config.server)
 }
 
-/// Accepts connections on all listeners. Returns their addresses, and what accepts on each.
+/// Returns the addresses of listeners.
+fn addresses(listeners: &[TcpListener]) -> io::Result<Vec<SocketAddr>> {
+    listeners.iter().map(TcpListener::local_addr).collect()
+}
+
+/// Accepts connections on all listeners. Returns what accepts on each.
 fn accept_on(
     listeners: Vec<TcpListener>,
     router: &Arc<Router>,
     sessions: &Arc<Sessions>,
     config: &Config,
-) -> io::Result<(Vec<SocketAddr>, Vec<Acceptor>)> {
-    let addresses = listeners
-        .iter()
-        .map(TcpListener::local_addr)
-        .collect::<io::Result<_>>()?;
+) -> Vec<Acceptor> {
     let limits = ConnectionLimits::of(&config.server);
     let accept = |listener| Acceptor::start(listener, Arc::clone(router), limits, sessions);
-    Ok((addresses, listeners.into_iter().map(accept).collect()))
+    listeners.into_iter().map(accept).collect()
 }
 
 /// Spawns the task that follows the handlers folder and opens the namespaces that handlers declare.
@@ -355,12 +379,17 @@ fn follow(
     })
 }
 
-fn gate_settings(config: &Config) -> GateSettings {
+fn dispatch_settings(config: &Config) -> DispatchSettings {
     let limits = &config.limits;
-    GateSettings {
-        concurrency: limits.concurrency,
-        queue: limits.queue,
-        wait: limits.queue_wait,
+    DispatchSettings {
+        gate: GateSettings {
+            concurrency: limits.concurrency,
+            queue: limits.queue,
+            wait: limits.queue_wait,
+        },
+        answer_limit: config.server.answer_limit,
+        grace: config.server.grace,
+        tells_details: config.tells_details,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::config::SecretError;
 use crate::kv::OpenError;
 
 /// A reason why a server did not start.
@@ -19,6 +20,12 @@ pub enum StartError {
     /// The page of `server.fallback` cannot be served. The text is the whole sentence.
     #[error("{0}")]
     Fallback(String),
+    /// The password of Redis cannot be read.
+    #[error("cluster.password: {0}")]
+    Password(#[from] SecretError),
+    /// Redis cannot be asked with these settings. The text is the end of the sentence.
+    #[error("the settings of [cluster] are of no use: {0}")]
+    Cluster(String),
     /// The key-value storage cannot be opened. The text is the whole sentence.
     #[error(transparent)]
     KeyValue(#[from] OpenError),

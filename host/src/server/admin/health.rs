@@ -69,10 +69,16 @@ fn problems(view: &View) -> Vec<String> {
         format!("the handler {name} is required (handlers.required) and is not served: nothing is answered until it is")
     });
     missing
+        .chain(cluster_problem(view))
         .chain(storage_problem(view))
         .chain(status.troubles.iter().cloned())
         .chain(refused)
         .collect()
+}
+
+/// Returns what does not work of the connections to other nodes.
+fn cluster_problem(view: &View) -> Option<String> {
+    view.cluster.as_ref()?.problem()
 }
 
 /// Returns what does not work of key-value storage.
@@ -95,7 +101,7 @@ struct Memory {
 struct Readiness<'a> {
     status: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<&'static str>,
+    reason: Option<String>,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     missing: &'a [String],
     outbound_memory: Memory,
@@ -109,17 +115,12 @@ struct Readiness<'a> {
 pub(super) fn readyz(view: &Arc<View>) -> Shown {
     let (status, reason) = match view.dispatch.readiness() {
         Ok(()) => ("ready", None),
-        Err(Refusal::Starting) => (
-            "starting",
-            Some("the handlers folder has not been read yet"),
-        ),
-        Err(Refusal::Draining) => ("draining", Some("the server is shutting down")),
-        Err(Refusal::Unguarded) => (
-            "unguarded",
-            Some("a required handler is not served (handlers.required)"),
-        ),
+        Err(refusal) => {
+            let (status, reason) = why_not(view, refusal);
+            (status, Some(reason))
+        }
     };
-    let table = view.registry.table();
+    let (table, is_ready) = (view.registry.table(), reason.is_none());
     let answer = Readiness {
         status,
         reason,
@@ -130,7 +131,24 @@ pub(super) fn readyz(view: &Arc<View>) -> Shown {
         },
         degraded: storage_problem(view),
     };
-    Shown::json(&answer).unavailable_unless(reason.is_none())
+    Shown::json(&answer).unavailable_unless(is_ready)
+}
+
+/// Returns the status of a server that answers nothing at the moment, and the reason.
+fn why_not(view: &View, refusal: Refusal) -> (&'static str, String) {
+    let (status, reason) = match refusal {
+        Refusal::Starting => ("starting", "the handlers folder has not been read yet"),
+        Refusal::Draining => ("draining", "the server is shutting down"),
+        Refusal::Unguarded => (
+            "unguarded",
+            "a required handler is not served (handlers.required)",
+        ),
+        Refusal::Waiting => {
+            let place = view.cluster.as_ref().map_or("", |cluster| cluster.place());
+            return ("waiting", format!("waiting for Redis at {place}"));
+        }
+    };
+    (status, reason.to_owned())
 }
 
 #[cfg(test)]

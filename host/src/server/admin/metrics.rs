@@ -16,6 +16,7 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
+use super::cluster_metrics::ClusterScrape;
 use super::code_metrics::CodeScrape;
 use super::instance_metrics::InstanceScrape;
 use super::process;
@@ -38,6 +39,9 @@ pub(super) fn metrics(view: &Arc<View>) -> Shown {
     registry.register_collector(Box::new(InstanceScrape(Arc::clone(view))));
     registry.register_collector(Box::new(CodeScrape(Arc::clone(&view.runtime))));
     registry.register_collector(Box::new(StoreScrape(Arc::clone(&view.store))));
+    if let Some(cluster) = &view.cluster {
+        registry.register_collector(Box::new(ClusterScrape(Arc::clone(cluster))));
+    }
     let mut body = String::with_capacity(16 << 10);
     // Writing to a `String` does not fail.
     let _ = prometheus_text::encode(&mut body, &registry);

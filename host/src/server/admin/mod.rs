@@ -5,6 +5,7 @@
 //! is the last part of the server to close.
 
 mod buckets;
+mod cluster_metrics;
 mod code_metrics;
 mod health;
 mod instance_metrics;

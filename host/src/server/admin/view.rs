@@ -7,6 +7,7 @@ use axum::http::StatusCode;
 use serde::Serialize;
 
 use super::vitals::Vitals;
+use crate::cluster::Cluster;
 use crate::dispatch::Dispatch;
 use crate::kv::Store;
 use crate::registry::Registry;
@@ -24,6 +25,8 @@ pub(in crate::server) struct View {
     pub(in crate::server) schedules: Arc<ScheduleList>,
     pub(in crate::server) runtime: Arc<Runtime>,
     pub(in crate::server) vitals: Vitals,
+    /// The other nodes, if this node is one of several.
+    pub(in crate::server) cluster: Option<Arc<Cluster>>,
     pub(in crate::server) store: Arc<dyn Store>,
     /// The folder of the store.
     pub(in crate::server) store_folder: PathBuf,

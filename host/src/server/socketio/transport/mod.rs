@@ -155,8 +155,8 @@ impl Transports {
             return Err(Refusal::Starting.failure());
         }
         // Existing sessions go on, so that acks and disconnect packets still pass.
-        if self.dispatch.is_draining() && is_new {
-            return Err(Refusal::Draining.failure());
+        if is_new {
+            self.dispatch.openness().map_err(Refusal::failure)?;
         }
         let Some(header) = parts.headers.get(header::ORIGIN) else {
             return Ok(Sender::Trusted);
