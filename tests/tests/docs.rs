@@ -9,6 +9,7 @@ use std::path::Path;
 use hitchy_tests::docs::{Story, complaints, root};
 use hitchy_tests::guests::{changed_example, example};
 use hitchy_tests::http::ask;
+use hitchy_tests::nodes::wait_for_members;
 use hitchy_tests::redis::redis_with;
 use hitchy_tests::shell::{Running, Shell, TO_BUILD};
 use hitchy_tests::wait::{SOON, eventually};
@@ -457,21 +458,24 @@ async fn the_console_answers_what_the_guide_asks() {
 }
 
 #[tokio::test]
-async fn a_node_with_the_settings_of_the_guide_reaches_redis() {
+async fn nodes_with_the_settings_of_the_guide_reach_each_other() {
     let settings = Story::of("docs/operating.md", "nodes").file("hitchy.toml");
     let Some(redis) = redis_with(&["--requirepass", "secret"]).await else {
         return;
     };
     let settings = settings.replace("10.0.0.5:6379", &redis.addr().to_string());
-    // It is ready only once it has reached Redis.
-    let server = Server::prepare()
-        .console()
-        .settings(&settings)
-        .env("REDIS_PASSWORD", "secret")
-        .start()
-        .await;
-    let health = server.ask_console("/healthz").await;
-    assert_eq!(health.json()["status"], "ok", "{health:?}");
+    let start = async || {
+        let plan = Server::prepare().console().settings(&settings);
+        let plan = plan.env("REDIS_PASSWORD", "secret");
+        plan.env("NODES_SECRET", "another").start().await
+    };
+    // A node is ready only once it has reached Redis.
+    let nodes = [start().await, start().await];
+    for node in &nodes {
+        wait_for_members(node, 2).await;
+        let health = node.ask_console("/healthz").await;
+        assert_eq!(health.json()["status"], "ok", "{health:?}");
+    }
 }
 
 #[tokio::test]

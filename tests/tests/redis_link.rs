@@ -47,8 +47,8 @@ async fn wait_until_up(server: &Server) -> Duration {
     let start = Instant::now();
     until("Redis is reached", SOON, async || {
         let metrics = server.metrics().await;
-        metrics.value("hitchy_cluster_up{link=\"publish\"}") == 1.0
-            && problems(server).await == "null"
+        let is_up = |link| metrics.value(&format!("hitchy_cluster_up{{link=\"{link}\"}}")) == 1.0;
+        is_up("publish") && is_up("subscribe") && problems(server).await == "null"
     })
     .await;
     start.elapsed()
@@ -141,7 +141,8 @@ async fn r11_redis_that_was_killed_is_reached_again() {
     };
     let server = node(redis.addr()).start().await;
     wait_until_up(&server).await;
-    for losses in [1.0, 2.0] {
+    // There are two connections.
+    for losses in [2.0, 4.0] {
         redis.kill();
         wait_for_problem(&server, &["its own clients only"]).await;
         assert_eq!(server.get("/hello/x").await.status, 200);
@@ -152,7 +153,7 @@ async fn r11_redis_that_was_killed_is_reached_again() {
     }
     let log = server.log().all();
     let told = log.iter().filter(|line| line.contains("is not reached"));
-    assert!(told.count() <= 6, "each outage is told once: {log:#?}");
+    assert!(told.count() <= 12, "each outage is told once: {log:#?}");
 }
 
 #[tokio::test]
@@ -166,10 +167,18 @@ async fn r12_a_half_open_link_is_found() {
     proxy.set(Mode::Swallow);
     wait_for_problem(&server, &["does not answer within 1s"]).await;
     assert_eq!(server.get("/hello/x").await.status, 200);
+    until("both connections are given up", SOON, async || {
+        let metrics = server.metrics().await;
+        let series = |link| format!("hitchy_cluster_up{{link=\"{link}\"}}");
+        ["publish", "subscribe"]
+            .iter()
+            .all(|link| metrics.value(&series(link)) == 0.0)
+    })
+    .await;
     proxy.set(Mode::Pass);
     let time = wait_until_up(&server).await;
     assert!(time < BACK, "{time:?}");
-    assert_eq!(reconnects(&server).await, 1.0);
+    assert_eq!(reconnects(&server).await, 2.0);
 }
 
 #[tokio::test]
@@ -262,5 +271,7 @@ async fn redis_lists_a_node_by_its_name() {
         .await;
     wait_until_up(&server).await;
     let clients = redis.ask(&["CLIENT", "LIST"]).await.text();
-    assert!(clients.contains("name=hitchy:a.1:publish"), "{clients}");
+    for name in ["name=hitchy:a.1:publish ", "name=hitchy:a.1:subscribe "] {
+        assert!(clients.contains(name), "{name}: {clients}");
+    }
 }

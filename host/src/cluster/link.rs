@@ -12,7 +12,7 @@ use redis::io::tcp::TcpSettings;
 use redis::io::tcp::socket2::TcpKeepalive;
 use redis::{
     AsyncConnectionConfig, Client, ConnectionAddr, IntoConnectionInfo, ProtocolVersion, PushInfo,
-    PushKind, RedisConnectionInfo,
+    PushKind, RedisConnectionInfo, Value,
 };
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
@@ -29,9 +29,10 @@ const GOOD_AFTER: Duration = Duration::from_secs(5);
 /// The time after which the system gives up what the other side does not acknowledge.
 const UNACKNOWLEDGED: Duration = Duration::from_secs(3);
 
-/// Whether there is a connection to Redis, or the reason why there is none.
-pub(super) enum State {
-    Up,
+/// A connection to Redis, or the reason why there is none.
+#[derive(Clone)]
+pub(super) enum LinkState {
+    Up(Session),
     /// There is no connection. Before the first try has failed, there is no reason.
     Down {
         since: Instant,
@@ -40,9 +41,17 @@ pub(super) enum State {
 }
 
 /// One connection, from its opening to its loss.
-struct Session {
-    connection: MultiplexedConnection,
+#[derive(Clone)]
+pub(super) struct Session {
+    pub(super) connection: MultiplexedConnection,
     loss: Loss,
+}
+
+impl Session {
+    /// Says that the connection is of no use any more, so that it is replaced.
+    pub(super) fn give_up(&self, trouble: Trouble) {
+        self.loss.report(trouble);
+    }
 }
 
 /// The loss of a connection, told by whoever notices it first.
@@ -123,34 +132,53 @@ impl Target {
     }
 }
 
+/// Takes a message of a channel. It must not wait, because nothing is read meanwhile.
+type TakeMessage = Arc<dyn Fn(&[u8]) + Send + Sync>;
+
+/// What a connection is for.
+#[derive(Clone)]
+pub(super) enum Purpose {
+    /// It sends frames.
+    Publish,
+    /// It gets what is published on a channel.
+    Subscribe { channel: String, take: TakeMessage },
+}
+
+impl Purpose {
+    /// Returns the word of the metrics, the log and the list of clients of Redis.
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Publish => "publish",
+            Self::Subscribe { .. } => "subscribe",
+        }
+    }
+}
+
 /// One connection to Redis that is opened again whenever it is lost. Its task ends when this is dropped.
 pub(super) struct Link {
-    /// What the connection is for, as metrics and the list of clients of Redis show it.
+    /// The word for what the connection is for.
     pub(super) purpose: &'static str,
-    pub(super) state: watch::Receiver<State>,
+    pub(super) state: watch::Receiver<LinkState>,
     task: tokio::task::JoinHandle<()>,
 }
 
 impl Link {
     /// Opens a connection, and again whenever it is lost. Must be called within a tokio runtime.
-    pub(super) fn open(
-        target: Target,
-        purpose: &'static str,
-        counters: Arc<ClusterCounters>,
-    ) -> Self {
-        let begin = State::Down {
+    pub(super) fn open(target: &Target, purpose: Purpose, counters: &Arc<ClusterCounters>) -> Self {
+        let begin = LinkState::Down {
             since: Instant::now(),
             trouble: None,
         };
         let (state, seen) = watch::channel(begin);
+        let name = purpose.name();
         let supervisor = Supervisor {
-            target,
+            target: target.clone(),
             purpose,
-            counters,
+            counters: Arc::clone(counters),
             state,
         };
         Self {
-            purpose,
+            purpose: name,
             state: seen,
             task: tokio::spawn(supervisor.run()),
         }
@@ -158,22 +186,20 @@ impl Link {
 
     /// Returns true if there is a connection.
     pub(super) fn is_up(&self) -> bool {
-        matches!(*self.state.borrow(), State::Up)
+        matches!(*self.state.borrow(), LinkState::Up(_))
     }
 
     /// Returns since when there is no connection, and why.
     pub(super) fn trouble(&self) -> Option<(Instant, Option<Trouble>)> {
         match &*self.state.borrow() {
-            State::Up => None,
-            State::Down { since, trouble } => Some((*since, trouble.clone())),
+            LinkState::Up(_) => None,
+            LinkState::Down { since, trouble } => Some((*since, trouble.clone())),
         }
     }
 
     /// Returns when there is a connection.
     pub(super) async fn up(&self) {
-        let mut state = self.state.clone();
-        // Fails if the task has ended, and then there is none any more.
-        if state.wait_for(|it| matches!(it, State::Up)).await.is_err() {
+        if session(&mut self.state.clone()).await.is_none() {
             std::future::pending().await
         }
     }
@@ -185,11 +211,20 @@ impl Drop for Link {
     }
 }
 
+/// Waits for a connection. Returns `None` if there will be none any more.
+pub(super) async fn session(state: &mut watch::Receiver<LinkState>) -> Option<Session> {
+    let up = state.wait_for(|state| matches!(state, LinkState::Up(_)));
+    match &*up.await.ok()? {
+        LinkState::Up(session) => Some(session.clone()),
+        LinkState::Down { .. } => None,
+    }
+}
+
 struct Supervisor {
     target: Target,
-    purpose: &'static str,
+    purpose: Purpose,
     counters: Arc<ClusterCounters>,
-    state: watch::Sender<State>,
+    state: watch::Sender<LinkState>,
 }
 
 impl Supervisor {
@@ -199,9 +234,9 @@ impl Supervisor {
             let trouble = match self.connect().await {
                 Ok(session) => {
                     let opened = Instant::now();
-                    self.begin();
+                    self.begin(session.clone());
                     let trouble = watch_over(session).await;
-                    self.counters.reconnects.one();
+                    self.counters.reconnects.add(1);
                     if opened.elapsed() > GOOD_AFTER {
                         backoff.reset();
                     }
@@ -215,16 +250,24 @@ impl Supervisor {
         }
     }
 
-    /// Opens a connection and names it.
+    /// Opens a connection, names it and subscribes the channel.
     async fn connect(&self) -> Result<Session, Trouble> {
         let loss = Loss::new();
-        let told = loss.clone();
+        let (told, purpose) = (loss.clone(), self.purpose.clone());
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(None)
             .set_response_timeout(None)
             .set_push_sender(move |push: PushInfo| {
-                if push.kind == PushKind::Disconnection {
-                    told.report(Trouble::Closed);
+                match (&purpose, push.kind, push.data.last()) {
+                    (_, PushKind::Disconnection, _) => told.report(Trouble::Closed),
+                    (
+                        Purpose::Subscribe { take, .. },
+                        PushKind::Message,
+                        Some(Value::BulkString(bytes)),
+                    ) => {
+                        take(bytes);
+                    }
+                    _ => {}
                 }
                 Ok::<_, ()>(())
             });
@@ -232,11 +275,14 @@ impl Supervisor {
         let connect = async {
             let connected = client.get_multiplexed_async_connection_with_config(&config);
             let mut connection = connected.await?;
-            let name = format!("hitchy:{node}:{}", self.purpose);
+            let name = format!("hitchy:{node}:{}", self.purpose.name());
             let mut naming = redis::cmd("CLIENT");
             let named = naming.arg("SETNAME").arg(name).query_async(&mut connection);
             // A user of Redis may be forbidden to name connections, and names only help people.
             let (Ok(()) | Err(_)) = named.await;
+            if let Purpose::Subscribe { channel, .. } = &self.purpose {
+                connection.subscribe(channel).await?;
+            }
             Ok(Session { connection, loss })
         };
         timeout(ANSWER_TIME, connect)
@@ -244,22 +290,22 @@ impl Supervisor {
             .unwrap_or(Err(Trouble::Silent))
     }
 
-    fn begin(&self) {
-        let (place, purpose) = (&self.target.place, self.purpose);
+    fn begin(&self, session: Session) {
+        let (place, purpose) = (&self.target.place, self.purpose.name());
         tracing::info!(purpose, "Redis at {place} is reached");
-        self.state.send_replace(State::Up);
+        self.state.send_replace(LinkState::Up(session));
     }
 
     /// Notes that there is no connection. An outage is logged when it begins and when its reason changes.
     fn end(&self, trouble: Trouble) {
-        let (place, purpose) = (&self.target.place, self.purpose);
+        let (place, purpose) = (&self.target.place, self.purpose.name());
         let is_new = self.state.send_if_modified(|state| {
             let (since, former) = match state {
-                State::Down { since, trouble } => (*since, trouble.as_ref()),
-                State::Up => (Instant::now(), None),
+                LinkState::Down { since, trouble } => (*since, trouble.as_ref()),
+                LinkState::Up(_) => (Instant::now(), None),
             };
             let is_new = former != Some(&trouble);
-            *state = State::Down {
+            *state = LinkState::Down {
                 since,
                 trouble: Some(trouble.clone()),
             };
@@ -276,9 +322,10 @@ impl Supervisor {
 
 /// Returns when a connection is lost, and why.
 async fn watch_over(session: Session) -> Trouble {
+    let loss = session.loss.clone();
     tokio::select! {
         biased;
-        trouble = session.loss.reported() => trouble,
+        trouble = loss.reported() => trouble,
         trouble = silence(session.connection) => trouble,
     }
 }

@@ -16,6 +16,10 @@ pub struct ClusterSettings {
     pub redis: RedisUrl,
     /// The password of Redis, if it wants one.
     pub password: Option<Password>,
+    /// What the nodes sign their messages with. Without one, it is the password.
+    pub secret: Option<Password>,
+    /// The largest event that is sent to other nodes or taken from them, in bytes.
+    pub largest: usize,
     /// Beginning of the names of all channels and keys.
     pub prefix: String,
     /// What a start without Redis means.

@@ -302,6 +302,7 @@ pub const KEYS: &[Key] = &[
     Key::new("cluster.mode", ValueKind::Word(&["required", "optional"]), "required", "What a start without Redis means. With `required` every request is answered 503 until Redis is reached, and the server ends if that takes too long; with `optional` it serves its own clients at once. Later outages are the same for both: each node serves its own clients."),
     Key::new("cluster.start-timeout", time(Duration::ZERO, HOUR), "30s", "How long a start waits for Redis that is `required`."),
     Key::new("cluster.password", SECRET, "", "Name of the secret with the password of Redis. The value of `REDIS_PASSWORD` comes from the variable of this name, or from the file that `REDIS_PASSWORD_FILE` names (without the line break at its end).").confidential(),
+    Key::new("cluster.secret", SECRET, "", "Name of the secret with which nodes sign what they say to each other, the same on all of them. Without it, they sign with the password of Redis.").confidential(),
     Key::new("cluster.prefix", PREFIX, "hitchy", "Beginning of the names of all channels and keys in Redis. Nodes with the same prefix belong together; applications that share a Redis need one each."),
     Key::without_default("cluster.name", PREFIX, "Name of this node in the log, in Redis and for other nodes; by default the host's name and the port."),
 

@@ -177,6 +177,8 @@ pub struct Cluster {
     pub start_timeout: Duration,
     /// Name of the secret with the password of Redis; empty if it wants none.
     pub password: String,
+    /// Name of the secret with which nodes sign what they say; empty if it is the password.
+    pub secret: String,
     /// Beginning of the names of all channels and keys.
     pub prefix: String,
     /// Name of this node. `None` means the host's name and the port.

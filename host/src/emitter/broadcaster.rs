@@ -36,6 +36,8 @@ pub(super) trait Broadcaster: Send + Sync {
     fn leave(&self, audience: Audience, rooms: Vec<String>) -> BoxFuture<'_, Result<(), Failure>>;
     fn disconnect(&self, audience: Audience, close: bool) -> BoxFuture<'_, Result<(), Failure>>;
     fn find(&self, namespace: &str, id: &str) -> Option<Arc<Connection>>;
+    /// Returns true if there is a namespace of this name, whether anybody is in it or not.
+    fn has(&self, namespace: &str) -> bool;
     fn ids(&self, audience: Audience) -> BoxFuture<'_, Result<Vec<String>, Failure>>;
 }
 
@@ -134,6 +136,10 @@ impl<A: Adapter> Broadcaster for SocketIo<A> {
     fn find(&self, namespace: &str, id: &str) -> Option<Arc<Connection>> {
         let socket = self.of(namespace)?.get_socket(id.parse().ok()?)?;
         connection(&socket).filter(|connection| !connection.has_ended())
+    }
+
+    fn has(&self, namespace: &str) -> bool {
+        self.of(namespace).is_some()
     }
 
     fn ids(&self, audience: Audience) -> BoxFuture<'_, Result<Vec<String>, Failure>> {

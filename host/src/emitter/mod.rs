@@ -8,9 +8,10 @@ mod audience;
 mod backpressure;
 mod broadcaster;
 mod link;
+mod remote;
 mod socket;
 
-pub use self::audience::{Acks, Audience};
+pub use self::audience::{Acks, Audience, MAX_NAME, check_event_length};
 pub(crate) use self::backpressure::is_crowded;
 pub use self::link::SocketLink;
 
@@ -21,7 +22,9 @@ use socketioxide::SocketIo;
 use socketioxide::adapter::Adapter;
 
 use self::broadcaster::Broadcaster;
+use self::remote::FromOthers;
 use self::socket::check_event;
+use crate::cluster::{Cluster, Receiver};
 use crate::metrics::Metrics;
 use crate::payload::{Failure, Payload};
 use crate::sockets::Connection;
@@ -32,7 +35,10 @@ const MAX_CONNECT_WAIT: Duration = Duration::from_millis(20);
 /// Sends events to clients. A clone is cheap and sends through the same server.
 #[derive(Clone)]
 pub struct Emitter {
+    /// The clients of this node.
     broadcaster: Arc<dyn Broadcaster>,
+    /// The way to the clients of other nodes, if there are any.
+    cluster: Option<Arc<Cluster>>,
     metrics: Arc<Metrics>,
 }
 
@@ -41,8 +47,20 @@ impl Emitter {
     pub fn new<A: Adapter>(io: SocketIo<A>, metrics: Arc<Metrics>) -> Self {
         Self {
             broadcaster: Arc::new(io),
+            cluster: None,
             metrics,
         }
+    }
+
+    /// Returns the way of other nodes to the clients of this node.
+    pub fn receiver(&self) -> Arc<dyn Receiver> {
+        Arc::new(FromOthers(Arc::clone(&self.broadcaster)))
+    }
+
+    /// Returns an emitter that reaches the clients of other nodes too.
+    #[must_use]
+    pub fn reaching(self, cluster: Option<Arc<Cluster>>) -> Self {
+        Self { cluster, ..self }
     }
 
     /// Makes an emitter that reaches nobody, for checking handlers without serving them.
@@ -50,7 +68,7 @@ impl Emitter {
         Self::new(SocketIo::new_layer().1, Arc::default())
     }
 
-    /// Sends an event to an audience.
+    /// Sends an event to an audience. The clients of this node come first, whatever becomes of the others.
     pub async fn emit(
         &self,
         audience: Audience,
@@ -59,7 +77,16 @@ impl Emitter {
     ) -> Result<(), Failure> {
         check_event(event)?;
         self.metrics.emits_to_many.one();
-        self.broadcaster.emit(audience, event, payload).await
+        let cluster = self.cluster.as_ref();
+        let Some(cluster) = cluster.filter(|_| !audience.this_node_only) else {
+            return self.broadcaster.emit(audience, event, payload).await;
+        };
+        let outgoing = cluster.prepare(remote::event(&audience, event, payload));
+        self.broadcaster.emit(audience, event, payload).await?;
+        // No await lies between: a call that is dropped here did both or nothing.
+        cluster.send(outgoing);
+        cluster.place_for_more().await;
+        Ok(())
     }
 
     /// Sends an event to an audience and collects the acks that come within `timeout`.

@@ -105,12 +105,13 @@ impl Server {
         let (library, io) = builder.build_svc();
         let emitter = Emitter::new(io.clone(), Arc::clone(&metrics));
         let store = storage::open(&config.kv)?;
+        let addresses = addresses(&listeners)?;
+        let cluster = nodes::connect(&config, &addresses, emitter.receiver())?;
+        let emitter = emitter.reaching(cluster.clone());
         let mut backends = backends(&config, emitter, &metrics)?;
         backends.insert(Arc::clone(&store));
         let runtime = runtime_with(&config, backends)?;
         let registry = Registry::new();
-        let addresses = addresses(&listeners)?;
-        let cluster = nodes::connect(&config, &addresses)?;
         let dispatch = dispatch(&registry, &runtime, &config, &cluster, &metrics)?;
 
         let sockets: Arc<dyn SocketServer> = Namespaces::new(io, Arc::clone(&dispatch), &config);
@@ -250,6 +251,9 @@ impl Server {
             "some disconnect hooks did not end",
         )
         .await;
+        if let Some(cluster) = &self.cluster {
+            finish_closing(cluster.leave(), "the other nodes were not told of the end").await;
+        }
         finish_closing(
             self.sessions.emptied(),
             "some polling clients did not come for their last packets",

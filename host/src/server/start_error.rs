@@ -20,9 +20,9 @@ pub enum StartError {
     /// The page of `server.fallback` cannot be served. The text is the whole sentence.
     #[error("{0}")]
     Fallback(String),
-    /// The password of Redis cannot be read.
-    #[error("cluster.password: {0}")]
-    Password(#[from] SecretError),
+    /// A secret of `[cluster]` cannot be read. The text is its key.
+    #[error("{0}: {1}")]
+    Password(&'static str, SecretError),
     /// Redis cannot be asked with these settings. The text is the end of the sentence.
     #[error("the settings of [cluster] are of no use: {0}")]
     Cluster(String),

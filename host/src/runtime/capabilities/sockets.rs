@@ -7,7 +7,7 @@ use wasmtime::component::{HasSelf, Resource};
 
 use super::capability::{Capability, Interfaces};
 use super::types::{Answer, answer, held};
-use crate::emitter::{self, Emitter};
+use crate::emitter::{self, Emitter, MAX_NAME};
 use crate::payload::Failure;
 use crate::runtime::bindings::hitchy::platform::sockets::{self, Audience, Host, HostSocket};
 use crate::runtime::bindings::hitchy::platform::types::{self, Payload};
@@ -23,10 +23,6 @@ pub(super) const CAPABILITY: Capability = Capability {
 
 /// Rooms that one call of `join` or `leave` may name.
 const MAX_ROOMS_AT_ONCE: usize = 256;
-/// Rooms that an audience may name, those it leaves out included.
-const MAX_ROOMS_OF_AUDIENCE: usize = 4096;
-/// Largest size of the name of a room or an event in bytes.
-const MAX_NAME: usize = 1024;
 
 type Handle = Resource<SocketHandle>;
 
@@ -91,12 +87,7 @@ impl State {
         event: &str,
         args: Payload,
     ) -> Result<crate::payload::Payload, Failure> {
-        if event.len() > MAX_NAME {
-            return Err(Failure::new(
-                413,
-                format!("the name of an event may have {MAX_NAME} bytes"),
-            ));
-        }
+        emitter::check_event_length(event)?;
         self.count_emit(args)
     }
 
@@ -143,7 +134,7 @@ impl State {
         event: String,
         args: Payload,
     ) -> Result<(), Failure> {
-        check_audience(&audience)?;
+        audience.check()?;
         let payload = self.count_event(&event, args)?;
         self.emitter()?.emit(audience, &event, &payload).await
     }
@@ -156,7 +147,7 @@ impl State {
         args: Payload,
         timeout_ms: u32,
     ) -> Result<emitter::Acks, Failure> {
-        check_audience(&audience)?;
+        audience.check()?;
         let payload = self.count_event(&event, args)?;
         let timeout = self.ack_timeout(timeout_ms)?;
         self.emitter()?
@@ -210,7 +201,7 @@ impl Host for State {
 
     async fn join(&mut self, audience: Audience, rooms: Vec<String>) -> Answer<()> {
         let audience = emitter::Audience::from(audience);
-        let checked = check_audience(&audience).and_then(|()| self.check_rooms(&rooms));
+        let checked = audience.check().and_then(|()| self.check_rooms(&rooms));
         answer(match checked.and_then(|()| self.emitter()) {
             Ok(emitter) => emitter.join(audience, rooms).await,
             Err(failure) => Err(failure),
@@ -219,7 +210,7 @@ impl Host for State {
 
     async fn leave(&mut self, audience: Audience, rooms: Vec<String>) -> Answer<()> {
         let audience = emitter::Audience::from(audience);
-        let checked = check_audience(&audience).and_then(|()| self.check_rooms(&rooms));
+        let checked = audience.check().and_then(|()| self.check_rooms(&rooms));
         answer(match checked.and_then(|()| self.emitter()) {
             Ok(emitter) => emitter.leave(audience, rooms).await,
             Err(failure) => Err(failure),
@@ -228,7 +219,7 @@ impl Host for State {
 
     async fn disconnect(&mut self, audience: Audience, close: bool) -> Answer<()> {
         let audience = emitter::Audience::from(audience);
-        let checked = check_audience(&audience).and_then(|()| self.serving());
+        let checked = audience.check().and_then(|()| self.serving());
         answer(match checked.and_then(|()| self.emitter()) {
             Ok(emitter) => emitter.disconnect(audience, close).await,
             Err(failure) => Err(failure),
@@ -248,7 +239,7 @@ impl Host for State {
 
     async fn list_ids(&mut self, audience: Audience) -> Answer<Vec<String>> {
         let audience = emitter::Audience::from(audience);
-        let checked = check_audience(&audience).and_then(|()| self.serving());
+        let checked = audience.check().and_then(|()| self.serving());
         answer(match checked.and_then(|()| self.emitter()) {
             Ok(emitter) => emitter.ids(audience).await,
             Err(failure) => Err(failure),
@@ -347,28 +338,6 @@ impl HostSocket for State {
         let _taken = self.handles_mut()?.delete(&this)?;
         Ok(())
     }
-}
-
-/// Checks the sizes of an audience, which the host may hold while it waits for clients.
-fn check_audience(audience: &emitter::Audience) -> Result<(), Failure> {
-    let emitter::Audience {
-        namespace,
-        rooms,
-        excluding,
-        ..
-    } = audience;
-    let mut names = rooms.iter().chain(excluding).chain([namespace]);
-    if rooms.len() + excluding.len() > MAX_ROOMS_OF_AUDIENCE
-        || names.any(|name| name.len() > MAX_NAME)
-    {
-        return Err(Failure::new(
-            413,
-            format!(
-                "an audience names at most {MAX_ROOMS_OF_AUDIENCE} rooms of {MAX_NAME} bytes each"
-            ),
-        ));
-    }
-    Ok(())
 }
 
 impl From<Audience> for emitter::Audience {

@@ -32,13 +32,74 @@ impl Collector for ClusterScrape {
             let labels = [("link", link)];
             ConstGauge::new(f64::from(u8::from(is_up))).encode(up.encode_family(&labels)?)?;
         }
+        let members = encoder.encode_descriptor(
+            "hitchy_cluster_members",
+            "Nodes that are there, this one included",
+            None,
+            MetricType::Gauge,
+        )?;
+        let count = self.0.others().len() + 1;
+        ConstGauge::new(count as f64).encode(members)?;
+        self.counters(&mut encoder)
+    }
+}
+
+impl ClusterScrape {
+    fn counters(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let counters = self.0.counters();
-        let reconnects = encoder.encode_descriptor(
-            "hitchy_cluster_reconnects",
-            "Connections to Redis that were lost and opened again",
+        for (name, help, count) in [
+            (
+                "hitchy_cluster_reconnects",
+                "Connections to Redis that were lost and opened again",
+                counters.reconnects.total(),
+            ),
+            (
+                "hitchy_cluster_published",
+                "Messages to other nodes that Redis took",
+                counters.published.total(),
+            ),
+            (
+                "hitchy_cluster_uncertain",
+                "Messages to other nodes of which Redis did not say that it took them",
+                counters.uncertain.total(),
+            ),
+            (
+                "hitchy_cluster_received",
+                "Messages of other nodes that came",
+                counters.received.total(),
+            ),
+            (
+                "hitchy_cluster_lost",
+                "Messages of other nodes that did not come",
+                counters.lost.total(),
+            ),
+        ] {
+            let metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+            ConstCounter::new(count).encode(metric)?;
+        }
+        let mut dropped = encoder.encode_descriptor(
+            "hitchy_cluster_dropped",
+            "Messages that were dropped because too many waited: out for Redis, in for clients",
             None,
             MetricType::Counter,
         )?;
-        ConstCounter::new(counters.reconnects.total()).encode(reconnects)
+        for (direction, count) in [
+            ("out", counters.dropped_out.total()),
+            ("in", counters.dropped_in.total()),
+        ] {
+            let labels = [("direction", direction)];
+            ConstCounter::new(count).encode(dropped.encode_family(&labels)?)?;
+        }
+        let mut refused = encoder.encode_descriptor(
+            "hitchy_cluster_refused",
+            "Messages that were refused, by the reason",
+            None,
+            MetricType::Counter,
+        )?;
+        for (reason, count) in counters.refused() {
+            let labels = [("cause", reason)];
+            ConstCounter::new(count).encode(refused.encode_family(&labels)?)?;
+        }
+        Ok(())
     }
 }
