@@ -92,7 +92,8 @@ impl Audience {
     /// Emits an event to every socket of the audience and waits for their acks.
     ///
     /// Returns one entry for each socket that was asked: its id, and its ack or the failure. The failure is 504 when
-    /// the ack did not arrive in time, and 410 when the client disconnected.
+    /// the ack did not arrive in time, and 410 when the client disconnected. With several nodes, one that does not answer
+    /// is an entry with an empty id.
     ///
     /// ```
     /// use std::time::Duration;

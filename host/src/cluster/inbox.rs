@@ -6,17 +6,24 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use futures_util::future::BoxFuture;
 use tokio::task::JoinSet;
 
+use super::asks::{ANSWER_TIME, Asks};
 use super::counters::ClusterCounters;
-use super::frame::{Origin, Refused, Seal};
-use super::members::Members;
-use super::message::{Emit, Message};
+use super::emit::Emit;
+use super::frame::{Frame, Origin, Refused, Seal};
+use super::link::Subscriber;
+use super::members::{BEAT, Members};
+use super::message::Message;
+use super::outbox::Outbox;
+use super::question::{Change, Question};
 use super::queue::Queue;
+use super::receiver::{Answer, Receiver};
+use super::replies::Replies;
 use crate::lock::lock;
 
 /// The most events that wait for the clients of a namespace. They come as fast as Redis sends them, and may have to wait
@@ -30,58 +37,69 @@ const BESIDES_FRAME: usize = 256;
 /// The most events that the task of a namespace takes at once.
 const MAX_AT_ONCE: usize = 64;
 
-/// Who takes what other nodes say to the clients of this node.
-pub trait Receiver: Send + Sync {
-    /// Returns true if this node has the namespace.
-    fn has(&self, namespace: &str) -> bool;
-
-    /// Sends an event of another node to the clients of this node. The error says why no handler could have sent it.
-    fn receive(&self, emit: Emit) -> BoxFuture<'_, Result<(), String>>;
-}
-
 /// The way of frames into this node. Its tasks end when it is dropped.
 pub(super) struct Inbox {
     own: Origin,
     largest: usize,
     seal: Seal,
-    receiver: Arc<dyn Receiver>,
-    members: Arc<Members>,
-    counters: Arc<ClusterCounters>,
+    /// What comes now was published after this time, in milliseconds since the start.
+    since_ms: AtomicU64,
+    parts: Arc<Parts>,
     namespaces: Mutex<Namespaces>,
+}
+
+/// The other parts of a node, to which what comes goes.
+pub(super) struct Parts {
+    /// When this node was started.
+    pub(super) started: Instant,
+    pub(super) receiver: Arc<dyn Receiver>,
+    pub(super) members: Arc<Members>,
+    pub(super) asks: Arc<Asks>,
+    pub(super) outbox: Arc<Outbox>,
+    pub(super) counters: Arc<ClusterCounters>,
 }
 
 /// The queue of each namespace, and the tasks that empty them.
 #[derive(Default)]
 struct Namespaces {
-    queues: HashMap<String, Arc<Queue<Emit>>>,
+    queues: HashMap<String, Arc<Queue<Work>>>,
     tasks: JoinSet<()>,
+}
+
+/// What is to be done in a namespace, in its order.
+enum Work {
+    Emit(Emit),
+    Change(Change),
+    Ask {
+        replies: Replies,
+        question: Question,
+        came: Instant,
+    },
+}
+
+impl Subscriber for Inbox {
+    fn opens(&self) {
+        let now_ms = self.parts.started.elapsed().as_millis();
+        self.note_since(u64::try_from(now_ms).unwrap_or(u64::MAX));
+    }
+
+    fn take(&self, bytes: &[u8]) {
+        if let Err(reason) = self.read(bytes) {
+            self.parts.counters.refuse(reason, "");
+        }
+    }
 }
 
 impl Inbox {
     /// Makes the way in. A frame of more than `largest` bytes is refused.
-    pub(super) fn new(
-        own: Origin,
-        largest: usize,
-        seal: Seal,
-        receiver: Arc<dyn Receiver>,
-        members: Arc<Members>,
-        counters: Arc<ClusterCounters>,
-    ) -> Self {
+    pub(super) fn new(own: Origin, largest: usize, seal: Seal, parts: Parts) -> Self {
         Self {
             own,
             largest,
             seal,
-            receiver,
-            members,
-            counters,
+            since_ms: AtomicU64::new(0),
+            parts: Arc::new(parts),
             namespaces: Mutex::default(),
-        }
-    }
-
-    /// Takes what came from Redis. It does not wait. Must be called within a tokio runtime.
-    pub(super) fn take(&self, bytes: &[u8]) {
-        if let Err(reason) = self.read(bytes) {
-            self.counters.refuse(reason, "");
         }
     }
 
@@ -89,27 +107,71 @@ impl Inbox {
         if bytes.len() > self.largest {
             return Err(Refused::Size);
         }
-        let frame = self.seal.open(bytes, self.own)?;
-        if frame.origin == self.own {
+        let Frame {
+            origin,
+            number,
+            body,
+        } = self.seal.open(bytes)?;
+        if origin == self.own {
+            self.note_own(body);
             return Ok(());
         }
-        let lost = self
-            .members
-            .take(frame.origin, frame.number, Instant::now())?;
-        self.counters.received.add(1);
-        if let Some(total) = self.counters.lost.add(lost) {
+        if number == 0 {
+            // It is for this node alone: a question has a number that nobody can guess, and ends with its answers.
+            let Message::Reply(reply) = Message::read(body)? else {
+                return Err(Refused::Form);
+            };
+            self.parts.asks.take(origin, reply, bytes.len());
+            self.parts.counters.received.add(1);
+            return Ok(());
+        }
+        let lost = self.parts.members.take(origin, number, Instant::now())?;
+        self.parts.counters.received.add(1);
+        if let Some(total) = self.parts.counters.lost.add(lost) {
             tracing::warn!("messages of other nodes did not arrive; {total} so far");
         }
-        match Message::read(frame.body)? {
-            Message::Emit(emit) => self.enqueue(bytes.len(), emit),
-            Message::Beat { name } => {
-                if self.members.note_name(frame.origin, &name) {
+        self.read_body(origin, bytes.len(), Message::read(body)?)
+    }
+
+    /// Notes how late what comes from Redis is: a sign of life of this node has come back.
+    fn note_own(&self, body: &[u8]) {
+        if let Ok(Message::Beat { clock_ms, .. }) = Message::read(body) {
+            self.note_since(clock_ms);
+        }
+    }
+
+    fn note_since(&self, since_ms: u64) {
+        // Relaxed is enough because nothing else is read by it.
+        self.since_ms.fetch_max(since_ms, Ordering::Relaxed);
+    }
+
+    /// Returns true if what comes now may have been published so long ago that nobody waits for an answer: because this
+    /// process was stopped, or Redis has much to send to it.
+    fn is_late(&self) -> bool {
+        let since = Duration::from_millis(self.since_ms.load(Ordering::Relaxed));
+        self.parts.started.elapsed() > since + ANSWER_TIME + BEAT
+    }
+
+    fn read_body(&self, origin: Origin, size: usize, message: Message) -> Result<(), Refused> {
+        match message {
+            Message::Emit(emit) => self.enqueue(size, &emit.namespace.clone(), Work::Emit(emit)),
+            Message::Change(change) => {
+                let namespace = change.namespace().to_owned();
+                self.enqueue(size, &namespace, Work::Change(change));
+            }
+            Message::Ask { number, question } => {
+                let replies = Replies::new(Arc::clone(&self.parts.outbox), origin, number);
+                self.ask(size, replies, question);
+            }
+            Message::Reply(_) => return Err(Refused::Form),
+            Message::Beat { name, .. } => {
+                if self.parts.members.note_name(origin, &name) {
                     let name = crate::text::visible(&name);
                     tracing::info!("node {name} is there");
                 }
             }
             Message::Bye => {
-                if let Some(name) = self.members.leave(frame.origin) {
+                if let Some(name) = self.parts.members.leave(origin) {
                     let name = crate::text::visible(&name);
                     tracing::info!("node {name} has ended");
                 }
@@ -118,25 +180,43 @@ impl Inbox {
         Ok(())
     }
 
-    /// Adds an event to the queue of its namespace. One for a namespace that this node does not have is for nobody.
-    fn enqueue(&self, size: usize, emit: Emit) {
-        if !self.receiver.has(&emit.namespace) {
+    /// Adds a question to the queue of its namespace, so that it is answered after what came before it. In a namespace
+    /// that this node does not have is nobody.
+    fn ask(&self, size: usize, replies: Replies, question: Question) {
+        let namespace = question.namespace().to_owned();
+        if self.is_late() {
+            return;
+        }
+        if !self.parts.receiver.has(&namespace) {
+            replies.done();
+            return;
+        }
+        let work = Work::Ask {
+            replies,
+            question,
+            came: Instant::now(),
+        };
+        self.enqueue(size, &namespace, work);
+    }
+
+    /// Adds something to the queue of its namespace. What is for a namespace that this node does not have is for nobody.
+    fn enqueue(&self, size: usize, namespace: &str, work: Work) {
+        if !self.parts.receiver.has(namespace) {
             return;
         }
         let mut namespaces = lock(&self.namespaces);
         let Namespaces { queues, tasks } = &mut *namespaces;
-        let queue = match queues.entry(emit.namespace.clone()) {
+        let queue = match queues.entry(namespace.to_owned()) {
             Entry::Occupied(queue) => queue.into_mut(),
             Entry::Vacant(place) => {
                 let queue = place.insert(Arc::new(Queue::new(MAX_WAITING, MAX_WAITING_BYTES)));
-                let (receiver, counters) = (Arc::clone(&self.receiver), Arc::clone(&self.counters));
-                tasks.spawn(deliver(Arc::clone(queue), receiver, counters));
+                tasks.spawn(deliver(Arc::clone(queue), Arc::clone(&self.parts)));
                 queue
             }
         };
-        let driven_out = queue.push(size + BESIDES_FRAME, || emit);
+        let driven_out = queue.push(size + BESIDES_FRAME, || work);
         drop(namespaces);
-        if let Some(total) = self.counters.dropped_in.add(driven_out) {
+        if let Some(total) = self.parts.counters.dropped_in.add(driven_out) {
             tracing::warn!(
                 "events of other nodes are dropped, because clients of this node take them too slowly; {total} so far"
             );
@@ -144,18 +224,40 @@ impl Inbox {
     }
 }
 
-/// Hands the events of a namespace to its clients, one after the other.
-async fn deliver(
-    queue: Arc<Queue<Emit>>,
-    receiver: Arc<dyn Receiver>,
-    counters: Arc<ClusterCounters>,
-) {
+/// Does what is to be done in a namespace, one after the other. Only the answers of clients are waited for beside it.
+async fn deliver(queue: Arc<Queue<Work>>, parts: Arc<Parts>) {
+    let mut waiting = JoinSet::new();
     loop {
         queue.filled().await;
-        for emit in queue.take(MAX_AT_ONCE, usize::MAX) {
-            if let Err(cause) = receiver.receive(emit).await {
-                counters.refuse(Refused::Content, &format!(" ({cause})"));
+        for work in queue.take(MAX_AT_ONCE, usize::MAX) {
+            let done = match work {
+                Work::Emit(emit) => parts.receiver.receive(emit).await,
+                Work::Change(change) => parts.receiver.change(change).await,
+                // Who asked has given up, and must not be answered by clients any more.
+                Work::Ask { came, .. } if came.elapsed() > ANSWER_TIME => Ok(()),
+                Work::Ask {
+                    replies, question, ..
+                } => {
+                    match parts.receiver.answer(question).await {
+                        Ok(Answer::Asked(answers)) => {
+                            let mut replies = replies;
+                            replies.begun();
+                            waiting.spawn(async move { replies.acks(answers.await) });
+                        }
+                        Ok(Answer::Ids(ids)) => replies.ids(ids),
+                        Ok(Answer::Yes) => replies.done(),
+                        Err(failure) => replies.failed(failure),
+                    }
+                    Ok(())
+                }
+            };
+            if let Err(failure) = done {
+                let cause = crate::text::visible(&failure.message);
+                parts
+                    .counters
+                    .refuse(Refused::Content, &format!(" ({cause})"));
             }
         }
+        while waiting.try_join_next().is_some() {}
     }
 }

@@ -132,16 +132,25 @@ impl Target {
     }
 }
 
-/// Takes a message of a channel. It must not wait, because nothing is read meanwhile.
-type TakeMessage = Arc<dyn Fn(&[u8]) + Send + Sync>;
+/// Who gets what is published on channels.
+pub(super) trait Subscriber: Send + Sync {
+    /// Takes note that a connection will soon get what is published from now on.
+    fn opens(&self);
+
+    /// Takes a message. It must not wait, because nothing is read meanwhile.
+    fn take(&self, bytes: &[u8]);
+}
 
 /// What a connection is for.
 #[derive(Clone)]
 pub(super) enum Purpose {
     /// It sends frames.
     Publish,
-    /// It gets what is published on a channel.
-    Subscribe { channel: String, take: TakeMessage },
+    /// It gets what is published on channels.
+    Subscribe {
+        channels: [String; 2],
+        subscriber: Arc<dyn Subscriber>,
+    },
 }
 
 impl Purpose {
@@ -250,7 +259,7 @@ impl Supervisor {
         }
     }
 
-    /// Opens a connection, names it and subscribes the channel.
+    /// Opens a connection, names it and subscribes the channels.
     async fn connect(&self) -> Result<Session, Trouble> {
         let loss = Loss::new();
         let (told, purpose) = (loss.clone(), self.purpose.clone());
@@ -261,11 +270,11 @@ impl Supervisor {
                 match (&purpose, push.kind, push.data.last()) {
                     (_, PushKind::Disconnection, _) => told.report(Trouble::Closed),
                     (
-                        Purpose::Subscribe { take, .. },
+                        Purpose::Subscribe { subscriber, .. },
                         PushKind::Message,
                         Some(Value::BulkString(bytes)),
                     ) => {
-                        take(bytes);
+                        subscriber.take(bytes);
                     }
                     _ => {}
                 }
@@ -280,8 +289,13 @@ impl Supervisor {
             let named = naming.arg("SETNAME").arg(name).query_async(&mut connection);
             // A user of Redis may be forbidden to name connections, and names only help people.
             let (Ok(()) | Err(_)) = named.await;
-            if let Purpose::Subscribe { channel, .. } = &self.purpose {
-                connection.subscribe(channel).await?;
+            if let Purpose::Subscribe {
+                channels,
+                subscriber,
+            } = &self.purpose
+            {
+                subscriber.opens();
+                connection.subscribe(&channels[..]).await?;
             }
             Ok(Session { connection, loss })
         };

@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use super::frame::{Origin, Refused};
 use crate::lock::lock;
 
+/// The time between two signs of life.
+pub(super) const BEAT: Duration = Duration::from_secs(1);
 /// The time without a sign of life after which a node does not count any more.
 const PRESENT: Duration = Duration::from_secs(5);
 /// The time for which the last number of a silent node is remembered, so that nothing of it is taken twice.
@@ -82,18 +84,20 @@ impl Members {
         Some(member.name.clone())
     }
 
-    /// Returns the names of the nodes that are there, in their order.
-    pub(super) fn present(&self, now: Instant) -> Vec<String> {
+    /// Returns the nodes that are there, in the order of their names.
+    pub(super) fn present(&self, now: Instant) -> Vec<(Origin, String)> {
         let members = lock(&self.0);
-        let is_there = |member: &&Member| {
+        let is_there = |member: &Member| {
             !member.has_left
                 && !member.name.is_empty()
                 && now.duration_since(member.heard) < PRESENT
         };
-        let names = members.values().filter(is_there);
-        let mut names: Vec<_> = names.map(|member| member.name.clone()).collect();
-        names.sort_unstable();
-        names
+        let there = members.iter().filter(|(_, member)| is_there(member));
+        let mut there: Vec<_> = there
+            .map(|(origin, member)| (*origin, member.name.clone()))
+            .collect();
+        there.sort_unstable_by(|(_, one), (_, other)| one.cmp(other));
+        there
     }
 }
 
@@ -126,18 +130,22 @@ mod tests {
     #[test]
     fn a_node_is_there_until_it_is_silent_or_leaves() {
         let (members, now) = (Members::default(), Instant::now());
+        let present = |now| -> Vec<String> {
+            let present = members.present(now).into_iter();
+            present.map(|(_, name)| name).collect()
+        };
         for number in [1, 2] {
             assert_eq!(members.take(origin(number), 1, now), Ok(0));
         }
-        assert!(members.present(now).is_empty(), "they have no names yet");
+        assert!(present(now).is_empty(), "they have no names yet");
         assert!(members.note_name(origin(2), "b") && members.note_name(origin(1), "a"));
         assert!(!members.note_name(origin(1), "a"));
-        assert_eq!(members.present(now), ["a", "b"]);
+        assert_eq!(present(now), ["a", "b"]);
         assert_eq!(members.leave(origin(1)).as_deref(), Some("a"));
-        assert_eq!(members.present(now), ["b"]);
-        assert!(members.present(now + PRESENT).is_empty());
+        assert_eq!(present(now), ["b"]);
+        assert!(present(now + PRESENT).is_empty());
         assert_eq!(members.take(origin(2), 2, now + PRESENT), Ok(0));
-        assert_eq!(members.present(now + PRESENT), ["b"]);
+        assert_eq!(present(now + PRESENT), ["b"]);
     }
 
     #[test]

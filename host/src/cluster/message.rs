@@ -3,20 +3,21 @@
 //! The form is `postcard`: fields one after the other without names. A variant or a field may only be added at the end of
 //! the last variant; anything else needs another track of the frame.
 
-use std::fmt;
+use serde::{Deserialize, Serialize};
 
-use bytes::Bytes;
-use serde::de::{Error, Visitor};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
+use super::emit::{Emit, EmitRef};
 use super::frame::Refused;
+use super::question::{Change, Question, Reply};
 
 /// A message, as it is sent.
 #[derive(Serialize)]
 pub(super) enum Sent<'a> {
     Emit(EmitRef<'a>),
-    Beat { name: &'a str },
+    Beat { name: &'a str, clock_ms: u64 },
     Bye,
+    Change(&'a Change),
+    Ask { number: u64, question: &'a Question },
+    Reply(&'a Reply),
 }
 
 /// A message that came. The variants are those of [`Sent`].
@@ -28,53 +29,23 @@ pub(super) enum Message {
     Beat {
         /// The name of the node for people.
         name: String,
+        /// The time since the node's start, in milliseconds. It is for the node itself, which gets what it publishes.
+        clock_ms: u64,
     },
     /// The node ends.
     Bye,
+    /// A change at clients.
+    Change(Change),
+    /// A question. The answer goes to the node that asks, with the same number.
+    Ask {
+        /// The number of the question.
+        number: u64,
+        /// The question.
+        question: Question,
+    },
+    /// A part of an answer to this node.
+    Reply(Reply),
 }
-
-/// An event for clients of all nodes, as it is sent. The fields are those of [`Emit`].
-#[derive(Clone, Copy, Serialize)]
-pub struct EmitRef<'a> {
-    /// The namespace.
-    pub namespace: &'a str,
-    /// The rooms whose sockets are reached; all if there is none.
-    pub rooms: &'a [String],
-    /// The rooms whose sockets are left out.
-    pub excluding: &'a [String],
-    /// True if the event may be lost for a client that is not keeping up.
-    pub droppable: bool,
-    /// The name of the event.
-    pub event: &'a str,
-    /// The JSON array of its arguments.
-    pub json: &'a str,
-    /// The attachments of the arguments.
-    #[serde(serialize_with = "write_attachments")]
-    pub attachments: &'a [Bytes],
-}
-
-/// An event for clients that came from another node. Nothing of it has been checked.
-#[derive(Debug, PartialEq, Eq, Deserialize)]
-pub struct Emit {
-    /// The namespace.
-    pub namespace: String,
-    /// The rooms whose sockets are reached; all if there is none.
-    pub rooms: Vec<String>,
-    /// The rooms whose sockets are left out.
-    pub excluding: Vec<String>,
-    /// True if the event may be lost for a client that is not keeping up.
-    pub droppable: bool,
-    /// The name of the event.
-    pub event: String,
-    /// The JSON array of its arguments.
-    pub json: String,
-    /// The attachments of the arguments.
-    pub attachments: Vec<Attachment>,
-}
-
-/// Bytes beside the JSON of an event.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Attachment(pub Bytes);
 
 impl Message {
     /// Reads the body of a frame.
@@ -97,40 +68,12 @@ impl Sent<'_> {
     }
 }
 
-fn write_attachments<S: Serializer>(
-    attachments: &[Bytes],
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    struct Whole<'a>(&'a [u8]);
-    impl Serialize for Whole<'_> {
-        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-            serializer.serialize_bytes(self.0)
-        }
-    }
-    serializer.collect_seq(attachments.iter().map(|bytes| Whole(bytes)))
-}
-
-impl<'de> Deserialize<'de> for Attachment {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct BytesVisitor;
-        impl Visitor<'_> for BytesVisitor {
-            type Value = Attachment;
-
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("bytes")
-            }
-
-            fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Attachment, E> {
-                Ok(Attachment(Bytes::copy_from_slice(bytes)))
-            }
-        }
-        deserializer.deserialize_bytes(BytesVisitor)
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
+    use crate::cluster::emit::Attachment;
 
     fn emit() -> (Vec<String>, Vec<Bytes>) {
         let rooms = vec!["a".to_owned(), "ü".to_owned()];
@@ -167,9 +110,10 @@ mod tests {
                 attachments: attachments.into_iter().map(Attachment).collect(),
             }))
         );
-        let beat = Sent::Beat { name: "a" }.write(vec![]);
-        let name = "a".to_owned();
-        assert_eq!(Message::read(&beat), Ok(Message::Beat { name }));
+        let (name, clock_ms) = ("a", 70_000);
+        let beat = Sent::Beat { name, clock_ms }.write(vec![]);
+        let name = name.to_owned();
+        assert_eq!(Message::read(&beat), Ok(Message::Beat { name, clock_ms }));
         assert_eq!(Message::read(&Sent::Bye.write(vec![])), Ok(Message::Bye));
     }
 
@@ -177,7 +121,7 @@ mod tests {
     fn r15_an_unknown_message_and_one_with_a_rest_are_refused() {
         for bytes in [
             &b""[..],
-            b"\x03",
+            b"\x06",
             b"\xff\xff\xff\xff\x0f",
             b"\x02\x00",
             b"\x01\x02a",

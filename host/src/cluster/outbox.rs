@@ -31,10 +31,40 @@ const LATELY: Duration = Duration::from_millis(250);
 /// The longest time that an emit waits for place.
 const WAIT_FOR_PLACE: Duration = Duration::from_millis(10);
 
+/// The channels of a cluster.
+#[derive(Clone)]
+pub(super) struct Channels(Arc<str>);
+
+impl Channels {
+    /// Makes the names of channels with this prefix.
+    pub(super) fn new(prefix: &str) -> Self {
+        Self(prefix.into())
+    }
+
+    /// Returns the channel of all nodes.
+    pub(super) fn of_all(&self) -> String {
+        format!("{}:all", self.0)
+    }
+
+    /// Returns the channel of one node.
+    pub(super) fn of_one(&self, origin: Origin) -> String {
+        format!("{}:node:{origin:?}", self.0)
+    }
+}
+
+/// A frame that waits for Redis.
+struct Waiting {
+    /// The node for which it is; none if it is for all.
+    to: Option<Origin>,
+    /// When it is of no use any more.
+    expires: Option<Instant>,
+    frame: Vec<u8>,
+}
+
 /// The queue of frames for the other nodes.
 pub(super) struct Outbox {
     origin: Origin,
-    queue: Queue<Vec<u8>>,
+    queue: Queue<Waiting>,
     /// The number of the next frame. It is taken while the queue is locked, so that the numbers follow its order.
     next: Mutex<u64>,
     /// The largest number that was handed to Redis, whatever became of it.
@@ -61,23 +91,46 @@ impl Outbox {
         message.write(frame::begin(self.origin))
     }
 
-    /// Adds a frame. The oldest are dropped if too many wait. Returns its number.
-    pub(super) fn push(&self, mut frame: Vec<u8>) -> u64 {
-        let size = frame.len();
+    /// Adds a frame for all nodes. The oldest are dropped if too many wait. Returns its number.
+    pub(super) fn push(&self, frame: Vec<u8>) -> u64 {
+        self.push_for(frame, None)
+    }
+
+    /// Adds a frame for all nodes that is dropped if it cannot be sent within `time`.
+    pub(super) fn push_for(&self, mut frame: Vec<u8>, time: Option<Duration>) -> u64 {
+        let expires = time.map(|time| Instant::now() + time);
         let mut number = 0;
-        let driven_out = self.queue.push(size, || {
+        let driven_out = self.queue.push(frame.len(), || {
             let mut next = lock(&self.next);
             number = *next;
             *next += 1;
             frame::set_number(&mut frame, number);
-            frame
+            Waiting {
+                to: None,
+                expires,
+                frame,
+            }
         });
+        self.note_dropped(driven_out);
+        number
+    }
+
+    /// Adds a frame for one node. It has the number 0.
+    pub(super) fn push_to(&self, to: Origin, frame: Vec<u8>) {
+        let driven_out = self.queue.push(frame.len(), || Waiting {
+            to: Some(to),
+            expires: None,
+            frame,
+        });
+        self.note_dropped(driven_out);
+    }
+
+    fn note_dropped(&self, driven_out: u64) {
         if let Some(total) = self.counters.dropped_out.add(driven_out) {
             tracing::warn!(
                 "events for clients of other nodes are dropped, because Redis does not take them; {total} so far"
             );
         }
-        number
     }
 
     /// Waits for place in the queue if it is more than half full and Redis answers: for 10 ms at most. Without it, a
@@ -97,39 +150,48 @@ impl Outbox {
         let _ = last.wait_for(|last| *last >= number).await;
     }
 
-    /// Publishes frames on `channel` as they come, for ever.
+    /// Publishes frames as they come, for ever.
     pub(super) async fn publish(
         &self,
         mut link: watch::Receiver<LinkState>,
         seal: &Seal,
-        channel: &str,
+        channels: &Channels,
     ) {
+        let of_all = channels.of_all();
         loop {
             self.queue.filled().await;
             let Some(session) = session(&mut link).await else {
                 return;
             };
-            let mut frames = self.queue.take(MAX_AT_ONCE, MAX_BYTES_AT_ONCE);
-            let Some(last) = frames.last().map(|frame| frame::number(frame)) else {
-                continue;
-            };
-            frames.iter_mut().for_each(|frame| seal.close(frame));
-            self.hand_over(session, channel, &frames).await;
-            self.handed_over.send_replace(last);
+            let mut waiting = self.queue.take(MAX_AT_ONCE, MAX_BYTES_AT_ONCE);
+            let numbers = waiting.iter().map(|one| frame::number(&one.frame));
+            let last = numbers.max().unwrap_or_default();
+            let now = Instant::now();
+            waiting.retain(|one| one.expires.is_none_or(|expires| now < expires));
+            let mut pipeline = redis::pipe();
+            for Waiting { to, frame, .. } in &mut waiting {
+                seal.close(frame);
+                let channel = to.map(|to| channels.of_one(to));
+                let publish = pipeline.cmd("PUBLISH");
+                publish
+                    .arg(channel.as_ref().unwrap_or(&of_all))
+                    .arg(&frame[..]);
+                publish.ignore();
+            }
+            if !waiting.is_empty() {
+                self.hand_over(session, &pipeline, waiting.len() as u64)
+                    .await;
+            }
+            self.handed_over.send_if_modified(|so_far| {
+                let is_more = last > *so_far;
+                *so_far = last.max(*so_far);
+                is_more
+            });
         }
     }
 
     /// Publishes some frames and counts them. If Redis does not answer, the connection is given up.
-    async fn hand_over(&self, mut session: Session, channel: &str, frames: &[Vec<u8>]) {
-        let mut pipeline = redis::pipe();
-        for frame in frames {
-            pipeline
-                .cmd("PUBLISH")
-                .arg(channel)
-                .arg(&frame[..])
-                .ignore();
-        }
-        let many = frames.len() as u64;
+    async fn hand_over(&self, mut session: Session, pipeline: &redis::Pipeline, many: u64) {
         let sent = pipeline.query_async::<()>(&mut session.connection);
         let trouble = match timeout(ANSWER_TIME, sent).await {
             Ok(Ok(())) => {

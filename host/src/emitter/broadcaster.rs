@@ -25,13 +25,16 @@ pub(super) trait Broadcaster: Send + Sync {
         event: &'a str,
         payload: &'a Payload,
     ) -> BoxFuture<'a, Result<(), Failure>>;
+    /// Sends an event. Returns when it has been sent, with the acks to come.
     fn emit_with_ack<'a>(
         &'a self,
         audience: Audience,
         event: &'a str,
         payload: &'a Payload,
         timeout: Duration,
-    ) -> BoxFuture<'a, Result<Acks, Failure>>;
+    ) -> BoxFuture<'a, Result<BoxFuture<'static, Acks>, Failure>>;
+    /// Fails with 413 if one of the sockets may not join.
+    fn check_join(&self, audience: Audience, rooms: &[String]) -> Result<(), Failure>;
     fn join(&self, audience: Audience, rooms: Vec<String>) -> BoxFuture<'_, Result<(), Failure>>;
     fn leave(&self, audience: Audience, rooms: Vec<String>) -> BoxFuture<'_, Result<(), Failure>>;
     fn disconnect(&self, audience: Audience, close: bool) -> BoxFuture<'_, Result<(), Failure>>;
@@ -75,7 +78,7 @@ impl<A: Adapter> Broadcaster for SocketIo<A> {
         event: &'a str,
         payload: &'a Payload,
         timeout: Duration,
-    ) -> BoxFuture<'a, Result<Acks, Failure>> {
+    ) -> BoxFuture<'a, Result<BoxFuture<'static, Acks>, Failure>> {
         Box::pin(async move {
             let arguments = payload.arguments()?;
             let operators = select(self, audience)?.timeout(timeout);
@@ -90,19 +93,21 @@ impl<A: Adapter> Broadcaster for SocketIo<A> {
                     ack.map(|value| value.0).map_err(ack_failure),
                 )
             });
-            Ok(acks.collect().await)
+            let acks: BoxFuture<'static, Acks> = Box::pin(acks.collect());
+            Ok(acks)
         })
+    }
+
+    fn check_join(&self, audience: Audience, rooms: &[String]) -> Result<(), Failure> {
+        let sockets = select(self, audience)?.sockets();
+        let mut connections = sockets.iter().filter_map(|socket| connection(socket));
+        connections.try_for_each(|connection| connection.check_join(rooms))
     }
 
     fn join(&self, audience: Audience, rooms: Vec<String>) -> BoxFuture<'_, Result<(), Failure>> {
         Box::pin(async move {
-            let operators = select(self, audience)?;
-            for socket in operators.clone().sockets() {
-                if let Some(connection) = connection(&socket) {
-                    connection.check_join(&rooms)?;
-                }
-            }
-            let joined = operators.join(rooms).await;
+            self.check_join(audience.clone(), &rooms)?;
+            let joined = select(self, audience)?.join(rooms).await;
             joined.map_err(|error| unreachable_nodes(&error))
         })
     }

@@ -24,7 +24,7 @@ use socketioxide::adapter::Adapter;
 use self::broadcaster::Broadcaster;
 use self::remote::FromOthers;
 use self::socket::check_event;
-use crate::cluster::{Cluster, Receiver};
+use crate::cluster::{Change, Cluster, Receiver};
 use crate::metrics::Metrics;
 use crate::payload::{Failure, Payload};
 use crate::sockets::Connection;
@@ -77,19 +77,19 @@ impl Emitter {
     ) -> Result<(), Failure> {
         check_event(event)?;
         self.metrics.emits_to_many.one();
-        let cluster = self.cluster.as_ref();
-        let Some(cluster) = cluster.filter(|_| !audience.this_node_only) else {
+        let Some(others) = self.others(&audience) else {
             return self.broadcaster.emit(audience, event, payload).await;
         };
-        let outgoing = cluster.prepare(remote::event(&audience, event, payload));
+        let outgoing = others.prepare(remote::event(&audience, event, payload));
         self.broadcaster.emit(audience, event, payload).await?;
         // No await lies between: a call that is dropped here did both or nothing.
-        cluster.send(outgoing);
-        cluster.place_for_more().await;
+        others.send(outgoing);
+        others.place_for_more().await;
         Ok(())
     }
 
-    /// Sends an event to an audience and collects the acks that come within `timeout`.
+    /// Sends an event to an audience and collects the acks that come within `timeout`. A node that does not answer is an
+    /// entry without an id.
     pub async fn emit_with_ack(
         &self,
         audience: Audience,
@@ -99,24 +99,59 @@ impl Emitter {
     ) -> Result<Acks, Failure> {
         check_event(event)?;
         self.metrics.emits_to_many.one();
-        self.broadcaster
-            .emit_with_ack(audience, event, payload, timeout)
-            .await
+        let others = self.others(&audience);
+        let asking = others.map(|_| remote::asking_event(&audience, event, payload));
+        let sent = self
+            .broadcaster
+            .emit_with_ack(audience, event, payload, timeout);
+        let here = sent.await?;
+        let (Some(others), Some(asking)) = (others, asking) else {
+            return Ok(here.await);
+        };
+        let (mut acks, there) = tokio::join!(here, others.acks(asking, timeout));
+        acks.extend(there);
+        Ok(acks)
     }
 
-    /// Adds the sockets of an audience to rooms.
+    /// Adds the sockets of an audience to rooms. Other nodes are asked first whether none has too many.
     pub async fn join(&self, audience: Audience, rooms: Vec<String>) -> Result<(), Failure> {
-        self.broadcaster.join(audience, rooms).await
+        let Some(others) = self.others(&audience) else {
+            return self.broadcaster.join(audience, rooms).await;
+        };
+        self.broadcaster.check_join(audience.clone(), &rooms)?;
+        let of = remote::selection(&audience);
+        others.check_join(of.clone(), rooms.clone()).await?;
+        self.broadcaster.join(audience, rooms.clone()).await?;
+        others.change(&Change::Join { of, rooms });
+        Ok(())
     }
 
     /// Removes the sockets of an audience from rooms.
     pub async fn leave(&self, audience: Audience, rooms: Vec<String>) -> Result<(), Failure> {
-        self.broadcaster.leave(audience, rooms).await
+        let Some(others) = self.others(&audience) else {
+            return self.broadcaster.leave(audience, rooms).await;
+        };
+        let of = remote::selection(&audience);
+        self.broadcaster.leave(audience, rooms.clone()).await?;
+        others.change(&Change::Leave { of, rooms });
+        Ok(())
     }
 
     /// Disconnects an audience from its namespace, or from every namespace if `close` is true.
     pub async fn disconnect(&self, audience: Audience, close: bool) -> Result<(), Failure> {
-        self.broadcaster.disconnect(audience, close).await
+        let Some(others) = self.others(&audience) else {
+            return self.broadcaster.disconnect(audience, close).await;
+        };
+        let of = remote::selection(&audience);
+        self.broadcaster.disconnect(audience, close).await?;
+        others.change(&Change::Disconnect { of, close });
+        Ok(())
+    }
+
+    /// Returns the other nodes, if an audience may have sockets there.
+    fn others(&self, audience: &Audience) -> Option<&Cluster> {
+        let cluster = self.cluster.as_deref();
+        cluster.filter(|_| !audience.this_node_only)
     }
 
     /// Returns the connection of this id, if it is connected here.
@@ -130,7 +165,16 @@ impl Emitter {
     }
 
     /// Returns the ids of an audience.
+    ///
+    /// # Errors
+    /// 503 if a node does not answer, or Redis is not reached: a list that is not whole would be worse than none.
     pub async fn ids(&self, audience: Audience) -> Result<Vec<String>, Failure> {
-        self.broadcaster.ids(audience).await
+        let Some(others) = self.others(&audience) else {
+            return self.broadcaster.ids(audience).await;
+        };
+        let of = remote::selection(&audience);
+        let mut ids = self.broadcaster.ids(audience).await?;
+        ids.extend(others.ids(of).await?);
+        Ok(ids)
     }
 }
