@@ -11,6 +11,7 @@ use hitchy_tests::server::Signal;
 use hitchy_tests::tcp_proxy::Mode;
 use hitchy_tests::wait::{SOON, eventually, until, within};
 use serde_json::json;
+use tokio::task::JoinSet;
 
 /// The longest time that one emit may take while Redis does not answer.
 const EMIT: Duration = Duration::from_secs(1);
@@ -335,6 +336,7 @@ async fn r15_a_node_with_another_secret_reaches_nobody() {
 #[tokio::test]
 async fn r16_a_burst_that_clients_take_too_slowly_is_dropped_and_counted() {
     const EVENTS: usize = 100_000;
+    const OTHERS: usize = 40;
     let Some(mut nodes) = Nodes::start(2).await else {
         return;
     };
@@ -350,8 +352,14 @@ async fn r16_a_burst_that_clients_take_too_slowly_is_dropped_and_counted() {
     let mut chat = RawSocket::connect(nodes.server(1).addr(), "/chat")
         .await
         .expect("the server lets the client in");
-    // It reads all the time, because a client that does not is disconnected.
+    // They read all the time, because a client that does not is disconnected. There are many of them, so that delivering
+    // an event takes much longer than reading it from Redis.
     let reading = tokio::spawn(async move { numbers_until(&mut there, 1).await });
+    let mut others = JoinSet::new();
+    for _ in 0..OTHERS {
+        let mut other = client(nodes.server(1)).await;
+        others.spawn(async move { while other.next().await.is_ok() {} });
+    }
     nodes.server(1).signal(Signal::STOP);
     for from in (0..EVENTS).step_by(5000) {
         emit_many(nodes.server(0), "n", from, 5000).await;
